@@ -1,0 +1,113 @@
+"""The one Protocol behind which every audio language model stands.
+
+Takes conversations and waveforms, gives embeddings, hidden states and logits. Everything that differs between
+architectures (placeholders, merging, positions, towers) is behind it; rollout, scoring and training know nothing else.
+Not taken: a single `forward(**batch)` as transformers has it. Splitting encode, embed, hidden and logits is what lets a
+clip be encoded once for G completions and lets the packed row reuse its prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+
+from harken.types import Conversation, Waveform
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ModelInput:
+    """One prompt as one model reads it, on the CPU.
+
+    Attributes:
+        input_ids: [T] int64, every audio position present as a placeholder token.
+        features: [mel bins, F] float32, or None without audio.
+        text: the rendered prompt, placeholders not expanded, for people.
+    """
+
+    input_ids: Tensor
+    features: Tensor | None
+    text: str
+
+    @property
+    def length(self) -> int:
+        return self.input_ids.shape[0]
+
+
+class AudioLM(Protocol):
+    """An audio language model, split where GRPO needs it split."""
+
+    module: nn.Module
+    """Owns every parameter and the train/eval switch."""
+    arch: str
+    eos_token_ids: tuple[int, ...]
+    min_samples: int
+    """Shortest clip that makes one audio token; shorter clips are padded with silence up to it."""
+    max_samples: int
+    """Longest clip the tower hears whole."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
+        """Chat template, tokenizer and feature extractor; no weights.
+
+        Raises ValueError where the conversation has an audio element and there is no waveform or the other way round,
+        or where the waveform is outside [min_samples, max_samples].
+        """
+        ...
+
+    def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        """Audio tower and projector, once per prompt: [audio tokens, H] each, None for a prompt without audio.
+
+        Raises ValueError unless the number of features equals the number of placeholder tokens of that prompt.
+        Carries a graph where gradients are enabled and the tower or the projector trains.
+        """
+        ...
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
+        """Token embeddings with the audio features put in their places: [T, H] each."""
+        ...
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        """[...] int64 -> [..., H]."""
+        ...
+
+    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        """The language model without its head.
+
+        Args:
+            embeddings: [B, T, H].
+            positions: [B, T] int64, always given, never inferred.
+            mask: [B, 1, T, T + cached] bool, True = may attend.
+            cache: extended in place; only in eval mode.
+        """
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., H] -> [..., V], at least float32."""
+        ...
+
+    def new_cache(self) -> Cache: ...
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of a completion, special tokens left out."""
+        ...
+
+    def encode_answer(self, text: str) -> Tensor:
+        """[L] int64: the tokens of a completion that says `text`, its end-of-sequence token included."""
+        ...
+
+    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None: ...
+
+    @property
+    def audio_trains(self) -> bool:
+        """Whether the tower or the projector has a parameter that requires gradients."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Hugging Face layout: weights, config, tokenizer, chat template, feature extractor."""
+        ...

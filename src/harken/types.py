@@ -1,0 +1,81 @@
+"""The nouns of harken, as frozen values.
+
+Axes, the same letters everywhere:
+    P  prompts in a batch            G  completions per prompt        R  rows of completions, R = P * G, prompt-major
+    T  tokens of one prompt          L  tokens of one completion      V  vocabulary
+    H  hidden size                   S  samples of one waveform       F  frames of one mel spectrogram
+
+Row r of R belongs to prompt r // G and is its completion r % G. Nothing in harken orders completions otherwise.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy import float32
+from numpy.typing import NDArray
+
+Waveform = NDArray[float32]
+"""[S] mono, 16 kHz, nominally in [-1, 1], finite, S >= 1."""
+
+Message = dict[str, Any]
+Conversation = list[Message]
+"""Hugging Face chat messages: `{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": ...}]}`.
+
+The audio element only marks the place; the waveform travels beside the conversation. No audio element = no audio.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One multiple-choice question, with the clip it is about or without one.
+
+    Attributes:
+        id: unique in its file.
+        text: the question as asked, without choices and without instructions.
+        choices: two or more texts, in the order shown.
+        answer: index of the right choice; None where the benchmark hides it.
+        audio: the clip; None for a text-only question.
+        task: sound, music, speech, ... ; "" where unknown. The same for `difficulty`, `category`, `subcategory`.
+        source: "file:line" the record came from, for error messages.
+    """
+
+    id: str
+    text: str
+    choices: tuple[str, ...]
+    answer: int | None
+    audio: Path | None
+    task: str = ""
+    difficulty: str = ""
+    category: str = ""
+    subcategory: str = ""
+    dataset: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One record left out, with the place and the reason. Kept + rejected = records in the file, always."""
+
+    file: str
+    line: int
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What one completion said, as a choice.
+
+    Attributes:
+        choice: index of the choice the text names; None where it names none or several.
+        correct: whether that choice is the right one. Unreadable is wrong.
+        extracted: the part of the text in which the answer was looked for.
+        reason: how the choice was found ("exact", "letter", "contained") or why none was
+            ("empty", "unclosed think", "no choice", "several choices").
+    """
+
+    choice: int | None
+    correct: bool
+    extracted: str
+    reason: str
