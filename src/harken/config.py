@@ -7,21 +7,22 @@ Not taken: a free-form dictionary passed down. A run folder's config.yaml must s
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harken.errors import ConfigError
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class ConfigError(ValueError):
-    """A recipe that cannot be run; the message names the key, the value and the fix."""
-
-
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class ModelConfig(Section):
@@ -203,7 +204,17 @@ def parse_recipe(values: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        lines = [f"{origin}: {_explain(detail)}" for detail in error.errors()]
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in _explanations(error))) from error
+
+
+def parse_section(section: type[SectionT], values: dict[str, Any], options: dict[str, str]) -> SectionT:
+    """Validate command-line values as a section of a recipe; `options` names the option of each key in errors."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        lines = _explanations(error)
+        for key, option in options.items():
+            lines = [line.replace(f"{key}:", f"{option}:", 1) if line.startswith(f"{key}:") else line for line in lines]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -235,6 +246,13 @@ def _index(target: list[Any], part: str, override: str) -> int:
     if not part.isdigit() or int(part) >= len(target):
         raise ConfigError(f"--set {override}: {part!r} is not an entry of a list of {len(target)}")
     return int(part)
+
+
+def _explanations(error: ValidationError) -> list[str]:
+    details = error.errors()
+    # A list whose only entry is wrong is also reported as too short; the entry's own error says more.
+    nested = {detail["loc"][:n] for detail in details for n in range(len(detail["loc"]))}
+    return [_explain(detail) for detail in details if detail["type"] != "too_short" or detail["loc"] not in nested]
 
 
 def _explain(detail: Any) -> str:

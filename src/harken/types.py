@@ -35,7 +35,9 @@ class Question:
         text: the question as asked, without choices and without instructions.
         choices: two or more texts, in the order shown.
         answer: index of the right choice; None where the benchmark hides it.
-        audio: the clip; None for a text-only question.
+        audio: the clip the model hears; None for a text-only question and where the clip is left out.
+        clip: name of the clip the question is about, heard or not; "" for a text-only question. Statistics and splits
+            keep the questions of one clip together by it.
         task: sound, music, speech, ... ; "" where unknown. The same for `difficulty`, `category`, `subcategory`.
         source: "file:line" the record came from, for error messages.
     """
@@ -50,6 +52,7 @@ class Question:
     category: str = ""
     subcategory: str = ""
     dataset: str = ""
+    clip: str = ""
     source: str = ""
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache
+from transformers import Cache, PreTrainedTokenizerBase
 
 from harken.types import Conversation, Waveform
 
@@ -56,8 +56,12 @@ class AudioLM(Protocol):
         """Chat template, tokenizer and feature extractor; no weights.
 
         Raises ValueError where the conversation has an audio element and there is no waveform or the other way round,
-        or where the waveform is outside [min_samples, max_samples].
+        where the waveform is outside [min_samples, max_samples], or where a text holds a control token.
         """
+        ...
+
+    def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
+        """Tokens that `render` would make of the conversation and a clip of so many samples; None = no clip."""
         ...
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
@@ -111,3 +115,14 @@ class AudioLM(Protocol):
     def save(self, folder: Path) -> None:
         """Hugging Face layout: weights, config, tokenizer, chat template, feature extractor."""
         ...
+
+
+def refuse_control_tokens(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise ValueError where a text of the conversation spells a control token: questions are data, and one that says
+    `<|im_end|>` would end its own turn."""
+    for message in conversation:
+        content = message["content"]
+        texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        for token in tokenizer.all_special_tokens:
+            if any(token in text for text in texts):
+                raise ValueError(f"the text holds the control token {token!r}")

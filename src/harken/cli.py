@@ -1,0 +1,237 @@
+"""The command line: parses first, imports torch only when a command runs.
+
+Takes arguments, composes stages. Errors a user can mend (recipe, data, checkpoint) are one line or a few, exit code 2;
+anything else is a bug and keeps its traceback.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from harken.errors import HarkenError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
+)
+console = Console()
+
+RecipeFile = Annotated[Path, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
+Overrides = Annotated[list[str], typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")]
+RunOut = Annotated[Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")]
+ModelPath = Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for data, checkpoints and runs.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """The whole job on built-in sounds: warm start, GRPO, evaluation with and without audio. No network, no GPU."""
+    from harken.demo import run_demo
+
+    run_demo(out, seed, console)
+
+
+@app.command()
+def train(recipe: RecipeFile, overrides: Overrides = [], out: RunOut = None, dry_run: DryRun = False) -> None:  # noqa: B006
+    """Train with GRPO."""
+    from harken.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides)
+    if dry_run:
+        _dry_run(resolved)
+        return
+    from harken.train import train as run
+
+    checkpoint = run(resolved, out or Path("runs") / resolved.name, console)
+    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sft(recipe: RecipeFile, overrides: Overrides = [], out: RunOut = None, dry_run: DryRun = False) -> None:  # noqa: B006
+    """Fine-tune on the answers, with the same prompts and data."""
+    from harken.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides)
+    if dry_run:
+        _dry_run(resolved)
+        return
+    from harken.sft import sft as run
+
+    checkpoint = run(resolved, out or Path("runs") / f"{resolved.name}-sft", console)
+    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    data: Annotated[Path, typer.Option("--data", help="The benchmark's JSON file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for predictions.jsonl and summary.json.")],
+    benchmark: Annotated[str, typer.Option("--benchmark", help="mmau (MMAU and MMAR records) or manifest.")] = "mmau",
+    audio_root: Annotated[
+        Path | None, typer.Option("--audio-root", help="Folder of the clips; default: the data file's.")
+    ] = None,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Ask without the clip: no audio token at all.")] = False,
+    style: Annotated[str, typer.Option("--style", help="Prompt style, as in recipes.")] = "omni_r1",
+    choices: Annotated[str, typer.Option("--choices-as", help="list or letters.")] = "list",
+    long_audio: Annotated[str, typer.Option("--long-audio", help="Clips over the model's window: crop or wrong.")] = "crop",
+    max_completion_tokens: Annotated[int, typer.Option("--max-completion-tokens", min=1)] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 32,
+    device: Device = "auto",
+    dtype: Precision = "float32",
+) -> None:
+    """Answer a benchmark greedily and grade it."""
+    from harken.config import PromptConfig, SourceConfig, parse_section
+    from harken.evaluate import evaluate as run
+    from harken.models.loading import load_model
+    from harken.progress import StepProgress
+    from harken.prompt import Prompt
+    from harken.tables import summary_table
+
+    source = parse_section(
+        SourceConfig,
+        {"reader": benchmark, "file": data, "audio_root": audio_root, "audio": "none" if no_audio else "clip"},
+        {"reader": "--benchmark", "file": "--data", "audio_root": "--audio-root"},
+    )
+    prompt = parse_section(PromptConfig, {"style": style, "choices": choices}, {"style": "--style", "choices": "--choices-as"})
+    if long_audio not in ("crop", "wrong"):
+        raise typer.BadParameter(f"{long_audio!r}: crop or wrong", param_hint="--long-audio")
+    if (out / "summary.json").exists():
+        raise typer.BadParameter(f"{out} holds an evaluation already; choose another folder", param_hint="--out")
+    loaded = load_model(model, dtype=_dtype(dtype), device=device)
+    done = 0
+    with StepProgress(console, "evaluate", 0, 200) as progress:
+
+        def show(answered: int, total: int) -> None:
+            nonlocal done
+            progress.total = total
+            progress.advance({}, answered - done)
+            done = answered
+
+        summary = run(
+            loaded,
+            source,
+            Prompt.from_config(prompt),
+            out,
+            max_completion_tokens=max_completion_tokens,
+            batch_size=batch_size,
+            long_audio=long_audio,
+            on_progress=show,
+        )
+    console.print(summary_table(f"{data.name}, {'without' if no_audio else 'with'} audio", summary))
+    console.print(f"predictions: {escape(str(out / 'predictions.jsonl'))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="Evaluation folder of the earlier model.")],
+    after: Annotated[Path, typer.Argument(help="Evaluation folder of the later model.")],
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+) -> None:
+    """Two evaluations of the same questions, paired, by task and difficulty."""
+    from harken.results import compare as pair
+    from harken.results import read_predictions
+    from harken.tables import HEADER, comparison_table, markdown, rows_of
+
+    comparisons = pair(read_predictions(before), read_predictions(after))
+    if as_markdown:
+        print(markdown(HEADER, rows_of(comparisons)))  # noqa: T201
+    else:
+        console.print(comparison_table(f"{before} -> {after}", comparisons))
+
+
+@app.command()
+def ask(
+    clip: Annotated[Path, typer.Argument(help="Audio file.")],
+    question: Annotated[str, typer.Argument(help="The question.")],
+    model: ModelPath,
+    choices: Annotated[list[str], typer.Option("--choices", help="Two or more: --choices A B C.")],
+    more: Annotated[list[str] | None, typer.Argument(help="Further choices.", hidden=True)] = None,
+    style: Annotated[str, typer.Option("--style", help="Prompt style, as in recipes.")] = "omni_r1",
+    device: Device = "auto",
+    dtype: Precision = "float32",
+) -> None:
+    """One question about one clip, with the clip and without it."""
+    from harken.ask import ask_both
+    from harken.config import PromptConfig, parse_section
+    from harken.models.loading import load_model
+    from harken.prompt import Prompt
+
+    prompt = Prompt.from_config(parse_section(PromptConfig, {"style": style}, {"style": "--style"}))
+    options = [*choices, *(more or [])]
+    if len(options) < 2:
+        raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
+    heard, unheard = ask_both(load_model(model, dtype=_dtype(dtype), device=device), prompt, clip, question, options)
+    console.print(f"with the clip:    {escape(heard)}", highlight=False)
+    console.print(f"without the clip: {escape(unheard)}", highlight=False)
+
+
+@app.command()
+def tiny(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    arch: Annotated[str, typer.Option("--arch", help="qwen2_5_omni.")] = "qwen2_5_omni",
+    text: Annotated[
+        list[Path], typer.Option("--text", help="Question files whose words the tokenizer should know whole.")
+    ] = [],  # noqa: B006
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Write a tiny random checkpoint of a real architecture, in Hugging Face layout."""
+    from harken.models.tiny import question_texts, write_tiny
+
+    write_tiny(arch, out, question_texts(text), seed)
+    console.print(f"checkpoint: {escape(str(out))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or Hub id to try.")] = None,
+    device: Device = "auto",
+    dtype: Precision = "float32",
+) -> None:
+    """Devices, memory, versions; does the checkpoint load, and does changing the audio change the logits?"""
+    from harken.doctor import examine
+
+    if not examine(model, device, _dtype(dtype), console):
+        raise typer.Exit(1)
+
+
+def _dry_run(recipe) -> None:
+    import yaml
+
+    from harken.dry_run import first_prompt
+
+    console.print(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), markup=False, highlight=False)
+    console.print(first_prompt(recipe), markup=False, highlight=False, soft_wrap=True)
+
+
+def _dtype(name: str):
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise typer.BadParameter(f"{name!r}: one of {', '.join(known)}", param_hint="--dtype")
+    return known[name]
+
+
+def main() -> None:
+    """Entry point: mendable errors without a traceback."""
+    try:
+        app()
+    except HarkenError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The main job on built-in sounds, start to end: what `harken demo` runs.
+
+Takes a folder and a seed. Writes a question set made by code and a tiny random checkpoint of the real Qwen2.5-Omni thinker,
+warms it up on answers, trains it with GRPO, evaluates both with and without audio on the same questions, prints one table.
+Every stage is the one the other commands run; nothing here knows how to train.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harken.config import Recipe, SourceConfig, parse_recipe
+from harken.data.synth import write_demo_set
+from harken.evaluate import evaluate
+from harken.files import write_json, write_text
+from harken.models.loading import load_model
+from harken.models.tiny import question_texts, write_tiny
+from harken.prompt import Prompt
+from harken.results import four_way, read_predictions
+from harken.sft import sft
+from harken.tables import FOUR_WAY_HEADER, four_way_rows, four_way_table, markdown
+from harken.train import train
+
+N_TRAIN, N_TEST = 2400, 480
+SETTINGS: dict[str, Any] = {
+    "sft": {
+        **{"steps": 120, "questions_per_step": 32, "questions_per_micro_batch": 32},
+        **{"learning_rate": 1e-3, "schedule": "constant"},
+    },
+    "grpo": {
+        **{"steps": 300, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
+        **{"learning_rate": 3e-4, "temperature": 1.0, "beta": 0.0, "max_completion_tokens": 8},
+    },
+    "logging": {"every": 50},
+}
+
+
+def run_demo(out: Path, seed: int, console: Console) -> None:
+    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Raises ConfigError where `out` holds a demo already."""
+    started = time.perf_counter()
+    console.print("[bold]1/4[/] built-in sounds and a tiny random Qwen2.5-Omni thinker")
+    write_demo_set(out / "data", seed=seed, n_train=N_TRAIN, n_test=N_TEST)
+    write_tiny("qwen2_5_omni", out / "tiny", question_texts([out / "data" / "train.json"]), seed)
+    console.print("[bold]2/4[/] warm start on answers")
+    start = sft(demo_recipe("sft", out / "tiny", out, seed), out / "sft", console)
+    console.print("[bold]3/4[/] GRPO")
+    end = train(demo_recipe("grpo", start, out, seed), out / "grpo", console)
+    console.print("[bold]4/4[/] the same test questions before and after, with and without audio")
+    folders = []
+    for run, checkpoint in (("sft", start), ("grpo", end)):
+        for name, audio in (("test", "clip"), ("test-no-audio", "none")):
+            folders.append(out / run / "eval" / name)
+            _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
+    rows = four_way(*(read_predictions(folder) for folder in folders))
+    title = f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s"
+    console.print(four_way_table(title, rows))
+    write_text(out / "results.md", f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
+    console.print(f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md", highlight=False, soft_wrap=True)
+
+
+def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
+    values = {
+        "name": name,
+        "seed": seed,
+        "model": {"path": str(model)},
+        "data": {"train": [{"file": str(out / "data" / "train.json")}]},
+        **SETTINGS,
+    }
+    return parse_recipe(values, "the demo's recipe")
+
+
+def _evaluate(checkpoint: Path, file: Path, audio: str, out: Path) -> None:
+    source = SourceConfig.model_validate({"file": file, "audio": audio})
+    prompt = Prompt.from_config(demo_recipe("eval", checkpoint, out, 0).prompt)
+    evaluate(load_model(str(checkpoint)), source, prompt, out, max_completion_tokens=8, batch_size=96)

@@ -1,0 +1,24 @@
+"""What a user can mend, as against a bug of harken.
+
+Every message names the file, the place and the fix. The command line prints these without a traceback.
+"""
+
+
+class HarkenError(ValueError):
+    """Something outside harken is wrong: a recipe, data, a clip, a checkpoint."""
+
+
+class ConfigError(HarkenError):
+    """A recipe that cannot be run; the message names the key, the value and the fix."""
+
+
+class DataError(HarkenError):
+    """A data file, or a set of records, that cannot be used."""
+
+
+class AudioError(HarkenError):
+    """A clip that cannot be used."""
+
+
+class CheckpointError(HarkenError):
+    """A checkpoint that cannot be loaded, or not here."""

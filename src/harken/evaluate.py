@@ -1,0 +1,162 @@
+"""Answers of a model to a benchmark's questions, graded and written down.
+
+Takes a model, questions and the prompt, gives predictions.jsonl and summary.json. Decoding is greedy; prompt and grader are
+those of training. Nothing leaves the denominator: a record that cannot be used, an answer that cannot be read and a clip the
+model cannot hear whole are wrong, each counted. Imports nothing of training.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from harken.answer import grade
+from harken.config import SourceConfig
+from harken.data.load import load_sources, write_rejected
+from harken.data.records import DataError
+from harken.files import write_json, write_jsonl
+from harken.inputs import PromptInputs, unusable
+from harken.models.base import AudioLM
+from harken.prompt import Prompt
+from harken.results import summarise
+from harken.rollout import Sampling, completion_texts, rollout
+from harken.types import Grade, Question, Rejected
+
+LongAudio = Literal["crop", "wrong"]
+
+WINDOW = 16
+"""Batches that are sorted by prompt length together, so that little of a batch is padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    question: Question
+    completion: str
+    grade: Grade
+    tokens: int
+    ended: bool
+
+
+def predict(
+    model: AudioLM,
+    questions: Sequence[Question],
+    inputs: PromptInputs,
+    prompt: Prompt,
+    *,
+    max_completion_tokens: int,
+    batch_size: int,
+) -> Iterator[Prediction]:
+    """Greedy answers, in no particular order."""
+    sampling = Sampling(temperature=0, max_completion_tokens=max_completion_tokens)
+    for start in range(0, len(questions), WINDOW * batch_size):
+        window = questions[start : start + WINDOW * batch_size]
+        pairs = sorted(zip(window, inputs(window), strict=True), key=lambda pair: pair[1].length)
+        for first in range(0, len(pairs), batch_size):
+            batch, read = zip(*pairs[first : first + batch_size], strict=True)
+            yield from _predict(model, batch, read, prompt, sampling)
+
+
+def _predict(model, batch: Sequence[Question], read, prompt: Prompt, sampling: Sampling) -> Iterator[Prediction]:
+    with torch.no_grad():
+        embedded = model.embed(read, model.encode_audio(read))
+    completions = rollout(model, embedded, 1, sampling, None)
+    for r, text in enumerate(completion_texts(model, completions)):
+        question = batch[r]
+        graded = grade(text, question.choices, question.answer, letters_shown=prompt.letters_shown)
+        yield Prediction(question, text, graded, int(completions.lengths[r]), bool(completions.ended[r]))
+
+
+def accuracy_on(
+    model: AudioLM, questions: Sequence[Question], inputs: PromptInputs, prompt: Prompt, max_completion_tokens: int
+) -> dict[str, float]:
+    """Accuracy on the development part, for the metric row."""
+    found = predict(model, questions, inputs, prompt, max_completion_tokens=max_completion_tokens, batch_size=32)
+    return {"dev/accuracy": sum(one.grade.correct for one in found) / len(questions), "dev/n": float(len(questions))}
+
+
+def evaluate(
+    model: AudioLM,
+    source: SourceConfig,
+    prompt: Prompt,
+    out: Path,
+    *,
+    max_completion_tokens: int = 64,
+    batch_size: int = 32,
+    long_audio: LongAudio = "crop",
+    cache_gib: float = 0.0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Answer every record of `source`; write predictions.jsonl, summary.json and rejected.jsonl to `out`.
+
+    Args:
+        long_audio: a clip longer than the tower hears is cut (`crop`) or its question counted wrong (`wrong`).
+        on_progress: called with (answered, total).
+
+    Returns the summary. Raises DataError where the file holds no usable record at all.
+    """
+    loaded = load_sources([source], need_answer=False)
+    write_rejected(out / "rejected.jsonl", loaded.rejected)
+    if not loaded.questions:
+        raise DataError(f"{source.file}: no usable record; the reasons are in {out / 'rejected.jsonl'}")
+    faults = {
+        question.id: fault
+        for question in loaded.questions
+        if (fault := unusable(question, loaded.durations_s, model, prompt, crop=long_audio == "crop")) is not None
+    }
+    inputs = PromptInputs(model, prompt, cache_gib, crop_long_audio=True)
+    asked = [question for question in loaded.questions if question.id not in faults]
+    rows = {}
+    for one in predict(
+        model, asked, inputs, prompt, max_completion_tokens=max_completion_tokens, batch_size=batch_size
+    ):
+        rows[one.question.id] = prediction_row(one.question, one.completion, one.grade, one.tokens, one.ended)
+        on_progress(len(rows), len(asked))
+    for question in loaded.questions:
+        if question.id in faults:
+            unheard = Grade(None, False, "", f"not asked: {faults[question.id]}")
+            rows[question.id] = prediction_row(question, "", unheard, 0, True)
+    ordered = [rows[question.id] for question in loaded.questions]
+    ordered += [rejected_row(one) for one in loaded.rejected]
+    summary = {
+        **summarise(ordered),
+        "audio": source.audio,
+        "clips_padded": len(inputs.padded),
+        "clips_cropped": len(inputs.cropped),
+        "long_audio": long_audio,
+        "data": str(source.file),
+    }
+    write_jsonl(out / "predictions.jsonl", ordered)
+    write_json(out / "summary.json", summary)
+    return summary
+
+
+def prediction_row(question: Question, completion: str, grade_: Grade, tokens: int, ended: bool) -> dict[str, Any]:
+    """One line of predictions.jsonl. `correct` is None where the benchmark hides the answer."""
+    return {
+        "id": question.id,
+        "clip": question.clip or question.id,
+        "task": question.task,
+        "difficulty": question.difficulty,
+        "question": question.text,
+        "choices": list(question.choices),
+        "answer": None if question.answer is None else question.choices[question.answer],
+        "completion": completion,
+        "choice": None if grade_.choice is None else question.choices[grade_.choice],
+        "correct": None if question.answer is None else grade_.correct,
+        "extracted": grade_.extracted,
+        "reason": grade_.reason,
+        "tokens": tokens,
+        "ended": ended,
+    }
+
+
+def rejected_row(rejected: Rejected) -> dict[str, Any]:
+    """The line of a record that could not be used: wrong, and still in the denominator."""
+    place = f"{rejected.file}:{rejected.line}"
+    return {
+        **dict.fromkeys(("task", "difficulty", "question", "completion", "extracted"), ""),
+        **{"id": rejected.id or place, "clip": place, "choices": [], "answer": None, "choice": None, "correct": False},
+        **{"reason": f"rejected: {rejected.reason}", "tokens": 0, "ended": True},
+    }

@@ -1,0 +1,43 @@
+"""Writing files so that a reader never sees half of one.
+
+Takes a path and its content, gives the file whole or not at all: written under a temporary name beside it, then renamed.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, for a file or a folder; renamed to `path` when the block ends without an error.
+
+    Raises FileExistsError where `path` is a folder that exists: folders are written once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    yield temporary
+    if path.is_dir():
+        raise FileExistsError(f"{path}: exists already")
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    write_text(path, "".join(json_line(row) for row in rows))
+
+
+def json_line(row: Any) -> str:
+    """One line of JSON. Raises ValueError for NaN and infinities, which are not JSON."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,109 @@
+"""Questions -> what the model reads, with clips too short, too long and seen before.
+
+Takes questions and the prompt, gives `ModelInput`s. A clip too short for one audio token is padded with silence; one longer
+than the tower hears is an error here, so training leaves it out beforehand (`leave_out_unusable`) and evaluation chooses
+to crop it. Not taken: cutting a prompt; what is scored must be what was generated from.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
+from harken.models.base import AudioLM, ModelInput
+from harken.prompt import Prompt
+from harken.types import Question, Rejected, Waveform
+
+
+class PromptInputs:
+    """Renders questions for one model and prompt; keeps the most recently used within a budget of memory.
+
+    Attributes:
+        padded: clips that were padded with silence so far.
+        cropped: clips that were cut to what the tower hears, so far; only with `crop_long_audio`.
+    """
+
+    def __init__(self, model: AudioLM, prompt: Prompt, cache_gib: float, *, crop_long_audio: bool = False) -> None:
+        self._model, self._prompt, self._crop = model, prompt, crop_long_audio
+        self._budget_bytes = int(cache_gib * 2**30)
+        self._used_bytes = 0
+        self._cache: OrderedDict[str, ModelInput] = OrderedDict()
+        self.padded: set[Path] = set()
+        self.cropped: set[Path] = set()
+
+    def __call__(self, questions: Sequence[Question]) -> list[ModelInput]:
+        return [self._one(question) for question in questions]
+
+    def _one(self, question: Question) -> ModelInput:
+        known = self._cache.get(question.id)
+        if known is not None:
+            self._cache.move_to_end(question.id)
+            return known
+        waveform = None if question.audio is None else self._fit(question.audio, load_waveform(question.audio))
+        made = self._model.render(self._prompt.conversation(question), waveform)
+        self._cache[question.id] = made
+        self._used_bytes += _bytes(made)
+        while self._used_bytes > self._budget_bytes and self._cache:
+            self._used_bytes -= _bytes(self._cache.popitem(last=False)[1])
+        return made
+
+    def _fit(self, clip: Path, waveform: Waveform) -> Waveform:
+        if len(waveform) < self._model.min_samples:
+            self.padded.add(clip)
+            return np.pad(waveform, (0, self._model.min_samples - len(waveform)))
+        if len(waveform) > self._model.max_samples and self._crop:
+            self.cropped.add(clip)
+            return waveform[: self._model.max_samples]
+        return waveform
+
+
+def leave_out_unusable(
+    questions: Sequence[Question],
+    durations_s: Mapping[Path, float],
+    model: AudioLM,
+    prompt: Prompt,
+    max_prompt_tokens: int,
+) -> tuple[list[Question], list[Rejected]]:
+    """Split off the questions that cannot be trained on (clip or prompt too long, control tokens), each with its reason."""
+    kept, rejected = [], []
+    for question in questions:
+        reason = unusable(question, durations_s, model, prompt, max_prompt_tokens=max_prompt_tokens)
+        if reason is None:
+            kept.append(question)
+        else:
+            file, _, line = question.source.rpartition(":")
+            rejected.append(Rejected(file, int(line), question.id, reason))
+    return kept, rejected
+
+
+def unusable(
+    question: Question,
+    durations_s: Mapping[Path, float],
+    model: AudioLM,
+    prompt: Prompt,
+    *,
+    crop: bool = False,
+    max_prompt_tokens: int | None = None,
+) -> str | None:
+    """Why the model cannot be asked this question as it is; None where it can."""
+    samples = None
+    if question.audio is not None:
+        samples = max(model.min_samples, round(durations_s[question.audio] * SAMPLE_RATE_HZ))
+        if samples > model.max_samples and not crop:
+            longest_s = model.max_samples / SAMPLE_RATE_HZ
+            return f"{question.audio}: {durations_s[question.audio]:.1f} s, the model hears {longest_s:.0f} s; cut the clip"
+        samples = min(samples, model.max_samples)
+    try:
+        length = model.prompt_length(prompt.conversation(question), samples)
+    except ValueError as error:  # a control token in the text, more choices than letters
+        return str(error)
+    if max_prompt_tokens is not None and length > max_prompt_tokens:
+        return f"a prompt of {length} tokens, data.max_prompt_tokens is {max_prompt_tokens}; a prompt is never cut"
+    return None
+
+
+def _bytes(one: ModelInput) -> int:
+    features = 0 if one.features is None else one.features.nbytes
+    return one.input_ids.nbytes + features

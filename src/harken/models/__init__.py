@@ -1,0 +1,1 @@
+"""Audio language models behind one Protocol."""

@@ -1,0 +1,106 @@
+"""From a checkpoint's path to an `AudioLM`.
+
+Takes a folder or Hub id, reads its config.json, gives the model on its device. Not taken: `AutoModelForMultimodalLM`, which
+maps a full Omni config to the full model, talker and all.
+"""
+
+import contextlib
+import copy
+import json
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from transformers import PreTrainedModel
+
+from harken.config import ModelConfig
+from harken.errors import CheckpointError
+from harken.models.base import AudioLM
+from harken.models.qwen_omni import QwenOmni
+
+MODEL_TYPES = {"qwen2_5_omni": QwenOmni, "qwen2_5_omni_thinker": QwenOmni}
+"""`model_type` of config.json -> class. Adding a model is one file and its lines here and in `tiny.BUILDERS`."""
+
+
+def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "auto") -> AudioLM:
+    """Load a checkpoint for scoring and sampling, in eval mode, nothing trainable.
+
+    Raises CheckpointError naming the path where the folder is missing, is no checkpoint or is of another architecture.
+    """
+    model = _class_of(path).load(path, dtype)
+    model.module.to(pick_device(device))
+    model.module.eval().requires_grad_(False)
+    return model
+
+
+def load_renderer(path: str) -> AudioLM:
+    """A model that can render prompts and nothing else: its weights are on the meta device."""
+    return _class_of(path).load_without_weights(path)
+
+
+def load_policy(config: ModelConfig) -> AudioLM:
+    """Load a checkpoint for training: float32 weights, the chosen parts trainable."""
+    policy = load_model(config.path, dtype=torch.float32, device=config.device)
+    policy.set_trainable(
+        audio_tower=config.train_audio_tower,
+        projector=config.train_projector,
+        language_model=config.train_language_model,
+    )
+    if config.gradient_checkpointing:
+        enable_gradient_checkpointing(policy.module)
+    return policy
+
+
+def frozen_copy(policy: AudioLM) -> AudioLM:
+    """The policy as it is now, never to change: the reference of the KL term. Weights that do not train are shared."""
+    shared = {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
+    reference = copy.deepcopy(policy, shared)
+    reference.module.eval().requires_grad_(False)
+    return reference
+
+
+def mixed_precision(model: AudioLM, precision: str) -> contextlib.AbstractContextManager:
+    """bf16_mixed: autocast to bfloat16 over float32 weights; float32: nothing."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16_mixed")
+
+
+def pick_device(name: str) -> torch.device:
+    """auto = cuda where there is one, else cpu."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _class_of(path: str):
+    model_type = _model_type(path)
+    if model_type not in MODEL_TYPES:
+        raise CheckpointError(
+            f"{path}: a checkpoint of model_type {model_type!r}; harken knows {', '.join(sorted(MODEL_TYPES))}"
+        )
+    return MODEL_TYPES[model_type]
+
+
+def _model_type(path: str) -> str:
+    folder = Path(path)
+    if folder.is_dir():
+        config = folder / "config.json"
+        if not config.is_file():
+            raise CheckpointError(f"{path}: no config.json here; not a checkpoint in Hugging Face layout")
+    elif folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
+        raise CheckpointError(f"{path}: no such folder")
+    else:
+        try:
+            config = Path(hf_hub_download(path, "config.json"))
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
+            raise CheckpointError(f"{path}: neither a local folder nor a Hub id that can be read ({error})") from error
+    try:
+        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{config}: not JSON: {error}") from error
+
+
+def enable_gradient_checkpointing(module: PreTrainedModel) -> None:
+    """Recompute each layer in the backward pass; acts in train mode only. transformers 5.23 renamed the switch."""
+    renamed = getattr(module, "activation_checkpointing_enable", None)
+    (renamed or module.gradient_checkpointing_enable)({"use_reentrant": False})

@@ -1,0 +1,55 @@
+"""What a person sees while a loop runs: a bar with rate and time left on a terminal, plain lines otherwise.
+
+Takes steps and a few named figures. Not taken: a bar written into a log file.
+"""
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class StepProgress:
+    """Use as a context manager; call `advance` after each step."""
+
+    def __init__(self, console: Console, label: str, total: int, every: int) -> None:
+        self._console, self._label, self._every = console, label, every
+        self.total = total
+        self._done, self._start = 0, time.perf_counter()
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", style="cyan"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=total, rate="", figures="")
+
+    def __enter__(self) -> "StepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, figures: Mapping[str, float], n: int = 1) -> None:
+        """Count `n` more; print a line every `every` steps and at the end where there is no terminal."""
+        before, self._done = self._done, self._done + n
+        elapsed_s = time.perf_counter() - self._start
+        rate = self._done / elapsed_s if elapsed_s > 0 else 0.0
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        self._bar.update(self._task, completed=self._done, total=self.total, rate=f"{rate:.2f}/s", figures=shown)
+        line_due = self._done // self._every > before // self._every or self._done == self.total
+        if not self._console.is_terminal and line_due:
+            left_s = (self.total - self._done) / rate if rate > 0 else 0.0
+            self._console.print(
+                f"{self._label} {self._done}/{self.total}  {rate:.2f}/s  {left_s:.0f} s left  {shown}",
+                highlight=False,
+                soft_wrap=True,
+            )

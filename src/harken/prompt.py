@@ -1,0 +1,103 @@
+"""The only place where instructions to the model live.
+
+Takes a question, gives the conversation the model reads and, for SFT, the completion it should write.
+Wording (METHOD 2): omni_r1 is Omni-R1's sentence; the two r1_aqa styles end it with a full stop and add R1-AQA's, as
+R1-AQA's code joins them: `<question> Please choose the answer from the following options: <choices>. Output the final
+answer in <answer> </answer>.`
+Not taken: `str.format` or a template language. Questions are data and may hold `{choices}` or `{0}`; they are put in as
+they are, in one pass, and never read again.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from harken.config import ConfigError, PromptConfig
+from harken.types import Conversation, Question
+
+ExpectedForm = Literal["answer", "think"]
+"""Tags a prompt asks for. answer: `<answer>` (thinking first is allowed). think: `<think>` and `<answer>`."""
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_ASK = "{question} Please choose the answer from the following options: {choices}"
+_TEMPLATES = {
+    "omni_r1": _ASK,
+    "r1_aqa": _ASK + ". Output the final answer in <answer> </answer>.",
+    "r1_aqa_think": _ASK + ". Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
+}
+_FORMS: dict[str, ExpectedForm | None] = {"omni_r1": None, "r1_aqa": "answer", "r1_aqa_think": "think"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A resolved prompt: nothing is read from disk after this is built.
+
+    Attributes:
+        template: text with `{question}` and `{choices}`, each at least once.
+        letters_shown: whether choices are shown as `(A) a (B) b`; only then does a letter count as an answer.
+        form: the tags the format reward expects; None where the prompt asks for none.
+    """
+
+    template: str
+    letters_shown: bool
+    form: ExpectedForm | None
+
+    @classmethod
+    def from_config(cls, config: PromptConfig) -> "Prompt":
+        """Read `prompt_file`, if there is one, and check it. Its edge whitespace is not part of the prompt.
+
+        `style` still says which form is expected where `prompt_file` replaces the wording.
+        Raises ConfigError where the file cannot be read or lacks a placeholder.
+        """
+        template = _TEMPLATES[config.style]
+        if config.prompt_file is not None:
+            try:
+                template = config.prompt_file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"prompt.prompt_file: {config.prompt_file} cannot be read: {error}") from error
+            for placeholder in ("{question}", "{choices}"):
+                if placeholder not in template:
+                    raise ConfigError(
+                        f"prompt.prompt_file: {config.prompt_file} has no {placeholder}: write it where it belongs"
+                    )
+        return cls(template, config.choices == "letters", _FORMS[config.style])
+
+    def text(self, question: Question) -> str:
+        """The user's text. Raises ValueError for more choices than letters where letters are shown."""
+        parts = {"{question}": question.text, "{choices}": self._choices(question)}
+        return re.sub(r"\{question\}|\{choices\}", lambda found: parts[found[0]], self.template)
+
+    def conversation(self, question: Question) -> Conversation:
+        """One user turn, audio before text; no audio element where the question has no clip; no system prompt."""
+        audio = [{"type": "audio"}] if question.audio is not None else []
+        return [{"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
+
+    def answer_text(self, question: Question) -> str:
+        """The completion SFT trains on: the choice's text, in `<answer>` tags where the prompt asks for them.
+
+        Raises ValueError where the answer is hidden or the prompt asks for thinking, which a bare choice has none of.
+        """
+        where = question.source or f"question {question.id!r}"
+        if question.answer is None:
+            raise ValueError(f"{where}: has no answer to train on")
+        if self.form == "think":
+            raise ValueError(
+                f"{where}: style r1_aqa_think asks for a thinking process and the record holds none: "
+                "use style r1_aqa or omni_r1 for SFT on answers"
+            )
+        choice = question.choices[question.answer]
+        return f"<answer>{choice}</answer>" if self.form == "answer" else choice
+
+    def _choices(self, question: Question) -> str:
+        if not self.letters_shown:
+            return repr(list(question.choices))
+        if len(question.choices) > len(LETTERS):
+            where = question.source or f"question {question.id!r}"
+            raise ValueError(f"{where}: {len(question.choices)} choices, only 26 letters: set prompt.choices: list")
+        return " ".join(f"({letter}) {text}" for letter, text in zip(LETTERS, question.choices, strict=False))
+
+
+def build_conversation(question: Question, prompt: PromptConfig) -> Conversation:
+    """`Prompt.from_config(prompt).conversation(question)`, for a single question; a loop keeps the Prompt."""
+    return Prompt.from_config(prompt).conversation(question)

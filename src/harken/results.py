@@ -1,0 +1,119 @@
+"""From predictions to the numbers people quote, each with n and a 95 % interval clustered by clip.
+
+Takes rows of predictions.jsonl, gives summaries and paired comparisons by task and difficulty. Reads files only, never
+imports torch.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harken.stats import Estimate, chance, mean_interval, paired_gain
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One group of questions before and after, and the gain on the same questions."""
+
+    group: str
+    before: Estimate
+    after: Estimate
+    gain: Estimate
+
+
+def read_predictions(folder: Path) -> list[Row]:
+    """The rows of an evaluation folder. Raises ValueError where it holds none."""
+    path = folder / "predictions.jsonl"
+    if not path.is_file():
+        raise ValueError(f"{folder}: no predictions.jsonl; give a folder that `harken evaluate` wrote")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Group name -> its rows: all, each task, each difficulty, each task and difficulty; in order of first appearance."""
+    found: dict[str, list[Row]] = {"all": list(rows)}
+    names: tuple[Callable[[Row], str], ...] = (
+        lambda row: row["task"],
+        lambda row: row["difficulty"],
+        lambda row: f"{row['task']} {row['difficulty']}" if row["task"] and row["difficulty"] else "",
+    )
+    for name in names:
+        for row in sorted(rows, key=name):
+            if name(row):
+                found.setdefault(name(row), []).append(row)
+    return found
+
+
+def accuracy(rows: Sequence[Row]) -> Estimate:
+    return mean_interval([float(row["correct"]) for row in rows], [row["clip"] for row in rows])
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """The summary of one evaluation. Rows whose answer is hidden are counted apart; without any other there is no accuracy."""
+    known = [row for row in rows if row["correct"] is not None]
+    return {
+        "n": len(rows),
+        "n_hidden_answer": len(rows) - len(known),
+        "n_unreadable": sum(row["choice"] is None for row in rows),
+        "n_cut_at_maximum": sum(not row["ended"] for row in rows),
+        "n_rejected": sum(not row["choices"] for row in rows),
+        "reasons": _counts(row["reason"].split(":")[0] for row in rows),
+        "chance": chance([len(row["choices"]) for row in rows if row["choices"]]),
+        "accuracy": {name: asdict(accuracy(members)) for name, members in groups(known).items() if members},
+    }
+
+
+def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Comparison]:
+    """Pair two evaluations of the same questions, group by group.
+
+    Raises ValueError where a question is in one of them only.
+    """
+    result = []
+    after_by_id = {row["id"]: row for row in after}
+    paired_gain(_correct(before), _correct(after), _clips(before))  # the same ids, or an error that names one
+    for name, members in groups(before).items():
+        later = [after_by_id[row["id"]] for row in members]
+        gain = paired_gain(_correct(members), _correct(later), _clips(members))
+        result.append(Comparison(name, accuracy(members), accuracy(later), gain))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class FourWay:
+    """One group of questions before and after training, with and without the clip."""
+
+    comparison: Comparison
+    before_unheard: Estimate
+    after_unheard: Estimate
+    chance: float
+
+
+def four_way(
+    before: Sequence[Row], before_unheard: Sequence[Row], after: Sequence[Row], after_unheard: Sequence[Row]
+) -> list[FourWay]:
+    """The table that says whether training helped and whether the model listens. Raises as `compare` does."""
+    heard, unheard = compare(before, after), compare(before_unheard, after_unheard)
+    counts = {name: [len(row["choices"]) for row in members if row["choices"]] for name, members in groups(before).items()}
+    return [
+        FourWay(with_clip, without.before, without.after, chance(counts[with_clip.group]))
+        for with_clip, without in zip(heard, unheard, strict=True)
+    ]
+
+
+def _correct(rows: Sequence[Row]) -> dict[str, float]:
+    return {row["id"]: float(row["correct"]) for row in rows}
+
+
+def _clips(rows: Sequence[Row]) -> dict[str, str]:
+    return {row["id"]: row["clip"] for row in rows}
+
+
+def _counts(values) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,0 +1,135 @@
+"""Completions for a batch of prompts: prefill once, branch G times, sample.
+
+Takes embedded prompts (audio already encoded, once), gives tokens with the log-probabilities they were sampled at. Row r
+is completion r % G of prompt r // G. Not taken: `generate(num_return_sequences=G)`, which encodes and prefills every
+prompt G times, and a shared random generator: each token is drawn with its own uniform number, so that the batch layout
+changes no sample.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from harken.models.base import AudioLM
+from harken.sampling import filter_logits, inverse_cdf
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. temperature 0 = greedy; top_k 0 = off."""
+
+    temperature: float
+    max_completion_tokens: int
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Completions:
+    """R sampled rows, prompt-major.
+
+    Attributes:
+        tokens: [R, L] int64, right-padded with 0.
+        mask: [R, L] bool, True up to and including the end-of-sequence token.
+        logp: [R, L] untempered log-probabilities of the tokens at sampling time, 0 where masked.
+        ended: [R] bool, False where the row was cut at the maximum length.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    logp: Tensor
+    ended: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.mask.sum(1)
+
+
+@torch.no_grad()
+def rollout(
+    model: AudioLM, prompts: Sequence[Tensor], completions_per_prompt: int, sampling: Sampling, uniforms: Tensor | None
+) -> Completions:
+    """Sample G completions for each of P prompts.
+
+    Args:
+        prompts: P embedded prompts, [T, H] each, lengths may differ.
+        uniforms: [R, max_completion_tokens] float64 in [0, 1), one per token; None for greedy.
+    """
+    was_training = model.module.training
+    model.module.eval()  # gradient checkpointing in train mode would drop the cache without an error
+    try:
+        hidden, cache, mask = _prefill(model, prompts)
+        return _decode(model, hidden, cache, mask, completions_per_prompt, sampling, uniforms)
+    finally:
+        model.module.train(was_training)
+
+
+@torch.no_grad()
+def last_logits(model: AudioLM, prompts: Sequence[Tensor]) -> Tensor:
+    """[P, V]: what the model would say first."""
+    return model.logits(_prefill(model, prompts)[0])
+
+
+def completion_texts(model: AudioLM, completions: Completions) -> list[str]:
+    """Decoded rows, without the end-of-sequence token."""
+    rows = zip(completions.tokens.tolist(), completions.lengths.tolist(), strict=True)
+    return [model.decode(tokens[:length]) for tokens, length in rows]
+
+
+def _prefill(model: AudioLM, prompts: Sequence[Tensor]):
+    """Left-padded prompts through the model once -> last hidden state [P, H], cache, key mask [P, T]."""
+    lengths = [prompt.shape[0] for prompt in prompts]
+    longest, device = max(lengths), prompts[0].device
+    embeddings = pad_sequence(list(prompts), batch_first=True, padding_side="left")
+    index = torch.arange(longest, device=device)
+    padding = longest - torch.tensor(lengths, device=device)[:, None]
+    keys = index >= padding
+    positions = (index - padding).clamp(min=0)
+    causal = index[:, None] >= index
+    itself = torch.eye(longest, dtype=torch.bool, device=device)  # padding attends to itself: no empty softmax
+    cache = model.new_cache()
+    hidden = model.hidden(embeddings, positions, (causal & keys[:, None] | itself)[:, None], cache)
+    if cache.get_seq_length() != longest:
+        raise RuntimeError(f"the cache holds {cache.get_seq_length()} of {longest} prompt tokens after prefill")
+    return hidden[:, -1], cache, keys
+
+
+def _decode(model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling, uniforms: Tensor | None) -> Completions:
+    rows, device = hidden.shape[0] * group, hidden.device
+    cache.batch_repeat_interleave(group)
+    keys = keys.repeat_interleave(group, 0)
+    hidden = hidden.repeat_interleave(group, 0)
+    positions = keys.sum(1)
+    eos = torch.tensor(model.eos_token_ids, device=device)
+    tokens = torch.zeros(rows, sampling.max_completion_tokens, dtype=torch.long, device=device)
+    mask = torch.zeros_like(tokens, dtype=torch.bool)
+    logp = torch.zeros(tokens.shape, dtype=torch.float64 if hidden.dtype == torch.float64 else torch.float32, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    active = torch.arange(rows, device=device)
+    for t in range(sampling.max_completion_tokens):
+        logits = model.logits(hidden)
+        drawn = _choose(logits, sampling, None if uniforms is None else uniforms[active.to(uniforms.device), t].to(device))
+        tokens[active, t], mask[active, t] = drawn, True
+        logp[active, t] = torch.log_softmax(logits, -1).gather(-1, drawn[:, None])[:, 0]
+        alive = ~torch.isin(drawn, eos)
+        ended[active] = ~alive
+        if t + 1 == sampling.max_completion_tokens or not alive.any():
+            break
+        if not alive.all():
+            kept = alive.nonzero()[:, 0]
+            cache.batch_select_indices(kept)
+            active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]
+        keys = torch.cat([keys, keys.new_ones(len(keys), 1)], 1)
+        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, keys[:, None, None], cache)[:, -1]
+    longest = int(mask.any(0).sum())
+    return Completions(tokens[:, :longest], mask[:, :longest], logp[:, :longest], ended)
+
+
+def _choose(logits: Tensor, sampling: Sampling, uniforms: Tensor | None) -> Tensor:
+    if sampling.temperature == 0:
+        return logits.argmax(-1)
+    assert uniforms is not None
+    return inverse_cdf(filter_logits(logits, sampling.temperature, sampling.top_p, sampling.top_k), uniforms)

@@ -1,0 +1,87 @@
+"""Results as tables on a terminal and in Markdown.
+
+Takes comparisons and summaries, gives rich tables or text. One rendering of an estimate everywhere: `73.2 [70.1, 76.1]`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from harken.results import Comparison, FourWay
+from harken.stats import Estimate
+
+
+def percent(estimate: Estimate) -> str:
+    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def points(gain: Estimate) -> str:
+    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+
+
+def rows_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str, str]]:
+    return [
+        (one.group, str(one.gain.n), percent(one.before), percent(one.after), points(one.gain)) for one in comparisons
+    ]
+
+
+HEADER = ("questions", "n", "before, %", "after, %", "gain on the same questions, points")
+
+
+def comparison_table(title: str, comparisons: Sequence[Comparison]) -> Table:
+    """Accuracy before and after, with 95 % intervals clustered by clip."""
+    return _table(title, HEADER, rows_of(comparisons), "95 % intervals, clustered by clip")
+
+
+def summary_table(title: str, summary: dict[str, Any]) -> Table:
+    """Accuracy of one evaluation by group."""
+    rows = [(name, str(one["n"]), percent(Estimate(**one))) for name, one in summary["accuracy"].items()]
+    notes = [f"chance {100 * summary['chance']:.1f} %", f"{summary['n_unreadable']} unreadable (counted wrong)"]
+    notes += [f"{summary[key]} {words}" for key, words in _COUNTED.items() if summary.get(key)]
+    return _table(title, ("questions", "n", "accuracy, % [95 %]"), rows, "; ".join(notes))
+
+
+FOUR_WAY_HEADER = ("questions", "n", "before", "after", "gain, paired", "before, no audio", "after, no audio", "chance")
+
+
+def four_way_rows(rows: Sequence[FourWay]) -> list[tuple[str, ...]]:
+    return [
+        (
+            *rows_of([one.comparison])[0],
+            percent(one.before_unheard),
+            percent(one.after_unheard),
+            f"{100 * one.chance:.0f}",
+        )
+        for one in rows
+    ]
+
+
+def four_way_table(title: str, rows: Sequence[FourWay]) -> Table:
+    """Accuracy in percent before and after, with and without audio."""
+    return _table(title, FOUR_WAY_HEADER, four_way_rows(rows), "percent right; 95 % intervals, clustered by clip")
+
+
+_COUNTED = {
+    "n_cut_at_maximum": "cut at the maximum length",
+    "n_rejected": "records rejected (counted wrong)",
+    "n_hidden_answer": "with hidden answers (not scored)",
+    "clips_padded": "clips padded with silence",
+    "clips_cropped": "clips cropped",
+}
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
+    for row in rows:
+        # Task names come from data files: shown as they are, never read as markup.
+        table.add_row(*(Text(cell) for cell in row))
+    return table

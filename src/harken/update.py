@@ -1,0 +1,130 @@
+"""One policy update from a step's experience.
+
+Takes micro-batches, gives changed weights and the figures of the update. Gradients of all micro-batches are added up before
+the one optimizer step, so their size changes memory and not the result. Not taken: an old-policy pass; with one update per
+rollout the ratio is 1 in value, with more the first pass of the step is the old policy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harken.config import GrpoConfig
+from harken.experience import MicroBatch
+from harken.loss import LossParts, grpo_loss
+from harken.models.base import AudioLM
+from harken.optim import apply_update
+from harken.shared_prefix import Scores, score_packed, score_repeated
+
+
+@dataclass(slots=True)
+class UpdateFigures:
+    """Of one update; means are over the tokens in the loss."""
+
+    loss: float
+    kl: float
+    entropy: float
+    clip_low: float
+    clip_high: float
+    ratio_max: float
+    logp_gap_mean: float
+    logp_gap_max: float
+    grad_norm: float
+
+
+def update(
+    policy: AudioLM,
+    reference: AudioLM | None,
+    batches: Sequence[MicroBatch],
+    settings: GrpoConfig,
+    optimizer: torch.optim.Optimizer,
+    learning_rate: float,
+) -> UpdateFigures:
+    """`num_iterations` updates on the same experience. Returns the figures of the last one."""
+    for batch in batches:
+        batch.reference_logp = None if reference is None else _reference_logp(policy, reference, batch, settings)
+    assert settings.num_iterations >= 1
+    for iteration in range(settings.num_iterations):
+        figures = _one_update(policy, batches, settings, optimizer, learning_rate, first=iteration == 0)
+    return figures  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _one_update(
+    policy: AudioLM,
+    batches: Sequence[MicroBatch],
+    settings: GrpoConfig,
+    optimizer: torch.optim.Optimizer,
+    learning_rate: float,
+    *,
+    first: bool,
+) -> UpdateFigures:
+    policy.module.train()
+    masks = [_loss_mask(batch, settings) for batch in batches]
+    total_rows = sum(len(mask) for mask in masks)
+    total_tokens = sum(int(mask.sum()) for mask in masks)
+    parts: list[LossParts] = []
+    entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
+    for batch, mask in zip(batches, masks, strict=True):
+        scores = _policy_scores(policy, batch, settings, first=first)
+        part = grpo_loss(
+            scores.logp,
+            batch.old_logp,
+            batch.reference_logp,
+            batch.advantages.to(scores.logp.device),
+            mask,
+            beta=settings.beta,
+            clip_low=settings.clip_low,
+            clip_high=settings.clip_high,
+            normalization=settings.normalization,
+            max_completion_tokens=settings.max_completion_tokens,
+            total_rows=total_rows,
+            total_tokens=total_tokens,
+        )
+        part.loss.backward()
+        if first:
+            batch.old_logp = scores.logp.detach()
+        parts.append(part)
+        entropy += float((scores.entropy * mask).sum())
+        if not settings.temperature_in_loss:
+            gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
+            gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
+    norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
+    tokens = max(1, total_tokens)
+    return UpdateFigures(
+        loss=sum(float(part.loss) for part in parts),
+        kl=sum(float(part.kl_sum) for part in parts) / tokens,
+        entropy=entropy / tokens,
+        clip_low=sum(float(part.clipped_low_sum) for part in parts) / tokens,
+        clip_high=sum(float(part.clipped_high_sum) for part in parts) / tokens,
+        ratio_max=max(float(part.ratio_max) for part in parts),
+        logp_gap_mean=gap_sum / tokens,
+        logp_gap_max=gap_max,
+        grad_norm=norm,
+    )
+
+
+def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
+    if not settings.mask_truncated:
+        return batch.completions.mask
+    return batch.completions.mask & batch.completions.ended[:, None]
+
+
+def _policy_scores(policy: AudioLM, batch: MicroBatch, settings: GrpoConfig, *, first: bool) -> Scores:
+    temperature = settings.temperature if settings.temperature_in_loss else 1.0
+    if settings.policy_pass == "repeated":
+        return score_repeated(policy, batch.inputs, batch.completions, temperature)
+    # The graph of the rollout's encoding serves the first update; after it the tower's weights have changed.
+    audio = batch.audio if first or not policy.audio_trains else policy.encode_audio(batch.inputs)
+    return score_packed(policy, policy.embed(batch.inputs, audio), batch.completions, temperature)
+
+
+@torch.no_grad()
+def _reference_logp(policy: AudioLM, reference: AudioLM, batch: MicroBatch, settings: GrpoConfig) -> Tensor:
+    temperature = settings.temperature if settings.temperature_in_loss else 1.0
+    if settings.policy_pass == "repeated":
+        return score_repeated(reference, batch.inputs, batch.completions, temperature).logp
+    # A tower that does not train is the reference's tower too.
+    audio = reference.encode_audio(batch.inputs) if policy.audio_trains else batch.audio
+    return score_packed(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp

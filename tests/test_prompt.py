@@ -1,0 +1,115 @@
+"""Prompts: wording as published, data never read as a template, audio marked only where there is a clip."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harken.config import ConfigError, PromptConfig
+from harken.prompt import Prompt, build_conversation
+from harken.types import Question
+
+
+def question(text="What barks?", choices=("a dog", "a cat's toy"), answer: int | None = 0, audio: Path | None = None):
+    return Question("q1", text, choices, answer, audio, source="train.jsonl:7")
+
+
+def text_of(config: PromptConfig, asked: Question) -> str:
+    return build_conversation(asked, config)[0]["content"][-1]["text"]
+
+
+def test_omni_r1_is_the_published_sentence():
+    assert text_of(PromptConfig(), question()) == (
+        "What barks? Please choose the answer from the following options: ['a dog', \"a cat's toy\"]"
+    )
+
+
+def test_r1_aqa_ends_the_sentence_and_asks_for_answer_tags():
+    assert text_of(PromptConfig(style="r1_aqa"), question()) == (
+        "What barks? Please choose the answer from the following options: ['a dog', \"a cat's toy\"]. "
+        "Output the final answer in <answer> </answer>."
+    )
+
+
+def test_r1_aqa_think_asks_for_both_tags():
+    assert text_of(PromptConfig(style="r1_aqa_think", choices="letters"), question()) == (
+        "What barks? Please choose the answer from the following options: (A) a dog (B) a cat's toy. "
+        "Output the thinking process in <think> </think> and final answer in <answer> </answer>."
+    )
+
+
+def test_audio_comes_before_the_text_in_one_user_turn():
+    turns = build_conversation(question(audio=Path("a.wav")), PromptConfig())
+    assert [turn["role"] for turn in turns] == ["user"]
+    assert [element["type"] for element in turns[0]["content"]] == ["audio", "text"]
+
+
+def test_without_a_clip_there_is_no_audio_element():
+    assert [element["type"] for element in build_conversation(question(), PromptConfig())[0]["content"]] == ["text"]
+
+
+@pytest.mark.parametrize(("style", "form"), [("omni_r1", None), ("r1_aqa", "answer"), ("r1_aqa_think", "think")])
+def test_the_prompt_knows_which_form_it_asked_for(style, form):
+    prompt = Prompt.from_config(PromptConfig(style=style))
+    assert (prompt.form, prompt.letters_shown) == (form, False)
+    assert Prompt.from_config(PromptConfig(style=style, choices="letters")).letters_shown
+
+
+def test_a_prompt_file_replaces_the_wording_and_may_name_a_placeholder_twice(tmp_path):
+    file = tmp_path / "p.txt"
+    file.write_text("Q: {question}\n{choices} {not_ours} {question}\n")
+    assert text_of(PromptConfig(prompt_file=file, choices="letters"), question("Why?")) == (
+        "Q: Why?\n(A) a dog (B) a cat's toy {not_ours} Why?"
+    )
+
+
+@given(st.lists(st.sampled_from(["{choices}", "{question}", "{0}", "{{", "}", "\\1", "\\g<0>", "%s", "a"]), min_size=1))
+def test_a_hostile_question_is_put_in_as_it_is(pieces):
+    hostile = "".join(pieces)
+    assert text_of(PromptConfig(choices="letters"), question(hostile, (hostile, "x"))) == (
+        hostile + " Please choose the answer from the following options: (A) " + hostile + " (B) x"
+    )
+
+
+@pytest.mark.parametrize(("content", "missing"), [("{choices}", "{question}"), ("{question} {Choices}", "{choices}")])
+def test_a_prompt_file_without_a_placeholder_is_an_error_naming_it(tmp_path, content, missing):
+    file = tmp_path / "p.txt"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=rf"prompt_file: .*p\.txt has no \{missing}"):
+        Prompt.from_config(PromptConfig(prompt_file=file))
+
+
+def test_a_prompt_file_that_cannot_be_read_is_a_config_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"prompt_file: .*gone\.txt cannot be read"):
+        Prompt.from_config(PromptConfig(prompt_file=tmp_path / "gone.txt"))
+    (tmp_path / "latin.txt").write_bytes(b"{question} {choices} \xe9")
+    with pytest.raises(ConfigError, match=r"latin\.txt cannot be read"):
+        Prompt.from_config(PromptConfig(prompt_file=tmp_path / "latin.txt"))
+
+
+def test_the_prompt_file_is_read_once(tmp_path):
+    file = tmp_path / "p.txt"
+    file.write_text("{question} {choices}")
+    prompt = Prompt.from_config(PromptConfig(prompt_file=file))
+    file.unlink()
+    assert prompt.text(question("Why?", ("a", "b"))) == "Why? ['a', 'b']"
+
+
+def test_more_choices_than_letters_is_an_error_naming_the_record():
+    many = question(choices=tuple(str(n) for n in range(27)))
+    with pytest.raises(ValueError, match=r"train\.jsonl:7: 27 choices"):
+        text_of(PromptConfig(choices="letters"), many)
+    assert "'26'" in text_of(PromptConfig(), many)
+
+
+def test_sft_trains_on_the_completion_the_prompt_asks_for():
+    assert Prompt.from_config(PromptConfig()).answer_text(question(answer=1)) == "a cat's toy"
+    assert Prompt.from_config(PromptConfig(style="r1_aqa")).answer_text(question()) == "<answer>a dog</answer>"
+
+
+def test_sft_needs_an_answer_and_has_no_rationale_to_think_with():
+    with pytest.raises(ValueError, match=r"train\.jsonl:7: has no answer"):
+        Prompt.from_config(PromptConfig()).answer_text(question(answer=None))
+    with pytest.raises(ValueError, match=r"train\.jsonl:7: style r1_aqa_think asks for a thinking process"):
+        Prompt.from_config(PromptConfig(style="r1_aqa_think")).answer_text(question())
