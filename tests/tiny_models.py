@@ -25,7 +25,7 @@ def tiny_folder(arch: str) -> Path:
 
 def tiny_model(arch: str = "qwen2_5_omni", dtype: torch.dtype = torch.float64) -> AudioLM:
     """A fresh copy with weights large enough that attention and audio matter (0.02 is nearly uniform)."""
-    model = load_model(str(tiny_folder(arch)), dtype=dtype)
+    model = load_model(str(tiny_folder(arch)), dtype=dtype, device="cpu")
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.module.parameters():

@@ -139,6 +139,8 @@ class SftConfig(Section):
     steps: PositiveInt | None = None
     """Default: `epochs` passes over the data."""
     epochs: Annotated[float, Field(gt=0)] = 1.0  # [O]
+    stop_at_dev_accuracy: Share | None = None
+    """Stop early once greedy accuracy on the development part reaches this: a warm start for GRPO [O]."""
     questions_per_step: PositiveInt = 32  # [O]
     questions_per_micro_batch: PositiveInt = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5  # [O]
@@ -178,6 +180,8 @@ class Recipe(Section):
     def development_part_exists(self) -> "Recipe":
         if self.logging.evaluate_every is not None and self.data.dev_share == 0:
             raise ValueError("logging.evaluate_every needs a development part: set data.dev_share, for example 0.1")
+        if self.sft.stop_at_dev_accuracy is not None and self.logging.evaluate_every is None:
+            raise ValueError("sft.stop_at_dev_accuracy needs evaluations on the way: set logging.evaluate_every")
         return self
 
 

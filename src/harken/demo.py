@@ -20,20 +20,19 @@ from harken.models.tiny import question_texts, write_tiny
 from harken.prompt import Prompt
 from harken.results import four_way, read_predictions
 from harken.sft import sft
-from harken.tables import FOUR_WAY_HEADER, four_way_rows, four_way_table, markdown
+from harken.tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables, markdown
 from harken.train import train
 
 N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {
     "sft": {
-        **{"steps": 120, "questions_per_step": 32, "questions_per_micro_batch": 32},
+        **{"steps": 200, "questions_per_step": 32, "questions_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
         **{"learning_rate": 1e-3, "schedule": "constant"},
     },
     "grpo": {
         **{"steps": 300, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
-        **{"learning_rate": 3e-4, "temperature": 1.0, "beta": 0.0, "max_completion_tokens": 8},
+        **{"learning_rate": 3e-4, "temperature": 1.0, "max_completion_tokens": 8},
     },
-    "logging": {"every": 50},
 }
 
 
@@ -55,7 +54,8 @@ def run_demo(out: Path, seed: int, console: Console) -> None:
             _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
     rows = four_way(*(read_predictions(folder) for folder in folders))
     title = f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s"
-    console.print(four_way_table(title, rows))
+    for table in four_way_tables(title, rows):
+        console.print(table)
     write_text(out / "results.md", f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
     console.print(f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md", highlight=False, soft_wrap=True)
 
@@ -65,7 +65,8 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
         "name": name,
         "seed": seed,
         "model": {"path": str(model)},
-        "data": {"train": [{"file": str(out / "data" / "train.json")}]},
+        "data": {"train": [{"file": str(out / "data" / "train.json")}], "dev_share": 0.1},
+        "logging": {"every": 50, "evaluate_every": 5 if name == "sft" else 50},
         **SETTINGS,
     }
     return parse_recipe(values, "the demo's recipe")

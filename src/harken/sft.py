@@ -60,10 +60,14 @@ def sft(recipe: Recipe, out: Path, console: Console) -> Path:
             row["time/step_s"] = time.perf_counter() - started
             if is_due(step, recipe.logging.evaluate_every, steps) and dev:
                 row |= accuracy_on(policy, dev, inputs, prompt, recipe.grpo.max_completion_tokens)
+            reached = settings.stop_at_dev_accuracy is not None and row.get("dev/accuracy", 0) >= settings.stop_at_dev_accuracy
             log_all(trackers, step, row)
-            if is_due(step, recipe.logging.checkpoint_every, steps):
+            if reached or is_due(step, recipe.logging.checkpoint_every, steps):
                 run.save_checkpoint(step, policy)
-            progress.advance({"loss": loss})
+            progress.advance({name: row[name] for name in ("loss/sft", "dev/accuracy") if name in row})
+            if reached:
+                console.print(f"stopped at step {step}: development accuracy {row['dev/accuracy']:.3f}", highlight=False)
+                break
     for tracker in trackers:
         tracker.close()
     return run.last_checkpoint()
@@ -84,7 +88,7 @@ def accumulate(
         scores = score_packed(policy, embedded, as_completions(answers[chunk], policy.device))
         part = -scores.logp.sum() / total
         part.backward()
-        loss += float(part)
+        loss += float(part.detach())
     return loss
 
 

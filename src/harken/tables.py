@@ -1,11 +1,12 @@
 """Results as tables on a terminal and in Markdown.
 
-Takes comparisons and summaries, gives rich tables or text. One rendering of an estimate everywhere: `73.2 [70.1, 76.1]`.
+Takes comparisons and summaries, gives rich tables or text. One rendering of an estimate everywhere: `73.2 [70, 76]`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from harken.stats import Estimate
 
 
 def percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
 
 
 def points(gain: Estimate) -> str:
@@ -27,12 +28,12 @@ def rows_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str,
     ]
 
 
-HEADER = ("questions", "n", "before, %", "after, %", "gain on the same questions, points")
+HEADER = ("questions", "n", "before, %", "after, %", "gain, points")
 
 
 def comparison_table(title: str, comparisons: Sequence[Comparison]) -> Table:
     """Accuracy before and after, with 95 % intervals clustered by clip."""
-    return _table(title, HEADER, rows_of(comparisons), "95 % intervals, clustered by clip")
+    return _table(title, HEADER, rows_of(comparisons), "95 % intervals, clustered by clip; gain paired")
 
 
 def summary_table(title: str, summary: dict[str, Any]) -> Table:
@@ -43,24 +44,23 @@ def summary_table(title: str, summary: dict[str, Any]) -> Table:
     return _table(title, ("questions", "n", "accuracy, % [95 %]"), rows, "; ".join(notes))
 
 
-FOUR_WAY_HEADER = ("questions", "n", "before", "after", "gain, paired", "before, no audio", "after, no audio", "chance")
+FOUR_WAY_HEADER = (*HEADER, "before, no audio, %", "after, no audio, %", "chance, %")
 
 
 def four_way_rows(rows: Sequence[FourWay]) -> list[tuple[str, ...]]:
-    return [
-        (
-            *rows_of([one.comparison])[0],
-            percent(one.before_unheard),
-            percent(one.after_unheard),
-            f"{100 * one.chance:.0f}",
-        )
-        for one in rows
-    ]
+    return [(*rows_of([one.comparison])[0], *_unheard(one)) for one in rows]
 
 
-def four_way_table(title: str, rows: Sequence[FourWay]) -> Table:
-    """Accuracy in percent before and after, with and without audio."""
-    return _table(title, FOUR_WAY_HEADER, four_way_rows(rows), "percent right; 95 % intervals, clustered by clip")
+def four_way_tables(title: str, rows: Sequence[FourWay]) -> tuple[Table, Table]:
+    """Accuracy in percent before and after, once with the clip and once without it; each fits 80 columns."""
+    heard = comparison_table(title, [one.comparison for one in rows])
+    header = ("without the clip", "n", "before, %", "after, %", "chance, %")
+    unheard = [(one.comparison.group, str(one.before_unheard.n), *_unheard(one)) for one in rows]
+    return heard, _table(None, header, unheard, "a model that listens stays at chance here")
+
+
+def _unheard(one: FourWay) -> tuple[str, str, str]:
+    return percent(one.before_unheard), percent(one.after_unheard), f"{100 * one.chance:.0f}"
 
 
 _COUNTED = {
@@ -77,10 +77,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+def _table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
     for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
         # Task names come from data files: shown as they are, never read as markup.
         table.add_row(*(Text(cell) for cell in row))

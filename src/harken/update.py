@@ -93,7 +93,7 @@ def _one_update(
     norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
     tokens = max(1, total_tokens)
     return UpdateFigures(
-        loss=sum(float(part.loss) for part in parts),
+        loss=sum(float(part.loss.detach()) for part in parts),
         kl=sum(float(part.kl_sum) for part in parts) / tokens,
         entropy=entropy / tokens,
         clip_low=sum(float(part.clipped_low_sum) for part in parts) / tokens,

@@ -28,6 +28,7 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 
     Raises CheckpointError naming the path where the folder is missing, is no checkpoint or is of another architecture.
     """
+    path = resolve(path)
     model = _class_of(path).load(path, dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
@@ -36,7 +37,14 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
+    path = resolve(path)
     return _class_of(path).load_without_weights(path)
+
+
+def resolve(path: str) -> str:
+    """A run folder stands for its last checkpoint; anything else for itself."""
+    found = sorted((Path(path) / "checkpoints").glob("step_*"))
+    return str(found[-1]) if found else path
 
 
 def load_policy(config: ModelConfig) -> AudioLM:
