@@ -3,7 +3,8 @@
 Pairs, interleaved, medians of the repeats:
     rollout   encode and prefill once, branch G times   against   transformers' generate(num_return_sequences=G)
     policy    packed row, forward and backward          against   the repeated form, forward and backward
-and the largest difference between the two forms' log-probabilities. No optimizer step: what it costs depends on the mode.
+and the largest difference between the two forms' log-probabilities. No optimizer step: what it costs depends on the
+mode.
 
     python benchmarks/omni_step.py --size 7b --seconds 10 --group 8 --completion 16 --dtype bfloat16
     python benchmarks/omni_step.py --size tiny            # a smoke run on a CPU
@@ -26,22 +27,19 @@ from harken.rollout import Completions, Sampling, rollout
 from harken.shared_prefix import score_packed, score_repeated
 
 QUESTION = (
-    "Which of these instruments is playing the melody in the second half of the recording? Please choose the answer from "
-    "the following options: ['an acoustic guitar', 'a violin', 'a grand piano', 'a clarinet']"
+    "Which of these instruments is playing the melody in the second half of the recording? Please choose the answer "
+    "from the following options: ['an acoustic guitar', 'a violin', 'a grand piano', 'a clarinet']"
 )
+KEYS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 # Language model of the published configurations; the audio tower is the same in both.
-SIZES = {
-    "7b": {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4},
-    "3b": {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 2},
-    "tiny": {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1},
-}  # fmt: skip
+SIZES = {"7b": (3584, 18944, 28, 28, 4), "3b": (2048, 11008, 36, 16, 2), "tiny": (256, 512, 2, 2, 1)}
 
 
 def build(size: str, layers: int | None, dtype: torch.dtype, device: torch.device) -> QwenOmni:
     """A thinker with random weights, made on the device."""
     tokenizer = build_tokenizer([QUESTION])
     text = {
-        **SIZES[size],
+        **dict(zip(KEYS, SIZES[size], strict=True)),
         "vocab_size": 152_064 if size != "tiny" else len(tokenizer),
         "rope_parameters": {"mrope_section": [16, 24, 24], "rope_type": "default", "rope_theta": 1e6},
     }
@@ -54,7 +52,13 @@ def build(size: str, layers: int | None, dtype: torch.dtype, device: torch.devic
     config = Qwen2_5OmniThinkerConfig(
         text_config=text,
         audio_config=audio,
-        vision_config={"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "fullatt_block_indexes": [0]},
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "fullatt_block_indexes": [0],
+        },
         audio_token_index=ids["<|AUDIO|>"],
         vision_start_token_id=ids["<|vision_bos|>"],
         image_token_index=ids["<|IMAGE|>"],
@@ -101,7 +105,9 @@ def main() -> None:
     torch.manual_seed(0)
     device = pick_device("auto")
     model = build(arguments.size, arguments.layers, getattr(torch, arguments.dtype), device)
-    model.set_trainable(audio_tower=not arguments.freeze_tower, projector=not arguments.freeze_tower, language_model=True)
+    model.set_trainable(
+        audio_tower=not arguments.freeze_tower, projector=not arguments.freeze_tower, language_model=True
+    )
     if arguments.checkpointing:
         enable_gradient_checkpointing(model.module)
     generator = np.random.default_rng(0)
@@ -113,7 +119,12 @@ def main() -> None:
     rows = arguments.prompts * arguments.group
     uniforms = torch.from_numpy(generator.random((rows, arguments.completion)))
     tokens = torch.from_numpy(generator.integers(20, 250, (rows, arguments.completion))).to(device)
-    completions = Completions(tokens, torch.ones_like(tokens, dtype=torch.bool), tokens * 0.0, torch.ones(rows, dtype=torch.bool, device=device))
+    completions = Completions(
+        tokens,
+        torch.ones_like(tokens, dtype=torch.bool),
+        tokens * 0.0,
+        torch.ones(rows, dtype=torch.bool, device=device),
+    )
     sampling = Sampling(1.0, arguments.completion)
     model.eos_token_ids = (-1,)  # every completion runs to its full length in both forms
 
@@ -169,7 +180,9 @@ def main() -> None:
         "peak_gib": peaks,
     }
     if all(name in results for name in ("policy pass, packed", "policy pass, repeated")):
-        report["logp_difference_max"] = float((results["policy pass, packed"] - results["policy pass, repeated"]).abs().max())
+        report["logp_difference_max"] = float(
+            (results["policy pass, packed"] - results["policy pass, repeated"]).abs().max()
+        )
     for name, value in report["seconds"].items():
         print(f"{name:24s} {value:8.3f} s   peak {peaks[name]:6.2f} GiB")
     print({key: value for key, value in report.items() if key not in ("seconds", "peak_gib")})

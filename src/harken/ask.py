@@ -15,7 +15,8 @@ from harken.types import Question
 
 
 def ask_both(model: AudioLM, prompt: Prompt, clip: Path, question: str, choices: Sequence[str]) -> tuple[str, str]:
-    """(heard, unheard), each the completion and the choice it was read as. Raises AudioError for a clip that cannot be read."""
+    """(heard, unheard), each the completion and the choice it was read as. Raises AudioError for a clip that cannot
+    be read."""
     asked = Question(id="heard", text=question, choices=tuple(choices), answer=None, audio=clip)
     return _ask(model, prompt, asked), _ask(model, prompt, replace(asked, id="unheard", audio=None))
 

@@ -4,7 +4,6 @@ Takes arguments, composes stages. Errors a user can mend (recipe, data, checkpoi
 anything else is a bug and keeps its traceback.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,8 +24,12 @@ console = Console()
 
 RecipeFile = Annotated[Path, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
 Overrides = Annotated[list[str], typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")]
-RunOut = Annotated[Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")]
+RunOut = Annotated[
+    Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")
+]
 ModelPath = Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")]
@@ -85,7 +88,9 @@ def evaluate(
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Ask without the clip: no audio token at all.")] = False,
     style: Annotated[str, typer.Option("--style", help="Prompt style, as in recipes.")] = "omni_r1",
     choices: Annotated[str, typer.Option("--choices-as", help="list or letters.")] = "list",
-    long_audio: Annotated[str, typer.Option("--long-audio", help="Clips over the model's window: crop or wrong.")] = "crop",
+    long_audio: Annotated[
+        str, typer.Option("--long-audio", help="Clips over the model's window: crop or wrong.")
+    ] = "crop",
     max_completion_tokens: Annotated[int, typer.Option("--max-completion-tokens", min=1)] = 64,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 32,
     device: Device = "auto",
@@ -104,7 +109,9 @@ def evaluate(
         {"reader": benchmark, "file": data, "audio_root": audio_root, "audio": "none" if no_audio else "clip"},
         {"reader": "--benchmark", "file": "--data", "audio_root": "--audio-root"},
     )
-    prompt = parse_section(PromptConfig, {"style": style, "choices": choices}, {"style": "--style", "choices": "--choices-as"})
+    prompt = parse_section(
+        PromptConfig, {"style": style, "choices": choices}, {"style": "--style", "choices": "--choices-as"}
+    )
     if long_audio not in ("crop", "wrong"):
         raise typer.BadParameter(f"{long_audio!r}: crop or wrong", param_hint="--long-audio")
     if (out / "summary.json").exists():

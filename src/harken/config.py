@@ -1,8 +1,9 @@
 """Recipes: what a run is, as validated values.
 
-Every key of a recipe is a field here, documented beside it; an unknown key, a wrong type or a contradiction is an error
-that names the key, the value and the fix. Marks as in docs/method.md: [P] the paper's, [S] a sibling method's, [O] ours.
-Not taken: a free-form dictionary passed down. A run folder's config.yaml must say everything that shaped the run.
+Every key of a recipe is a field here, documented beside it; an unknown key, a wrong type or a contradiction is an
+error that names the key, the value and the fix. Marks as in docs/method.md: [P] the paper's, [S] a sibling method's,
+[O] ours. Not taken: a free-form dictionary passed down. A run folder's config.yaml must say everything that shaped
+the run.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ class ModelConfig(Section):
     train_projector: bool = True
     train_language_model: bool = True
     precision: Literal["float32", "bf16_mixed"] = "float32"
-    """bf16_mixed: matrix products in bfloat16 under autocast. Trained weights stay float32 in both: at learning rate 1e-6
-    rounding to bfloat16 drops nearly every update."""
+    """bf16_mixed: matrix products in bfloat16 under autocast. Trained weights stay float32 in both: at learning rate
+    1e-6 rounding to bfloat16 drops nearly every update."""
     gradient_checkpointing: bool = False
     device: str = "auto"
     """auto = cuda where there is one, else cpu; or a torch device such as cuda:1."""
@@ -62,8 +63,8 @@ class DataConfig(Section):
     train: tuple[SourceConfig, ...] = Field(min_length=1)
     """Several sources are mixed: one shuffled order over all records."""
     dev_share: Share = 0.0
-    """Part of the clips of `train`, chosen by a hash of the clip, kept out of training for `evaluate_every`. A clip is
-    never on both sides."""
+    """Part of the clips of `train`, chosen by a hash of the clip, kept out of training for `evaluate_every`. A clip
+    is never on both sides."""
     max_rejected_share: Share = 0.05
     """Above this share of bad records training stops and says how to go on."""
     max_prompt_tokens: PositiveInt = 4096
@@ -77,7 +78,8 @@ class PromptConfig(Section):
     """omni_r1: question and options, the model says the choice [P]. r1_aqa: answer tags asked for [S]. r1_aqa_think:
     thinking and answer tags asked for [S]."""
     choices: Literal["list", "letters"] = "list"
-    """list: `['a', 'b']` as siblings print it [O]. letters: `(A) a (B) b`; only then is a letter accepted as an answer."""
+    """list: `['a', 'b']` as siblings print it [O]. letters: `(A) a (B) b`; only then is a letter accepted as an
+    answer."""
     prompt_file: Path | None = None
     """A text with `{question}` and `{choices}` to use instead of the style's."""
 

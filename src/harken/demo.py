@@ -1,8 +1,8 @@
 """The main job on built-in sounds, start to end: what `harken demo` runs.
 
-Takes a folder and a seed. Writes a question set made by code and a tiny random checkpoint of the real Qwen2.5-Omni thinker,
-warms it up on answers, trains it with GRPO, evaluates both with and without audio on the same questions, prints one table.
-Every stage is the one the other commands run; nothing here knows how to train.
+Takes a folder and a seed. Writes a question set made by code and a tiny random checkpoint of the real Qwen2.5-Omni
+thinker, warms it up on answers, trains it with GRPO, evaluates both with and without audio on the same questions,
+prints one table. Every stage is the one the other commands run; nothing here knows how to train.
 """
 
 import time
@@ -14,7 +14,7 @@ from rich.console import Console
 from harken.config import Recipe, SourceConfig, parse_recipe
 from harken.data.synth import write_demo_set
 from harken.evaluate import evaluate
-from harken.files import write_json, write_text
+from harken.files import write_text
 from harken.models.loading import load_model
 from harken.models.tiny import question_texts, write_tiny
 from harken.prompt import Prompt
@@ -37,7 +37,8 @@ SETTINGS: dict[str, Any] = {
 
 
 def run_demo(out: Path, seed: int, console: Console) -> None:
-    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Raises ConfigError where `out` holds a demo already."""
+    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Raises ConfigError where `out` holds a demo
+    already."""
     started = time.perf_counter()
     console.print("[bold]1/4[/] built-in sounds and a tiny random Qwen2.5-Omni thinker")
     write_demo_set(out / "data", seed=seed, n_train=N_TRAIN, n_test=N_TEST)

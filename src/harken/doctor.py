@@ -1,7 +1,7 @@
 """Is this machine and this checkpoint fit to train?
 
-Takes an optional checkpoint, prints devices, memory, versions and whether the model really hears: the logits must change
-when the clip changes, and the number of audio features must equal the number of audio tokens.
+Takes an optional checkpoint, prints devices, memory, versions and whether the model really hears: the logits must
+change when the clip changes, and the number of audio features must equal the number of audio tokens.
 """
 
 import os
@@ -34,7 +34,9 @@ def examine(path: str | None, device: str, dtype: torch.dtype, console: Console)
     table.add_row("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)
-        table.add_row(f"cuda:{i}", f"{torch.cuda.get_device_name(i)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+        table.add_row(
+            f"cuda:{i}", f"{torch.cuda.get_device_name(i)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        )
     if not torch.cuda.is_available():
         table.add_row("GPU", "none: tiny checkpoints only; see README for what a 7B model takes")
     healthy = True
@@ -52,7 +54,9 @@ def _examine_model(path: str, device: str, dtype: torch.dtype, table: Table) -> 
         return False
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
     window_s = model.max_samples / 16_000
-    table.add_row("checkpoint", Text(f"{path}: {model.arch}, {parameters / 1e9:.3f} B parameters, hears {window_s:.0f} s"))
+    table.add_row(
+        "checkpoint", Text(f"{path}: {model.arch}, {parameters / 1e9:.3f} B parameters, hears {window_s:.0f} s")
+    )
     change = hearing(model)
     heard = change > 0
     table.add_row(
@@ -63,7 +67,8 @@ def _examine_model(path: str, device: str, dtype: torch.dtype, table: Table) -> 
 
 
 def hearing(model: AudioLM) -> float:
-    """Largest absolute change of a next-token logit when one second of noise becomes another sound of equal length."""
+    """Largest absolute change of a next-token logit when one second of noise becomes another sound of equal
+    length."""
     generator = np.random.default_rng(0)
     noise = generator.uniform(-0.3, 0.3, 16_000).astype(np.float32)
     tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.float32)

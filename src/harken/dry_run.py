@@ -8,8 +8,8 @@ from dataclasses import replace
 from harken.config import Recipe
 from harken.data.load import READERS
 from harken.errors import DataError
-from harken.models.loading import load_renderer
 from harken.inputs import PromptInputs
+from harken.models.loading import load_renderer
 from harken.prompt import Prompt
 
 
@@ -24,7 +24,6 @@ def first_prompt(recipe: Recipe) -> str:
             (read,) = PromptInputs(model, prompt, cache_gib=0)([question])
             frames = 0 if read.features is None else read.features.shape[1]
             answer = None if question.answer is None else question.choices[question.answer]
-            return (
-                f"first prompt ({question.source}, {read.length} tokens, {frames} mel frames, answer {answer!r}):\n{read.text}"
-            )
+            about = f"{question.source}, {read.length} tokens, {frames} mel frames, answer {answer!r}"
+            return f"first prompt ({about}):\n{read.text}"
     raise DataError("no usable record in any source of data.train")

@@ -1,8 +1,8 @@
 """Answers of a model to a benchmark's questions, graded and written down.
 
-Takes a model, questions and the prompt, gives predictions.jsonl and summary.json. Decoding is greedy; prompt and grader are
-those of training. Nothing leaves the denominator: a record that cannot be used, an answer that cannot be read and a clip the
-model cannot hear whole are wrong, each counted. Imports nothing of training.
+Takes a model, questions and the prompt, gives predictions.jsonl and summary.json. Decoding is greedy; prompt and
+grader are those of training. Nothing leaves the denominator: a record that cannot be used, an answer that cannot be
+read and a clip the model cannot hear whole are wrong, each counted. Imports nothing of training.
 """
 
 from collections.abc import Callable, Iterator, Sequence

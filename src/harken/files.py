@@ -1,6 +1,7 @@
 """Writing files so that a reader never sees half of one.
 
-Takes a path and its content, gives the file whole or not at all: written under a temporary name beside it, then renamed.
+Takes a path and its content, gives the file whole or not at all: written under a temporary name beside it, then
+renamed.
 """
 
 import contextlib

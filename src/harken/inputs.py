@@ -1,8 +1,8 @@
 """Questions -> what the model reads, with clips too short, too long and seen before.
 
-Takes questions and the prompt, gives `ModelInput`s. A clip too short for one audio token is padded with silence; one longer
-than the tower hears is an error here, so training leaves it out beforehand (`leave_out_unusable`) and evaluation chooses
-to crop it. Not taken: cutting a prompt; what is scored must be what was generated from.
+Takes questions and the prompt, gives `ModelInput`s. A clip too short for one audio token is padded with silence; one
+longer than the tower hears is an error here, so training leaves it out beforehand (`leave_out_unusable`) and
+evaluation chooses to crop it. Not taken: cutting a prompt; what is scored must be what was generated from.
 """
 
 from collections import OrderedDict
@@ -66,7 +66,8 @@ def leave_out_unusable(
     prompt: Prompt,
     max_prompt_tokens: int,
 ) -> tuple[list[Question], list[Rejected]]:
-    """Split off the questions that cannot be trained on (clip or prompt too long, control tokens), each with its reason."""
+    """Split off the questions that cannot be trained on (clip or prompt too long, control tokens), each with its
+    reason."""
     kept, rejected = [], []
     for question in questions:
         reason = unusable(question, durations_s, model, prompt, max_prompt_tokens=max_prompt_tokens)
@@ -92,8 +93,8 @@ def unusable(
     if question.audio is not None:
         samples = max(model.min_samples, round(durations_s[question.audio] * SAMPLE_RATE_HZ))
         if samples > model.max_samples and not crop:
-            longest_s = model.max_samples / SAMPLE_RATE_HZ
-            return f"{question.audio}: {durations_s[question.audio]:.1f} s, the model hears {longest_s:.0f} s; cut the clip"
+            clip_s, longest_s = durations_s[question.audio], model.max_samples / SAMPLE_RATE_HZ
+            return f"{question.audio}: {clip_s:.1f} s, the model hears {longest_s:.0f} s; cut the clip"
         samples = min(samples, model.max_samples)
     try:
         length = model.prompt_length(prompt.conversation(question), samples)

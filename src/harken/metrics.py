@@ -1,7 +1,7 @@
 """The metric row of one GRPO step.
 
-Takes the step's experience and the figures of its update, gives names and numbers. Names are paths. Every mean says over
-what: reward/* over the completions of the step, loss/* and policy/* over the tokens in the loss.
+Takes the step's experience and the figures of its update, gives names and numbers. Names are paths. Every mean says
+over what: reward/* over the completions of the step, loss/* and policy/* over the tokens in the loss.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,10 @@ def step_metrics(
     update = asdict(figures)
     row |= {"loss/total": update["loss"], "loss/kl": update["kl"]}
     row |= {"policy/entropy": update["entropy"], "policy/grad_norm": update["grad_norm"]}
-    row |= {name: update[name.removeprefix("policy/")] for name in ("policy/clip_low", "policy/clip_high", "policy/ratio_max")}
+    row |= {
+        name: update[name.removeprefix("policy/")]
+        for name in ("policy/clip_low", "policy/clip_high", "policy/ratio_max")
+    }
     # Rollout (cache, one token at a time) against training pass (one packed row) on the same weights: a bug shows here.
     row |= {"rollout/logp_gap_mean": update["logp_gap_mean"], "rollout/logp_gap_max": update["logp_gap_max"]}
     row |= {"optim/learning_rate": learning_rate, "time/rollout_s": rollout_s, "time/step_s": step_s}

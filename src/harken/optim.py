@@ -24,8 +24,8 @@ def build_optimizer(
     coarse = [name for name, parameter in trained.items() if parameter.dtype not in (torch.float32, torch.float64)]
     if coarse:
         raise ValueError(
-            f"{len(coarse)} trained weights are stored in {trained[coarse[0]].dtype} ({coarse[0]}, ...), which rounds small "
-            "updates away; load them in float32 and set model.precision: bf16_mixed for speed"
+            f"{len(coarse)} trained weights are stored in {trained[coarse[0]].dtype} ({coarse[0]}, ...), which rounds "
+            "small updates away; load them in float32 and set model.precision: bf16_mixed for speed"
         )
     return torch.optim.AdamW(trained.values(), lr=learning_rate, betas=betas, weight_decay=weight_decay)
 

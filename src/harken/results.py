@@ -1,7 +1,7 @@
 """From predictions to the numbers people quote, each with n and a 95 % interval clustered by clip.
 
-Takes rows of predictions.jsonl, gives summaries and paired comparisons by task and difficulty. Reads files only, never
-imports torch.
+Takes rows of predictions.jsonl, gives summaries and paired comparisons by task and difficulty. Reads files only,
+never imports torch.
 """
 
 import json
@@ -34,7 +34,8 @@ def read_predictions(folder: Path) -> list[Row]:
 
 
 def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Group name -> its rows: all, each task, each difficulty, each task and difficulty; in order of first appearance."""
+    """Group name -> its rows: all, each task, each difficulty, each task and difficulty; in order of first
+    appearance."""
     found: dict[str, list[Row]] = {"all": list(rows)}
     names: tuple[Callable[[Row], str], ...] = (
         lambda row: row["task"],
@@ -53,7 +54,8 @@ def accuracy(rows: Sequence[Row]) -> Estimate:
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """The summary of one evaluation. Rows whose answer is hidden are counted apart; without any other there is no accuracy."""
+    """The summary of one evaluation. Rows whose answer is hidden are counted apart; without any other there is no
+    accuracy."""
     known = [row for row in rows if row["correct"] is not None]
     return {
         "n": len(rows),
@@ -97,7 +99,9 @@ def four_way(
 ) -> list[FourWay]:
     """The table that says whether training helped and whether the model listens. Raises as `compare` does."""
     heard, unheard = compare(before, after), compare(before_unheard, after_unheard)
-    counts = {name: [len(row["choices"]) for row in members if row["choices"]] for name, members in groups(before).items()}
+    counts = {
+        name: [len(row["choices"]) for row in members if row["choices"]] for name, members in groups(before).items()
+    }
     return [
         FourWay(with_clip, without.before, without.after, chance(counts[with_clip.group]))
         for with_clip, without in zip(heard, unheard, strict=True)

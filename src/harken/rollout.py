@@ -1,9 +1,9 @@
 """Completions for a batch of prompts: prefill once, branch G times, sample.
 
-Takes embedded prompts (audio already encoded, once), gives tokens with the log-probabilities they were sampled at. Row r
-is completion r % G of prompt r // G. Not taken: `generate(num_return_sequences=G)`, which encodes and prefills every
-prompt G times, and a shared random generator: each token is drawn with its own uniform number, so that the batch layout
-changes no sample.
+Takes embedded prompts (audio already encoded, once), gives tokens with the log-probabilities they were sampled at.
+Row r is completion r % G of prompt r // G. Not taken: `generate(num_return_sequences=G)`, which encodes and prefills
+every prompt G times, and a shared random generator: each token is drawn with its own uniform number, so that the
+batch layout changes no sample.
 """
 
 from collections.abc import Sequence
@@ -97,7 +97,9 @@ def _prefill(model: AudioLM, prompts: Sequence[Tensor]):
     return hidden[:, -1], cache, keys
 
 
-def _decode(model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling, uniforms: Tensor | None) -> Completions:
+def _decode(
+    model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling, uniforms: Tensor | None
+) -> Completions:
     rows, device = hidden.shape[0] * group, hidden.device
     cache.batch_repeat_interleave(group)
     keys = keys.repeat_interleave(group, 0)
@@ -106,12 +108,16 @@ def _decode(model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling,
     eos = torch.tensor(model.eos_token_ids, device=device)
     tokens = torch.zeros(rows, sampling.max_completion_tokens, dtype=torch.long, device=device)
     mask = torch.zeros_like(tokens, dtype=torch.bool)
-    logp = torch.zeros(tokens.shape, dtype=torch.float64 if hidden.dtype == torch.float64 else torch.float32, device=device)
+    logp = torch.zeros(
+        tokens.shape, dtype=torch.float64 if hidden.dtype == torch.float64 else torch.float32, device=device
+    )
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
     active = torch.arange(rows, device=device)
     for t in range(sampling.max_completion_tokens):
         logits = model.logits(hidden)
-        drawn = _choose(logits, sampling, None if uniforms is None else uniforms[active.to(uniforms.device), t].to(device))
+        drawn = _choose(
+            logits, sampling, None if uniforms is None else uniforms[active.to(uniforms.device), t].to(device)
+        )
         tokens[active, t], mask[active, t] = drawn, True
         logp[active, t] = torch.log_softmax(logits, -1).gather(-1, drawn[:, None])[:, 0]
         alive = ~torch.isin(drawn, eos)
@@ -123,7 +129,9 @@ def _decode(model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling,
             cache.batch_select_indices(kept)
             active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]
         keys = torch.cat([keys, keys.new_ones(len(keys), 1)], 1)
-        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, keys[:, None, None], cache)[:, -1]
+        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, keys[:, None, None], cache)[
+            :, -1
+        ]
     longest = int(mask.any(0).sum())
     return Completions(tokens[:, :longest], mask[:, :longest], logp[:, :longest], ended)
 

@@ -1,7 +1,7 @@
 """Supervised fine-tuning on answers: the loop.
 
-Takes the same recipe, prompts and data as GRPO, gives the folder of the last checkpoint. Cross-entropy on the tokens of the
-answer, its end-of-sequence token included; a mean over all answer tokens of the step.
+Takes the same recipe, prompts and data as GRPO, gives the folder of the last checkpoint. Cross-entropy on the tokens
+of the answer, its end-of-sequence token included; a mean over all answer tokens of the step.
 """
 
 import math
@@ -53,20 +53,29 @@ def sft(recipe: Recipe, out: Path, console: Console) -> Path:
             started = time.perf_counter()
             order = batch_at(len(questions), settings.questions_per_step, step - 1, recipe.seed)
             with mixed_precision(policy, recipe.model.precision):
-                loss = accumulate(policy, [questions[i] for i in order], inputs, prompt, settings.questions_per_micro_batch)
-                rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
+                loss = accumulate(
+                    policy, [questions[i] for i in order], inputs, prompt, settings.questions_per_micro_batch
+                )
+                rate = learning_rate_at(
+                    step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share
+                )
                 norm = apply_update(optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
             row["time/step_s"] = time.perf_counter() - started
             if is_due(step, recipe.logging.evaluate_every, steps) and dev:
                 row |= accuracy_on(policy, dev, inputs, prompt, recipe.grpo.max_completion_tokens)
-            reached = settings.stop_at_dev_accuracy is not None and row.get("dev/accuracy", 0) >= settings.stop_at_dev_accuracy
+            reached = (
+                settings.stop_at_dev_accuracy is not None
+                and row.get("dev/accuracy", 0) >= settings.stop_at_dev_accuracy
+            )
             log_all(trackers, step, row)
             if reached or is_due(step, recipe.logging.checkpoint_every, steps):
                 run.save_checkpoint(step, policy)
             progress.advance({name: row[name] for name in ("loss/sft", "dev/accuracy") if name in row})
             if reached:
-                console.print(f"stopped at step {step}: development accuracy {row['dev/accuracy']:.3f}", highlight=False)
+                console.print(
+                    f"stopped at step {step}: development accuracy {row['dev/accuracy']:.3f}", highlight=False
+                )
                 break
     for tracker in trackers:
         tracker.close()
@@ -97,4 +106,6 @@ def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completio
     tokens = pad_sequence(list(answers), batch_first=True).to(device)
     lengths = torch.tensor([len(answer) for answer in answers], device=device)
     mask = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
-    return Completions(tokens, mask, torch.zeros(tokens.shape, device=device), torch.ones_like(lengths, dtype=torch.bool))
+    return Completions(
+        tokens, mask, torch.zeros(tokens.shape, device=device), torch.ones_like(lengths, dtype=torch.bool)
+    )

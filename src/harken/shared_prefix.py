@@ -1,10 +1,10 @@
 """Log-probabilities of G completions of a prompt, with the prompt computed once.
 
-Takes embedded prompts and their completions, gives the log-probability and the entropy at every completion token, with
-gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each completion restart after the prompt and a
-mask lets it see the prompt and itself. The first token of every completion is predicted by the prompt's last position.
-Not taken: completions against a cache that carries gradients, which copies the prompt's keys and values G times and which
-gradient checkpointing silently empties.
+Takes embedded prompts and their completions, gives the log-probability and the entropy at every completion token,
+with gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each completion restart after the prompt
+and a mask lets it see the prompt and itself. The first token of every completion is predicted by the prompt's last
+position. Not taken: completions against a cache that carries gradients, which copies the prompt's keys and values G
+times and which gradient checkpointing silently empties.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,9 @@ class Scores:
     entropy: Tensor
 
 
-def score_packed(model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0) -> Scores:
+def score_packed(
+    model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
+) -> Scores:
     """Score R = P * G completions in P rows.
 
     Args:
@@ -62,7 +64,9 @@ def score_repeated(
     repeated = [one for one in inputs for _ in range(group)]
     prompts = model.embed(repeated, model.encode_audio(repeated))
     lengths = completions.lengths.tolist()
-    rows = [torch.cat([prompt, model.embed_tokens(completions.tokens[r, : lengths[r]])]) for r, prompt in enumerate(prompts)]
+    rows = [
+        torch.cat([prompt, model.embed_tokens(completions.tokens[r, : lengths[r]])]) for r, prompt in enumerate(prompts)
+    ]
     embeddings = pad_sequence(rows, batch_first=True)
     width = embeddings.shape[1]
     positions = torch.arange(width, device=embeddings.device)

@@ -1,7 +1,7 @@
 """Metric rows to where people look: metrics.jsonl always; TensorBoard, W&B or trackio where asked.
 
-Takes flat mappings with path-like names (`reward/accuracy`), one a step. Keys for services come from the environment, as
-those libraries read them; none is ever written here.
+Takes flat mappings with path-like names (`reward/accuracy`), one a step. Keys for services come from the environment,
+as those libraries read them; none is ever written here.
 """
 
 import importlib

@@ -1,7 +1,8 @@
 """GRPO on audio questions: the loop.
 
-Takes a recipe and a run folder's path, gives the folder of the last checkpoint. Each step: sample G completions for each of
-P questions (audio encoded once, prompt computed once), grade and reward them, compare each with its siblings, update.
+Takes a recipe and a run folder's path, gives the folder of the last checkpoint. Each step: sample G completions for
+each of P questions (audio encoded once, prompt computed once), grade and reward them, compare each with its siblings,
+update.
 """
 
 import time
@@ -48,15 +49,15 @@ def train(recipe: Recipe, out: Path, console: Console) -> Path:
             order = batch_at(len(questions), settings.prompts_per_step, step - 1, recipe.seed)
             chosen = [questions[i] for i in order]
             with mixed_precision(policy, recipe.model.precision):
-                batches = collect(
-                    policy, chosen, inputs, prompt, settings, recipe.reward, seed=recipe.seed, step=step
-                )
+                batches = collect(policy, chosen, inputs, prompt, settings, recipe.reward, seed=recipe.seed, step=step)
                 sampled = time.perf_counter()
                 rate = learning_rate_at(
                     step - 1, settings.steps, settings.learning_rate, settings.schedule, settings.warmup_share
                 )
                 figures = update(policy, reference, batches, settings, optimizer, rate)
-            row = step_metrics(batches, figures, rate, rollout_s=sampled - started, step_s=time.perf_counter() - started)
+            row = step_metrics(
+                batches, figures, rate, rollout_s=sampled - started, step_s=time.perf_counter() - started
+            )
             if is_due(step, recipe.logging.evaluate_every, settings.steps) and dev:
                 row |= accuracy_on(policy, dev, inputs, prompt, settings.max_completion_tokens)
             log_all(trackers, step, row)
@@ -64,7 +65,9 @@ def train(recipe: Recipe, out: Path, console: Console) -> Path:
                 run.write_rollouts(step, rollout_rows(batches))
             if is_due(step, recipe.logging.checkpoint_every, settings.steps):
                 run.save_checkpoint(step, policy)
-            progress.advance({"reward": row["reward/mean"], "kl": row["loss/kl"], "length": row["completion/length_mean"]})
+            progress.advance(
+                {"reward": row["reward/mean"], "kl": row["loss/kl"], "length": row["completion/length_mean"]}
+            )
     for tracker in trackers:
         tracker.close()
     return run.last_checkpoint()

@@ -1,8 +1,8 @@
 """One policy update from a step's experience.
 
-Takes micro-batches, gives changed weights and the figures of the update. Gradients of all micro-batches are added up before
-the one optimizer step, so their size changes memory and not the result. Not taken: an old-policy pass; with one update per
-rollout the ratio is 1 in value, with more the first pass of the step is the old policy.
+Takes micro-batches, gives changed weights and the figures of the update. Gradients of all micro-batches are added up
+before the one optimizer step, so their size changes memory and not the result. Not taken: an old-policy pass; with
+one update per rollout the ratio is 1 in value, with more the first pass of the step is the old policy.
 """
 
 from collections.abc import Sequence

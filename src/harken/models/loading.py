@@ -7,11 +7,13 @@ maps a full Omni config to the full model, talker and all.
 import contextlib
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from harken.config import ModelConfig
@@ -26,10 +28,12 @@ MODEL_TYPES = {"qwen2_5_omni": QwenOmni, "qwen2_5_omni_thinker": QwenOmni}
 def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "auto") -> AudioLM:
     """Load a checkpoint for scoring and sampling, in eval mode, nothing trainable.
 
-    Raises CheckpointError naming the path where the folder is missing, is no checkpoint or is of another architecture.
+    Raises CheckpointError naming the path where the folder is missing, is no checkpoint, is of another architecture, or
+    where one of its files is missing or damaged.
     """
     path = resolve(path)
-    model = _class_of(path).load(path, dtype)
+    with _loading(path):
+        model = _class_of(path).load(path, dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
     return model
@@ -38,7 +42,8 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
     path = resolve(path)
-    return _class_of(path).load_without_weights(path)
+    with _loading(path):
+        return _class_of(path).load_without_weights(path)
 
 
 def resolve(path: str) -> str:
@@ -80,6 +85,18 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@contextlib.contextmanager
+def _loading(path: str) -> Iterator[None]:
+    """What transformers raises for a missing or damaged file, as an error that names the checkpoint."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: cannot be loaded ({reason}); fetch the checkpoint again") from error
+
+
 def _class_of(path: str):
     model_type = _model_type(path)
     if model_type not in MODEL_TYPES:
@@ -103,9 +120,12 @@ def _model_type(path: str) -> str:
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             raise CheckpointError(f"{path}: neither a local folder nor a Hub id that can be read ({error})") from error
     try:
-        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
+        values = json.loads(config.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{config}: not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{config}: expected a JSON object, found {type(values).__name__}")
+    return str(values.get("model_type"))
 
 
 def enable_gradient_checkpointing(module: PreTrainedModel) -> None:
