@@ -22,8 +22,13 @@ app = typer.Typer(
 )
 console = Console()
 
-RecipeFile = Annotated[Path, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
-Overrides = Annotated[list[str], typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")]
+RecipeFile = Annotated[Path | None, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", help="Go on with the run in this folder, instead of a recipe.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")
+]
 RunOut = Annotated[
     Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")
 ]
@@ -47,32 +52,40 @@ def demo(
 
 
 @app.command()
-def train(recipe: RecipeFile, overrides: Overrides = [], out: RunOut = None, dry_run: DryRun = False) -> None:  # noqa: B006
+def train(
+    recipe: RecipeFile = None,
+    overrides: Overrides = None,
+    out: RunOut = None,
+    resume: Resume = None,
+    dry_run: DryRun = False,
+) -> None:
     """Train with GRPO."""
-    from harken.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides)
+    resolved, folder = _resolve(recipe, overrides, out, resume, "")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.train import train as run
 
-    checkpoint = run(resolved, out or Path("runs") / resolved.name, console)
+    checkpoint = run(resolved, folder, console, resume=resume is not None)
     console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
 
 
 @app.command()
-def sft(recipe: RecipeFile, overrides: Overrides = [], out: RunOut = None, dry_run: DryRun = False) -> None:  # noqa: B006
+def sft(
+    recipe: RecipeFile = None,
+    overrides: Overrides = None,
+    out: RunOut = None,
+    resume: Resume = None,
+    dry_run: DryRun = False,
+) -> None:
     """Fine-tune on the answers, with the same prompts and data."""
-    from harken.config import load_recipe
-
-    resolved = load_recipe(recipe, overrides)
+    resolved, folder = _resolve(recipe, overrides, out, resume, "-sft")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.sft import sft as run
 
-    checkpoint = run(resolved, out or Path("runs") / f"{resolved.name}-sft", console)
+    checkpoint = run(resolved, folder, console, resume=resume is not None)
     console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
 
 
@@ -189,14 +202,14 @@ def tiny(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     arch: Annotated[str, typer.Option("--arch", help="qwen2_5_omni.")] = "qwen2_5_omni",
     text: Annotated[
-        list[Path], typer.Option("--text", help="Question files whose words the tokenizer should know whole.")
-    ] = [],  # noqa: B006
+        list[Path] | None, typer.Option("--text", help="Question files whose words the tokenizer should know whole.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Write a tiny random checkpoint of a real architecture, in Hugging Face layout."""
     from harken.models.tiny import question_texts, write_tiny
 
-    write_tiny(arch, out, question_texts(text), seed)
+    write_tiny(arch, out, question_texts(text or []), seed)
     console.print(f"checkpoint: {escape(str(out))}", highlight=False, soft_wrap=True)
 
 
@@ -211,6 +224,25 @@ def doctor(
 
     if not examine(model, device, _dtype(dtype), console):
         raise typer.Exit(1)
+
+
+def _resolve(recipe: Path | None, overrides: list[str] | None, out: Path | None, resume: Path | None, suffix: str):
+    """(recipe, run folder) of a new run or of one that goes on."""
+    from harken.config import load_recipe
+
+    if (recipe is None) == (resume is None):
+        raise typer.BadParameter(
+            "give a recipe to start a run, or --resume RUN to go on with one", param_hint="RECIPE.yaml"
+        )
+    if resume is not None:
+        if overrides or out is not None:
+            raise typer.BadParameter(
+                "a resumed run keeps its settings and its folder: no --set, no --out", param_hint="--resume"
+            )
+        return load_recipe(resume / "config.yaml"), resume
+    assert recipe is not None
+    resolved = load_recipe(recipe, overrides or [])
+    return resolved, out or Path("runs") / f"{resolved.name}{suffix}"
 
 
 def _dry_run(recipe) -> None:

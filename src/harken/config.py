@@ -157,7 +157,9 @@ class LoggingConfig(Section):
     every: PositiveInt = 10
     """Steps between metric rows on screen and kept rollouts; metrics.jsonl has every step."""
     checkpoint_every: PositiveInt | None = None
-    """Steps between checkpoints; the last step is always kept."""
+    """Steps between checkpoints; the last step always has one."""
+    keep_checkpoints: PositiveInt = 2
+    """The newest so many are kept, and the best on the development part; never chosen on a test set."""
     evaluate_every: PositiveInt | None = None
     """Steps between greedy evaluations on the development part of the training data (`data.dev_share`)."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()

@@ -7,23 +7,39 @@ renamed.
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".tmp"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, for a file or a folder; renamed to `path` when the block ends without an error.
+    """A temporary name beside `path`, for a file or a folder; renamed to `path` when the block ends without an error,
+    removed when it ends with one.
 
     Raises FileExistsError where `path` is a folder that exists: folders are written once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    yield temporary
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    _remove(temporary)  # of a run that was killed
+    try:
+        yield temporary
+        if path.is_dir():
+            raise FileExistsError(f"{path}: exists already")
+        os.replace(temporary, path)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path: Path) -> None:
     if path.is_dir():
-        raise FileExistsError(f"{path}: exists already")
-    os.replace(temporary, path)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class StepProgress:
     """Use as a context manager; call `advance` after each step."""
 
-    def __init__(self, console: Console, label: str, total: int, every: int) -> None:
+    def __init__(self, console: Console, label: str, total: int, every: int, *, done: int = 0) -> None:
         self._console, self._label, self._every = console, label, every
         self.total = total
-        self._done, self._start = 0, time.perf_counter()
+        self._first, self._done, self._start = done, done, time.perf_counter()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -42,7 +42,7 @@ class StepProgress:
         """Count `n` more; print a line every `every` steps and at the end where there is no terminal."""
         before, self._done = self._done, self._done + n
         elapsed_s = time.perf_counter() - self._start
-        rate = self._done / elapsed_s if elapsed_s > 0 else 0.0
+        rate = (self._done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
         shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
         self._bar.update(self._task, completed=self._done, total=self.total, rate=f"{rate:.2f}/s", figures=shown)
         line_due = self._done // self._every > before // self._every or self._done == self.total

@@ -6,6 +6,7 @@
 Takes values, writes files. Not taken: writing into a folder that exists; two runs never share one.
 """
 
+import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,9 +18,9 @@ from typing import Any
 import torch
 import yaml
 
-from harken.config import ConfigError, Recipe
-from harken.files import json_line, replacing, write_json, write_jsonl, write_text
-from harken.models.base import AudioLM
+from harken.config import Recipe
+from harken.errors import ConfigError
+from harken.files import json_line, write_json, write_jsonl, write_text
 
 PACKAGES = ("harken", "torch", "transformers", "tokenizers", "safetensors", "numpy", "soundfile", "soxr", "peft")
 
@@ -31,6 +32,13 @@ class RunFolder:
         self.path = path
         self.rejected = path / "rejected.jsonl"
         self.metrics = path / "metrics.jsonl"
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """A run to go on with. Raises ConfigError where `path` is none."""
+        if not (path / "config.yaml").is_file():
+            raise ConfigError(f"{path}: no config.yaml; --resume takes the folder of a run")
+        return cls(path)
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> "RunFolder":
@@ -50,21 +58,27 @@ class RunFolder:
     def write_rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
         write_jsonl(self.path / "rollouts" / f"step_{step:06d}.jsonl", rows)
 
+    def metric_rows(self) -> list[dict[str, Any]]:
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+    def forget_after(self, step: int) -> None:
+        """Drop metric rows and rollouts of later steps: a resumed run writes them again."""
+        if self.metrics.exists():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
+            write_jsonl(self.metrics, (row for row in map(json.loads, whole) if row["step"] <= step))
+        for file in (self.path / "rollouts").glob("step_*.jsonl"):
+            if int(file.stem.removeprefix("step_")) > step:
+                file.unlink()
+
     def checkpoint(self, step: int) -> Path:
         return self.path / "checkpoints" / f"step_{step:06d}"
 
-    def save_checkpoint(self, step: int, model: AudioLM) -> Path:
-        """The model after `step` updates, in Hugging Face layout; a half-written folder never has its name."""
-        with replacing(self.checkpoint(step)) as temporary:
-            model.save(temporary)
-        return self.checkpoint(step)
-
-    def last_checkpoint(self) -> Path:
-        """Raises FileNotFoundError where there is none."""
-        found = sorted((self.path / "checkpoints").glob("step_*"))
-        if not found:
-            raise FileNotFoundError(f"{self.path}: no checkpoint")
-        return found[-1]
+    def checkpoints(self) -> list[Path]:
+        """Oldest first."""
+        return sorted((self.path / "checkpoints").glob("step_*"))
 
 
 def environment() -> dict[str, Any]:

@@ -16,70 +16,46 @@ from torch.nn.utils.rnn import pad_sequence
 
 from harken.config import Recipe
 from harken.data.stream import batch_at
-from harken.evaluate import accuracy_on
 from harken.inputs import PromptInputs
-from harken.metrics import is_due
 from harken.models.base import AudioLM
-from harken.models.loading import load_policy, mixed_precision
-from harken.optim import apply_update, build_optimizer, learning_rate_at
+from harken.models.loading import mixed_precision
+from harken.optim import apply_update, learning_rate_at
 from harken.progress import StepProgress
 from harken.prompt import Prompt
 from harken.rollout import Completions
-from harken.run_folder import RunFolder
+from harken.session import open_session
 from harken.shared_prefix import score_packed
-from harken.tracking import log_all, open_trackers
-from harken.training_data import load_training_data
 from harken.types import Question
 
 
-def sft(recipe: Recipe, out: Path, console: Console) -> Path:
-    """Run the `sft` section of a recipe. Raises as `harken.train.train` does."""
+def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) -> Path:
+    """Run the `sft` section of a recipe. Raises and resumes as `harken.train.train` does."""
     settings = recipe.sft
-    run = RunFolder.create(out, recipe)
-    prompt = Prompt.from_config(recipe.prompt)
-    policy = load_policy(recipe.model)
-    questions, dev = load_training_data(recipe, policy, prompt, run, console)
-    inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
-    optimizer = build_optimizer(
-        policy.module,
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-    )
+    session = open_session(recipe, settings, out, console, resume=resume)
+    policy, questions = session.policy, session.questions
     steps = settings.steps or math.ceil(settings.epochs * len(questions) / settings.questions_per_step)
-    trackers = open_trackers(run, recipe)
-    with StepProgress(console, "sft", steps, recipe.logging.every) as progress:
-        for step in range(1, steps + 1):
+    with StepProgress(console, "sft", steps, recipe.logging.every, done=session.start) as progress:
+        for step in range(session.start + 1, steps + 1):
             started = time.perf_counter()
             order = batch_at(len(questions), settings.questions_per_step, step - 1, recipe.seed)
+            chosen = [questions[i] for i in order]
+            rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
             with mixed_precision(policy, recipe.model.precision):
-                loss = accumulate(
-                    policy, [questions[i] for i in order], inputs, prompt, settings.questions_per_micro_batch
-                )
-                rate = learning_rate_at(
-                    step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share
-                )
-                norm = apply_update(optimizer, rate, settings.max_grad_norm)
+                loss = accumulate(policy, chosen, session.inputs, session.prompt, settings.questions_per_micro_batch)
+            norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
             row["time/step_s"] = time.perf_counter() - started
-            if is_due(step, recipe.logging.evaluate_every, steps) and dev:
-                row |= accuracy_on(policy, dev, inputs, prompt, recipe.grpo.max_completion_tokens)
-            reached = (
-                settings.stop_at_dev_accuracy is not None
-                and row.get("dev/accuracy", 0) >= settings.stop_at_dev_accuracy
-            )
-            log_all(trackers, step, row)
-            if reached or is_due(step, recipe.logging.checkpoint_every, steps):
-                run.save_checkpoint(step, policy)
-            progress.advance({name: row[name] for name in ("loss/sft", "dev/accuracy") if name in row})
+            row |= session.development(step, steps)
+            reached = row.get("dev/accuracy", -1.0) >= (settings.stop_at_dev_accuracy or math.inf)
+            session.end_step(step, steps, row, stop=reached)
+            progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
             if reached:
-                console.print(
-                    f"stopped at step {step}: development accuracy {row['dev/accuracy']:.3f}", highlight=False
-                )
+                console.print(f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
                 break
-    for tracker in trackers:
-        tracker.close()
-    return run.last_checkpoint()
+    return session.close()
+
+
+SHOWN = {"loss": "loss/sft", "dev": "dev/accuracy"}
 
 
 def accumulate(
@@ -96,7 +72,8 @@ def accumulate(
         embedded = policy.embed(read, policy.encode_audio(read))
         scores = score_packed(policy, embedded, as_completions(answers[chunk], policy.device))
         part = -scores.logp.sum() / total
-        part.backward()
+        if part.requires_grad:  # not where only the tower trains and no question here has a clip
+            part.backward()
         loss += float(part.detach())
     return loss
 

@@ -5,7 +5,7 @@ as those libraries read them; none is ever written here.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from harken.config import ConfigError, Recipe
@@ -28,9 +28,10 @@ class JsonlTracker:
 
 
 class TensorBoardTracker:
-    def __init__(self, run: RunFolder, recipe: Recipe) -> None:
+    def __init__(self, run: RunFolder, start: int) -> None:
         _require("tensorboard")
-        self._writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(run.path / "tensorboard")
+        writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter
+        self._writer = writer(run.path / "tensorboard", purge_step=start + 1)
 
     def log(self, step: int, row: Mapping[str, float]) -> None:
         for name, value in row.items():
@@ -54,20 +55,18 @@ class ServiceTracker:
         self._library.finish()
 
 
-def open_trackers(run: RunFolder, recipe: Recipe) -> list[Tracker]:
-    """metrics.jsonl and every tracker the recipe names. Raises ConfigError where a library is not installed."""
+def open_trackers(run: RunFolder, recipe: Recipe, start: int) -> list[Tracker]:
+    """metrics.jsonl and every tracker the recipe names; `start` is the number of steps made already.
+
+    Raises ConfigError where a library is not installed.
+    """
     trackers: list[Tracker] = [JsonlTracker(run)]
     for name in recipe.logging.trackers:
         if name == "tensorboard":
-            trackers.append(TensorBoardTracker(run, recipe))
+            trackers.append(TensorBoardTracker(run, start))
         else:
             trackers.append(ServiceTracker(name, run, recipe))
     return trackers
-
-
-def log_all(trackers: Sequence[Tracker], step: int, row: Mapping[str, float]) -> None:
-    for tracker in trackers:
-        tracker.log(step, row)
 
 
 def _require(library: str) -> Any:

@@ -6,7 +6,7 @@ one update per rollout the ratio is 1 in value, with more the first pass of the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,13 +42,15 @@ def update(
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
 ) -> UpdateFigures:
-    """`num_iterations` updates on the same experience. Returns the figures of the last one."""
+    """`num_iterations` updates on the same experience. Returns the figures of the last one; the gap is the
+    first one's."""
     for batch in batches:
         batch.reference_logp = None if reference is None else _reference_logp(policy, reference, batch, settings)
-    assert settings.num_iterations >= 1
-    for iteration in range(settings.num_iterations):
-        figures = _one_update(policy, batches, settings, optimizer, learning_rate, first=iteration == 0)
-    return figures  # pyright: ignore[reportPossiblyUnboundVariable]
+    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, first=True)
+    for _ in range(1, settings.num_iterations):
+        last = _one_update(policy, batches, settings, optimizer, learning_rate, first=False)
+    # Only the first pass has the weights that sampled: a later gap is the policy's own movement.
+    return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
 
 
 def _one_update(
@@ -82,7 +84,8 @@ def _one_update(
             total_rows=total_rows,
             total_tokens=total_tokens,
         )
-        part.loss.backward()
+        if part.loss.requires_grad:  # not where only the tower trains and no prompt here has a clip
+            part.loss.backward()
         if first:
             batch.old_logp = scores.logp.detach()
         parts.append(part)

@@ -18,11 +18,18 @@ from transformers import PreTrainedModel
 
 from harken.config import ModelConfig
 from harken.errors import CheckpointError
+from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.base import AudioLM
+from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
-MODEL_TYPES = {"qwen2_5_omni": QwenOmni, "qwen2_5_omni_thinker": QwenOmni}
-"""`model_type` of config.json -> class. Adding a model is one file and its lines here and in `tiny.BUILDERS`."""
+MODEL_TYPES = {
+    "qwen2_5_omni": QwenOmni,
+    "qwen2_5_omni_thinker": QwenOmni,
+    "qwen2_audio": QwenAudio,
+    "audioflamingo3": AudioFlamingo,
+}
+"""`model_type` of config.json -> class. Adding a model is one file and its lines here and in `tiny.WRITERS`."""
 
 
 def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "auto") -> AudioLM:

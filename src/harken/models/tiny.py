@@ -9,75 +9,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer
-from tokenizers import decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AudioFlamingo3Config,
+    AudioFlamingo3ForConditionalGeneration,
+    AudioFlamingo3Processor,
+    GenerationConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
+    ProcessorMixin,
     Qwen2_5OmniThinkerConfig,
     Qwen2_5OmniThinkerForConditionalGeneration,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
     WhisperFeatureExtractor,
 )
+from transformers.models.whisper.modeling_whisper import sinusoids
 
 from harken.data.records import read_records
 from harken.errors import CheckpointError
 from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
-
-PAD, IM_START, IM_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-SPECIAL_TOKENS = (
-    *(PAD, IM_START, IM_END, AUDIO_TOKEN, AUDIO_BOS, AUDIO_EOS),
-    *("<|IMAGE|>", "<|VIDEO|>", "<|vision_bos|>", "<|vision_eos|>"),
-)
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-
-# ChatML with Qwen's default system turn; an audio element becomes its three marker tokens.
-CHAT_TEMPLATE = (
-    "{%- if messages[0].role != 'system' -%}"
-    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}"
-    "{%- endif -%}"
-    "{%- for message in messages -%}"
-    "{{ '<|im_start|>' + message.role + '\\n' }}"
-    "{%- if message.content is string -%}{{ message.content }}"
-    "{%- else -%}{%- for part in message.content -%}"
-    f"{{%- if part.type == 'audio' -%}}{{{{ '{AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}' }}}}"
-    "{%- else -%}{{ part.text }}{%- endif -%}"
-    "{%- endfor -%}{%- endif -%}"
-    "{{ '<|im_end|>\\n' }}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
-)
-
-BASE_TEXTS = (
-    "system\nYou are a helpful assistant.\n",
-    "user\nassistant\n",
-    "Please choose the answer from the following options: ['', '']",
-    "Output the final answer in <answer> </answer>.",
-    "Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
-    "(A) (B) (C) (D)",
-)
-
-
-def build_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that can spell any text and knows the words of `texts` whole, up to `vocabulary` tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Punctuation("isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([*BASE_TEXTS, *texts], trainer)
-    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in TAGS])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=IM_END,
-        additional_special_tokens=[token for token in SPECIAL_TOKENS if token not in (PAD, IM_END)],
-        chat_template=CHAT_TEMPLATE,
-    )
+from harken.models.tiny_tokenizer import CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
 
 
 def question_texts(files: Iterable[Path]) -> list[str]:
@@ -100,11 +52,9 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> 
     if (folder / "config.json").exists():
         raise CheckpointError(f"{folder}: already holds a checkpoint; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = build_tokenizer(texts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        WRITERS[arch](folder, tokenizer)
-    tokenizer.save_pretrained(folder)
+        WRITERS[arch](folder, texts)
 
 
 def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
@@ -136,10 +86,84 @@ def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
     )
 
 
-def _write_omni(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def _write_omni(folder: Path, texts: Iterable[str]) -> None:
+    tokenizer = build_tokenizer(texts)
     Qwen2_5OmniThinkerForConditionalGeneration(omni_config(tokenizer)).save_pretrained(folder)
     # 300 s and the filters as published (128 mel bins, 10 ms hop).
     WhisperFeatureExtractor(feature_size=128, chunk_length=300).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
-WRITERS = {"qwen2_5_omni": _write_omni}
+WINDOW_S = 6
+"""What the towers with a fixed window hear at once, 30 s as published: they always run on the whole of it."""
+
+
+def _write_qwen_audio(folder: Path, texts: Iterable[str]) -> None:
+    element = f"Audio 1: {AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}\n"
+    tokenizer = build_tokenizer(
+        [element, *texts], special_tokens=(*CHAT_TOKENS, AUDIO_TOKEN, AUDIO_BOS, AUDIO_EOS), audio=element
+    )
+    model = Qwen2AudioForConditionalGeneration(
+        Qwen2AudioConfig(
+            audio_config=_window_tower(),
+            text_config=_qwen2(tokenizer, key_value_heads=4),
+            audio_token_index=tokenizer.convert_tokens_to_ids(AUDIO_TOKEN),
+        )
+    )
+    processor = Qwen2AudioProcessor(_window_extractor(), tokenizer, chat_template=tokenizer.chat_template)
+    _save_with_window(folder, model, processor)
+
+
+def _write_audio_flamingo(folder: Path, texts: Iterable[str]) -> None:
+    sound = "<sound>"
+    tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound), audio=sound)
+    model = AudioFlamingo3ForConditionalGeneration(
+        AudioFlamingo3Config(
+            audio_config=_window_tower(),
+            text_config=_qwen2(tokenizer, key_value_heads=2),
+            audio_token_id=tokenizer.convert_tokens_to_ids(sound),
+        )
+    )
+    processor = AudioFlamingo3Processor(
+        _window_extractor(), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * WINDOW_S
+    )
+    _save_with_window(folder, model, processor)
+
+
+def _window_tower() -> dict:
+    return {
+        **{"d_model": 96, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 256},
+        **{"num_mel_bins": 128, "max_source_positions": WINDOW_S * 50},
+    }
+
+
+def _qwen2(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> dict:
+    return {
+        **{"model_type": "qwen2", "vocab_size": len(tokenizer), "hidden_size": 128, "intermediate_size": 256},
+        **{"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": key_value_heads},
+        **{"max_position_embeddings": 8192, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _window_extractor() -> WhisperFeatureExtractor:
+    return WhisperFeatureExtractor(feature_size=128, chunk_length=WINDOW_S)
+
+
+def _save_with_window(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+    tokenizer, tower = processor.tokenizer, model.model.audio_tower
+    with torch.no_grad():  # as in every published Whisper encoder; transformers leaves random numbers
+        tower.embed_positions.weight.copy_(sinusoids(*tower.embed_positions.weight.shape))
+    model.generation_config = GenerationConfig(
+        eos_token_id=[tokenizer.pad_token_id, tokenizer.eos_token_id], pad_token_id=tokenizer.pad_token_id
+    )
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    processor.feature_extractor.save_pretrained(folder)
+
+
+WRITERS = {
+    "qwen2_5_omni": _write_omni,
+    "qwen2_audio": _write_qwen_audio,
+    "audioflamingo3": _write_audio_flamingo,
+}

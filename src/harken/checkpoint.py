@@ -1,0 +1,88 @@
+"""Checkpoints from which a run goes on as if it had never stopped.
+
+    checkpoints/step_000100/  config.json  model.safetensors  tokenizer and chat template  preprocessor_config.json
+                              trainer/{optimizer.pt, random.pt, state.json}
+
+Takes a run folder, a model and an optimizer. A folder is written under a temporary name and renamed, so a name of a
+checkpoint is a whole checkpoint. The order of the data, the samples and the learning rate follow from the step, so the
+step is their state. Not taken: pickle; tensors are read with safetensors and `weights_only`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from harken.errors import CheckpointError
+from harken.files import replacing, write_json
+from harken.models.base import AudioLM
+from harken.models.loading import load_model
+from harken.run_folder import RunFolder
+
+
+def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.optim.Optimizer, *, keep: int) -> Path:
+    """Write the checkpoint of `step`, then remove all but the newest `keep` and the best on the development part.
+
+    Raises CheckpointError where it cannot be written, as on a full disk; earlier checkpoints are untouched.
+    """
+    folder = run.checkpoint(step)
+    try:
+        with replacing(folder) as temporary:
+            model.save(temporary)
+            trainer = temporary / "trainer"
+            trainer.mkdir()
+            torch.save(optimizer.state_dict(), trainer / "optimizer.pt")
+            torch.save(_random_states(), trainer / "random.pt")
+            write_json(trainer / "state.json", {"step": step})
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch and safetensors report a full disk as their own
+        whole = run.checkpoints()
+        last = f"the last whole checkpoint is {whole[-1]}" if whole else "there is no checkpoint yet"
+        raise CheckpointError(
+            f"{folder}: cannot be written ({error}); {last}. Make room, then go on with --resume {run.path}"
+        ) from error
+    _remove_old(run, keep)
+    return folder
+
+
+def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> int:
+    """Put a checkpoint's weights, optimizer state and random states in place; returns its step.
+
+    Raises CheckpointError where the folder holds no trainer state or does not fit the model.
+    """
+    trainer = folder / "trainer"
+    if not (trainer / "state.json").is_file():
+        raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
+    saved = dict(load_model(str(folder), dtype=torch.float32, device="cpu").module.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.module.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(saved[name])
+    state = torch.load(trainer / "optimizer.pt", map_location=model.device, weights_only=True)
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise CheckpointError(f"{trainer}: the optimizer's state is of other parameters ({error})") from error
+    random = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
+    torch.set_rng_state(random["cpu"])
+    if random["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(random["cuda"])
+    return int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
+
+
+def _remove_old(run: RunFolder, keep: int) -> None:
+    accuracy = {row["step"]: row["dev/accuracy"] for row in run.metric_rows() if "dev/accuracy" in row}
+    steps = [int(folder.name.removeprefix("step_")) for folder in run.checkpoints()]
+    scored = [step for step in steps if step in accuracy]
+    best = max(scored, key=lambda step: (accuracy[step], -step), default=None)
+    if best is not None:
+        write_json(run.path / "checkpoints" / "best.json", {"step": best, "dev/accuracy": accuracy[best]})
+    for step in steps[:-keep]:
+        if step != best:
+            shutil.rmtree(run.checkpoint(step))
+
+
+def _random_states() -> dict[str, object]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}

@@ -1,0 +1,127 @@
+"""Audio Flamingo 3 as an `AudioLM`.
+
+Takes a local folder or Hub id (nvidia/audio-flamingo-3-hf), gives the split model that GRPO needs. A clip is heard in
+windows of 30 s (as published), one after another, up to the processor's `max_audio_len`, 10 minutes. Not taken: the
+tokenizer's own chat template (the published one knows text only; the processor's writes `<sound>` for a clip).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import (
+    AudioFlamingo3ForConditionalGeneration,
+    AudioFlamingo3Processor,
+    AutoConfig,
+    Cache,
+    DynamicCache,
+)
+
+from harken.models.base import ModelInput
+from harken.models.chat_audio import ChatAudio, check_length, check_whole, head_logits, language_model_hidden
+from harken.models.whisper_windows import WhisperWindows
+from harken.types import Conversation, Waveform
+
+
+class AudioFlamingo:
+    """See `AudioLM` for what each method promises."""
+
+    arch = "audioflamingo3"
+
+    def __init__(self, module: AudioFlamingo3ForConditionalGeneration, processor: AudioFlamingo3Processor) -> None:
+        self.module = module
+        self.processor = processor
+        self._chat = ChatAudio(
+            processor.tokenizer, processor.audio_token, module.config.audio_token_id, processor.chat_template
+        )
+        self._windows = WhisperWindows(processor.feature_extractor, module.config.audio_config.max_source_positions)
+        self.eos_token_ids = self._chat.eos_token_ids(module)
+        self.min_samples = self._windows.min_samples
+        longest = int(processor.max_audio_len * processor.feature_extractor.sampling_rate)
+        self.max_samples = longest // self._windows.samples * self._windows.samples
+
+    @classmethod
+    def load(cls, path: str, dtype: torch.dtype) -> "AudioFlamingo":
+        # The mask that `hidden` is given needs sdpa; the tower keeps what it was trained with.
+        module, info = AudioFlamingo3ForConditionalGeneration.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, attn_implementation={"text_config": "sdpa"}
+        )
+        check_whole(path, "Audio Flamingo 3", info)
+        return cls(module, AudioFlamingo3Processor.from_pretrained(path))
+
+    @classmethod
+    def load_without_weights(cls, path: str) -> "AudioFlamingo":
+        with torch.device("meta"):
+            module = AudioFlamingo3ForConditionalGeneration(AutoConfig.from_pretrained(path))
+        return cls(module, AudioFlamingo3Processor.from_pretrained(path))
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.lm_head.weight.device
+
+    def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
+        text = self._chat.render_text(conversation, has_audio=waveform is not None)
+        if waveform is None:
+            return ModelInput(input_ids=self._chat.tokenize(text, 0), features=None, text=text)
+        check_length(waveform, self.min_samples, self.max_samples)
+        ids = self._chat.tokenize(text, self._windows.audio_tokens(len(waveform)))
+        return ModelInput(input_ids=ids, features=self._windows.features(waveform), text=text)
+
+    def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
+        text = self._chat.render_text(conversation, has_audio=samples is not None)
+        return len(self._chat.tokenize(text, 0 if samples is None else self._windows.audio_tokens(samples)))
+
+    def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        heard = [one.features for one in inputs if one.features is not None]
+        if not heard:
+            return [None] * len(inputs)
+        windows, frames = (part.to(self.device) for part in self._windows.windows(heard))
+        windows = windows.to(self.module.model.audio_tower.conv1.weight.dtype)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
+            encoded = self.module.get_audio_features(windows, frames).pooler_output
+        counts = [self._windows.audio_tokens_of(features) for features in heard]
+        if encoded.shape[0] != sum(counts):
+            raise ValueError(f"the audio tower gave {encoded.shape[0]} features where {sum(counts)} were expected")
+        return self._chat.hand_out(inputs, encoded.split(counts))
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
+        return self._chat.embed(inputs, audio, self.embed_tokens, self.device)
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        return self.module.model.language_model.embed_tokens(token_ids)
+
+    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        return language_model_hidden(self.module.model.language_model, embeddings, positions, mask, cache)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return head_logits(self.module.lm_head, hidden)
+
+    def new_cache(self) -> Cache:
+        return DynamicCache(config=self.module.config.text_config)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self._chat.decode(token_ids)
+
+    def encode_answer(self, text: str) -> Tensor:
+        return self._chat.encode_answer(text, self.eos_token_ids[0])
+
+    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None:
+        model = self.module.model
+        self.module.requires_grad_(False)
+        model.audio_tower.requires_grad_(audio_tower)
+        model.audio_tower.embed_positions.requires_grad_(False)  # fixed sinusoids, a parameter in name only
+        model.multi_modal_projector.requires_grad_(projector)
+        model.language_model.requires_grad_(language_model)
+        self.module.lm_head.requires_grad_(language_model)
+
+    @property
+    def audio_trains(self) -> bool:
+        parts = (self.module.model.audio_tower, self.module.model.multi_modal_projector)
+        return any(parameter.requires_grad for part in parts for parameter in part.parameters())
+
+    def save(self, folder: Path) -> None:
+        self.module.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        # The processor's file holds it too, but the published checkpoint and other programs have it by itself.
+        self.processor.feature_extractor.save_pretrained(folder)

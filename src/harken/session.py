@@ -1,0 +1,92 @@
+"""All that a training loop needs, opened fresh or where an earlier run stopped.
+
+Takes a recipe and the section that the loop runs, gives a `Session`. Everything that can be wrong with recipe, data and
+checkpoint is an error here, before the first step.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+from harken.checkpoint import restore, save_checkpoint
+from harken.config import GrpoConfig, Recipe, SftConfig
+from harken.evaluate import accuracy_on
+from harken.inputs import PromptInputs
+from harken.metrics import is_due
+from harken.models.base import AudioLM
+from harken.models.loading import frozen_copy, load_policy
+from harken.optim import build_optimizer
+from harken.prompt import Prompt
+from harken.run_folder import RunFolder
+from harken.tracking import Tracker, open_trackers
+from harken.training_data import load_training_data
+from harken.types import Question
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """`start` is the number of updates made already; `reference` is the policy that the recipe names, never changed."""
+
+    recipe: Recipe
+    run: RunFolder
+    prompt: Prompt
+    policy: AudioLM
+    reference: AudioLM | None
+    questions: list[Question]
+    dev: list[Question]
+    inputs: PromptInputs
+    optimizer: torch.optim.Optimizer
+    trackers: list[Tracker]
+    start: int
+
+    def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
+        """Write what a step leaves: its metric row, then its checkpoint if one is due."""
+        for tracker in self.trackers:
+            tracker.log(step, row)
+        logging = self.recipe.logging
+        if stop or is_due(step, logging.checkpoint_every, last):
+            save_checkpoint(self.run, step, self.policy, self.optimizer, keep=logging.keep_checkpoints)
+
+    def development(self, step: int, last: int) -> dict[str, float]:
+        """Accuracy on the development part where an evaluation is due, else nothing."""
+        if not self.dev or not is_due(step, self.recipe.logging.evaluate_every, last):
+            return {}
+        length = self.recipe.grpo.max_completion_tokens
+        return accuracy_on(self.policy, self.dev, self.inputs, self.prompt, length)
+
+    def close(self) -> Path:
+        """Close the trackers; returns the newest checkpoint."""
+        for tracker in self.trackers:
+            tracker.close()
+        return self.run.checkpoints()[-1]
+
+
+def open_session(
+    recipe: Recipe, settings: GrpoConfig | SftConfig, out: Path, console: Console, *, resume: bool, beta: float = 0.0
+) -> Session:
+    """`resume` goes on from the newest checkpoint in `out`, or from the beginning where there is none yet.
+
+    Args:
+        beta: above 0, a frozen copy of the starting policy is kept as the reference.
+    """
+    run = RunFolder.open(out) if resume else RunFolder.create(out, recipe)
+    prompt = Prompt.from_config(recipe.prompt)
+    torch.manual_seed(recipe.seed)
+    policy = load_policy(recipe.model)
+    reference = frozen_copy(policy) if beta > 0 else None
+    questions, dev = load_training_data(recipe, policy, prompt, run, console)
+    optimizer = build_optimizer(
+        policy.module, learning_rate=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+    )
+    start = 0
+    if resume:
+        if run.checkpoints():
+            start = restore(run.checkpoints()[-1], policy, optimizer)
+        run.forget_after(start)
+        console.print(f"resuming {escape(str(out))} after step {start}", highlight=False, soft_wrap=True)
+    inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
+    trackers = open_trackers(run, recipe, start)
+    return Session(recipe, run, prompt, policy, reference, questions, dev, inputs, optimizer, trackers, start)
