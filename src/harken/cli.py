@@ -91,66 +91,54 @@ def sft(
 
 @app.command()
 def evaluate(
-    model: ModelPath,
-    data: Annotated[Path, typer.Option("--data", help="The benchmark's JSON file.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for predictions.jsonl and summary.json.")],
-    benchmark: Annotated[str, typer.Option("--benchmark", help="mmau (MMAU and MMAR records) or manifest.")] = "mmau",
+    recipe: Annotated[Path | None, typer.Argument(help="YAML evaluation recipe; options go over it.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder, run folder or Hub id.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", help="mmau (also MMAR's records) or manifest.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The benchmark's JSON file.")] = None,
     audio_root: Annotated[
-        Path | None, typer.Option("--audio-root", help="Folder of the clips; default: the data file's.")
+        Path | None, typer.Option("--audio-root", help="Folder of the clips [the data file's].")
     ] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Ask without the clip: no audio token at all.")] = False,
-    style: Annotated[str, typer.Option("--style", help="Prompt style, as in recipes.")] = "omni_r1",
-    choices: Annotated[str, typer.Option("--choices-as", help="list or letters.")] = "list",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for predictions.jsonl and summary.json.")] = None,
+    style: Annotated[str | None, typer.Option("--style", help="Prompt style, as in recipes [omni_r1].")] = None,
     long_audio: Annotated[
-        str, typer.Option("--long-audio", help="Clips over the model's window: crop or wrong.")
-    ] = "crop",
-    max_completion_tokens: Annotated[int, typer.Option("--max-completion-tokens", min=1)] = 64,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 32,
-    device: Device = "auto",
-    dtype: Precision = "float32",
+        str | None, typer.Option("--long-audio", help="Clips over the window: crop or wrong.")
+    ] = None,
+    max_completion_tokens: Annotated[int | None, typer.Option("--max-completion-tokens")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Answer a benchmark greedily and grade it."""
-    from harken.config import PromptConfig, SourceConfig, parse_section
+    from harken.config import EvaluationRecipe, parse, read_yaml
+
+    values = read_yaml(recipe, overrides or []) if recipe is not None else {}
+    options = {
+        **{"model": model, "data.reader": benchmark, "data.file": data, "data.audio_root": audio_root},
+        **{"data.audio": "none" if no_audio else None, "prompt.style": style, "long_audio": long_audio},
+        **{"max_completion_tokens": max_completion_tokens, "batch_size": batch_size, "device": device, "dtype": dtype},
+    }
+    for key, value in options.items():
+        if value is not None:
+            *sections, last = key.split(".")
+            target = values
+            for section in sections:
+                target = target.setdefault(section, {})
+            target[last] = value
+    resolved = parse(EvaluationRecipe, values, str(recipe) if recipe is not None else "harken evaluate")
     from harken.evaluate import evaluate as run
-    from harken.models.loading import load_model
     from harken.progress import StepProgress
-    from harken.prompt import Prompt
     from harken.tables import summary_table
 
-    source = parse_section(
-        SourceConfig,
-        {"reader": benchmark, "file": data, "audio_root": audio_root, "audio": "none" if no_audio else "clip"},
-        {"reader": "--benchmark", "file": "--data", "audio_root": "--audio-root"},
-    )
-    prompt = parse_section(
-        PromptConfig, {"style": style, "choices": choices}, {"style": "--style", "choices": "--choices-as"}
-    )
-    if long_audio not in ("crop", "wrong"):
-        raise typer.BadParameter(f"{long_audio!r}: crop or wrong", param_hint="--long-audio")
-    if (out / "summary.json").exists():
-        raise typer.BadParameter(f"{out} holds an evaluation already; choose another folder", param_hint="--out")
-    loaded = load_model(model, dtype=_dtype(dtype), device=device)
-    done = 0
+    folder = out or Path("runs") / "eval" / resolved.name
     with StepProgress(console, "evaluate", 0, 200) as progress:
-
-        def show(answered: int, total: int) -> None:
-            nonlocal done
-            progress.total = total
-            progress.advance({}, answered - done)
-            done = answered
-
-        summary = run(
-            loaded,
-            source,
-            Prompt.from_config(prompt),
-            out,
-            max_completion_tokens=max_completion_tokens,
-            batch_size=batch_size,
-            long_audio=long_audio,
-            on_progress=show,
-        )
-    console.print(summary_table(f"{data.name}, {'without' if no_audio else 'with'} audio", summary))
-    console.print(f"predictions: {escape(str(out / 'predictions.jsonl'))}", highlight=False, soft_wrap=True)
+        summary = run(resolved, folder, progress.set)
+    heard = "without" if resolved.data.audio == "none" else "with"
+    console.print(summary_table(f"{resolved.data.file.name}, {heard} audio", summary))
+    console.print(f"predictions: {escape(str(folder / 'predictions.jsonl'))}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -184,11 +172,11 @@ def ask(
 ) -> None:
     """One question about one clip, with the clip and without it."""
     from harken.ask import ask_both
-    from harken.config import PromptConfig, parse_section
+    from harken.config import PromptConfig, parse
     from harken.models.loading import load_model
     from harken.prompt import Prompt
 
-    prompt = Prompt.from_config(parse_section(PromptConfig, {"style": style}, {"style": "--style"}))
+    prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "harken ask"))
     options = [*choices, *(more or [])]
     if len(options) < 2:
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
@@ -255,12 +243,11 @@ def _dry_run(recipe) -> None:
 
 
 def _dtype(name: str):
-    import torch
+    from harken.evaluate import DTYPES
 
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise typer.BadParameter(f"{name!r}: one of {', '.join(known)}", param_hint="--dtype")
-    return known[name]
+    if name not in DTYPES:
+        raise typer.BadParameter(f"{name!r}: one of {', '.join(DTYPES)}", param_hint="--dtype")
+    return DTYPES[name]
 
 
 def main() -> None:

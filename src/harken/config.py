@@ -8,7 +8,7 @@ the run.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -189,11 +189,33 @@ class Recipe(Section):
         return self
 
 
+class EvaluationRecipe(Section):
+    """One evaluation: what `harken evaluate` reads, from a file, from its options, or both."""
+
+    name: str = Field(default="evaluation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    model: str
+    """Checkpoint folder, run folder (its newest checkpoint) or Hub id."""
+    data: SourceConfig
+    prompt: PromptConfig = PromptConfig()
+    max_completion_tokens: PositiveInt = 64
+    """64 for direct answers, 512 with reasoning [O]."""
+    batch_size: PositiveInt = 32
+    long_audio: Literal["crop", "wrong"] = "crop"
+    """A clip longer than the model hears is cut to its window, or its question counted wrong; both are counted."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a YAML recipe and apply `key.path=value` overrides, the value parsed as YAML.
+    """Read a YAML training recipe and apply `key.path=value` overrides, the value parsed as YAML.
 
     Raises ConfigError naming file, key, value and fix.
     """
+    return parse(Recipe, read_yaml(path, overrides), str(path))
+
+
+def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping in a YAML file, overrides applied. Raises ConfigError."""
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -204,26 +226,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: a recipe is a mapping of keys, found {type(loaded).__name__}")
     for override in overrides:
         _apply(loaded, override)
-    return parse_recipe(loaded, str(path))
+    return loaded
 
 
-def parse_recipe(values: dict[str, Any], origin: str) -> Recipe:
+def parse(section: type[SectionT], values: dict[str, Any], origin: str) -> SectionT:
     """Validate a mapping; `origin` is named in errors."""
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in _explanations(error))) from error
-
-
-def parse_section(section: type[SectionT], values: dict[str, Any], options: dict[str, str]) -> SectionT:
-    """Validate command-line values as a section of a recipe; `options` names the option of each key in errors."""
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        lines = _explanations(error)
-        for key, option in options.items():
-            lines = [line.replace(f"{key}:", f"{option}:", 1) if line.startswith(f"{key}:") else line for line in lines]
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in _explanations(section, error))) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -256,22 +267,28 @@ def _index(target: list[Any], part: str, override: str) -> int:
     return int(part)
 
 
-def _explanations(error: ValidationError) -> list[str]:
+def _explanations(section: type[Section], error: ValidationError) -> list[str]:
     details = error.errors()
     # A list whose only entry is wrong is also reported as too short; the entry's own error says more.
     nested = {detail["loc"][:n] for detail in details for n in range(len(detail["loc"]))}
-    return [_explain(detail) for detail in details if detail["type"] != "too_short" or detail["loc"] not in nested]
+    telling = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in nested]
+    return [_explain(section, detail) for detail in telling]
 
 
-def _explain(detail: Any) -> str:
+def _explain(section: type[Section], detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"]) or "recipe"
     if detail["type"] == "extra_forbidden":
-        section: Any = Recipe
         for part in detail["loc"][:-1]:
-            field = section.model_fields.get(part) if isinstance(part, str) else None
-            section = field.annotation if field is not None else section
-            section = SourceConfig if key.startswith("data.train") else section
+            if isinstance(part, str):
+                section = _section_in(section.model_fields[part].annotation)
         return f"{key}: unknown key; known here: {', '.join(section.model_fields)}"
     if detail["type"] == "missing":
         return f"{key}: missing"
     return f"{key}: {detail['msg'].removeprefix('Value error, ')} (found {detail['input']!r})"
+
+
+def _section_in(annotation: Any) -> type[Section]:
+    """The section a field holds, alone, in a tuple or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next(_section_in(part) for part in get_args(annotation) if part not in (type(None), ...))

@@ -11,13 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from harken.config import Recipe, SourceConfig, parse_recipe
+from harken.config import EvaluationRecipe, Recipe, parse
 from harken.data.synth import write_demo_set
 from harken.evaluate import evaluate
 from harken.files import write_text
-from harken.models.loading import load_model
 from harken.models.tiny import question_texts, write_tiny
-from harken.prompt import Prompt
 from harken.results import four_way, read_predictions
 from harken.sft import sft
 from harken.tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables, markdown
@@ -70,10 +68,10 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
         "logging": {"every": 50, "evaluate_every": 5 if name == "sft" else 50},
         **SETTINGS,
     }
-    return parse_recipe(values, "the demo's recipe")
+    return parse(Recipe, values, "the demo's recipe")
 
 
 def _evaluate(checkpoint: Path, file: Path, audio: str, out: Path) -> None:
-    source = SourceConfig.model_validate({"file": file, "audio": audio})
-    prompt = Prompt.from_config(demo_recipe("eval", checkpoint, out, 0).prompt)
-    evaluate(load_model(str(checkpoint)), source, prompt, out, max_completion_tokens=8, batch_size=96)
+    data = {"file": file, "audio": audio}
+    values = {"model": str(checkpoint), "data": data, "max_completion_tokens": 8, "batch_size": 96}
+    evaluate(EvaluationRecipe.model_validate(values), out)

@@ -8,23 +8,25 @@ read and a clip the model cannot hear whole are wrong, each counted. Imports not
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
+import yaml
 
 from harken.answer import grade
-from harken.config import SourceConfig
+from harken.config import EvaluationRecipe
 from harken.data.load import load_sources, write_rejected
-from harken.data.records import DataError
-from harken.files import write_json, write_jsonl
+from harken.errors import ConfigError, DataError
+from harken.files import write_json, write_jsonl, write_text
 from harken.inputs import PromptInputs, unusable
 from harken.models.base import AudioLM
+from harken.models.loading import load_model
 from harken.prompt import Prompt
 from harken.results import summarise
 from harken.rollout import Sampling, completion_texts, rollout
 from harken.types import Grade, Question, Rejected
 
-LongAudio = Literal["crop", "wrong"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 WINDOW = 16
 """Batches that are sorted by prompt length together, so that little of a batch is padding."""
@@ -77,25 +79,17 @@ def accuracy_on(
 
 
 def evaluate(
-    model: AudioLM,
-    source: SourceConfig,
-    prompt: Prompt,
-    out: Path,
-    *,
-    max_completion_tokens: int = 64,
-    batch_size: int = 32,
-    long_audio: LongAudio = "crop",
-    cache_gib: float = 0.0,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    recipe: EvaluationRecipe, out: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, Any]:
-    """Answer every record of `source`; write predictions.jsonl, summary.json and rejected.jsonl to `out`.
+    """Answer every record of the recipe's data; write config.yaml, predictions.jsonl, summary.json and rejected.jsonl.
 
-    Args:
-        long_audio: a clip longer than the tower hears is cut (`crop`) or its question counted wrong (`wrong`).
-        on_progress: called with (answered, total).
-
-    Returns the summary. Raises DataError where the file holds no usable record at all.
+    `on_progress` is called with (answered, total). Returns the summary.
+    Raises ConfigError where `out` holds an evaluation already, DataError where no record can be used.
     """
+    if (out / "summary.json").exists():
+        raise ConfigError(f"{out}: holds an evaluation already; choose another --out")
+    source, prompt = recipe.data, Prompt.from_config(recipe.prompt)
+    model = load_model(recipe.model, dtype=DTYPES[recipe.dtype], device=recipe.device)
     loaded = load_sources([source], need_answer=False)
     write_rejected(out / "rejected.jsonl", loaded.rejected)
     if not loaded.questions:
@@ -103,13 +97,19 @@ def evaluate(
     faults = {
         question.id: fault
         for question in loaded.questions
-        if (fault := unusable(question, loaded.durations_s, model, prompt, crop=long_audio == "crop")) is not None
+        if (fault := unusable(question, loaded.durations_s, model, prompt, crop=recipe.long_audio == "crop"))
+        is not None
     }
-    inputs = PromptInputs(model, prompt, cache_gib, crop_long_audio=True)
+    inputs = PromptInputs(model, prompt, cache_gib=0, crop_long_audio=True)
     asked = [question for question in loaded.questions if question.id not in faults]
     rows = {}
     for one in predict(
-        model, asked, inputs, prompt, max_completion_tokens=max_completion_tokens, batch_size=batch_size
+        model,
+        asked,
+        inputs,
+        prompt,
+        max_completion_tokens=recipe.max_completion_tokens,
+        batch_size=recipe.batch_size,
     ):
         rows[one.question.id] = prediction_row(one.question, one.completion, one.grade, one.tokens, one.ended)
         on_progress(len(rows), len(asked))
@@ -124,9 +124,11 @@ def evaluate(
         "audio": source.audio,
         "clips_padded": len(inputs.padded),
         "clips_cropped": len(inputs.cropped),
-        "long_audio": long_audio,
+        "long_audio": recipe.long_audio,
+        "model": recipe.model,
         "data": str(source.file),
     }
+    write_text(out / "config.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     write_jsonl(out / "predictions.jsonl", ordered)
     write_json(out / "summary.json", summary)
     return summary

@@ -38,6 +38,11 @@ class StepProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def set(self, done: int, total: int) -> None:
+        """Where both are known only on the way."""
+        self.total = total
+        self.advance({}, done - self._done)
+
     def advance(self, figures: Mapping[str, float], n: int = 1) -> None:
         """Count `n` more; print a line every `every` steps and at the end where there is no terminal."""
         before, self._done = self._done, self._done + n

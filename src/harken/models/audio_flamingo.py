@@ -7,6 +7,7 @@ tokenizer's own chat template (the published one knows text only; the processor'
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from transformers import (
 )
 
 from harken.models.base import ModelInput
-from harken.models.chat_audio import ChatAudio, check_length, check_whole, head_logits, language_model_hidden
+from harken.models.chat_audio import ChatAudio, check_length, head_logits, language_model_hidden, load_whole
 from harken.models.whisper_windows import WhisperWindows
 from harken.types import Conversation, Waveform
 
@@ -30,12 +31,13 @@ class AudioFlamingo:
     arch = "audioflamingo3"
 
     def __init__(self, module: AudioFlamingo3ForConditionalGeneration, processor: AudioFlamingo3Processor) -> None:
+        config: Any = module.config
         self.module = module
         self.processor = processor
-        self._chat = ChatAudio(
-            processor.tokenizer, processor.audio_token, module.config.audio_token_id, processor.chat_template
-        )
-        self._windows = WhisperWindows(processor.feature_extractor, module.config.audio_config.max_source_positions)
+        # The tokenizer's own template, where it differs, knows text only.
+        processor.tokenizer.chat_template = processor.chat_template
+        self._chat = ChatAudio(processor.tokenizer, processor.audio_token, config.audio_token_id)
+        self._windows = WhisperWindows(processor.feature_extractor, config.audio_config.max_source_positions)
         self.eos_token_ids = self._chat.eos_token_ids(module)
         self.min_samples = self._windows.min_samples
         longest = int(processor.max_audio_len * processor.feature_extractor.sampling_rate)
@@ -44,16 +46,20 @@ class AudioFlamingo:
     @classmethod
     def load(cls, path: str, dtype: torch.dtype) -> "AudioFlamingo":
         # The mask that `hidden` is given needs sdpa; the tower keeps what it was trained with.
-        module, info = AudioFlamingo3ForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, attn_implementation={"text_config": "sdpa"}
+        module = load_whole(
+            AudioFlamingo3ForConditionalGeneration,
+            path,
+            "Audio Flamingo 3",
+            dtype=dtype,
+            attn_implementation={"text_config": "sdpa"},
         )
-        check_whole(path, "Audio Flamingo 3", info)
         return cls(module, AudioFlamingo3Processor.from_pretrained(path))
 
     @classmethod
     def load_without_weights(cls, path: str) -> "AudioFlamingo":
+        config: Any = AutoConfig.from_pretrained(path)
         with torch.device("meta"):
-            module = AudioFlamingo3ForConditionalGeneration(AutoConfig.from_pretrained(path))
+            module = AudioFlamingo3ForConditionalGeneration(config)
         return cls(module, AudioFlamingo3Processor.from_pretrained(path))
 
     @property
@@ -79,7 +85,8 @@ class AudioFlamingo:
         windows, frames = (part.to(self.device) for part in self._windows.windows(heard))
         windows = windows.to(self.module.model.audio_tower.conv1.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
-            encoded = self.module.get_audio_features(windows, frames).pooler_output
+            out: Any = self.module.get_audio_features(windows, frames)
+        encoded: Tensor = out.pooler_output
         counts = [self._windows.audio_tokens_of(features) for features in heard]
         if encoded.shape[0] != sum(counts):
             raise ValueError(f"the audio tower gave {encoded.shape[0]} features where {sum(counts)} were expected")
@@ -98,7 +105,8 @@ class AudioFlamingo:
         return head_logits(self.module.lm_head, hidden)
 
     def new_cache(self) -> Cache:
-        return DynamicCache(config=self.module.config.text_config)
+        config: Any = self.module.config
+        return DynamicCache(config=config.text_config)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return self._chat.decode(token_ids)

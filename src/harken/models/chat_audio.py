@@ -1,11 +1,12 @@
 """What chat models that hear have in common: a conversation as token ids, and audio features in their places.
 
 Takes a checkpoint's tokenizer, chat template and audio placeholder, gives prompts, merged embeddings and texts. Every
-architecture holds one `ChatAudio` and calls the functions below it. Not taken: a base class; what a model does is read in
-its own file, and what it shares is called by name.
+architecture holds one `ChatAudio` and calls the functions below it. Not taken: a base class; what a model does is read
+in its own file, and what it shares is called by name.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +25,9 @@ class ChatAudio:
     Args:
         audio_token: what the chat template writes once for a clip; here it is repeated once per audio feature.
         audio_token_id: the same by the model's config. Raises CheckpointError where the tokenizer disagrees.
-        chat_template: None = the tokenizer's own.
     """
 
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        audio_token: str,
-        audio_token_id: int,
-        chat_template: str | None = None,
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, audio_token: str, audio_token_id: int) -> None:
         if tokenizer.convert_tokens_to_ids(audio_token) != audio_token_id:
             raise CheckpointError(
                 f"the config says that token {audio_token_id} stands for audio, the tokenizer's {audio_token!r} is "
@@ -42,7 +36,6 @@ class ChatAudio:
         self.tokenizer = tokenizer
         self.audio_token = audio_token
         self.audio_token_id = audio_token_id
-        self._template = chat_template
 
     def render_text(self, conversation: Conversation, *, has_audio: bool) -> str:
         """The prompt with one placeholder where the clip goes, open for the assistant's answer."""
@@ -126,7 +119,6 @@ class ChatAudio:
     def _apply_template(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
         text = self.tokenizer.apply_chat_template(
             conversation,
-            chat_template=self._template,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
         )
@@ -138,7 +130,7 @@ class ChatAudio:
 
 
 def audio_tokens(frames: int) -> int:
-    """Audio tokens of so many 10 ms frames: a convolution and a pooling, each of stride 2, as Whisper's children have."""
+    """Of so many 10 ms frames: a convolution and a pooling, each of stride 2, as Whisper's children have."""
     return max(0, ((frames - 1) // 2 + 1 - 2) // 2 + 1) if frames > 0 else 0
 
 
@@ -150,14 +142,17 @@ def check_length(waveform: Waveform, min_samples: int, max_samples: int) -> None
         )
 
 
-def check_whole(path: str, what: str, loading_info: Mapping) -> None:
-    """Raise CheckpointError where a checkpoint lacks weights of the model or has them in another shape."""
-    missing, mismatched = loading_info["missing_keys"], loading_info["mismatched_keys"]
+def load_whole(module_class: Any, path: str, what: str, **options) -> Any:
+    """`module_class.from_pretrained`. Raises CheckpointError where the checkpoint lacks weights of the model or has
+    them in another shape: transformers would go on with random ones."""
+    module, info = module_class.from_pretrained(path, output_loading_info=True, **options)
+    missing, mismatched = info["missing_keys"], info["mismatched_keys"]
     if missing or mismatched:
         raise CheckpointError(
             f"{path}: not a whole {what}: {len(missing)} weights missing "
             f"({', '.join(sorted(missing)[:3])}), {len(mismatched)} of another shape"
         )
+    return module
 
 
 def language_model_hidden(

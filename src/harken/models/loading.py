@@ -1,7 +1,7 @@
 """From a checkpoint's path to an `AudioLM`.
 
-Takes a folder or Hub id, reads its config.json, gives the model on its device. Not taken: `AutoModelForMultimodalLM`, which
-maps a full Omni config to the full model, talker and all.
+Takes a folder or Hub id, reads its config.json, gives the model on its device. Not taken: `AutoModelForMultimodalLM`,
+which maps a full Omni config to the full model, talker and all.
 """
 
 import contextlib
@@ -9,12 +9,13 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from torch import nn
 
 from harken.config import ModelConfig
 from harken.errors import CheckpointError
@@ -135,7 +136,8 @@ def _model_type(path: str) -> str:
     return str(values.get("model_type"))
 
 
-def enable_gradient_checkpointing(module: PreTrainedModel) -> None:
+def enable_gradient_checkpointing(module: nn.Module) -> None:
     """Recompute each layer in the backward pass; acts in train mode only. transformers 5.23 renamed the switch."""
     renamed = getattr(module, "activation_checkpointing_enable", None)
-    (renamed or module.gradient_checkpointing_enable)({"use_reentrant": False})
+    switch: Any = renamed or getattr(module, "gradient_checkpointing_enable", None)
+    switch({"use_reentrant": False})

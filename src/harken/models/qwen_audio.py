@@ -8,6 +8,7 @@ own chat template (the published one knows text only; the processor's writes aud
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from transformers import (
 from transformers.masking_utils import create_bidirectional_mask
 
 from harken.models.base import ModelInput
-from harken.models.chat_audio import ChatAudio, check_length, check_whole, head_logits, language_model_hidden
+from harken.models.chat_audio import ChatAudio, check_length, head_logits, language_model_hidden, load_whole
 from harken.models.whisper_windows import WhisperWindows
 from harken.types import Conversation, Waveform
 
@@ -32,12 +33,13 @@ class QwenAudio:
     arch = "qwen2_audio"
 
     def __init__(self, module: Qwen2AudioForConditionalGeneration, processor: Qwen2AudioProcessor) -> None:
+        config: Any = module.config
         self.module = module
         self.processor = processor
-        self._chat = ChatAudio(
-            processor.tokenizer, processor.audio_token, module.config.audio_token_id, processor.chat_template
-        )
-        self._windows = WhisperWindows(processor.feature_extractor, module.config.audio_config.max_source_positions)
+        # The tokenizer's own template, where it differs, knows text only.
+        processor.tokenizer.chat_template = processor.chat_template
+        self._chat = ChatAudio(processor.tokenizer, processor.audio_token, config.audio_token_id)
+        self._windows = WhisperWindows(processor.feature_extractor, config.audio_config.max_source_positions)
         self.eos_token_ids = self._chat.eos_token_ids(module)
         self.min_samples = self._windows.min_samples
         self.max_samples = self._windows.samples
@@ -45,16 +47,20 @@ class QwenAudio:
     @classmethod
     def load(cls, path: str, dtype: torch.dtype) -> "QwenAudio":
         # The mask that `hidden` is given needs sdpa; the tower keeps what it was trained with.
-        module, info = Qwen2AudioForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, attn_implementation={"text_config": "sdpa"}
+        module = load_whole(
+            Qwen2AudioForConditionalGeneration,
+            path,
+            "Qwen2-Audio",
+            dtype=dtype,
+            attn_implementation={"text_config": "sdpa"},
         )
-        check_whole(path, "Qwen2-Audio", info)
         return cls(module, Qwen2AudioProcessor.from_pretrained(path))
 
     @classmethod
     def load_without_weights(cls, path: str) -> "QwenAudio":
+        config: Any = AutoConfig.from_pretrained(path)
         with torch.device("meta"):
-            module = Qwen2AudioForConditionalGeneration(AutoConfig.from_pretrained(path))
+            module = Qwen2AudioForConditionalGeneration(config)
         return cls(module, Qwen2AudioProcessor.from_pretrained(path))
 
     @property
@@ -103,7 +109,8 @@ class QwenAudio:
         return head_logits(self.module.lm_head, hidden)
 
     def new_cache(self) -> Cache:
-        return DynamicCache(config=self.module.config.text_config)
+        config: Any = self.module.config
+        return DynamicCache(config=config.text_config)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return self._chat.decode(token_ids)

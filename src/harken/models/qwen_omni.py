@@ -1,13 +1,15 @@
 """Qwen2.5-Omni's thinker as an `AudioLM`.
 
-Takes a local folder or Hub id (7B and 3B alike, the full checkpoint or a thinker alone), gives the split model that GRPO
-needs. The talker is never loaded and the vision tower is dropped. Not taken: `Qwen2_5OmniProcessor` (its video part
-needs torchvision; an audio prompt needs only tokenizer, chat template and feature extractor) and the model's own
-position ids (`rope_deltas` survive from one call to the next; an audio-only prompt has plain positions, three equal rows).
+Takes a local folder or Hub id (7B and 3B alike, the full checkpoint or a thinker alone), gives the split model that
+GRPO needs. The talker is never loaded and the vision tower is dropped. Not taken: `Qwen2_5OmniProcessor` (its video
+part needs torchvision; an audio prompt needs only tokenizer, chat template and feature extractor) and the model's own
+position ids (`rope_deltas` survive from one call to the next; an audio-only prompt has plain positions, three equal
+rows).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -28,20 +30,20 @@ from harken.models.chat_audio import (
     ChatAudio,
     audio_tokens,
     check_length,
-    check_whole,
     head_logits,
     language_model_hidden,
+    load_whole,
 )
 from harken.types import Conversation, Waveform
 
 AUDIO_BOS, AUDIO_TOKEN, AUDIO_EOS = "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"
 
 
-class Qwen2_5OmniThinkerForConditionalGeneration(transformers.Qwen2_5OmniThinkerForConditionalGeneration):
+class Qwen2_5OmniThinkerForConditionalGeneration(transformers.Qwen2_5OmniThinkerForConditionalGeneration):  # noqa: N801
     """The thinker without its vision tower (0.67 B parameters in the 7B), which an audio prompt never calls.
 
-    Dropped while the parameters are still on the meta device, so it is never read from disk into memory. The name is the
-    parent's because checkpoints record it.
+    Dropped while the parameters are still on the meta device, so it is never read from disk into memory. The name is
+    the parent's because checkpoints record it.
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^talker", r"^token2wav", r"visual\."]  # noqa: RUF012
@@ -78,15 +80,18 @@ class QwenOmni:
 
     @classmethod
     def load(cls, path: str, dtype: torch.dtype) -> "QwenOmni":
-        module, info = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, attn_implementation="sdpa"
+        module = load_whole(
+            Qwen2_5OmniThinkerForConditionalGeneration,
+            path,
+            "Qwen2.5-Omni thinker",
+            dtype=dtype,
+            attn_implementation="sdpa",
         )
-        check_whole(path, "Qwen2.5-Omni thinker", info)
         return cls(module, AutoTokenizer.from_pretrained(path), WhisperFeatureExtractor.from_pretrained(path))
 
     @classmethod
     def load_without_weights(cls, path: str) -> "QwenOmni":
-        config = AutoConfig.from_pretrained(path)
+        config: Any = AutoConfig.from_pretrained(path)
         with torch.device("meta"):
             module = Qwen2_5OmniThinkerForConditionalGeneration(getattr(config, "thinker_config", config))
         return cls(module, AutoTokenizer.from_pretrained(path), WhisperFeatureExtractor.from_pretrained(path))
@@ -117,9 +122,10 @@ class QwenOmni:
         if not heard:
             return [None] * len(inputs)
         lengths = torch.tensor([features.shape[1] for features in heard], device=self.device)
-        stacked = torch.cat(heard, dim=1).to(self.device, self.module.model.audio_tower.conv1.weight.dtype)
+        tower: Any = self.module.model.audio_tower
+        stacked = torch.cat(heard, dim=1).to(self.device, tower.conv1.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
-            encoded = self.module.model.audio_tower(stacked, feature_lens=lengths).last_hidden_state
+            encoded: Tensor = tower(stacked, feature_lens=lengths).last_hidden_state
         counts = [audio_tokens(features.shape[1]) for features in heard]
         if encoded.shape[0] != sum(counts):
             raise ValueError(f"the audio tower gave {encoded.shape[0]} features where {sum(counts)} were expected")
@@ -139,7 +145,8 @@ class QwenOmni:
         return head_logits(self.module.lm_head, hidden)
 
     def new_cache(self) -> Cache:
-        return DynamicCache(config=self.module.config.text_config)
+        config: Any = self.module.config
+        return DynamicCache(config=config.text_config)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return self._chat.decode(token_ids)

@@ -1,8 +1,8 @@
 """Tiny random checkpoints of the real architectures, with a small tokenizer of their own.
 
 Takes an architecture's name and the texts its tokenizer should know, gives a folder in Hugging Face layout that every
-command accepts. For the demo, tests and trying a recipe without weights. Not taken: a toy model class; only the sizes are
-small, so what runs here is the code that runs on the published checkpoints.
+command accepts. For the demo, tests and trying a recipe without weights. Not taken: a toy model class; only the sizes
+are small, so what runs here is the code that runs on the published checkpoints.
 """
 
 from collections.abc import Iterable
@@ -79,10 +79,8 @@ def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
         audio_end_token_id=ids[AUDIO_EOS],
         image_token_index=ids["<|IMAGE|>"],
         video_token_index=ids["<|VIDEO|>"],
-        vision_start_token_id=ids["<|vision_bos|>"],
-        vision_end_token_id=ids["<|vision_eos|>"],
-        pad_token_id=ids[PAD],
-        eos_token_id=ids[IM_END],
+        **{"vision_start_token_id": ids["<|vision_bos|>"], "vision_end_token_id": ids["<|vision_eos|>"]},
+        **{"pad_token_id": ids[PAD], "eos_token_id": ids[IM_END]},
     )
 
 
@@ -107,7 +105,7 @@ def _write_qwen_audio(folder: Path, texts: Iterable[str]) -> None:
         Qwen2AudioConfig(
             audio_config=_window_tower(),
             text_config=_qwen2(tokenizer, key_value_heads=4),
-            audio_token_index=tokenizer.convert_tokens_to_ids(AUDIO_TOKEN),
+            audio_token_index=tokenizer.get_vocab()[AUDIO_TOKEN],
         )
     )
     processor = Qwen2AudioProcessor(_window_extractor(), tokenizer, chat_template=tokenizer.chat_template)
@@ -121,7 +119,7 @@ def _write_audio_flamingo(folder: Path, texts: Iterable[str]) -> None:
         AudioFlamingo3Config(
             audio_config=_window_tower(),
             text_config=_qwen2(tokenizer, key_value_heads=2),
-            audio_token_id=tokenizer.convert_tokens_to_ids(sound),
+            audio_token_id=tokenizer.get_vocab()[sound],
         )
     )
     processor = AudioFlamingo3Processor(
