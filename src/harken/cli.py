@@ -143,20 +143,45 @@ def evaluate(
 
 @app.command()
 def compare(
-    before: Annotated[Path, typer.Argument(help="Evaluation folder of the earlier model.")],
-    after: Annotated[Path, typer.Argument(help="Evaluation folder of the later model.")],
+    before: Annotated[
+        str, typer.Argument(help="Evaluation folder of the earlier model, or a quoted pattern over seeds.")
+    ],
+    after: Annotated[str, typer.Argument(help="The same for the later model; as many folders, paired in order.")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
 ) -> None:
-    """Two evaluations of the same questions, paired, by task and difficulty."""
-    from harken.results import compare as pair
-    from harken.results import read_predictions
-    from harken.tables import HEADER, comparison_table, markdown, rows_of
+    """Evaluations of the same questions before and after, paired; with patterns, mean and spread over seeds.
 
-    comparisons = pair(read_predictions(before), read_predictions(after))
-    if as_markdown:
-        print(markdown(HEADER, rows_of(comparisons)))  # noqa: T201
+    harken compare 'runs/x/seed*/sft/eval/test' 'runs/x/seed*/grpo/eval/test'
+    """
+    from harken.results import compare as pair
+    from harken.results import over_seeds, read_predictions
+    from harken.tables import HEADER, comparison_table, markdown, rows_of, seed_rows, seeds_header, seeds_table
+
+    earlier, later = _folders(before), _folders(after)
+    if len(earlier) != len(later):
+        raise typer.BadParameter(f"{len(earlier)} folders before and {len(later)} after", param_hint="BEFORE AFTER")
+    comparisons = [pair(read_predictions(a), read_predictions(b)) for a, b in zip(earlier, later, strict=True)]
+    if len(comparisons) == 1:
+        header, rows = HEADER, rows_of(comparisons[0])
+        table = comparison_table(f"{before} -> {after}", comparisons[0])
     else:
-        console.print(comparison_table(f"{before} -> {after}", comparisons))
+        seeds = over_seeds(comparisons)
+        header, rows = seeds_header(len(comparisons)), seed_rows(seeds)
+        table = seeds_table(f"{before} -> {after}", seeds)
+    if as_markdown:
+        print(markdown(header, rows))  # noqa: T201
+    else:
+        console.print(table)
+
+
+def _folders(pattern: str) -> list[Path]:
+    """A folder, or those a pattern finds, in order of name."""
+    if not any(sign in pattern for sign in "*?["):
+        return [Path(pattern)]
+    found = sorted(Path(name) for name in glob.glob(pattern))
+    if not found:
+        raise typer.BadParameter(f"nothing matches {pattern!r}", param_hint="BEFORE AFTER")
+    return found
 
 
 @app.command()

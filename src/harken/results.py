@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
+from harken.errors import DataError
 from harken.stats import Estimate, chance, mean_interval, paired_gain
 
 Row = Mapping[str, Any]
@@ -26,11 +28,12 @@ class Comparison:
 
 
 def read_predictions(folder: Path) -> list[Row]:
-    """The rows of an evaluation folder. Raises ValueError where it holds none."""
+    """The rows of an evaluation folder. Raises DataError where it holds none."""
     path = folder / "predictions.jsonl"
     if not path.is_file():
-        raise ValueError(f"{folder}: no predictions.jsonl; give a folder that `harken evaluate` wrote")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        raise DataError(f"{folder}: no predictions.jsonl; give a folder that `harken evaluate` wrote")
+    with path.open(encoding="utf-8") as lines:  # not splitlines: U+2028 may stand inside a completion
+        return [json.loads(line) for line in lines]
 
 
 def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -82,6 +85,51 @@ def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Comparison]:
         gain = paired_gain(_correct(members), _correct(later), _clips(members))
         result.append(Comparison(name, accuracy(members), accuracy(later), gain))
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over several seeds: mean, unbiased standard deviation, smallest and largest."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeedComparison:
+    """One group of questions over several seeds of one recipe; `lowest_bound` is the smallest lower 95 % bound of a
+    seed's paired gain."""
+
+    group: str
+    n: int
+    seeds: int
+    before: Spread
+    after: Spread
+    gain: Spread
+    lowest_bound: float
+
+
+def over_seeds(comparisons: Sequence[Sequence[Comparison]]) -> list[SeedComparison]:
+    """Several seeds' comparisons, each from `compare`, group by group.
+
+    Raises ValueError for fewer than two seeds, or where the seeds were asked different questions.
+    """
+    if len(comparisons) < 2:
+        raise ValueError(f"a spread needs two seeds or more, found {len(comparisons)}")
+    result = []
+    for same_group in zip(*comparisons, strict=True):
+        if len({(one.group, one.gain.n) for one in same_group}) > 1:
+            raise ValueError("the seeds were evaluated on different questions")
+        spreads = (_spread([getattr(one, name).mean for one in same_group]) for name in ("before", "after", "gain"))
+        first, lowest = same_group[0], min(one.gain.low for one in same_group)
+        result.append(SeedComparison(first.group, first.gain.n, len(same_group), *spreads, lowest_bound=lowest))
+    return result
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(mean(values), stdev(values), min(values), max(values))
 
 
 @dataclass(frozen=True, slots=True)

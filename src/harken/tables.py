@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harken.results import Comparison, FourWay
+from harken.results import Comparison, FourWay, SeedComparison
 from harken.stats import Estimate
 
 
@@ -42,6 +42,30 @@ def summary_table(title: str, summary: dict[str, Any]) -> Table:
     notes = [f"chance {100 * summary['chance']:.1f} %", f"{summary['n_unreadable']} unreadable (counted wrong)"]
     notes += [f"{summary[key]} {words}" for key, words in _COUNTED.items() if summary.get(key)]
     return _table(title, ("questions", "n", "accuracy, % [95 %]"), rows, "; ".join(notes))
+
+
+def seeds_header(seeds: int) -> tuple[str, ...]:
+    return ("questions", "n", f"before, mean of {seeds}", "after", "gain", "lowest bound")
+
+
+def seed_rows(rows: Sequence[SeedComparison]) -> list[tuple[str, ...]]:
+    """Mean over seeds with the smallest and the largest seed: `73.2 (71-75)`; gains in points."""
+    return [
+        (
+            one.group,
+            str(one.n),
+            *(f"{100 * s.mean:.1f} ({100 * s.low:.0f}-{100 * s.high:.0f})" for s in (one.before, one.after)),
+            f"{100 * one.gain.mean:+.1f} sd {100 * one.gain.sd:.1f}",
+            f"{100 * one.lowest_bound:+.1f}",
+        )
+        for one in rows
+    ]
+
+
+def seeds_table(title: str, rows: Sequence[SeedComparison]) -> Table:
+    """Several seeds of one recipe."""
+    caption = "percent right, (smallest-largest seed); lowest bound: smallest 95 % bound of a seed's paired gain"
+    return _table(title, seeds_header(rows[0].seeds), seed_rows(rows), caption)
 
 
 FOUR_WAY_HEADER = (*HEADER, "before, no audio, %", "after, no audio, %", "chance, %")
