@@ -4,6 +4,7 @@ Takes arguments, composes stages. Errors a user can mend (recipe, data, checkpoi
 anything else is a bug and keeps its traceback.
 """
 
+import glob
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -81,7 +81,7 @@ class AudioFlamingo:
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         heard = [one.features for one in inputs if one.features is not None]
         if not heard:
-            return [None] * len(inputs)
+            return self._chat.hand_out(inputs, ())
         windows, frames = (part.to(self.device) for part in self._windows.windows(heard))
         windows = windows.to(self.module.model.audio_tower.conv1.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):

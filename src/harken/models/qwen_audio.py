@@ -82,7 +82,7 @@ class QwenAudio:
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         heard = [one.features for one in inputs if one.features is not None]
         if not heard:
-            return [None] * len(inputs)
+            return self._chat.hand_out(inputs, ())
         model, tower = self.module.model, self.module.model.audio_tower
         windows, frames = (part.to(self.device) for part in self._windows.windows(heard))
         windows = windows.to(tower.conv1.weight.dtype)

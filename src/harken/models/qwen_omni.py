@@ -120,7 +120,7 @@ class QwenOmni:
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         heard = [one.features for one in inputs if one.features is not None]
         if not heard:
-            return [None] * len(inputs)
+            return self._chat.hand_out(inputs, ())
         lengths = torch.tensor([features.shape[1] for features in heard], device=self.device)
         tower: Any = self.module.model.audio_tower
         stacked = torch.cat(heard, dim=1).to(self.device, tower.conv1.weight.dtype)
