@@ -156,7 +156,7 @@ def compare(
     """
     from harken.results import compare as pair
     from harken.results import over_seeds, read_predictions
-    from harken.tables import HEADER, comparison_table, markdown, rows_of, seed_rows, seeds_header, seeds_table
+    from harken.tables import HEADER, SEEDS_HEADER, comparison_table, markdown, rows_of, seed_rows, seeds_table
 
     earlier, later = _folders(before), _folders(after)
     if len(earlier) != len(later):
@@ -167,7 +167,7 @@ def compare(
         table = comparison_table(f"{before} -> {after}", comparisons[0])
     else:
         seeds = over_seeds(comparisons)
-        header, rows = seeds_header(len(comparisons)), seed_rows(seeds)
+        header, rows = SEEDS_HEADER, seed_rows(seeds)
         table = seeds_table(f"{before} -> {after}", seeds)
     if as_markdown:
         print(markdown(header, rows))  # noqa: T201

@@ -75,11 +75,16 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Comparison]:
     """Pair two evaluations of the same questions, group by group.
 
-    Raises ValueError where a question is in one of them only.
+    Raises DataError where a question is in one of them only, or where answers are hidden.
     """
     result = []
     after_by_id = {row["id"]: row for row in after}
-    paired_gain(_correct(before), _correct(after), _clips(before))  # the same ids, or an error that names one
+    if any(row["correct"] is None for row in before):
+        raise DataError("the benchmark hides its answers: there is nothing to compare")
+    try:
+        paired_gain(_correct(before), _correct(after), _clips(before))
+    except ValueError as error:
+        raise DataError(f"not the same questions before and after: {error}") from error
     for name, members in groups(before).items():
         later = [after_by_id[row["id"]] for row in members]
         gain = paired_gain(_correct(members), _correct(later), _clips(members))
@@ -114,14 +119,14 @@ class SeedComparison:
 def over_seeds(comparisons: Sequence[Sequence[Comparison]]) -> list[SeedComparison]:
     """Several seeds' comparisons, each from `compare`, group by group.
 
-    Raises ValueError for fewer than two seeds, or where the seeds were asked different questions.
+    Raises DataError for fewer than two seeds, or where the seeds were asked different questions.
     """
     if len(comparisons) < 2:
-        raise ValueError(f"a spread needs two seeds or more, found {len(comparisons)}")
+        raise DataError(f"a spread needs two seeds or more, found {len(comparisons)}")
     result = []
     for same_group in zip(*comparisons, strict=True):
         if len({(one.group, one.gain.n) for one in same_group}) > 1:
-            raise ValueError("the seeds were evaluated on different questions")
+            raise DataError("the seeds were evaluated on different questions")
         spreads = (_spread([getattr(one, name).mean for one in same_group]) for name in ("before", "after", "gain"))
         first, lowest = same_group[0], min(one.gain.low for one in same_group)
         result.append(SeedComparison(first.group, first.gain.n, len(same_group), *spreads, lowest_bound=lowest))

@@ -44,8 +44,7 @@ def summary_table(title: str, summary: dict[str, Any]) -> Table:
     return _table(title, ("questions", "n", "accuracy, % [95 %]"), rows, "; ".join(notes))
 
 
-def seeds_header(seeds: int) -> tuple[str, ...]:
-    return ("questions", "n", f"before, mean of {seeds}", "after", "gain", "lowest bound")
+SEEDS_HEADER = ("questions", "n", "before, %", "after, %", "gain, points", "bound")
 
 
 def seed_rows(rows: Sequence[SeedComparison]) -> list[tuple[str, ...]]:
@@ -55,7 +54,7 @@ def seed_rows(rows: Sequence[SeedComparison]) -> list[tuple[str, ...]]:
             one.group,
             str(one.n),
             *(f"{100 * s.mean:.1f} ({100 * s.low:.0f}-{100 * s.high:.0f})" for s in (one.before, one.after)),
-            f"{100 * one.gain.mean:+.1f} sd {100 * one.gain.sd:.1f}",
+            f"{100 * one.gain.mean:+.1f} (sd {100 * one.gain.sd:.1f})",
             f"{100 * one.lowest_bound:+.1f}",
         )
         for one in rows
@@ -64,8 +63,10 @@ def seed_rows(rows: Sequence[SeedComparison]) -> list[tuple[str, ...]]:
 
 def seeds_table(title: str, rows: Sequence[SeedComparison]) -> Table:
     """Several seeds of one recipe."""
-    caption = "percent right, (smallest-largest seed); lowest bound: smallest 95 % bound of a seed's paired gain"
-    return _table(title, seeds_header(rows[0].seeds), seed_rows(rows), caption)
+    caption = (
+        f"mean of {rows[0].seeds} seeds (smallest-largest); bound: smallest lower 95 % bound of a seed's paired gain"
+    )
+    return _table(title, SEEDS_HEADER, seed_rows(rows), caption)
 
 
 FOUR_WAY_HEADER = (*HEADER, "before, no audio, %", "after, no audio, %", "chance, %")
@@ -102,7 +103,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=None if title is None else Text(title),
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
     for position, name in enumerate(header):
         table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:

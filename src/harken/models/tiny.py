@@ -7,6 +7,7 @@ are small, so what runs here is the code that runs on the published checkpoints.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -59,8 +60,9 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> 
 
 def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
     hidden = 128
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
-    return Qwen2_5OmniThinkerConfig(
+    ids = {token: tokenizer.get_vocab()[token] for token in SPECIAL_TOKENS}
+    config_class: Any = Qwen2_5OmniThinkerConfig  # takes more names than its signature lists
+    return config_class(
         audio_config={
             **{"d_model": 96, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 256},
             **{"output_dim": hidden, "num_mel_bins": 128, "n_window": 100},
@@ -79,8 +81,10 @@ def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
         audio_end_token_id=ids[AUDIO_EOS],
         image_token_index=ids["<|IMAGE|>"],
         video_token_index=ids["<|VIDEO|>"],
-        **{"vision_start_token_id": ids["<|vision_bos|>"], "vision_end_token_id": ids["<|vision_eos|>"]},
-        **{"pad_token_id": ids[PAD], "eos_token_id": ids[IM_END]},
+        vision_start_token_id=ids["<|vision_bos|>"],
+        vision_end_token_id=ids["<|vision_eos|>"],
+        pad_token_id=ids[PAD],
+        eos_token_id=ids[IM_END],
     )
 
 
