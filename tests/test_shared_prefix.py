@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from tiny_models import completions, gradients, prompt, tiny_model
 
 from harken.models.loading import enable_gradient_checkpointing
 from harken.shared_prefix import score_packed, score_repeated
+from tiny_models import ARCHITECTURES, completions, gradients, prompt, tiny_model
 
-ARCHITECTURES = ["qwen2_5_omni"]
 BATCHES = {
     "audio": [("Which digit?", 0.7), ("Two digits are spoken in the audio. What is their sum?", 2.3)],
     "text only": [("What is 2 + 2?", None), ("Which of these is an instrument and which is not?", None)],
@@ -53,7 +52,9 @@ def relative_errors(found: dict, expected: dict) -> dict[str, float]:
 @pytest.mark.parametrize("trained", TRAINED)
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkpointing):
-    (packed, packed_gradients), (plain, plain_gradients) = both_forms(arch, batch, trained, checkpointing, torch.float64)
+    (packed, packed_gradients), (plain, plain_gradients) = both_forms(
+        arch, batch, trained, checkpointing, torch.float64
+    )
     assert (packed.logp - plain.logp).abs().max() < 1e-9
     assert (packed.entropy - plain.entropy).abs().max() < 1e-9
     errors = relative_errors(packed_gradients, plain_gradients)
@@ -64,7 +65,9 @@ def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkp
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 def test_packed_row_equals_repeated_form_in_float32(arch, batch, checkpointing):
-    (packed, packed_gradients), (plain, plain_gradients) = both_forms(arch, batch, "everything", checkpointing, torch.float32)
+    (packed, packed_gradients), (plain, plain_gradients) = both_forms(
+        arch, batch, "everything", checkpointing, torch.float32
+    )
     assert (packed.logp - plain.logp).abs().max() < 1e-5
     errors = relative_errors(packed_gradients, plain_gradients)
     assert max(errors.values()) < 1e-4, max(errors, key=errors.__getitem__)

@@ -1,7 +1,9 @@
 """Tiny models of the real architectures and prompts for them, made once per test process."""
 
+import copy
 import functools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,9 @@ from harken.models.base import AudioLM, ModelInput
 from harken.models.loading import load_model
 from harken.models.tiny import write_tiny
 from harken.rollout import Completions
+
+ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
+"""Every test of a model runs over these."""
 
 TEXTS = ("Which digit is spoken in the audio?", "['one', 'two', 'three', 'dog barking']", "What is 2 + 2?")
 
@@ -33,16 +38,103 @@ def tiny_model(arch: str = "qwen2_5_omni", dtype: torch.dtype = torch.float64) -
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.copy_(noise * parameter.shape[-1] ** -0.5)
     if dtype == torch.float64:
-        for module in model.module.modules():
-            if type(module).__name__.endswith("RMSNorm"):
-                module.forward = functools.partial(rms_norm_in_float64, module)
+        keep_float64(model.module)
     return model
+
+
+def keep_float64(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if type(part).__name__.endswith("RMSNorm"):
+            part.forward = functools.partial(rms_norm_in_float64, part)
 
 
 def rms_norm_in_float64(module, hidden: Tensor) -> Tensor:
     """transformers rounds to float32 inside every RMSNorm, which alone moves float64 gradients by 8e-8. Not here."""
     variance = hidden.pow(2).mean(-1, keepdim=True)
     return module.weight * hidden * torch.rsqrt(variance + module.variance_epsilon)
+
+
+def speaking(model: AudioLM, *words: str, sharpness: float = 0.9) -> AudioLM:
+    """The model with a head that prefers the first tokens of `words` and end of sequence, and hardly says else."""
+    wanted = [int(model.encode_answer(word)[0]) for word in words] + list(model.eos_token_ids)
+    head = model.module.lm_head
+    louder = torch.nn.Linear(head.in_features, head.out_features, dtype=head.weight.dtype)
+    with torch.no_grad():
+        louder.weight.copy_(head.weight * sharpness)
+        louder.bias.fill_(-12.0)
+        louder.bias[wanted] = 0.0
+    model.module.lm_head = louder.requires_grad_(head.weight.requires_grad)
+    return model
+
+
+def perturbed(model: AudioLM, scale: float, seed: int = 11) -> AudioLM:
+    """A copy with every weight moved a little: another policy."""
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in other.module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype), alpha=scale)
+    return other
+
+
+def plain_arguments(inputs: Sequence[ModelInput], module: torch.nn.Module) -> dict[str, Tensor]:
+    """The prompts as transformers' own forward and generate take them: left-padded ids, right-padded features."""
+    longest = max(one.length for one in inputs)
+    ids = torch.zeros(len(inputs), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, one in enumerate(inputs):
+        ids[row, longest - one.length :] = one.input_ids
+        mask[row, longest - one.length :] = 1
+    arguments = {"input_ids": ids, "attention_mask": mask}
+    heard = [one.features for one in inputs if one.features is not None]
+    if heard:
+        arguments |= WINDOWED.get(module.config.model_type, plain_features)(heard, module.config)
+    return arguments
+
+
+def plain_features(heard: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Qwen2.5-Omni: as long as the longest clip."""
+    frames = max(features.shape[1] for features in heard)
+    padded = [torch.nn.functional.pad(features, (0, frames - features.shape[1])) for features in heard]
+    lengths = torch.tensor([[features.shape[1]] for features in heard])
+    return {
+        "input_features": torch.stack(padded),
+        "feature_attention_mask": (torch.arange(frames) < lengths).long(),
+    }
+
+
+def plain_windows(mask_name: str, heard: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Whole windows; `features` are a clip's frames and the two after them, windows one after another."""
+    window = 2 * config.audio_config.max_source_positions
+    windows, masks = [], []
+    for features in heard:
+        frames = features.shape[1] - 2
+        row = torch.nn.functional.pad(features, (0, window))
+        for start in range(0, frames, window):
+            windows.append(row[:, start : start + window])
+            masks.append((torch.arange(start, start + window) < frames).long())
+    return {"input_features": torch.stack(windows), mask_name: torch.stack(masks)}
+
+
+WINDOWED = {
+    "qwen2_audio": functools.partial(plain_windows, "feature_attention_mask"),
+    "audioflamingo3": functools.partial(plain_windows, "input_features_mask"),
+}
+
+
+def plain_logp(
+    module: torch.nn.Module, one: ModelInput, tokens: Sequence[int] | Tensor, temperature: float = 1.0
+) -> Tensor:
+    """[L] log-probabilities of a completion by one forward of transformers' own over prompt and completion."""
+    tokens = torch.as_tensor(tokens)
+    arguments = plain_arguments([one], module)
+    arguments["input_ids"] = torch.cat([one.input_ids, tokens])[None]
+    arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
+    dtype = module.lm_head.weight.dtype
+    if "input_features" in arguments:
+        arguments["input_features"] = arguments["input_features"].to(dtype)
+    logits = module(**arguments, use_cache=False).logits[0, one.length - 1 : -1]
+    return torch.log_softmax(logits / temperature, -1).gather(-1, tokens[:, None])[:, 0]
 
 
 def noise(seconds: float, seed: int) -> np.ndarray:

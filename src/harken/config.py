@@ -90,6 +90,12 @@ class RewardConfig(Section):
     format: float = 0.0
     """Weight of the format reward: 1 where the whole output has the form asked for, else 0. Omni-R1 has none [P]."""
 
+    @model_validator(mode="after")
+    def something_is_rewarded(self) -> "RewardConfig":
+        if self.accuracy == 0 and self.format == 0:
+            raise ValueError("nothing would be rewarded: set reward.accuracy above 0")
+        return self
+
 
 class GrpoConfig(Section):
     steps: PositiveInt = 1000  # [P]
@@ -188,6 +194,14 @@ class Recipe(Section):
             raise ValueError("sft.stop_at_dev_accuracy needs evaluations on the way: set logging.evaluate_every")
         return self
 
+    @model_validator(mode="after")
+    def rewarded_form_is_asked_for(self) -> "Recipe":
+        if self.reward.format != 0 and self.prompt.style == "omni_r1":
+            raise ValueError(
+                "reward.format: prompt.style omni_r1 asks for no tags: set reward.format: 0 or style: r1_aqa"
+            )
+        return self
+
 
 class EvaluationRecipe(Section):
     """One evaluation: what `harken evaluate` reads, from a file, from its options, or both."""
@@ -220,6 +234,8 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(loaded, dict):
@@ -245,7 +261,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
     target: Any = values
     for part in parts[:-1]:
         target = _child(target, part, override)
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
     if isinstance(target, list):
         target[_index(target, parts[-1], override)] = value
     else:

@@ -24,11 +24,11 @@ from harken.train import train
 N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {
     "sft": {
-        **{"steps": 200, "questions_per_step": 32, "questions_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
-        **{"learning_rate": 1e-3, "schedule": "constant"},
+        **{"steps": 300, "questions_per_step": 32, "questions_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
+        **{"learning_rate": 7e-4, "schedule": "constant"},
     },
     "grpo": {
-        **{"steps": 300, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
+        **{"steps": 400, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
         **{"learning_rate": 3e-4, "temperature": 1.0, "max_completion_tokens": 8},
     },
 }
@@ -65,7 +65,7 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
         "seed": seed,
         "model": {"path": str(model)},
         "data": {"train": [{"file": str(out / "data" / "train.json")}], "dev_share": 0.1},
-        "logging": {"every": 50, "evaluate_every": 5 if name == "sft" else 50},
+        "logging": {"every": 50, "evaluate_every": 3 if name == "sft" else 50},
         **SETTINGS,
     }
     return parse(Recipe, values, "the demo's recipe")

@@ -76,13 +76,14 @@ class Prompt:
     def answer_text(self, question: Question) -> str:
         """The completion SFT trains on: the choice's text, in `<answer>` tags where the prompt asks for them.
 
-        Raises ValueError where the answer is hidden or the prompt asks for thinking, which a bare choice has none of.
+        Raises ValueError where the answer is hidden, ConfigError where the prompt asks for thinking, which a bare
+        choice has none of.
         """
         where = question.source or f"question {question.id!r}"
         if question.answer is None:
             raise ValueError(f"{where}: has no answer to train on")
         if self.form == "think":
-            raise ValueError(
+            raise ConfigError(
                 f"{where}: style r1_aqa_think asks for a thinking process and the record holds none: "
                 "use style r1_aqa or omni_r1 for SFT on answers"
             )

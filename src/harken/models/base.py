@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedTokenizerBase
 
+from harken.errors import DataError
 from harken.types import Conversation, Waveform
 
 
@@ -118,11 +119,13 @@ class AudioLM(Protocol):
 
 
 def refuse_control_tokens(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise ValueError where a text of the conversation spells a control token: questions are data, and one that says
-    `<|im_end|>` would end its own turn."""
+    """Raise DataError where a text of the conversation spells a control token: questions are data, and one that says
+    `<|im_end|>` would end its own turn. (`all_special_tokens` holds only those that have a role in the tokenizer.)"""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    control = sorted({*tokenizer.all_special_tokens, *added})
     for message in conversation:
         content = message["content"]
         texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        for token in tokenizer.all_special_tokens:
+        for token in control:
             if any(token in text for text in texts):
-                raise ValueError(f"the text holds the control token {token!r}")
+                raise DataError(f"the text holds the control token {token!r}")

@@ -114,7 +114,7 @@ class ChatAudio:
         if not after:
             return None
         first = int(self._ids(after)[0])
-        return first if self.tokenizer.convert_ids_to_tokens(first) in self.tokenizer.all_special_tokens else None
+        return first if first in self.tokenizer.added_tokens_decoder else None
 
     def _apply_template(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
         text = self.tokenizer.apply_chat_template(
@@ -145,7 +145,8 @@ def check_length(waveform: Waveform, min_samples: int, max_samples: int) -> None
 def load_whole(module_class: Any, path: str, what: str, **options) -> Any:
     """`module_class.from_pretrained`. Raises CheckpointError where the checkpoint lacks weights of the model or has
     them in another shape: transformers would go on with random ones."""
-    module, info = module_class.from_pretrained(path, output_loading_info=True, **options)
+    # Not ignored: transformers' own error names neither the checkpoint nor the weights.
+    module, info = module_class.from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **options)
     missing, mismatched = info["missing_keys"], info["mismatched_keys"]
     if missing or mismatched:
         raise CheckpointError(

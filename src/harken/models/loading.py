@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from harken.config import ModelConfig
-from harken.errors import CheckpointError
+from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.base import AudioLM
 from harken.models.qwen_audio import QwenAudio
@@ -87,10 +87,16 @@ def mixed_precision(model: AudioLM, precision: str) -> contextlib.AbstractContex
 
 
 def pick_device(name: str) -> torch.device:
-    """auto = cuda where there is one, else cpu."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """auto = cuda where there is one, else cpu. Raises ConfigError for a device that is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device {name!r}: no such kind of device; use auto, cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {name!r}: no CUDA device can be used here; use auto or cpu")
+    return device
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
@@ -50,7 +51,7 @@ class Qwen2_5OmniThinkerForConditionalGeneration(transformers.Qwen2_5OmniThinker
 
     def __init__(self, config: Qwen2_5OmniThinkerConfig) -> None:
         super().__init__(config)
-        self.model.visual = None  # pyright: ignore[reportAttributeAccessIssue]
+        _parts_of(self).visual = None
 
     @classmethod
     def is_custom_code(cls) -> bool:
@@ -75,8 +76,7 @@ class QwenOmni:
         self._chat = ChatAudio(tokenizer, AUDIO_TOKEN, module.config.audio_token_id)
         self.eos_token_ids = self._chat.eos_token_ids(module)
         self.max_samples = int(feature_extractor.n_samples)
-        self._hop = int(feature_extractor.hop_length)
-        self.min_samples = next(n for n in range(1, SAMPLE_RATE_HZ) if audio_tokens(n // self._hop) > 0)
+        self.min_samples = next(n for n in range(1, SAMPLE_RATE_HZ) if audio_tokens(self._frames(n)) > 0)
 
     @classmethod
     def load(cls, path: str, dtype: torch.dtype) -> "QwenOmni":
@@ -97,6 +97,14 @@ class QwenOmni:
         return cls(module, AutoTokenizer.from_pretrained(path), WhisperFeatureExtractor.from_pretrained(path))
 
     @property
+    def _tower(self) -> Any:
+        return _parts_of(self.module).audio_tower
+
+    @property
+    def _language_model(self) -> Any:
+        return getattr(self.module.model, "language_model", self.module.model)
+
+    @property
     def device(self) -> torch.device:
         return self.module.lm_head.weight.device
 
@@ -108,21 +116,32 @@ class QwenOmni:
 
     def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
         text = self._chat.render_text(conversation, has_audio=samples is not None)
-        return len(self._chat.tokenize(text, 0 if samples is None else audio_tokens(samples // self._hop)))
+        return len(self._chat.tokenize(text, 0 if samples is None else audio_tokens(self._frames(samples))))
+
+    def _frames(self, samples: int) -> int:
+        """Mel frames of a clip of so many samples; a frame begun counts."""
+        return -(-samples // self.feature_extractor.hop_length)
 
     def _features(self, waveform: Waveform) -> Tensor:
+        """As the model's processor makes them: of the clip followed by silence, cut to the clip's own frames. It pads
+        to 300 s; no frame of the clip hears more than one analysis window past its end."""
         check_length(waveform, self.min_samples, self.max_samples)
+        silence = np.zeros(self.feature_extractor.n_fft + self.feature_extractor.hop_length, dtype=np.float32)
         out = self.feature_extractor(
-            waveform, sampling_rate=SAMPLE_RATE_HZ, padding="longest", truncation=False, return_tensors="pt"
+            np.concatenate([waveform, silence]),
+            sampling_rate=SAMPLE_RATE_HZ,
+            padding="longest",
+            truncation=False,
+            return_tensors="pt",
         )
-        return out["input_features"][0]
+        return out["input_features"][0, :, : self._frames(len(waveform))].clone()
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         heard = [one.features for one in inputs if one.features is not None]
         if not heard:
             return self._chat.hand_out(inputs, ())
         lengths = torch.tensor([features.shape[1] for features in heard], device=self.device)
-        tower: Any = self.module.model.audio_tower
+        tower = self._tower
         stacked = torch.cat(heard, dim=1).to(self.device, tower.conv1.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
             encoded: Tensor = tower(stacked, feature_lens=lengths).last_hidden_state
@@ -135,11 +154,11 @@ class QwenOmni:
         return self._chat.embed(inputs, audio, self.embed_tokens, self.device)
 
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
-        return self.module.model.language_model.embed_tokens(token_ids)
+        return self._language_model.embed_tokens(token_ids)
 
     def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
         three_rows = positions[None].expand(3, -1, -1)
-        return language_model_hidden(self.module.model.language_model, embeddings, three_rows, mask, cache)
+        return language_model_hidden(self._language_model, embeddings, three_rows, mask, cache)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return head_logits(self.module.lm_head, hidden)
@@ -155,20 +174,25 @@ class QwenOmni:
         return self._chat.encode_answer(text, self.eos_token_ids[0])
 
     def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None:
-        tower = self.module.model.audio_tower
+        tower = self._tower
         self.module.requires_grad_(False)
         tower.requires_grad_(audio_tower)
         tower.proj.requires_grad_(projector)
         # Never read in audio-only prompts: an embedding for boundaries that the text tokens already mark.
         tower.audio_bos_eos_token.requires_grad_(False)
-        self.module.model.language_model.requires_grad_(language_model)
+        self._language_model.requires_grad_(language_model)
         self.module.lm_head.requires_grad_(language_model)
 
     @property
     def audio_trains(self) -> bool:
-        return any(parameter.requires_grad for parameter in self.module.model.audio_tower.parameters())
+        return any(parameter.requires_grad for parameter in self._tower.parameters())
 
     def save(self, folder: Path) -> None:
         self.module.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.feature_extractor.save_pretrained(folder)
+
+
+def _parts_of(module: Any) -> Any:
+    """What holds the towers: `module.model` since transformers moved them there, the module itself in 5.17."""
+    return module.model if hasattr(module.model, "audio_tower") else module
