@@ -10,6 +10,7 @@ from transformers import (
     AutoProcessor,
     Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2AudioForConditionalGeneration,
+    WhisperFeatureExtractor,
 )
 
 from harken.errors import CheckpointError
