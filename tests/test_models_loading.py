@@ -1,6 +1,5 @@
 """Checkpoints in and out: equal to transformers' own classes, whole or an error that names the path."""
 
-import logging
 import shutil
 
 import pytest
@@ -11,8 +10,16 @@ from safetensors.torch import load_file, save_file
 from harken.doctor import hearing
 from harken.errors import CheckpointError
 from harken.models.loading import load_model, load_renderer, resolve
-from harken.models.tiny import omni_config
-from tiny_models import ARCHITECTURES, noise, plain_arguments, plain_logp, prompt, tiny_folder, tiny_model
+from tiny_models import (
+    ARCHITECTURES,
+    noise,
+    plain_arguments,
+    plain_logp,
+    prompt,
+    tiny_folder,
+    tiny_model,
+    write_full_omni,
+)
 
 PLAIN = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
@@ -20,22 +27,6 @@ PLAIN = {
     "audioflamingo3": "AudioFlamingo3ForConditionalGeneration",
 }
 OMNI = "qwen2_5_omni"
-SMALL_TALKER = {
-    **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
-    **{"num_key_value_heads": 1, "vocab_size": 64, "embedding_size": 128, "head_dim": 16, "audio_token_index": 1},
-    "rope_parameters": {"mrope_section": [2, 3, 3], "rope_type": "default", "rope_theta": 10000.0},
-}
-SMALL_TOKEN2WAV = {
-    "dit_config": {
-        **{"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "ff_mult": 1, "emb_dim": 16},
-        **{"head_dim": 16, "enc_dim": 16, "enc_emb_dim": 16, "enc_channels": [16, 16, 16, 16, 48]},
-        **{"enc_attention_channels": 8, "enc_res2net_scale": 2, "enc_se_channels": 8, "mel_dim": 16, "num_embeds": 16},
-    },
-    "bigvgan_config": {
-        **{"mel_dim": 16, "upsample_initial_channel": 16, "resblock_kernel_sizes": [3]},
-        **{"resblock_dilation_sizes": [[1, 3, 5]], "upsample_rates": [2], "upsample_kernel_sizes": [4]},
-    },
-}
 
 
 @pytest.fixture
@@ -48,23 +39,7 @@ def folder(tmp_path):
 def full(tmp_path_factory):
     """(folder, model): a full Qwen2.5-Omni checkpoint, talker and all, as published ones are."""
     path = tmp_path_factory.mktemp("full")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder(OMNI))
-    logging.disable(logging.WARNING)  # the tiny talker lacks the published control tokens
-    try:
-        config = transformers.Qwen2_5OmniConfig(
-            thinker_config=omni_config(tokenizer).to_dict(),
-            talker_config=SMALL_TALKER,
-            token2wav_config=SMALL_TOKEN2WAV,
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(3)
-            full = transformers.Qwen2_5OmniForConditionalGeneration(config)
-        full.save_pretrained(path)
-    finally:
-        logging.disable(logging.NOTSET)
-    tokenizer.save_pretrained(path)
-    transformers.WhisperFeatureExtractor.from_pretrained(tiny_folder(OMNI)).save_pretrained(path)
-    return path, full.eval()
+    return path, write_full_omni(path)
 
 
 @pytest.fixture

@@ -2,17 +2,19 @@
 
 import copy
 import functools
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
 
 from harken.models.base import AudioLM, ModelInput
 from harken.models.loading import load_model
-from harken.models.tiny import write_tiny
+from harken.models.tiny import omni_config, write_tiny
 from harken.rollout import Completions
 
 ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
@@ -20,12 +22,52 @@ ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
 
 TEXTS = ("Which digit is spoken in the audio?", "['one', 'two', 'three', 'dog barking']", "What is 2 + 2?")
 
+SMALL_TALKER = {
+    **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
+    **{"num_key_value_heads": 1, "vocab_size": 64, "embedding_size": 128, "head_dim": 16, "audio_token_index": 1},
+    "rope_parameters": {"mrope_section": [2, 3, 3], "rope_type": "default", "rope_theta": 10000.0},
+}
+SMALL_TOKEN2WAV = {
+    "dit_config": {
+        **{"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "ff_mult": 1, "emb_dim": 16},
+        **{"head_dim": 16, "enc_dim": 16, "enc_emb_dim": 16, "enc_channels": [16, 16, 16, 16, 48]},
+        **{"enc_attention_channels": 8, "enc_res2net_scale": 2, "enc_se_channels": 8, "mel_dim": 16, "num_embeds": 16},
+    },
+    "bigvgan_config": {
+        **{"mel_dim": 16, "upsample_initial_channel": 16, "resblock_kernel_sizes": [3]},
+        **{"resblock_dilation_sizes": [[1, 3, 5]], "upsample_rates": [2], "upsample_kernel_sizes": [4]},
+    },
+}
+
 
 @functools.cache
 def tiny_folder(arch: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"harken-{arch}-"))
     write_tiny(arch, folder, TEXTS, seed=1)
     return folder
+
+
+def write_full_omni(path: Path, **options) -> transformers.Qwen2_5OmniForConditionalGeneration:
+    """A full Qwen2.5-Omni checkpoint, talker and all, as published ones are; `options` go to `save_pretrained`."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_5_omni"))
+    logging.disable(logging.WARNING)  # the tiny talker lacks the published control tokens
+    try:
+        config = transformers.Qwen2_5OmniConfig(
+            thinker_config=omni_config(tokenizer).to_dict(),
+            talker_config=SMALL_TALKER,
+            token2wav_config=SMALL_TOKEN2WAV,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            full = transformers.Qwen2_5OmniForConditionalGeneration(config)
+        full.save_pretrained(path, **options)
+    finally:
+        logging.disable(logging.NOTSET)
+    tokenizer.save_pretrained(path)
+    transformers.WhisperFeatureExtractor.from_pretrained(tiny_folder("qwen2_5_omni")).save_pretrained(path)
+    voice = {"cond": torch.zeros(1, 4), "ref_mel": torch.zeros(1, 3, 16), "bos_token": 1}
+    torch.save({"Chelsie": voice}, path / "spk_dict.pt")  # the talker's voices
+    return full.eval()
 
 
 def tiny_model(arch: str = "qwen2_5_omni", dtype: torch.dtype = torch.float64) -> AudioLM:

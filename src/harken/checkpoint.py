@@ -19,6 +19,7 @@ from harken.errors import CheckpointError
 from harken.files import replacing, write_json
 from harken.models.base import AudioLM
 from harken.models.loading import load_model
+from harken.models.lora import restore_adapter
 from harken.run_folder import RunFolder
 
 
@@ -54,11 +55,10 @@ def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> i
     trainer = folder / "trainer"
     if not (trainer / "state.json").is_file():
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
-    saved = dict(load_model(str(folder), dtype=torch.float32, device="cpu").module.named_parameters())
-    with torch.no_grad():
-        for name, parameter in model.module.named_parameters():
-            if parameter.requires_grad:
-                parameter.copy_(saved[name])
+    if model.adapters is not None:
+        restore_adapter(model, folder)
+    else:
+        _restore_weights(model, folder)
     state = torch.load(trainer / "optimizer.pt", map_location=model.device, weights_only=True)
     try:
         optimizer.load_state_dict(state)
@@ -69,6 +69,14 @@ def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> i
     if random["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(random["cuda"])
     return int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
+
+
+def _restore_weights(model: AudioLM, folder: Path) -> None:
+    saved = dict(load_model(str(folder), dtype=torch.float32, device="cpu").module.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.module.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(saved[name])
 
 
 def _remove_old(run: RunFolder, keep: int) -> None:

@@ -212,6 +212,34 @@ def ask(
 
 
 @app.command()
+def export(
+    trained: Annotated[Path, typer.Argument(help="Run folder or one of its checkpoints.", metavar="RUN_OR_CHECKPOINT")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="Checkpoint whose files are copied [the one the run started from].")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, bfloat16 or float16 for trained tensors [the base's].")
+    ] = None,
+    adapter: Annotated[bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, not merged.")] = False,
+) -> None:
+    """Write what transformers and vLLM load: the base checkpoint's files with the trained weights in them."""
+    from harken.export import export as write
+    from harken.export import export_adapter
+
+    if dtype is not None:
+        _dtype(dtype)
+    if adapter:
+        if base is not None or dtype is not None:
+            raise typer.BadParameter("an adapter is copied as it is: no --base, no --dtype", param_hint="--adapter")
+        export_adapter(trained, out)
+        said = "adapter"
+    else:
+        said = f"{write(trained, out, base=base, dtype=dtype)} trained tensors"
+    console.print(f"{said}: {escape(str(out))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def tiny(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     arch: Annotated[str, typer.Option("--arch", help="qwen2_5_omni.")] = "qwen2_5_omni",

@@ -26,19 +26,49 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+class LoraConfig(Section):
+    """Low-rank adapters on every linear layer of the parts that train."""
+
+    rank: PositiveInt = 8
+    """An unconfirmed note on Audio-Thinker says 8, with alpha 32, on all linear layers [S]."""
+    alpha: PositiveInt = 32
+
+
 class ModelConfig(Section):
     path: str
-    """Local folder or Hub id of a checkpoint in Hugging Face layout."""
+    """Local folder, run folder (its newest checkpoint) or Hub id of a checkpoint in Hugging Face layout. An adapter is
+    merged into its base first."""
+    lora: LoraConfig | None = None
+    """Train adapters instead of the weights. Then the tower and the projector are frozen unless asked for; a tower
+    that trains has adapters, a projector that trains does so in full."""
     train_audio_tower: bool = True
-    """R1-AQA trained everything, the tower too [S]; Omni-R1 says "full fine-tuning" [P]."""
+    """R1-AQA trained everything, the tower too [S]; Omni-R1 says "full fine-tuning" [P]. With lora: false."""
     train_projector: bool = True
+    """With lora: false."""
     train_language_model: bool = True
     precision: Literal["float32", "bf16_mixed"] = "float32"
     """bf16_mixed: matrix products in bfloat16 under autocast. Trained weights stay float32 in both: at learning rate
     1e-6 rounding to bfloat16 drops nearly every update."""
+    frozen_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of weights that do not train; bfloat16 halves their memory and goes with precision: bf16_mixed."""
     gradient_checkpointing: bool = False
     device: str = "auto"
     """auto = cuda where there is one, else cpu; or a torch device such as cuda:1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def lora_freezes_what_is_not_asked_for(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("lora") is not None:
+            return {"train_audio_tower": False, "train_projector": False, **values}
+        return values
+
+    @model_validator(mode="after")
+    def adapters_have_a_place(self) -> "ModelConfig":
+        if self.lora is not None and not (self.train_language_model or self.train_audio_tower):
+            raise ValueError("lora has no part to adapt: set train_language_model or train_audio_tower")
+        if self.frozen_dtype == "bfloat16" and self.precision != "bf16_mixed":
+            raise ValueError("frozen_dtype: bfloat16 beside float32 weights needs precision: bf16_mixed")
+        return self
 
     @model_validator(mode="after")
     def something_trains(self) -> "ModelConfig":
@@ -159,6 +189,22 @@ class SftConfig(Section):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
 
 
+class ProbeConfig(Section):
+    """A fixed set of clips with transcripts, measured before the first step, on the way and after the last: what
+    training costs elsewhere. docs/probe.md describes it."""
+
+    file: Path
+    """JSON lines: id, audio, text, and prompt where a record has its own. All must be good."""
+    audio_root: Path | None = None
+    """Folder that clip names are relative to; default: the file's own folder."""
+    prompt: Annotated[str, Field(min_length=1)] | None = None
+    """Instruction of records that bring none; default: `TRANSCRIBE` of harken/prompt.py [O]."""
+    every: PositiveInt = 100
+    """Steps between measurements [O]."""
+    max_completion_tokens: PositiveInt = 128
+    """Longest transcript; a reference must fit."""
+
+
 class LoggingConfig(Section):
     every: PositiveInt = 10
     """Steps between metric rows on screen and kept rollouts; metrics.jsonl has every step."""
@@ -184,6 +230,7 @@ class Recipe(Section):
     reward: RewardConfig = RewardConfig()
     grpo: GrpoConfig = GrpoConfig()
     sft: SftConfig = SftConfig()
+    probe: ProbeConfig | None = None
     logging: LoggingConfig = LoggingConfig()
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
 from harken.models.base import AudioLM, ModelInput
@@ -34,7 +35,9 @@ class PromptInputs:
         self.cropped: set[Path] = set()
 
     def __call__(self, questions: Sequence[Question]) -> list[ModelInput]:
-        return [self._one(question) for question in questions]
+        # Spectrograms are made in float32 also where the model's own arithmetic is mixed.
+        with torch.autocast("cpu", enabled=False):
+            return [self._one(question) for question in questions]
 
     def _one(self, question: Question) -> ModelInput:
         known = self._cache.get(question.id)

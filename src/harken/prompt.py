@@ -18,6 +18,9 @@ from harken.types import Conversation, Question
 ExpectedForm = Literal["answer", "think"]
 """Tags a prompt asks for. answer: `<answer>` (thinking first is allowed). think: `<think>` and `<answer>`."""
 
+TRANSCRIBE = "Transcribe the speech in the audio word for word. Output only the transcript."
+"""What a probe asks where neither its records nor the recipe say [O]."""
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _ASK = "{question} Please choose the answer from the following options: {choices}"

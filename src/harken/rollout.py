@@ -48,6 +48,16 @@ class Completions:
         return self.mask.sum(1)
 
 
+def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completions:
+    """Known answers, [L] tokens each with their end of sequence, in the place of sampled rows."""
+    tokens = pad_sequence(list(answers), batch_first=True).to(device)
+    lengths = torch.tensor([len(answer) for answer in answers], device=device)
+    mask = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
+    return Completions(
+        tokens, mask, torch.zeros(tokens.shape, device=device), torch.ones_like(lengths, dtype=torch.bool)
+    )
+
+
 @torch.no_grad()
 def rollout(
     model: AudioLM, prompts: Sequence[Tensor], completions_per_prompt: int, sampling: Sampling, uniforms: Tensor | None

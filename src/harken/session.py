@@ -19,6 +19,7 @@ from harken.metrics import is_due
 from harken.models.base import AudioLM
 from harken.models.loading import frozen_copy, load_policy
 from harken.optim import build_optimizer
+from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.run_folder import RunFolder
 from harken.tracking import Tracker, open_trackers
@@ -38,9 +39,11 @@ class Session:
     questions: list[Question]
     dev: list[Question]
     inputs: PromptInputs
+    probe: Probe | None
     optimizer: torch.optim.Optimizer
     trackers: list[Tracker]
     start: int
+    console: Console
 
     def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
         """Write what a step leaves: its metric row, then its checkpoint if one is due."""
@@ -56,6 +59,32 @@ class Session:
             return {}
         length = self.recipe.grpo.max_completion_tokens
         return accuracy_on(self.policy, self.dev, self.inputs, self.prompt, length)
+
+    def probed(self, step: int, last: int, *, stop: bool = False) -> dict[str, float]:
+        """The probe's figures where a measurement is due, else nothing; a warning on screen where much is lost."""
+        every = None if self.recipe.probe is None else self.recipe.probe.every
+        if self.probe is None or not (stop or is_due(step, every, last)):
+            return {}
+        figures = measure(self.policy, self.probe)
+        first = first_measurement(self.run.metric_rows())
+        warning = None if first is None else forgetting(first, figures)
+        if warning is not None:
+            self.console.print(f"[bold yellow]warning:[/] step {step}: {warning}", highlight=False, soft_wrap=True)
+        return figures
+
+    def probe_before_training(self) -> None:
+        """Metric row 0: what the probe is later compared with. A resumed run has it already."""
+        if self.probe is None or self.start > 0 or first_measurement(self.run.metric_rows()) is not None:
+            return
+        figures = measure(self.policy, self.probe)
+        for tracker in self.trackers:
+            tracker.log(0, figures)
+        self.console.print(
+            f"probe: {figures['probe/n']:.0f} records, word error rate {figures['probe/wer']:.1%}, "
+            f"loss {figures['probe/loss']:.3f} before training",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def close(self) -> Path:
         """Close the trackers; returns the newest checkpoint."""
@@ -77,6 +106,8 @@ def open_session(
     torch.manual_seed(recipe.seed)
     policy = load_policy(recipe.model)
     reference = frozen_copy(policy) if beta > 0 else None
+    limit = recipe.data.max_prompt_tokens
+    probe = None if recipe.probe is None else load_probe(recipe.probe, policy, limit)
     questions, dev = load_training_data(recipe, policy, prompt, run, console)
     optimizer = build_optimizer(
         policy.module, learning_rate=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
@@ -89,4 +120,8 @@ def open_session(
         console.print(f"resuming {escape(str(out))} after step {start}", highlight=False, soft_wrap=True)
     inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
     trackers = open_trackers(run, recipe, start)
-    return Session(recipe, run, prompt, policy, reference, questions, dev, inputs, optimizer, trackers, start)
+    session = Session(
+        recipe, run, prompt, policy, reference, questions, dev, inputs, probe, optimizer, trackers, start, console
+    )
+    session.probe_before_training()
+    return session

@@ -9,10 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from harken.config import Recipe
 from harken.data.stream import batch_at
@@ -22,7 +19,7 @@ from harken.models.loading import mixed_precision
 from harken.optim import apply_update, learning_rate_at
 from harken.progress import StepProgress
 from harken.prompt import Prompt
-from harken.rollout import Completions
+from harken.rollout import as_completions
 from harken.session import open_session
 from harken.shared_prefix import score_packed
 from harken.types import Question
@@ -47,6 +44,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) ->
             row["time/step_s"] = time.perf_counter() - started
             row |= session.development(step, steps)
             reached = row.get("dev/accuracy", -1.0) >= (settings.stop_at_dev_accuracy or math.inf)
+            row |= session.probed(step, steps, stop=reached)
             session.end_step(step, steps, row, stop=reached)
             progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
             if reached:
@@ -55,7 +53,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) ->
     return session.close()
 
 
-SHOWN = {"loss": "loss/sft", "dev": "dev/accuracy"}
+SHOWN = {"loss": "loss/sft", "dev": "dev/accuracy", "wer": "probe/wer"}
 
 
 def accumulate(
@@ -76,13 +74,3 @@ def accumulate(
             part.backward()
         loss += float(part.detach())
     return loss
-
-
-def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completions:
-    """Known answers in the place of sampled rows."""
-    tokens = pad_sequence(list(answers), batch_first=True).to(device)
-    lengths = torch.tensor([len(answer) for answer in answers], device=device)
-    mask = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
-    return Completions(
-        tokens, mask, torch.zeros(tokens.shape, device=device), torch.ones_like(lengths, dtype=torch.bool)
-    )

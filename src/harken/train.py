@@ -46,6 +46,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
             ended = time.perf_counter()
             row = step_metrics(batches, figures, rate, rollout_s=sampled - started, step_s=ended - started)
             row |= session.development(step, settings.steps)
+            row |= session.probed(step, settings.steps)
             if is_due(step, recipe.logging.every, settings.steps):
                 session.run.write_rollouts(step, rollout_rows(batches))
             session.end_step(step, settings.steps, row)
@@ -53,4 +54,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
     return session.close()
 
 
-SHOWN = {"reward": "reward/mean", "kl": "loss/kl", "entropy": "policy/entropy", "dev": "dev/accuracy"}
+SHOWN = {
+    **{"reward": "reward/mean", "kl": "loss/kl", "entropy": "policy/entropy"},
+    **{"dev": "dev/accuracy", "wer": "probe/wer"},
+}

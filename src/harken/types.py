@@ -33,7 +33,7 @@ class Question:
     Attributes:
         id: unique in its file.
         text: the question as asked, without choices and without instructions.
-        choices: two or more texts, in the order shown.
+        choices: two or more texts, in the order shown; one, the reference, where a probe asks for a transcript.
         answer: index of the right choice; None where the benchmark hides it.
         audio: the clip the model hears; None for a text-only question and where the clip is left out.
         clip: name of the clip the question is about, heard or not; "" for a text-only question. Statistics and splits

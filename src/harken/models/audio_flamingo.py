@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from peft import PeftModel
+from torch import Tensor, nn
 from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AudioFlamingo3Processor,
@@ -20,7 +21,14 @@ from transformers import (
 )
 
 from harken.models.base import ModelInput
-from harken.models.chat_audio import ChatAudio, check_length, head_logits, language_model_hidden, load_whole
+from harken.models.chat_audio import (
+    ChatAudio,
+    check_length,
+    head_logits,
+    language_model_hidden,
+    load_whole,
+    save_weights,
+)
 from harken.models.whisper_windows import WhisperWindows
 from harken.types import Conversation, Waveform
 
@@ -33,6 +41,7 @@ class AudioFlamingo:
     def __init__(self, module: AudioFlamingo3ForConditionalGeneration, processor: AudioFlamingo3Processor) -> None:
         config: Any = module.config
         self.module = module
+        self.adapters: PeftModel | None = None
         self.processor = processor
         # The tokenizer's own template, where it differs, knows text only.
         processor.tokenizer.chat_template = processor.chat_template
@@ -65,6 +74,15 @@ class AudioFlamingo:
     @property
     def device(self) -> torch.device:
         return self.module.lm_head.weight.device
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        model = self.module.model
+        return {
+            "audio_tower": model.audio_tower,
+            "projector": model.multi_modal_projector,
+            "language_model": model.language_model,
+        }
 
     def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
         text = self._chat.render_text(conversation, has_audio=waveform is not None)
@@ -129,7 +147,7 @@ class AudioFlamingo:
         return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
     def save(self, folder: Path) -> None:
-        self.module.save_pretrained(folder)
+        save_weights(self.module, self.adapters, folder)
         self.processor.save_pretrained(folder)
         # The processor's file holds it too, but the published checkpoint and other programs have it by itself.
         self.processor.feature_extractor.save_pretrained(folder)

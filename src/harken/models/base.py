@@ -6,12 +6,13 @@ Not taken: a single `forward(**batch)` as transformers has it. Splitting encode,
 clip be encoded once for G completions and lets the packed row reuse its prompt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedTokenizerBase
 
@@ -43,6 +44,8 @@ class AudioLM(Protocol):
 
     module: nn.Module
     """Owns every parameter and the train/eval switch."""
+    adapters: PeftModel | None
+    """LoRA adapters inside `module`, None without; see `models/lora.py`."""
     arch: str
     eos_token_ids: tuple[int, ...]
     min_samples: int
@@ -52,6 +55,11 @@ class AudioLM(Protocol):
 
     @property
     def device(self) -> torch.device: ...
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The modules named audio_tower, projector and language_model; both of the former's blocks are in `layers`."""
+        ...
 
     def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
         """Chat template, tokenizer and feature extractor; no weights.

@@ -6,9 +6,11 @@ in its own file, and what it shares is called by name.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -154,6 +156,16 @@ def load_whole(module_class: Any, path: str, what: str, **options) -> Any:
             f"({', '.join(sorted(missing)[:3])}), {len(mismatched)} of another shape"
         )
     return module
+
+
+def save_weights(module: PreTrainedModel, adapters: PeftModel | None, folder: Path) -> None:
+    """The model's weights and config; with adapters, theirs alone."""
+    if adapters is None:
+        module.save_pretrained(folder)
+    else:
+        # No look at the base's embeddings, which would ask the Hub; the model card is a template.
+        adapters.save_pretrained(str(folder), save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)
 
 
 def language_model_hidden(

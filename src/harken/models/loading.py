@@ -21,6 +21,7 @@ from harken.config import ModelConfig
 from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.base import AudioLM
+from harken.models.lora import ADAPTER_CONFIG, add_adapters, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
@@ -40,8 +41,12 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     where one of its files is missing or damaged.
     """
     path = resolve(path)
-    with _loading(path):
-        model = _class_of(path).load(path, dtype)
+    if is_adapter(Path(path)):
+        model = load_model(base_of(Path(path)), dtype=dtype, device="cpu")
+        merge_adapter(model, Path(path))
+    else:
+        with _loading(path):
+            model = _class_of(path).load(path, dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
     return model
@@ -50,6 +55,8 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
     path = resolve(path)
+    if is_adapter(Path(path)):
+        return load_renderer(base_of(Path(path)))
     with _loading(path):
         return _class_of(path).load_without_weights(path)
 
@@ -60,14 +67,30 @@ def resolve(path: str) -> str:
     return str(found[-1]) if found else path
 
 
+def base_of(adapter: Path) -> str:
+    """The checkpoint an adapter was made for."""
+    return str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
 def load_policy(config: ModelConfig) -> AudioLM:
-    """Load a checkpoint for training: float32 weights, the chosen parts trainable."""
-    policy = load_model(config.path, dtype=torch.float32, device=config.device)
-    policy.set_trainable(
-        audio_tower=config.train_audio_tower,
-        projector=config.train_projector,
-        language_model=config.train_language_model,
-    )
+    """Load a checkpoint for training, the chosen parts trainable and float32, or adapters on them.
+
+    A checkpoint that is an adapter itself is merged into its base first.
+    """
+    policy = load_model(config.path, dtype=getattr(torch, config.frozen_dtype), device=config.device)
+    parts = {
+        "audio_tower": config.train_audio_tower,
+        "projector": config.train_projector,
+        "language_model": config.train_language_model,
+    }
+    if config.lora is None:
+        policy.set_trainable(**parts)
+    else:
+        base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
+        add_adapters(policy, resolve(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
+    for parameter in policy.module.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
     if config.gradient_checkpointing:
         enable_gradient_checkpointing(policy.module)
     return policy

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from peft import PeftModel
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     Cache,
@@ -22,7 +23,14 @@ from transformers import (
 from transformers.masking_utils import create_bidirectional_mask
 
 from harken.models.base import ModelInput
-from harken.models.chat_audio import ChatAudio, check_length, head_logits, language_model_hidden, load_whole
+from harken.models.chat_audio import (
+    ChatAudio,
+    check_length,
+    head_logits,
+    language_model_hidden,
+    load_whole,
+    save_weights,
+)
 from harken.models.whisper_windows import WhisperWindows
 from harken.types import Conversation, Waveform
 
@@ -35,6 +43,7 @@ class QwenAudio:
     def __init__(self, module: Qwen2AudioForConditionalGeneration, processor: Qwen2AudioProcessor) -> None:
         config: Any = module.config
         self.module = module
+        self.adapters: PeftModel | None = None
         self.processor = processor
         # The tokenizer's own template, where it differs, knows text only.
         processor.tokenizer.chat_template = processor.chat_template
@@ -66,6 +75,15 @@ class QwenAudio:
     @property
     def device(self) -> torch.device:
         return self.module.lm_head.weight.device
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        model = self.module.model
+        return {
+            "audio_tower": model.audio_tower,
+            "projector": model.multi_modal_projector,
+            "language_model": model.language_model,
+        }
 
     def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
         text = self._chat.render_text(conversation, has_audio=waveform is not None)
@@ -133,7 +151,7 @@ class QwenAudio:
         return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
     def save(self, folder: Path) -> None:
-        self.module.save_pretrained(folder)
+        save_weights(self.module, self.adapters, folder)
         self.processor.save_pretrained(folder)
         # The processor's file holds it too, but the published checkpoint and other programs have it by itself.
         self.processor.feature_extractor.save_pretrained(folder)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from torch import Tensor
+from peft import PeftModel
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -34,6 +35,7 @@ from harken.models.chat_audio import (
     head_logits,
     language_model_hidden,
     load_whole,
+    save_weights,
 )
 from harken.types import Conversation, Waveform
 
@@ -71,6 +73,7 @@ class QwenOmni:
         feature_extractor: WhisperFeatureExtractor,
     ) -> None:
         self.module = module
+        self.adapters: PeftModel | None = None
         self.tokenizer = tokenizer
         self.feature_extractor = feature_extractor
         self._chat = ChatAudio(tokenizer, AUDIO_TOKEN, module.config.audio_token_id)
@@ -107,6 +110,11 @@ class QwenOmni:
     @property
     def device(self) -> torch.device:
         return self.module.lm_head.weight.device
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        tower = self._tower
+        return {"audio_tower": tower, "projector": tower.proj, "language_model": self._language_model}
 
     def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
         text = self._chat.render_text(conversation, has_audio=waveform is not None)
@@ -188,7 +196,7 @@ class QwenOmni:
         return any(parameter.requires_grad for parameter in self._tower.parameters())
 
     def save(self, folder: Path) -> None:
-        self.module.save_pretrained(folder)
+        save_weights(self.module, self.adapters, folder)
         self.tokenizer.save_pretrained(folder)
         self.feature_extractor.save_pretrained(folder)
 
