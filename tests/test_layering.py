@@ -17,7 +17,7 @@ TRAINING = {
     f"harken.{name}"
     for name in (
         *("train", "sft", "demo", "cli", "session", "checkpoint", "training_data", "experience", "update", "optim"),
-        *("loss", "advantage", "shared_prefix", "metrics", "tracking", "rewards"),
+        *("loss", "advantage", "shared_prefix", "metrics", "tracking", "rewards", "probe"),
     )
 }
 COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli"}
@@ -89,7 +89,7 @@ def test_only_commands_compose_stages():
         assert not {"harken.experience", "harken.update"} <= found or name == "harken.metrics", name
 
 
-@pytest.mark.parametrize("name", ["answer", "advantage", "loss", "stats", "sampling", "types", "errors"])
+@pytest.mark.parametrize("name", ["answer", "advantage", "loss", "stats", "sampling", "types", "errors", "word_error"])
 def test_pure_functions_import_no_part_with_effects(name):
     assert reachable(f"harken.{name}") <= {"harken.types", "harken.errors", "harken.stats"}
 

@@ -294,8 +294,8 @@ def recipe_of(folder: Path, model: Path, **sections) -> Recipe:
         "probe": {"file": str(folder / "probe.jsonl"), "every": 2, "max_completion_tokens": 12},
         "sft": {"steps": 5, "questions_per_step": 3, "questions_per_micro_batch": 3, "learning_rate": 1e-3},
         "grpo": {
-            **{"steps": 5, "prompts_per_step": 2, "completions_per_prompt": 2, "prompts_per_micro_batch": 2},
-            **{"max_completion_tokens": 4, "learning_rate": 1e-4},
+            **{"steps": 5, "prompts_per_step": 3, "completions_per_prompt": 6, "prompts_per_micro_batch": 3},
+            **{"max_completion_tokens": 6, "learning_rate": 3e-4},
         },
         "logging": {"checkpoint_every": 2, "keep_checkpoints": 9},
         **sections,

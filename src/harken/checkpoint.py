@@ -8,19 +8,24 @@ checkpoint is a whole checkpoint. The order of the data, the samples and the lea
 step is their state. Not taken: pickle; tensors are read with safetensors and `weights_only`.
 """
 
+import contextlib
 import json
-import shutil
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 
 from harken.errors import CheckpointError
-from harken.files import replacing, write_json
+from harken.files import remove_folder, replacing, write_json
 from harken.models.base import AudioLM
 from harken.models.loading import load_model
 from harken.models.lora import restore_adapter
-from harken.run_folder import RunFolder
+from harken.run_folder import RunFolder, step_of
+
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
+"""What reading a torn or foreign file of the trainer's state raises."""
 
 
 def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.optim.Optimizer, *, keep: int) -> Path:
@@ -37,38 +42,65 @@ def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.
             torch.save(optimizer.state_dict(), trainer / "optimizer.pt")
             torch.save(_random_states(), trainer / "random.pt")
             write_json(trainer / "state.json", {"step": step})
+        remove_old(run, keep)
     except (OSError, SafetensorError, RuntimeError) as error:  # torch and safetensors report a full disk as their own
         whole = run.checkpoints()
         last = f"the last whole checkpoint is {whole[-1]}" if whole else "there is no checkpoint yet"
         raise CheckpointError(
             f"{folder}: cannot be written ({error}); {last}. Make room, then go on with --resume {run.path}"
         ) from error
-    _remove_old(run, keep)
     return folder
 
 
 def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> int:
     """Put a checkpoint's weights, optimizer state and random states in place; returns its step.
 
-    Raises CheckpointError where the folder holds no trainer state or does not fit the model.
+    Raises CheckpointError where the folder holds no trainer state, a damaged one, or does not fit the model.
     """
     trainer = folder / "trainer"
     if not (trainer / "state.json").is_file():
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
+    with _reading(folder):
+        step = int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
+        state = torch.load(trainer / "optimizer.pt", map_location=model.device, weights_only=True)
+        random = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
+    if step != step_of(folder):
+        raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
     if model.adapters is not None:
         restore_adapter(model, folder)
     else:
         _restore_weights(model, folder)
-    state = torch.load(trainer / "optimizer.pt", map_location=model.device, weights_only=True)
     try:
-        optimizer.load_state_dict(state)
-    except ValueError as error:
+        _restore_optimizer(optimizer, state)
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{trainer}: the optimizer's state is of other parameters ({error})") from error
-    random = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
-    torch.set_rng_state(random["cpu"])
-    if random["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(random["cuda"])
-    return int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
+    with _reading(folder):  # last: loading a model draws random numbers
+        torch.set_rng_state(random["cpu"])
+        if random["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(random["cuda"])
+    return step
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise CheckpointError(
+            f"{folder / 'trainer'}: damaged ({' '.join(str(error).split())}); remove {folder} to go on from the "
+            "checkpoint before it"
+        ) from error
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Raises ValueError, KeyError or TypeError where the state is of other parameters; torch looks at their number
+    alone."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, values in state["state"].items():
+        shapes = {tuple(value.shape) for value in values.values() if value.ndim > 0}
+        if index >= len(parameters) or shapes - {tuple(parameters[index].shape)}:
+            raise ValueError(f"parameter {index} has other shapes: {sorted(shapes)}")
+    optimizer.load_state_dict(state)
 
 
 def _restore_weights(model: AudioLM, folder: Path) -> None:
@@ -76,19 +108,23 @@ def _restore_weights(model: AudioLM, folder: Path) -> None:
     with torch.no_grad():
         for name, parameter in model.module.named_parameters():
             if parameter.requires_grad:
+                if name not in saved or saved[name].shape != parameter.shape:
+                    raise CheckpointError(f"{folder}: has no {name} of the model's shape; is it of another run?")
                 parameter.copy_(saved[name])
 
 
-def _remove_old(run: RunFolder, keep: int) -> None:
+def remove_old(run: RunFolder, keep: int) -> None:
+    """Keep the newest `keep` checkpoints and the best on the development part, of equals the earliest; name the best
+    in best.json."""
     accuracy = {row["step"]: row["dev/accuracy"] for row in run.metric_rows() if "dev/accuracy" in row}
-    steps = [int(folder.name.removeprefix("step_")) for folder in run.checkpoints()]
+    steps = [step_of(folder) for folder in run.checkpoints()]
     scored = [step for step in steps if step in accuracy]
     best = max(scored, key=lambda step: (accuracy[step], -step), default=None)
     if best is not None:
         write_json(run.path / "checkpoints" / "best.json", {"step": best, "dev/accuracy": accuracy[best]})
     for step in steps[:-keep]:
         if step != best:
-            shutil.rmtree(run.checkpoint(step))
+            remove_folder(run.checkpoint(step))
 
 
 def _random_states() -> dict[str, object]:

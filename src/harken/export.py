@@ -88,12 +88,11 @@ def starting_checkpoint(trained: Path) -> str:
 
     Raises CheckpointError where `trained` lies in no run folder.
     """
-    run = _run_of(trained)
-    if run is None:
+    if _run_of(trained) is None:
         raise CheckpointError(f"{trained}: not in a run folder, so nothing says what it started from; give --base")
-    while run is not None:
+    path = str(trained)
+    while (run := _run_of(Path(path))) is not None:
         path = load_recipe(run / "config.yaml").model.path
-        run = _run_of(Path(path))
     return path
 
 

@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises FileExistsError where `path` is a folder that exists: folders are written once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary = _temporary(path)
     _remove(temporary)  # of a run that was killed
     try:
         yield temporary
@@ -33,6 +33,29 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder; a run killed on the way leaves no half of one under its name."""
+    temporary = _temporary(path)
+    _remove(temporary)
+    os.replace(path, temporary)
+    _remove(temporary)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a name is one that `replacing` or `remove_folder` uses on the way."""
+    return path.name.startswith(".") and path.name.endswith(TEMPORARY)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left directly inside `folder`, which need not exist. Only for the folder's owner."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        _remove(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}{TEMPORARY}")
 
 
 def _remove(path: Path) -> None:

@@ -6,10 +6,11 @@
 Takes values, writes files. Not taken: writing into a folder that exists; two runs never share one.
 """
 
+import contextlib
 import json
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +20,8 @@ import torch
 import yaml
 
 from harken.config import Recipe
-from harken.errors import ConfigError
-from harken.files import json_line, write_json, write_jsonl, write_text
+from harken.errors import ConfigError, HarkenError
+from harken.files import is_leftover, json_line, remove_leftovers, write_json, write_jsonl, write_text
 
 PACKAGES = ("harken", "torch", "transformers", "tokenizers", "safetensors", "numpy", "soundfile", "soxr", "peft")
 
@@ -35,15 +36,19 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """A run to go on with. Raises ConfigError where `path` is none."""
+        """A run to go on with, rid of what a killed process left. Raises ConfigError where `path` is none."""
         if not (path / "config.yaml").is_file():
             raise ConfigError(f"{path}: no config.yaml; --resume takes the folder of a run")
+        for folder in (path, path / "rollouts", path / "checkpoints"):
+            remove_leftovers(folder)
+        if not (path / "environment.json").exists():
+            write_json(path / "environment.json", environment())
         return cls(path)
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> "RunFolder":
         """Raises ConfigError where `path` exists and is not empty."""
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and not all(is_leftover(entry) for entry in path.iterdir()):
             raise ConfigError(f"{path}: holds a run already; choose another --out, or remove it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
@@ -52,23 +57,36 @@ class RunFolder:
         return run
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json_line(row))
+        """Raises HarkenError where the row cannot be written, as on a full disk."""
+        line = json_line(row)
+        with self._writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def write_rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
-        write_jsonl(self.path / "rollouts" / f"step_{step:06d}.jsonl", rows)
+        """Raises HarkenError where they cannot be written, as on a full disk."""
+        file = self.path / "rollouts" / f"step_{step:06d}.jsonl"
+        with self._writing(file):
+            write_jsonl(file, rows)
+
+    @contextlib.contextmanager
+    def _writing(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HarkenError(
+                f"{file}: cannot be written ({error.strerror}). Make room, then go on with --resume {self.path}"
+            ) from error
 
     def metric_rows(self) -> list[dict[str, Any]]:
+        """Every whole row. What follows the last line feed is half a row, of a killed run or one being written."""
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self.metrics.read_bytes().split(b"\n")[:-1]]
 
     def forget_after(self, step: int) -> None:
         """Drop metric rows and rollouts of later steps: a resumed run writes them again."""
         if self.metrics.exists():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
-            write_jsonl(self.metrics, (row for row in map(json.loads, whole) if row["step"] <= step))
+            write_jsonl(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])
         for file in (self.path / "rollouts").glob("step_*.jsonl"):
             if int(file.stem.removeprefix("step_")) > step:
                 file.unlink()
@@ -78,7 +96,11 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """Oldest first."""
-        return sorted((self.path / "checkpoints").glob("step_*"))
+        return sorted((self.path / "checkpoints").glob("step_*"), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step_"))
 
 
 def environment() -> dict[str, Any]:

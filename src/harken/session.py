@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from harken.checkpoint import restore, save_checkpoint
+from harken.checkpoint import remove_old, restore, save_checkpoint
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.evaluate import accuracy_on
 from harken.inputs import PromptInputs
@@ -117,6 +117,7 @@ def open_session(
         if run.checkpoints():
             start = restore(run.checkpoints()[-1], policy, optimizer)
         run.forget_after(start)
+        remove_old(run, recipe.logging.keep_checkpoints)  # where the run was killed before it came to it
         console.print(f"resuming {escape(str(out))} after step {start}", highlight=False, soft_wrap=True)
     inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
     trackers = open_trackers(run, recipe, start)

@@ -6,7 +6,7 @@ of the answer, its end-of-sequence token included; a mean over all answer tokens
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from harken.optim import apply_update, learning_rate_at
 from harken.progress import StepProgress
 from harken.prompt import Prompt
 from harken.rollout import as_completions
-from harken.session import open_session
+from harken.session import Session, open_session
 from harken.shared_prefix import score_packed
 from harken.types import Question
 
@@ -32,7 +32,8 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) ->
     policy, questions = session.policy, session.questions
     steps = settings.steps or math.ceil(settings.epochs * len(questions) / settings.questions_per_step)
     with StepProgress(console, "sft", steps, recipe.logging.every, done=session.start) as progress:
-        for step in range(session.start + 1, steps + 1):
+        last = session.start if _stopped(session, settings.stop_at_dev_accuracy) else steps
+        for step in range(session.start + 1, last + 1):
             started = time.perf_counter()
             order = batch_at(len(questions), settings.questions_per_step, step - 1, recipe.seed)
             chosen = [questions[i] for i in order]
@@ -43,7 +44,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) ->
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
             row["time/step_s"] = time.perf_counter() - started
             row |= session.development(step, steps)
-            reached = row.get("dev/accuracy", -1.0) >= (settings.stop_at_dev_accuracy or math.inf)
+            reached = _reached(row, settings.stop_at_dev_accuracy)
             row |= session.probed(step, steps, stop=reached)
             session.end_step(step, steps, row, stop=reached)
             progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
@@ -51,6 +52,15 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) ->
                 console.print(f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
                 break
     return session.close()
+
+
+def _reached(row: Mapping[str, float], accuracy: float | None) -> bool:
+    return accuracy is not None and row.get("dev/accuracy", -1.0) >= accuracy
+
+
+def _stopped(session: Session, accuracy: float | None) -> bool:
+    """Whether the run that is resumed had stopped at its last checkpoint."""
+    return any(row["step"] == session.start and _reached(row, accuracy) for row in session.run.metric_rows())
 
 
 SHOWN = {"loss": "loss/sft", "dev": "dev/accuracy", "wer": "probe/wer"}
