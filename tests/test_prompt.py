@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.config import ConfigError, PromptConfig
-from harken.prompt import Prompt, build_conversation
+from harken.prompt import Prompt
 from harken.types import Question
 
 
@@ -16,7 +16,7 @@ def question(text="What barks?", choices=("a dog", "a cat's toy"), answer: int |
 
 
 def text_of(config: PromptConfig, asked: Question) -> str:
-    return build_conversation(asked, config)[0]["content"][-1]["text"]
+    return Prompt.from_config(config).conversation(asked)[0]["content"][-1]["text"]
 
 
 def test_omni_r1_is_the_published_sentence():
@@ -40,13 +40,14 @@ def test_r1_aqa_think_asks_for_both_tags():
 
 
 def test_audio_comes_before_the_text_in_one_user_turn():
-    turns = build_conversation(question(audio=Path("a.wav")), PromptConfig())
+    turns = Prompt.from_config(PromptConfig()).conversation(question(audio=Path("a.wav")))
     assert [turn["role"] for turn in turns] == ["user"]
     assert [element["type"] for element in turns[0]["content"]] == ["audio", "text"]
 
 
 def test_without_a_clip_there_is_no_audio_element():
-    assert [element["type"] for element in build_conversation(question(), PromptConfig())[0]["content"]] == ["text"]
+    turns = Prompt.from_config(PromptConfig()).conversation(question())
+    assert [element["type"] for element in turns[0]["content"]] == ["text"]
 
 
 @pytest.mark.parametrize(("style", "form"), [("omni_r1", None), ("r1_aqa", "answer"), ("r1_aqa_think", "think")])

@@ -45,9 +45,10 @@ def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.
         remove_old(run, keep)
     except (OSError, SafetensorError, RuntimeError) as error:  # torch and safetensors report a full disk as their own
         whole = run.checkpoints()
-        last = f"the last whole checkpoint is {whole[-1]}" if whole else "there is no checkpoint yet"
+        last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
         raise CheckpointError(
-            f"{folder}: cannot be written ({error}); {last}. Make room, then go on with --resume {run.path}"
+            f"{folder}: cannot be written; is the disk full? ({error}) {last}. Make room, then go on with "
+            f"--resume {run.path}"
         ) from error
     return folder
 

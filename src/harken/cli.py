@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from harken.errors import HarkenError
+from harken.errors import ConfigError, HarkenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,6 +128,8 @@ def evaluate(
             target = values
             for section in sections:
                 target = target.setdefault(section, {})
+                if not isinstance(target, dict):
+                    raise ConfigError(f"{recipe}: {section}: a section of keys, found {target!r}")
             target[last] = value
     resolved = parse(EvaluationRecipe, values, str(recipe) if recipe is not None else "harken evaluate")
     from harken.evaluate import evaluate as run

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from harken.config import ConfigError, PromptConfig
+from harken.config import PromptConfig
+from harken.errors import ConfigError, DataError
 from harken.types import Conversation, Question
 
 ExpectedForm = Literal["answer", "think"]
@@ -67,7 +68,7 @@ class Prompt:
         return cls(template, config.choices == "letters", _FORMS[config.style])
 
     def text(self, question: Question) -> str:
-        """The user's text. Raises ValueError for more choices than letters where letters are shown."""
+        """The user's text. Raises DataError for more choices than letters where letters are shown."""
         parts = {"{question}": question.text, "{choices}": self._choices(question)}
         return re.sub(r"\{question\}|\{choices\}", lambda found: parts[found[0]], self.template)
 
@@ -79,12 +80,12 @@ class Prompt:
     def answer_text(self, question: Question) -> str:
         """The completion SFT trains on: the choice's text, in `<answer>` tags where the prompt asks for them.
 
-        Raises ValueError where the answer is hidden, ConfigError where the prompt asks for thinking, which a bare
+        Raises DataError where the answer is hidden, ConfigError where the prompt asks for thinking, which a bare
         choice has none of.
         """
         where = question.source or f"question {question.id!r}"
         if question.answer is None:
-            raise ValueError(f"{where}: has no answer to train on")
+            raise DataError(f"{where}: has no answer to train on")
         if self.form == "think":
             raise ConfigError(
                 f"{where}: style r1_aqa_think asks for a thinking process and the record holds none: "
@@ -98,10 +99,5 @@ class Prompt:
             return repr(list(question.choices))
         if len(question.choices) > len(LETTERS):
             where = question.source or f"question {question.id!r}"
-            raise ValueError(f"{where}: {len(question.choices)} choices, only 26 letters: set prompt.choices: list")
+            raise DataError(f"{where}: {len(question.choices)} choices, only 26 letters: set prompt.choices: list")
         return " ".join(f"({letter}) {text}" for letter, text in zip(LETTERS, question.choices, strict=False))
-
-
-def build_conversation(question: Question, prompt: PromptConfig) -> Conversation:
-    """`Prompt.from_config(prompt).conversation(question)`, for a single question; a loop keeps the Prompt."""
-    return Prompt.from_config(prompt).conversation(question)

@@ -17,7 +17,7 @@ from harken.evaluate import accuracy_on
 from harken.inputs import PromptInputs
 from harken.metrics import is_due
 from harken.models.base import AudioLM
-from harken.models.loading import frozen_copy, load_policy
+from harken.models.loading import frozen_copy, load_policy, mixed_precision
 from harken.optim import build_optimizer
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
@@ -58,14 +58,15 @@ class Session:
         if not self.dev or not is_due(step, self.recipe.logging.evaluate_every, last):
             return {}
         length = self.recipe.grpo.max_completion_tokens
-        return accuracy_on(self.policy, self.dev, self.inputs, self.prompt, length)
+        with mixed_precision(self.policy, self.recipe.model.precision):
+            return accuracy_on(self.policy, self.dev, self.inputs, self.prompt, length)
 
     def probed(self, step: int, last: int, *, stop: bool = False) -> dict[str, float]:
         """The probe's figures where a measurement is due, else nothing; a warning on screen where much is lost."""
         every = None if self.recipe.probe is None else self.recipe.probe.every
         if self.probe is None or not (stop or is_due(step, every, last)):
             return {}
-        figures = measure(self.policy, self.probe)
+        figures = self._measure(self.probe)
         first = first_measurement(self.run.metric_rows())
         warning = None if first is None else forgetting(first, figures)
         if warning is not None:
@@ -76,7 +77,7 @@ class Session:
         """Metric row 0: what the probe is later compared with. A resumed run has it already."""
         if self.probe is None or self.start > 0 or first_measurement(self.run.metric_rows()) is not None:
             return
-        figures = measure(self.policy, self.probe)
+        figures = self._measure(self.probe)
         for tracker in self.trackers:
             tracker.log(0, figures)
         self.console.print(
@@ -85,6 +86,10 @@ class Session:
             highlight=False,
             soft_wrap=True,
         )
+
+    def _measure(self, probe: Probe) -> dict[str, float]:
+        with mixed_precision(self.policy, self.recipe.model.precision):
+            return measure(self.policy, probe)
 
     def close(self) -> Path:
         """Close the trackers; returns the newest checkpoint."""

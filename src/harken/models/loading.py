@@ -149,7 +149,8 @@ def _model_type(path: str) -> str:
         config = folder / "config.json"
         if not config.is_file():
             raise CheckpointError(f"{path}: no config.json here; not a checkpoint in Hugging Face layout")
-    elif folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
+    elif folder.is_absolute() or path.count("/") != 1 or folder.parent.is_dir():
+        # Not `owner/name`, or beside files of this machine: a path, and no reason to ask the Hub.
         raise CheckpointError(f"{path}: no such folder")
     else:
         try:

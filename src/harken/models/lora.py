@@ -8,6 +8,7 @@ the training pass would be two policies.
 """
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,8 @@ def add_adapters(
         base: what the adapter's checkpoint names as its base: folder or Hub id.
     """
     parts = model.parts
-    targets = [name for part, asked in (("audio_tower", audio_tower), ("language_model", language_model)) if asked
-               for name in _linear_layers(model.module, parts[part])]  # fmt: skip
+    asked = [part for part, wanted in (("audio_tower", audio_tower), ("language_model", language_model)) if wanted]
+    targets = "|".join(_linear_layers(model.module, parts[part]) for part in asked)
     projectors = [_name_of(model.module, parts["projector"])] if projector else None
     settings = LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets, modules_to_save=projectors, bias="none"
@@ -86,14 +87,16 @@ def _old_name_of_checkpointing() -> Iterator[None]:
         yield
 
 
-def _linear_layers(root: nn.Module, part: nn.Module) -> list[str]:
-    """Full names of the linear layers inside the blocks (`layers`) of a part."""
-    prefix = _name_of(root, part)
-    return [
-        f"{prefix}.{name}"
-        for name, layer in part.named_modules()
-        if isinstance(layer, nn.Linear) and name.startswith("layers.")
-    ]
+def _linear_layers(root: nn.Module, part: nn.Module) -> str:
+    """A pattern of the full names of the linear layers inside the blocks (`layers`) of a part.
+
+    Not a list of names: peft shortens a long list to endings, which match layers of other towers too.
+    """
+    linear = (
+        name for name, layer in part.named_modules() if isinstance(layer, nn.Linear) and name.startswith("layers.")
+    )
+    endings = sorted({name.split(".", 2)[2] for name in linear})
+    return rf"{re.escape(_name_of(root, part))}\.layers\.\d+\.(?:{'|'.join(map(re.escape, endings))})"
 
 
 def _name_of(root: nn.Module, part: nn.Module) -> str:
