@@ -38,7 +38,7 @@ def whole(data, tmp_path_factory) -> dict[str, Path]:
     return runs
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     pass
 
 
@@ -48,11 +48,11 @@ def interrupted(loop, recipe, out, after, monkeypatch, *, half_row=False, resume
     def advance(self, figures, n=1):
         self._done += n
         if self._done == after:
-            raise Interrupted
+            raise InterruptedRunError
 
     with monkeypatch.context() as patch:
         patch.setattr(harken.train.StepProgress, "advance", advance)
-        with pytest.raises(Interrupted):
+        with pytest.raises(InterruptedRunError):
             LOOPS[loop](recipe, out, silent(), resume=resume)
     if half_row:
         with (out / "metrics.jsonl").open("ab") as file:
@@ -261,7 +261,7 @@ def test_a_checkpoint_of_another_model_is_an_error(whole):
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(data, tmp_path):
-    with pytest.raises(ConfigError, match="no config.yaml; --resume takes the folder of a run"):
+    with pytest.raises(ConfigError, match=r"no config\.yaml; --resume takes the folder of a run"):
         harken.train.train(recipe(tiny_folder("qwen2_5_omni"), data), tmp_path, silent(), resume=True)
 
 
@@ -310,9 +310,9 @@ def test_a_metric_row_or_rollouts_that_cannot_be_written_are_an_error_that_says_
     run = RunFolder.create(tmp_path / "run", RECIPE)
     run.append_metrics({"step": 1})
     with no_file_larger_than(20):
-        with pytest.raises(HarkenError, match=r"metrics.jsonl: cannot be written \(File too large\). Make room, then"):
+        with pytest.raises(HarkenError, match=r"metrics\.jsonl: cannot be written \(File too large\). Make room, then"):
             run.append_metrics({"step": 2, "reward/mean": 0.5})
-        with pytest.raises(HarkenError, match="step_000002.jsonl: cannot be written"):
+        with pytest.raises(HarkenError, match=r"step_000002\.jsonl: cannot be written"):
             run.write_rollouts(2, [{"completion": "x" * 100}])
     assert run.metric_rows() == [{"step": 1}]
     assert list((run.path / "rollouts").iterdir()) == []

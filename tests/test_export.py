@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
 import yaml
+from peft import PeftModel
 from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -74,27 +77,29 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     return {OMNI: tiny_folder(OMNI), AUDIO: tiny_folder(AUDIO), "full": full}
 
 
+def run_values(folder: Path, name: str, base: Path) -> dict[str, Any]:
+    write_demo_set(folder / "data", seed=0, n_train=4, n_test=4)
+    return {
+        **{"name": name, "model": {"path": str(base)}},
+        "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
+        "sft": {"steps": 2, "questions_per_step": 2, "learning_rate": 1e-2, "schedule": "constant"},
+        "grpo": {
+            **{"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "learning_rate": 1e-2},
+            **{"max_completion_tokens": 3, "schedule": "constant"},
+        },
+    }
+
+
 @pytest.fixture(scope="module")
 def runs(bases, tmp_path_factory) -> dict[str, Path]:
-    """A GRPO run of two updates on an SFT run of one, which started from the base."""
+    """A GRPO run of two updates on an SFT run of two, which started from the base."""
     found = {}
     for name, base in bases.items():
         folder = tmp_path_factory.mktemp(f"runs-{name}")
-        write_demo_set(folder / "data", seed=0, n_train=4, n_test=4)
-        values = {
-            **{"name": name, "model": {"path": str(base)}},
-            "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-            "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": 1e-2, "schedule": "constant"},
-            "grpo": {
-                **{"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "learning_rate": 1e-2},
-                **{"max_completion_tokens": 3, "schedule": "constant"},
-            },
-        }
-        console = Console(file=open("/dev/null", "w"))  # noqa: SIM115
-        sft(Recipe.model_validate(values), folder / "sft", console)
+        values = run_values(folder, name, base)
+        sft(Recipe.model_validate(values), folder / "sft", Console(quiet=True))
         values["model"]["path"] = str(folder / "sft")
-        train(Recipe.model_validate(values), folder / "grpo", console)
-        console.file.close()
+        train(Recipe.model_validate(values), folder / "grpo", Console(quiet=True))
         found[name] = folder / "grpo"
     return found
 
@@ -172,6 +177,60 @@ def test_tokenizer_chat_template_and_feature_extractor_load_by_their_auto_classe
         assert transformers.GenerationConfig.from_pretrained(folder).eos_token_id is not None or base == "full"
     if base == AUDIO:  # Omni's processor needs torchvision for its video part
         assert type(transformers.AutoProcessor.from_pretrained(exported[base])).__name__ == "Qwen2AudioProcessor"
+
+
+@pytest.fixture(scope="module")
+def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
+    """An SFT run of the whole model, then one of adapters on what it left."""
+    found = {}
+    for name, base in bases.items():
+        folder = tmp_path_factory.mktemp(f"lora-{name}")
+        values = run_values(folder, name, base)
+        sft(Recipe.model_validate(values), folder / "sft", Console(quiet=True))
+        values["model"] = {
+            **{"path": str(folder / "sft"), "lora": {"rank": 4, "alpha": 16}},
+            **{"train_audio_tower": True, "train_projector": True},
+        }
+        sft(Recipe.model_validate(values), folder / "adapters", Console(quiet=True))
+        found[name] = folder / "adapters"
+    return found
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
+    export(lora_runs[base], tmp_path / "out")
+    assert files_of(tmp_path / "out") == files_of(bases[base])
+    model, started = (load_model(str(path), device="cpu") for path in (lora_runs[base], lora_runs[base].parent / "sft"))
+    loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
+    plain = getattr(loaded, "thinker", loaded).eval()
+    for seconds in (0.9, None):
+        one = prompt(model, "Which digit?", seconds)
+        with torch.no_grad():
+            theirs = plain(**plain_arguments([one], plain), use_cache=False).logits[0]
+            mine, before = (logits_of(each, one) for each in (model, started))
+        assert (mine - theirs).abs().max() < 1e-5
+        assert (mine - before).abs().max() > 1e-4
+    assert not [path for path in tmp_path.iterdir() if path.name != "out"]
+
+
+@pytest.mark.parametrize("base", [OMNI, AUDIO])
+def test_an_adapter_is_exported_as_it_is_for_peft_to_load(lora_runs, tmp_path, base):
+    export_adapter(lora_runs[base], tmp_path / "out")
+    written = files_of(lora_runs[base] / "checkpoints" / "step_000002")
+    assert files_of(tmp_path / "out") == {
+        name: content for name, content in written.items() if not name.startswith("trainer/")
+    }
+    assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= files_of(tmp_path / "out").keys()
+    settings = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    plain = PLAIN[base].from_pretrained(settings["base_model_name_or_path"], dtype=torch.float32)
+    with warnings.catch_warnings():  # peft reads a property that transformers renamed
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        peft_model = PeftModel.from_pretrained(plain, str(tmp_path / "out")).eval()
+    model = load_model(str(lora_runs[base]), device="cpu")
+    one = prompt(model, "Which digit?", 0.9)
+    with torch.no_grad():
+        theirs = peft_model(**plain_arguments([one], plain), use_cache=False).logits[0]
+        assert (logits_of(model, one) - theirs).abs().max() < 1e-5
 
 
 def test_the_base_is_found_through_the_runs_before_and_from_a_checkpoint_folder(bases, runs, tmp_path):

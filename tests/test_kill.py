@@ -44,7 +44,7 @@ ELSEWHERE = [
     "half row 3",
     "half row 4",
     "half row 6",
-    "after replace checkpoints/step_000006",  # the run is done but for the old checkpoints
+    "after replace checkpoints/step_000006",  # the run is done but for what remains to tidy
 ]
 TWICE = [
     ["half save checkpoints/step_000004/trainer/optimizer.pt", "half write metrics.jsonl"],
@@ -53,13 +53,24 @@ TWICE = [
     ["half save checkpoints/step_000004/model.safetensors", "half remove checkpoints/step_000004"],
 ]
 """Killed again while it goes on."""
-KILLS = {"grpo": [[point] for point in SAVING + ELSEWHERE] + TWICE, "sft": [[point] for point in SAVING[1::4]]}
+LAST = [
+    "after replace checkpoints/step_000006",  # the run is done but for the old checkpoint
+    "after retire checkpoints/step_000004",
+    "half remove checkpoints/step_000004",
+]
+"""Without a development part every save removes the checkpoint before it, the last one too."""
+KILLS = {
+    "grpo": [[point] for point in SAVING + ELSEWHERE] + TWICE,
+    "sft": [[point] for point in [*SAVING[1:9:3], *LAST]],
+}
+EVALUATE_EVERY = {"grpo": 4, "sft": None}
 
 
 def run_all(loop: str, folder: Path) -> tuple[list[Path], list[list[str]], list[str]]:
     """(run folders, how their processes ended, points passed by the first, which is never killed)."""
     write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
-    plan = recipe(tiny_folder("qwen2_5_omni"), folder / "data" / "train.json", evaluate_every=4, keep_checkpoints=1)
+    logging = {"evaluate_every": EVALUATE_EVERY[loop], "keep_checkpoints": 1}
+    plan = recipe(tiny_folder("qwen2_5_omni"), folder / "data" / "train.json", **logging)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(plan.model_dump(mode="json")))
     kills = [[], *KILLS[loop]]
     outs = [folder / f"run{number}" for number in range(len(kills))]

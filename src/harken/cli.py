@@ -218,10 +218,12 @@ def export(
     trained: Annotated[Path, typer.Argument(help="Run folder or one of its checkpoints.", metavar="RUN_OR_CHECKPOINT")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     base: Annotated[
-        str | None, typer.Option("--base", help="Checkpoint whose files are copied [the one the run started from].")
+        str | None,
+        typer.Option("--base", help="Checkpoint whose files are copied; default: what the run started from."),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option("--dtype", help="float32, bfloat16 or float16 for trained tensors [the base's].")
+        str | None,
+        typer.Option("--dtype", help="float32, bfloat16 or float16 for trained tensors; default: the base's."),
     ] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, not merged.")] = False,
 ) -> None:

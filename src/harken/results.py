@@ -123,10 +123,11 @@ def over_seeds(comparisons: Sequence[Sequence[Comparison]]) -> list[SeedComparis
     """
     if len(comparisons) < 2:
         raise DataError(f"a spread needs two seeds or more, found {len(comparisons)}")
+    asked = {tuple((one.group, one.gain.n) for one in comparison) for comparison in comparisons}
+    if len(asked) > 1:
+        raise DataError("the seeds were evaluated on different questions")
     result = []
     for same_group in zip(*comparisons, strict=True):
-        if len({(one.group, one.gain.n) for one in same_group}) > 1:
-            raise DataError("the seeds were evaluated on different questions")
         spreads = (_spread([getattr(one, name).mean for one in same_group]) for name in ("before", "after", "gain"))
         first, lowest = same_group[0], min(one.gain.low for one in same_group)
         result.append(SeedComparison(first.group, first.gain.n, len(same_group), *spreads, lowest_bound=lowest))
