@@ -1,5 +1,6 @@
 # One environment, two commands: `make demo` runs the main job, `make test` passes the tests.
 PYTHON ?= python3
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -13,10 +14,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/harken demo --out runs/demo
+	rm -rf runs/demo
+	$(BIN)/harken demo --out runs/demo --seed $(SEED)
 
 test: install
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check src tests benchmarks
@@ -24,7 +26,7 @@ check: install
 	$(BIN)/pyright
 
 proofs: install
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

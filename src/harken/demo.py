@@ -25,7 +25,7 @@ N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {
     "sft": {
         **{"steps": 300, "questions_per_step": 32, "questions_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
-        **{"learning_rate": 7e-4, "schedule": "constant"},
+        **{"learning_rate": 5e-4, "schedule": "constant"},
     },
     "grpo": {
         **{"steps": 400, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
@@ -65,7 +65,7 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
         "seed": seed,
         "model": {"path": str(model)},
         "data": {"train": [{"file": str(out / "data" / "train.json")}], "dev_share": 0.1},
-        "logging": {"every": 50, "evaluate_every": 3 if name == "sft" else 50},
+        "logging": {"every": 50, "evaluate_every": 2 if name == "sft" else 50},
         **SETTINGS,
     }
     return parse(Recipe, values, "the demo's recipe")

@@ -63,8 +63,9 @@ def load_renderer(path: str) -> AudioLM:
 
 def resolve(path: str) -> str:
     """A run folder stands for its last checkpoint; anything else for itself."""
-    found = sorted((Path(path) / "checkpoints").glob("step_*"))
-    return str(found[-1]) if found else path
+    found = (Path(path) / "checkpoints").glob("step_*")
+    newest = max(found, key=lambda folder: int(folder.name.removeprefix("step_")), default=None)
+    return path if newest is None else str(newest)
 
 
 def base_of(adapter: Path) -> str:
