@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     },
     "grpo": {
         **{"steps": 400, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
-        **{"learning_rate": 3e-4, "temperature": 1.0, "max_completion_tokens": 8},
+        **{"learning_rate": 6e-4, "temperature": 1.0, "max_completion_tokens": 8},
     },
 }
 
