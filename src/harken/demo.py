@@ -28,8 +28,8 @@ SETTINGS: dict[str, Any] = {
         **{"learning_rate": 5e-4, "schedule": "constant"},
     },
     "grpo": {
-        **{"steps": 400, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
-        **{"learning_rate": 6e-4, "temperature": 1.0, "max_completion_tokens": 8},
+        **{"steps": 600, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
+        **{"learning_rate": 4e-4, "temperature": 1.0, "max_completion_tokens": 8},
     },
 }
 
