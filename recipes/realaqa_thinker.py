@@ -1,14 +1,16 @@
 """The data of the realaqa_thinker recipes: python recipes/realaqa_thinker.py REALAQA OUT
 
-Takes the folder of realaqa, writes four manifests into OUT, clips named relative to REALAQA:
+Takes the folder of realaqa, writes manifests into OUT, clips named relative to REALAQA or, of joined.jsonl, to OUT:
 
-    sft.jsonl   train's speech, half of the questions with a scripted reasoning whatever their difficulty, and text-only
-                arithmetic, which stands for what a pretrained language model knows
-    grpo.jsonl  the same questions about speech without any reasoning
-    test.jsonl  test's speech, as it is
+    sft.jsonl     train's speech, half of the questions with a scripted reasoning whatever their difficulty, and
+                  text-only arithmetic, which stands for what a pretrained language model knows
+    joined.jsonl  more clips of two digits, made from train's clips of one by the same speaker; reasoned as in sft.jsonl
+    grpo.jsonl    train's speech without any reasoning
+    test.jsonl    test's speech, as it is
 
-A clip of two digits is asked for the second digit once and for the sum twice, each time with other choices: easy,
-medium and hard questions stand 1 : 1 : 2. The reasoning is what was said, `transcript`. Every draw has a fixed seed.
+In grpo.jsonl a clip of two digits is asked for the second digit once and for the sum twice, each time with other
+choices: easy, medium and hard questions stand 1 : 1 : 2. The reasoning is what was said, `transcript`. Every draw has a
+fixed seed.
 """
 
 import json
@@ -19,25 +21,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+
 from harken.data.manifest import write_manifest
 from harken.types import Question
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SECOND = "Two digits are spoken in the audio. Which digit is spoken second?"
 SUM = "Two digits are spoken in the audio. What is their sum?"
-N_ARITHMETIC = 3600
+N_ARITHMETIC = 1800
+N_JOINED = 3000
+RATE_HZ, PAUSE = 8000, 1600
+"""Of realaqa's speech; samples between two joined digits."""
 
 
 def write_data(realaqa: Path, out: Path) -> None:
     draw = random.Random(0)
     train, test = (speech(realaqa, name) for name in ("train.json", "test.json"))
     asked = [question for record in train for question in questions_about(record, realaqa, draw)]
-    unspoken = [replace(question, reasoning="") for question in asked]
-    half = [question if draw.random() < 0.5 else replace(question, reasoning="") for question in asked]
     out.mkdir(parents=True, exist_ok=True)
-    write_manifest(out / "sft.jsonl", [*half, *arithmetic(N_ARITHMETIC, draw)], realaqa)
-    write_manifest(out / "grpo.jsonl", unspoken, realaqa)
+    start = [*(as_asked(record, realaqa) for record in train)]
+    write_manifest(out / "sft.jsonl", [*half_reasoned(start, draw), *arithmetic(N_ARITHMETIC, draw)], realaqa)
+    write_manifest(out / "joined.jsonl", half_reasoned(joined(train, realaqa, out, draw), draw), out)
+    write_manifest(out / "grpo.jsonl", [replace(question, reasoning="") for question in asked], realaqa)
     write_manifest(out / "test.jsonl", [as_asked(record, realaqa) for record in test], realaqa)
+
+
+def half_reasoned(questions: Sequence[Question], draw: random.Random) -> list[Question]:
+    return [question if draw.random() < 0.5 else replace(question, reasoning="") for question in questions]
 
 
 def speech(realaqa: Path, name: str) -> list[dict[str, Any]]:
@@ -74,6 +86,32 @@ def questions_about(record: dict[str, Any], realaqa: Path, draw: random.Random) 
         one = replace(first, id=name, text=text, choices=choices, answer=choices.index(answer))
         asked.append(replace(one, reasoning=reasoning, difficulty=difficulty))
     return asked
+
+
+def joined(train: Sequence[dict[str, Any]], realaqa: Path, out: Path, draw: random.Random) -> list[Question]:
+    """New clips of two digits of one speaker, a third asked for the second digit, the others for the sum."""
+    digits: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for record in train:
+        if record["difficulty"] == "easy":
+            speaker = Path(record["audio_id"]).stem.split("_")[2]
+            clip, rate_hz = soundfile.read(realaqa / record["audio_id"], dtype="int16")
+            assert rate_hz == RATE_HZ, record["audio_id"]
+            digits.setdefault(speaker, []).append((record["transcript"], clip))
+    (out / "joined").mkdir(exist_ok=True)
+    questions = []
+    for i in range(N_JOINED):
+        (a, first), (b, second) = draw.choices(digits[draw.choice(sorted(digits))], k=2)
+        file = out / "joined" / f"{i:04d}.wav"
+        soundfile.write(file, np.concatenate([first, np.zeros(PAUSE, np.int16), second]), RATE_HZ)
+        if i % 3 == 0:
+            text, answer, pool, reasoning, difficulty = SECOND, b, DIGITS, f"first {a} second {b}", "medium"
+        else:
+            answer = str(DIGITS.index(a) + DIGITS.index(b))
+            text, pool, reasoning, difficulty = SUM, sums(draw), f"{a} plus {b}", "hard"
+        choices = four(answer, pool, draw)
+        one = Question(f"joined-{i}", text, choices, choices.index(answer), file)
+        questions.append(replace(one, task="speech", difficulty=difficulty, reasoning=reasoning))
+    return questions
 
 
 def arithmetic(n: int, draw: random.Random) -> list[Question]:

@@ -5,24 +5,31 @@ set -euo pipefail
 seed=$1 out=$2 realaqa=${3:-../shared/realaqa}
 here=recipes/realaqa_thinker
 data=$out/data
+port=$((8700 + seed))
 python "$here.py" "$realaqa" "$data"
-harken tiny --seed "$seed" --text "$data/sft.jsonl" --text "$here.txt" --out "$out/tiny"
-run() {  # run COMMAND RECIPE MODEL FILE
-  harken "$1" "${here}_$2.yaml" --set "seed=$seed" --set "model.path=$3" --set "data.train.0.file=$data/$4" \
-    --set "data.train.0.audio_root=$realaqa" --out "$out/$2"
+harken tiny --seed "$seed" --text "$data/sft.jsonl" --text "$data/joined.jsonl" --text "$here.txt" --out "$out/tiny"
+python "${here}_judge.py" serve "$port" &
+trap 'kill %1' EXIT
+harken sft "${here}_sft.yaml" --set "seed=$seed" --set "model.path=$out/tiny" --out "$out/sft" \
+  --set "data.train.0.file=$data/sft.jsonl" --set "data.train.0.audio_root=$realaqa" \
+  --set "data.train.1.file=$data/joined.jsonl" --set "data.train.1.audio_root=$data"
+train() {  # train REWARD [OPTIONS]
+  harken train "${here}_$1.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/$1" \
+    --set "data.train.0.file=$data/grpo.jsonl" --set "data.train.0.audio_root=$realaqa" "${@:2}"
 }
 ask() {  # ask RUN NAME [OPTIONS]
   harken evaluate "${here}_test.yaml" --model "$out/$1" --data "$data/test.jsonl" --audio-root "$realaqa" \
     --out "$out/$1/eval/$2" "${@:3}"
 }
-run sft sft "$out/tiny" sft.jsonl
-for reward in atar accuracy no_balance; do
-  run train "$reward" "$out/sft" grpo.jsonl
-done
-for name in sft atar accuracy no_balance; do
+train atar
+train accuracy
+train no_balance
+train judged --set "judge.endpoint.base_url=http://127.0.0.1:$port/v1"
+for name in sft atar accuracy no_balance judged; do
   ask "$name" test
   ask "$name" test-no-think --force no_think
   ask "$name" test-think --force think
 done
 harken compare "$out/accuracy/eval/test" "$out/atar/eval/test"
 harken compare "$out/atar/eval/test-no-think" "$out/atar/eval/test"
+python "${here}_judge.py" count "$out"/{sft,atar,judged}/eval/test-think "$out"/{atar,judged}/eval/test

@@ -1,0 +1,182 @@
+"""What a judge adds to the time of a step: the same GRPO run with and without one, in turn, and a trace of one step.
+
+Needs a model that thinks, such as the SFT start of recipes/realaqa_thinker.sh. The judge is a server in a process of
+its own that takes LATENCY seconds for a reply and fails a share of its calls.
+
+    python benchmarks/judge_overlap.py runs/realaqa-thinker/seed0 [--latency 0.05] [--failing 0.3]
+
+Prints, over the rounds: the median step with and without the judge and their ratio; the judge's latency and what the
+step waited for it. Then one step as a time line: rollout, requests under way, reference pass, wait, update.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from rich.console import Console
+
+import harken.train as training
+from harken.config import load_recipe
+from harken.rewarding import Rewarding
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def serve(port, calls, latency_s: float, failing: float) -> None:
+    """Answers 1.0 after `latency_s`, and 500 to a share of the calls, spread evenly; puts (arrived, answered) down."""
+    lock, count = threading.Lock(), 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            nonlocal count
+            arrived = time.time()
+            text = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][0]["content"]
+            with lock:
+                count += 1
+                fails = int(count * failing) > int((count - 1) * failing)
+            time.sleep(latency_s)
+            score = "1" if "End of the reasoning:" in text else "1.0"
+            choice = {"index": 0, "message": {"role": "assistant", "content": score}, "finish_reason": "stop"}
+            body = b"{}" if fails else json.dumps({"id": "x", "choices": [choice]}).encode()
+            self.send_response(500 if fails else 200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            calls.put((arrived, time.time()))
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        port.put(server.server_address[1])
+        server.serve_forever()
+
+
+@contextlib.contextmanager
+def traced(spans: list[tuple[str, float, float]]) -> Iterator[None]:
+    """Puts down when each part of a step ran, by wall clock."""
+    kept = training.score_with_reference, training.update, Rewarding.__call__
+
+    def timed(name, function):
+        def run(*arguments, **options):
+            started = time.time()
+            result = function(*arguments, **options)
+            spans.append((name, started, time.time()))
+            return result
+
+        return run
+
+    training.score_with_reference = timed("reference", kept[0])
+    training.update = timed("update", kept[1])
+    Rewarding.__call__ = timed("wait and reward", kept[2])
+    try:
+        yield
+    finally:
+        training.score_with_reference, training.update, Rewarding.__call__ = kept
+
+
+def run(start: Path, realaqa: Path, out: Path, steps: int, judge: str | None) -> list[dict]:
+    """Metric rows of a short run of the judged recipe, or of the same without what the judge says."""
+    settings = {
+        "model.path": start / "sft",
+        "data.train.0.file": start / "data" / "grpo.jsonl",
+        "data.train.0.audio_root": realaqa,
+        "prompt.prompt_file": RECIPES / "realaqa_thinker.txt",
+        "grpo.steps": steps,
+        "grpo.prompts_per_micro_batch": 4,
+        "logging.evaluate_every": "null",
+    }
+    if judge is not None:
+        settings |= {"judge.endpoint.base_url": judge, "judge.endpoint.concurrency": 64, "judge.max_failed_share": 1.0}
+        settings |= {"judge.endpoint.retries": 1, "judge.endpoint.retry_wait_s": 0.01}
+    name = "realaqa_thinker_atar.yaml" if judge is None else "realaqa_thinker_judged.yaml"
+    recipe = load_recipe(RECIPES / name, [f"{key}={value}" for key, value in settings.items()])
+    training.train(recipe, out, Console(quiet=True))
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def time_line(spans: list[tuple[str, float, float]], width: int = 72) -> str:
+    """One line per span, drawn to scale."""
+    begin, end = min(span[1] for span in spans), max(span[2] for span in spans)
+    lines = []
+    for name, started, ended in spans:
+        left = round((started - begin) / (end - begin) * width)
+        length = max(1, round((ended - started) / (end - begin) * width))
+        lines.append(
+            f"{name:22s} {(started - begin) * 1e3:7.0f} to {(ended - begin) * 1e3:7.0f} ms  {' ' * left}{'#' * length}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("start", type=Path, help="folder that recipes/realaqa_thinker.sh wrote: sft and data in it")
+    parser.add_argument("--realaqa", type=Path, default=Path("../shared/realaqa"))
+    parser.add_argument("--latency", type=float, default=0.05, help="of the judge, seconds")
+    parser.add_argument("--failing", type=float, default=0.0, help="share of calls answered by an error")
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    port, calls = context.Queue(), context.Queue()
+    server = context.Process(target=serve, args=(port, calls, arguments.latency, arguments.failing), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{port.get()}/v1"
+    with_judge, without, spans = [], [], []
+    with tempfile.TemporaryDirectory() as folder, traced(spans):
+        for n in range(arguments.rounds):
+            for judge, rows in ((url, with_judge), (None, without)):
+                out = Path(folder) / f"{n}-{judge is not None}"
+                spans.clear()
+                rows += run(arguments.start, arguments.realaqa, out, arguments.steps, judge)[1:]  # the first warms up
+                if judge is not None:
+                    last = spans[-3:]
+    server.terminate()
+
+    def median(rows: list[dict], key: str) -> float:
+        return statistics.median(row[key] for row in rows)
+
+    judged_s, plain_s = median(with_judge, "time/step_s"), median(without, "time/step_s")
+    print(f"step with the judge {judged_s:.3f} s, without {plain_s:.3f} s:")
+    print(f"  {judged_s / plain_s - 1:+.1%} over {len(without)} steps each, in turn")
+    print(
+        f"asked {median(with_judge, 'judge/asked'):.0f} a step, failed {median(with_judge, 'judge/failed_share'):.1%}"
+    )
+    latency_s, waited_s = median(with_judge, "time/judge_latency_s"), median(with_judge, "time/judge_wait_s")
+    print(f"the judge's latency {latency_s:.3f} s, waited for it {waited_s:.3f} s")
+    said = []
+    while not calls.empty():
+        said.append(calls.get())
+    rollout_s = with_judge[-1]["time/rollout_s"]
+    reference = next(span for span in last if span[0] == "reference")
+    began = reference[1] - rollout_s
+    under_way = [call for call in said if began <= call[0] <= last[-1][2]]
+    shown = [("rollout", began, reference[1])]
+    if under_way:
+        shown.append(
+            (
+                f"{len(under_way)} calls under way",
+                min(call[0] for call in under_way),
+                max(call[1] for call in under_way),
+            )
+        )
+    print("\nthe last step with the judge:\n" + time_line([*shown, *last]))
+
+
+if __name__ == "__main__":
+    main()
