@@ -105,6 +105,8 @@ def small(name: str, data: Data) -> Recipe:
         "grpo.prompts_per_micro_batch=2",
         *("sft.steps=1", "sft.questions_per_step=2", "sft.stop_at_dev_accuracy=null", "logging.every=1"),
     ]
+    for i in range(1, len(load_recipe(FILES[name]).data.train)):
+        overrides += [f"data.train.{i}.audio_root=null", f"data.train.{i}.file={file}"]
     if load_recipe(FILES[name]).data.pass_rates is not None:
         overrides.append(f"data.pass_rates={data.pass_rates}")
     if load_recipe(FILES[name]).prompt.prompt_file is not None:  # relative to the checkout
