@@ -1,0 +1,97 @@
+"""Draws how often training answers without thinking, by difficulty, for each reward of the realaqa_thinker recipes.
+
+    python benchmarks/thinker_curves.py runs/realaqa-thinker docs/images/realaqa_thinker.svg
+
+Takes the metric rows of every seed*/REWARD in the folder, draws one panel a reward: the mean over the seeds of the
+no-think rate among the step's sampled completions of a valid form, averaged over 10 steps; the band goes from the
+smallest to the largest seed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+REWARDS = {"atar": "ATAR", "no_balance": "ATAR without balance", "judged": "ATAR, judged", "accuracy": "accuracy alone"}
+DASHES = {"easy": "", "medium": "7 3", "hard": "2 3"}
+WINDOW, WIDTH, HEIGHT, GAP, TOP, LEFT = 10, 220, 150, 24, 34, 40
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #24292f }
+.small { font-size: 10px }
+.grid { stroke: #d0d7de }
+.line { fill: none; stroke-width: 2 }
+.band { stroke: none; opacity: .15 }
+.easy { stroke: #0969da; fill: #0969da }
+.medium { stroke: #8250df; fill: #8250df }
+.hard { stroke: #bc4c00; fill: #bc4c00 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .grid { stroke: #30363d }
+  .easy { stroke: #58a6ff; fill: #58a6ff }
+  .medium { stroke: #bc8cff; fill: #bc8cff }
+  .hard { stroke: #ffa657; fill: #ffa657 }
+}
+"""
+
+
+def rates(file: Path, difficulty: str) -> list[float]:
+    """Share of no-think, one number per window of steps."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    windows = [rows[start : start + WINDOW] for start in range(0, len(rows), WINDOW)]
+    key = f"think/no_think_{difficulty}"
+    values = [[row[key] for row in window if key in row] for window in windows]
+    return [sum(window) / len(window) for window in values if window]
+
+
+def panel(runs: list[Path], title: str, left: float) -> list[str]:
+    drawn = [f'<text x="{left}" y="{TOP - 12}">{title}</text>']
+    for share in (0, 0.5, 1):
+        y = TOP + HEIGHT * (1 - share)
+        drawn.append(f'<line class="grid" x1="{left}" x2="{left + WIDTH}" y1="{y}" y2="{y}"/>')
+    steps = 0
+    for difficulty, dash in DASHES.items():
+        seeds = list(zip(*(rates(run / "metrics.jsonl", difficulty) for run in runs), strict=False))
+        steps = len(seeds) * WINDOW
+        xs = [left + WIDTH * (i + 0.5) / len(seeds) for i in range(len(seeds))]
+
+        def at(x: float, share: float) -> str:
+            return f"{x:.1f},{TOP + HEIGHT * (1 - share):.1f}"
+
+        low = [at(x, min(values)) for x, values in zip(xs, seeds, strict=True)]
+        high = [at(x, max(values)) for x, values in zip(xs, seeds, strict=True)]
+        mean = [at(x, sum(values) / len(values)) for x, values in zip(xs, seeds, strict=True)]
+        drawn.append(f'<polygon class="band {difficulty}" points="{" ".join([*low, *reversed(high)])}"/>')
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        drawn.append(f'<polyline class="line {difficulty}" style="fill:none"{dashed} points="{" ".join(mean)}"/>')
+    drawn.append(f'<text class="small" x="{left}" y="{TOP + HEIGHT + 14}">step 1</text>')
+    drawn.append(f'<text class="small" x="{left + WIDTH}" y="{TOP + HEIGHT + 14}" text-anchor="end">{steps}</text>')
+    return drawn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    found = {name: sorted(arguments.runs.glob(f"seed*/{name}")) for name in REWARDS}
+    shown = [name for name, runs in found.items() if runs]
+    drawn = [
+        f'<text class="small" x="{LEFT - 6}" y="{TOP + HEIGHT * (1 - s) + 4}" text-anchor="end">{s:.0%}</text>'
+        for s in (0, 0.5, 1)
+    ]
+    for index, name in enumerate(shown):
+        drawn += panel(found[name], REWARDS[name], LEFT + index * (WIDTH + GAP))
+    bottom = TOP + HEIGHT + 36
+    for index, (difficulty, dash) in enumerate(DASHES.items()):
+        x = LEFT + index * 110
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        drawn.append(f'<line class="line {difficulty}" x1="{x}" x2="{x + 28}" y1="{bottom}" y2="{bottom}"{dashed}/>')
+        drawn.append(f'<text x="{x + 34}" y="{bottom + 4}">{difficulty}</text>')
+    size = (LEFT + len(shown) * (WIDTH + GAP), bottom + 14)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" role="img">'
+    title = "<title>Share of answers without thinking during training, by difficulty</title>"
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text("\n".join([head, title, f"<style>{STYLE}</style>", *drawn, "</svg>\n"]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
