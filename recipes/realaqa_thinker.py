@@ -2,8 +2,9 @@
 
 Takes the folder of realaqa, writes manifests into OUT, clips named relative to REALAQA or, of joined.jsonl, to OUT:
 
-    sft.jsonl     train's speech, half of the questions with a scripted reasoning whatever their difficulty, and
-                  text-only arithmetic, which stands for what a pretrained language model knows
+    text.jsonl    sums of two digits without a clip, which stand for what a pretrained language model knows
+    sft.jsonl     train's speech, half of the questions with a scripted reasoning whatever their difficulty, and some of
+                  the sums
     joined.jsonl  more clips of two digits, made from train's clips of one by the same speaker; reasoned as in sft.jsonl
     grpo.jsonl    train's speech without any reasoning
     test.jsonl    test's speech, as it is
@@ -30,7 +31,7 @@ from harken.types import Question
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SECOND = "Two digits are spoken in the audio. Which digit is spoken second?"
 SUM = "Two digits are spoken in the audio. What is their sum?"
-N_ARITHMETIC = 1800
+N_ARITHMETIC = 3600
 N_JOINED = 3000
 RATE_HZ, PAUSE = 8000, 1600
 """Of realaqa's speech; samples between two joined digits."""
@@ -41,8 +42,10 @@ def write_data(realaqa: Path, out: Path) -> None:
     train, test = (speech(realaqa, name) for name in ("train.json", "test.json"))
     asked = [question for record in train for question in questions_about(record, realaqa, draw)]
     out.mkdir(parents=True, exist_ok=True)
-    start = [*(as_asked(record, realaqa) for record in train)]
-    write_manifest(out / "sft.jsonl", [*half_reasoned(start, draw), *arithmetic(N_ARITHMETIC, draw)], realaqa)
+    start = [as_asked(record, realaqa) for record in train]
+    sums_told = arithmetic(N_ARITHMETIC, draw)
+    write_manifest(out / "text.jsonl", sums_told, realaqa)
+    write_manifest(out / "sft.jsonl", [*half_reasoned(start, draw), *sums_told[: N_ARITHMETIC // 4]], realaqa)
     write_manifest(out / "joined.jsonl", half_reasoned(joined(train, realaqa, out, draw), draw), out)
     write_manifest(out / "grpo.jsonl", [replace(question, reasoning="") for question in asked], realaqa)
     write_manifest(out / "test.jsonl", [as_asked(record, realaqa) for record in test], realaqa)
@@ -103,9 +106,13 @@ def joined(train: Sequence[dict[str, Any]], realaqa: Path, out: Path, draw: rand
         (a, first), (b, second) = draw.choices(digits[draw.choice(sorted(digits))], k=2)
         file = out / "joined" / f"{i:04d}.wav"
         soundfile.write(file, np.concatenate([first, np.zeros(PAUSE, np.int16), second]), RATE_HZ)
-        choices = four(b, DIGITS, draw)
-        one = Question(f"joined-{i}", SECOND, choices, choices.index(b), file)
-        questions.append(replace(one, task="speech", difficulty="medium", reasoning=f"first {a} second {b}"))
+        if i % 3 == 0:
+            text, answer, pool, told = SUM, str(DIGITS.index(a) + DIGITS.index(b)), sums(draw), f"{a} plus {b}"
+        else:
+            text, answer, pool, told = SECOND, b, DIGITS, f"first {a} second {b}"
+        choices = four(answer, pool, draw)
+        one = Question(f"joined-{i}", text, choices, choices.index(answer), file, task="speech", reasoning=told)
+        questions.append(replace(one, difficulty="hard" if text == SUM else "medium"))
     return questions
 
 

@@ -7,10 +7,13 @@ here=recipes/realaqa_thinker
 data=$out/data
 port=$((8700 + seed))
 python "$here.py" "$realaqa" "$data"
-harken tiny --seed "$seed" --text "$data/sft.jsonl" --text "$data/joined.jsonl" --text "$here.txt" --out "$out/tiny"
+harken tiny --seed "$seed" --text "$data/text.jsonl" --text "$data/sft.jsonl" --text "$data/joined.jsonl" \
+  --text "$here.txt" --out "$out/tiny"
 python "${here}_judge.py" serve "$port" &
 trap 'kill %1' EXIT
-harken sft "${here}_sft.yaml" --set "seed=$seed" --set "model.path=$out/tiny" --out "$out/sft" \
+harken sft "${here}_sft_text.yaml" --set "seed=$seed" --set "model.path=$out/tiny" --out "$out/sft_text" \
+  --set "data.train.0.file=$data/text.jsonl" --set "data.train.0.audio_root=$realaqa"
+harken sft "${here}_sft.yaml" --set "seed=$seed" --set "model.path=$out/sft_text" --out "$out/sft" \
   --set "data.train.0.file=$data/sft.jsonl" --set "data.train.0.audio_root=$realaqa" \
   --set "data.train.1.file=$data/joined.jsonl" --set "data.train.1.audio_root=$data"
 train() {  # train REWARD [OPTIONS]
