@@ -106,7 +106,7 @@ def small(name: str, data: Data) -> Recipe:
         *("sft.steps=1", "sft.questions_per_step=2", "sft.stop_at_dev_accuracy=null", "logging.every=1"),
     ]
     for i in range(1, len(load_recipe(FILES[name]).data.train)):
-        overrides += [f"data.train.{i}.audio_root=null", f"data.train.{i}.file={file}"]
+        overrides += [f"data.train.{i}.audio_root=null", f"data.train.{i}.file={data.text}"]
     if load_recipe(FILES[name]).data.pass_rates is not None:
         overrides.append(f"data.pass_rates={data.pass_rates}")
     if load_recipe(FILES[name]).prompt.prompt_file is not None:  # relative to the checkout
