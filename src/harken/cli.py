@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from harken.commands.checkpoints import ask, doctor, export, tiny
 from harken.commands.evaluation import evaluate
+from harken.commands.recipes import recipes
 from harken.commands.reports import report, view
 from harken.commands.results import compare, score
 from harken.commands.training import demo, sft, train
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
 )
-for command in (demo, train, sft, evaluate, score, compare, report, view, ask, export, tiny, doctor):
+for command in (demo, recipes, train, sft, evaluate, score, compare, report, view, ask, export, tiny, doctor):
     app.command()(command)
 app.add_typer(prepare, name="prepare")
 app.add_typer(generate, name="generate")

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from harken.commands.options import Overrides, console
+from harken.commands.options import Overrides, RecipeFile, console
 
 
 def evaluate(
-    recipe: Annotated[Path | None, typer.Argument(help="YAML evaluation recipe; options go over it.")] = None,
+    recipe: RecipeFile = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder, run folder or Hub id.")] = None,
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", help="mmau, mmar, airbench, mmsu or manifest.")

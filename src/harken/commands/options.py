@@ -6,13 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from harken.errors import ConfigError
+from harken.shipped import recipe_file
+
 if TYPE_CHECKING:
     import torch
 
 
 console = Console()
 
-RecipeFile = Annotated[Path | None, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
+
+def _recipe(said: str) -> Path:
+    try:
+        return recipe_file(said)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+RecipeFile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="YAML recipe, or the name of one that `harken recipes` lists.", parser=_recipe, metavar="RECIPE"
+    ),
+]
 Resume = Annotated[
     Path | None, typer.Option("--resume", help="Go on with the run in this folder, instead of a recipe.")
 ]

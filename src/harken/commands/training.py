@@ -65,9 +65,7 @@ def _resolve(
     from harken.config import load_recipe
 
     if (recipe is None) == (resume is None):
-        raise typer.BadParameter(
-            "give a recipe to start a run, or --resume RUN to go on with one", param_hint="RECIPE.yaml"
-        )
+        raise typer.BadParameter("give a recipe to start a run, or --resume RUN to go on with one", param_hint="RECIPE")
     if resume is not None:
         if overrides or out is not None:
             raise typer.BadParameter(
