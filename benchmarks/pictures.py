@@ -24,11 +24,12 @@ STAGES = (
     ("reward", "parts and their weights"),
     ("advantage", "against its own group"),
     ("loss", "one packed row a prompt"),
-    ("update", "and the next step's rollout"),
+    ("update", "then the next rollout"),
     ("evaluation", "same prompt, same grader"),
+    ("report", "from the run folder alone"),
 )
-"""Three in a row, the second row from right to left."""
-COLUMNS, WIDTH, HEIGHT, GAP, EDGE = 3, 190, 66, 26, 4
+"""Two in a row, every other row from right to left: still to be read where a page is 380 px wide."""
+COLUMNS, WIDTH, HEIGHT, GAP, EDGE = 2, 190, 60, 24, 4
 STYLE = """
   rect { fill: #eef5f5; stroke: #0d5f6e; } .name { fill: #0d5f6e; font: 600 17px sans-serif; }
   .what { fill: #3d4449; font: 13.5px sans-serif; } path { stroke: #5a6066; fill: none; } marker path { fill: #5a6066; }
@@ -47,14 +48,14 @@ def flow() -> str:
     places = [place(number) for number in range(len(STAGES))]
     boxes = [
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="7" stroke-width="1.5"/>'
-        f'<text class="name" x="{x + WIDTH / 2:g}" y="{y + 28}" text-anchor="middle">{name}</text>'
-        f'<text class="what" x="{x + WIDTH / 2:g}" y="{y + 50}" text-anchor="middle">{what}</text>'
+        f'<text class="name" x="{x + WIDTH / 2:g}" y="{y + 25}" text-anchor="middle">{name}</text>'
+        f'<text class="what" x="{x + WIDTH / 2:g}" y="{y + 46}" text-anchor="middle">{what}</text>'
         for (name, what), (x, y) in zip(STAGES, places, strict=True)
     ]
     arrows = [arrow(start, end) for start, end in itertools.pairwise(places)]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{", ".join(name for name, _ in STAGES)}">\n<style>{STYLE}\n</style>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'role="img" aria-label="{", ".join(name for name, _ in STAGES)}">\n<style>{STYLE}\n</style>\n'
         '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 8 4 0 8z"/></marker>\n' + "\n".join([*boxes, *arrows]) + "\n</svg>\n"
     )

@@ -31,14 +31,14 @@ def page() -> str:
             "cpu" if name.startswith("realaqa") else "training" if isinstance(values["model"], dict) else "evaluation"
         )
         stands_for, commands = about(file)
-        row = (f"`{name}`", stands_for.removesuffix("."), "<br>".join(f"`{one}`" for one in commands))
+        row = (stands_for.removesuffix("."), "<br>".join(f"`{one}`" for one in commands))
         rows[kind].append((*row, hours(values, commands, str(file))) if kind == "training" else row)
-    heading = ("recipe", "row of the paper", "command")
+    heading = ("row of the paper", "command")
     text = Path(__file__).with_suffix(".md.j2").read_text(encoding="utf-8")
     return jinja2.Template(text, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(
         training=table((*heading, "H100 hours"), rows["training"]),
         evaluation=table(heading, rows["evaluation"]),
-        cpu=table(("recipe", "what", "command"), rows["cpu"]),
+        cpu=table(("what", "command"), rows["cpu"]),
         short=SECONDS_PER_PROMPT[64],
         long=SECONDS_PER_PROMPT[512],
     )
