@@ -252,8 +252,9 @@ def _changed(run: Path) -> dict[str, Any] | None:
 
 
 def _shown(text: str) -> str:
-    """In one line of a table."""
-    return text.replace("\n", "⏎").replace("|", "\\|").replace("`", "'") or " "
+    """In one line of a table, what does not print spelled out."""
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return plain.replace("|", "\\|").replace("`", "'") or "(empty)"
 
 
 def main(words: Sequence[str]) -> int:

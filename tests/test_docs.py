@@ -78,8 +78,7 @@ def test_every_page_is_in_the_sites_navigation():
 
 def parsed(line: str, *, whole: bool) -> None:
     """Parse a `harken` line with the real command line. Raises what that raises; `whole` asks for all it needs."""
-    words = [word for word in shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line)) if word != "..."]
-    words = [word.split("|")[0] for word in words]
+    words = [word.split("|")[0] for word in shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line))]
     if ">" in words:
         words = words[: words.index(">")]
     command, path, words = COMMAND, "harken", words[1:]
@@ -92,6 +91,7 @@ def parsed(line: str, *, whole: bool) -> None:
         command.make_context(path, words)
     else:
         context = command.make_context(path, [], resilient_parsing=True)
+        context.resilient_parsing = False
         command.make_parser(context).parse_args(args=words)
 
 
@@ -124,6 +124,11 @@ def test_every_harken_command_in_a_sentence_exists_with_its_options(name, code):
 def test_a_command_that_would_not_run_is_told(line, said):
     with pytest.raises(Exception, match=said):
         parsed(line, whole=True)
+
+
+def test_an_option_that_a_sentence_makes_up_is_told():
+    with pytest.raises(Exception, match="No such option"):
+        parsed("harken evaluate --forced no_think", whole=False)
 
 
 @pytest.mark.parametrize("name", PAGES)
