@@ -4,7 +4,7 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check proofs versions clean
+.PHONY: install demo test check proofs docs wheel versions clean
 
 install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,6 +28,15 @@ check: install
 proofs: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
+# The pages of docs/ as a site in site/; a link or anchor that leads nowhere is an error.
+docs: install
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+# One file in dist/ that installs anywhere. `make proofs` installs it into an empty environment and runs the demo there.
+wheel: install
+	$(BIN)/pip wheel -q --no-deps -w dist .
+
 # The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits.
 OLDEST := 5.17.0
 NEWEST := 5.23.0
@@ -44,4 +53,4 @@ versions:
 	$(VENV)-versions/bin/python tests/version_logits.py compare runs/versions
 
 clean:
-	rm -rf $(VENV) $(VENV)-versions .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-versions dist site .pytest_cache .ruff_cache .hypothesis

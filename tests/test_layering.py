@@ -16,11 +16,24 @@ FILES = {
 TRAINING = {
     f"harken.{name}"
     for name in (
-        *("train", "sft", "demo", "cli", "session", "checkpoint", "training_data", "experience", "update", "optim"),
+        *(
+            "train",
+            "sft",
+            "demo",
+            "cli",
+            "commands",
+            "session",
+            "checkpoint",
+            "training_data",
+            "experience",
+            "update",
+            "optim",
+        ),
         *("loss", "advantage", "shared_prefix", "metrics", "tracking", "rewards", "rewarding", "judging", "probe"),
     )
 }
 COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli"}
+COMMANDS |= {name for name in FILES if name.startswith("harken.commands")}
 
 
 @functools.cache

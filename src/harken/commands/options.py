@@ -1,0 +1,55 @@
+"""What several commands share: the console, their options and what those stand for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from harken.errors import ConfigError
+from harken.shipped import recipe_file
+
+if TYPE_CHECKING:
+    import torch
+
+
+console = Console()
+
+
+def _recipe(said: str) -> Path:
+    try:
+        return recipe_file(said)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+RecipeFile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="YAML recipe, or the name of one that `harken recipes` lists.", parser=_recipe, metavar="RECIPE"
+    ),
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", help="Go on with the run in this folder, instead of a recipe.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")
+]
+RunOut = Annotated[
+    Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")
+]
+ModelPath = Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")]
+
+
+def weights_type(name: str) -> "torch.dtype":
+    """The type that `--dtype` names."""
+    from harken.evaluate import DTYPES
+
+    if name not in DTYPES:
+        raise typer.BadParameter(f"{name!r}: one of {', '.join(DTYPES)}", param_hint="--dtype")
+    return DTYPES[name]

@@ -1,0 +1,68 @@
+"""Recipes: what a run is, as validated values.
+
+Every key of a recipe is a field here, documented beside it, one file a section; an unknown key, a wrong type or a
+contradiction is an error that names the key, the value and the fix. Marks as in docs/method.md: [P] the paper's, [S] a
+sibling method's, [O] ours. Not taken: a free-form dictionary passed down. A run folder's config.yaml must say
+everything that shaped the run.
+"""
+
+from harken.config.data import DataConfig, SourceConfig
+from harken.config.evaluation import EvaluationRecipe, SubsetConfig
+from harken.config.generation import (
+    CaptionRecipe,
+    GenerationRecipe,
+    GenerationT,
+    PricesConfig,
+    QuestionFilters,
+    QuestionRecipe,
+    ReasoningRecipe,
+    SamplingConfig,
+)
+from harken.config.judge import EndpointConfig, JudgeConfig, LocalJudgeConfig
+from harken.config.model import LoraConfig, ModelConfig
+from harken.config.prompt import ChoicesShown, PromptConfig
+from harken.config.read import apply_override, load_recipe, parse, read_yaml, resolve, set_key
+from harken.config.recipe import LoggingConfig, ProbeConfig, Recipe
+from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
+from harken.config.section import Section
+from harken.config.training import GrpoConfig, SftConfig
+from harken.errors import ConfigError
+
+__all__ = [
+    "BUILT_IN_REWARDS",
+    "AdaptiveOptions",
+    "CaptionRecipe",
+    "ChoicesShown",
+    "ConfigError",
+    "DataConfig",
+    "EndpointConfig",
+    "EvaluationRecipe",
+    "GenerationRecipe",
+    "GenerationT",
+    "GrpoConfig",
+    "JudgeConfig",
+    "LocalJudgeConfig",
+    "LoggingConfig",
+    "LoraConfig",
+    "ModelConfig",
+    "PricesConfig",
+    "ProbeConfig",
+    "PromptConfig",
+    "QuestionFilters",
+    "QuestionRecipe",
+    "ReasoningRecipe",
+    "Recipe",
+    "RewardConfig",
+    "RewardPart",
+    "SamplingConfig",
+    "Section",
+    "SftConfig",
+    "SourceConfig",
+    "SubsetConfig",
+    "apply_override",
+    "load_recipe",
+    "parse",
+    "read_yaml",
+    "resolve",
+    "set_key",
+]
