@@ -243,8 +243,10 @@ class GrpoConfig(Section):
     """Leave completions that were cut at the maximum out of the loss [O]; they keep their reward and are counted."""
     temperature_in_loss: bool = False
     """Log-probabilities of logits / temperature instead of the untempered policy [O]."""
-    policy_pass: Literal["packed", "repeated"] = "packed"
-    """packed: one row [prompt | c1 | ... | cG]. repeated: G plain rows, for checking."""
+    policy_pass: Literal["packed", "continued", "repeated"] = "packed"
+    """packed: one row [prompt | c1 | ... | cG]. continued: the rollout's pass over the prompts is kept with its graph
+    and only the completions are computed; faster, and holds the activations of all prompts of a step while sampling.
+    repeated: G plain rows, for checking."""
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":
@@ -379,6 +381,14 @@ class Recipe(Section):
             raise ValueError("logging.evaluate_every needs a development part: set data.dev_share, for example 0.1")
         if self.sft.stop_at_dev_accuracy is not None and self.logging.evaluate_every is None:
             raise ValueError("sft.stop_at_dev_accuracy needs evaluations on the way: set logging.evaluate_every")
+        return self
+
+    @model_validator(mode="after")
+    def continued_goes_without_checkpointing(self) -> "Recipe":
+        if self.grpo.policy_pass == "continued" and self.model.gradient_checkpointing:
+            raise ValueError(
+                "grpo.policy_pass: continued keeps what model.gradient_checkpointing drops: set policy_pass: packed"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from harken.answer import understand
 from harken.config import GrpoConfig
-from harken.inputs import PromptInputs
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.prompt import Prompt
-from harken.rollout import Completions, Sampling, completion_texts, rollout
+from harken.rollout import Completions, Prefilled, Sampling, completion_texts, decode, prefill, rollout
 from harken.sampling import uniforms
 from harken.types import Question, Response
 
@@ -38,6 +37,7 @@ class MicroBatch:
         advantages: [R].
         reference_logp: [R, L], filled by the reference pass.
         old_logp: [R, L], filled by the update.
+        prefilled: the prompts' pass with its graph, until the first update; only with `policy_pass: continued`.
     """
 
     questions: Sequence[Question]
@@ -51,12 +51,13 @@ class MicroBatch:
     advantages: Tensor = field(init=False)
     reference_logp: Tensor | None = None
     old_logp: Tensor | None = None
+    prefilled: Prefilled | None = None
 
 
 def sample(
     policy: AudioLM,
     questions: Sequence[Question],
-    inputs: PromptInputs,
+    inputs: Sequence[ModelInput],
     prompt: Prompt,
     settings: GrpoConfig,
     *,
@@ -64,11 +65,18 @@ def sample(
     step: int,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
-    another."""
+    another. Prompts of like length go together, so that little of a micro-batch is padding.
+
+    Args:
+        inputs: what the model reads, one for each question.
+    """
     size = settings.prompts_per_micro_batch
+    by_length = sorted(range(len(questions)), key=lambda i: inputs[i].length)
     for start in range(0, len(questions), size):
-        chunk = questions[start : start + size]
-        yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step)
+        chunk = by_length[start : start + size]
+        yield _sample(
+            policy, [questions[i] for i in chunk], [inputs[i] for i in chunk], prompt, settings, seed, step
+        )
 
 
 def _sample(
@@ -86,9 +94,14 @@ def _sample(
         [uniforms(seed, step, q.id, g, settings.max_completion_tokens) for q in questions for g in range(group)]
     )
     audio = policy.encode_audio(inputs)
-    with torch.no_grad():
-        embedded = policy.embed(inputs, audio)
-    completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
+    prefilled = None
+    if settings.policy_pass == "continued":
+        prefilled = prefill(policy, policy.embed(inputs, audio))
+        completions = decode(policy, prefilled.copy(), group, sampling, torch.from_numpy(numbers))
+    else:
+        with torch.no_grad():
+            embedded = policy.embed(inputs, audio)
+        completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
     lengths, ended = completions.lengths.tolist(), completions.ended.tolist()
     responses = [
         understand(
@@ -100,7 +113,9 @@ def _sample(
         )
         for r, text in enumerate(completion_texts(policy, completions))
     ]
-    return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses])
+    return MicroBatch(
+        questions, inputs, audio, completions, responses, [{} for _ in responses], prefilled=prefilled
+    )
 
 
 def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:
