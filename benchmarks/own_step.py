@@ -67,4 +67,3 @@ class OwnStep:
         self._rewarding(batches, progress=0.0)
         update(self._policy, batches, self._config, self._optimizer, self._config.learning_rate)
         return batches
-

@@ -1,4 +1,4 @@
-"""A whole GRPO step against TRL's GRPOTrainer, on the same text model, prompts of as many tokens, completions of as many.
+"""A whole GRPO step against TRL's GRPOTrainer, on one text model, with as many tokens of prompt and completion.
 
 Both: one prompt a step, KL to a frozen copy, temperature 1.2, AdamW, float32, one thread, no token ends a completion.
 The bound is the ratio of tokens that go through the language model, a backward pass counted as two: the peer
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from harken.types import Question
 from harness import RESULTS, Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import OwnStep, settings
 from text_model import TextModel, write_text_model
-
-from harken.types import Question
 
 SHAPES = {(300, 10, 8): 7.0, (700, 10, 8): 8.0, (300, 10, 4): 3.5, (300, 100, 8): 3.0}
 """(prompt tokens, completion tokens, G) -> the ratio that is asked for."""

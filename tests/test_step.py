@@ -402,7 +402,9 @@ def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
     batches = list(sample(policy, questions, inputs, PROMPT, config, seed=0, step=1))
     earned = Rewarding(RewardConfig(), config, PROMPT)(batches, progress=0.0)
     rows = rollout_rows(batches)
-    asked_in_turn = sorted(questions, key=lambda q: next(i.length for i, x in zip(inputs, questions, strict=True) if x is q))
+    asked_in_turn = sorted(
+        questions, key=lambda q: next(i.length for i, x in zip(inputs, questions, strict=True) if x is q)
+    )
     assert [(row["id"], row["g"]) for row in rows] == [(q.id, g) for q in asked_in_turn for g in range(4)]
     assert [row["question"] for row in rows] == [q.text for q in asked_in_turn for _ in range(4)]
     for row in rows:

@@ -105,6 +105,9 @@ class DataConfig(Section):
     """A longer prompt is left out, counted and listed; a prompt is never cut."""
     feature_cache_gib: Annotated[float, Field(ge=0)] = 2.0
     """Host memory for mel spectrograms that were computed already."""
+    encoded_cache: Path | None = None
+    """Folder where clips that a frozen tower encoded are kept across epochs and runs, by their content and the tower's
+    weights; default: none are kept. Goes with train_audio_tower: false and train_projector: false."""
     order: Literal["shuffled", "pass_rate"] = "shuffled"
     """pass_rate: from the easiest question to the hardest, by `pass_rates`; those of 0 and of 1 teach GRPO nothing and
     are dropped (SARI, arXiv 2504.15900)."""
@@ -381,6 +384,15 @@ class Recipe(Section):
             raise ValueError("logging.evaluate_every needs a development part: set data.dev_share, for example 0.1")
         if self.sft.stop_at_dev_accuracy is not None and self.logging.evaluate_every is None:
             raise ValueError("sft.stop_at_dev_accuracy needs evaluations on the way: set logging.evaluate_every")
+        return self
+
+    @model_validator(mode="after")
+    def encoded_clips_are_kept_of_a_frozen_tower(self) -> "Recipe":
+        trains = [part for part in ("train_audio_tower", "train_projector") if getattr(self.model, part)]
+        if self.data.encoded_cache is not None and trains:
+            raise ValueError(
+                f"data.encoded_cache: what is encoded changes with every step: set model.{trains[0]}: false"
+            )
         return self
 
     @model_validator(mode="after")

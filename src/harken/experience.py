@@ -5,7 +5,7 @@ Audio is encoded here, once per prompt and step; where the tower trains its grap
 sampling, rewarding and updating one micro-batch after another; a reward or a normalisation may need the whole step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ from harken.prompt import Prompt
 from harken.rollout import Completions, Prefilled, Sampling, completion_texts, decode, prefill, rollout
 from harken.sampling import uniforms
 from harken.types import Question, Response
+
+Encode = Callable[[Sequence[ModelInput]], list[Tensor | None]]
+"""As `AudioLM.encode_audio`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -63,19 +66,28 @@ def sample(
     *,
     seed: int,
     step: int,
+    encode: Encode | None = None,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
     another. Prompts of like length go together, so that little of a micro-batch is padding.
 
     Args:
         inputs: what the model reads, one for each question.
+        encode: gives the audio of prompts; default: the policy's own tower.
     """
     size = settings.prompts_per_micro_batch
     by_length = sorted(range(len(questions)), key=lambda i: inputs[i].length)
     for start in range(0, len(questions), size):
         chunk = by_length[start : start + size]
         yield _sample(
-            policy, [questions[i] for i in chunk], [inputs[i] for i in chunk], prompt, settings, seed, step
+            policy,
+            [questions[i] for i in chunk],
+            [inputs[i] for i in chunk],
+            encode or policy.encode_audio,
+            prompt,
+            settings,
+            seed,
+            step,
         )
 
 
@@ -83,6 +95,7 @@ def _sample(
     policy: AudioLM,
     questions: Sequence[Question],
     inputs: Sequence[ModelInput],
+    encode: Encode,
     prompt: Prompt,
     settings: GrpoConfig,
     seed: int,
@@ -93,7 +106,7 @@ def _sample(
     numbers = np.stack(
         [uniforms(seed, step, q.id, g, settings.max_completion_tokens) for q in questions for g in range(group)]
     )
-    audio = policy.encode_audio(inputs)
+    audio = encode(inputs)
     prefilled = None
     if settings.policy_pass == "continued":
         prefilled = prefill(policy, policy.embed(inputs, audio))
@@ -113,9 +126,7 @@ def _sample(
         )
         for r, text in enumerate(completion_texts(policy, completions))
     ]
-    return MicroBatch(
-        questions, inputs, audio, completions, responses, [{} for _ in responses], prefilled=prefilled
-    )
+    return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses], prefilled=prefilled)
 
 
 def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each com
 mask lets it see the prompt and itself. What is said several times in a group is scored once. The first token of every
 completion is predicted by the prompt's last position. `score_continued` takes the prompts as the rollout computed them,
 with their graph, and computes the completions alone; it holds the prompts' activations while sampling and goes without
-gradient checkpointing. Not taken: one row for each completion against a cache that carries gradients, which copies the
-prompt's keys and values G times.
+gradient checkpointing, which silently empties a cache. Not taken: one form for all lengths; measured in
+docs/performance.md.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from harken.models.base import AudioLM, ModelInput
-from harken.rollout import Completions, Prefilled
+from harken.rollout import Completions, Prefilled, prefill
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,30 +54,54 @@ def score_packed(
     return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
 
 
-def score_continued(
-    model: AudioLM, prefilled: Prefilled, completions: Completions, temperature: float = 1.0
-) -> Scores:
-    """The same from prompts that were computed with gradients: one row [c1 | ... | cG] a prompt, which attends to the
-    prompt's keys and values. `prefilled` stays as it is; its graph serves one backward pass."""
+def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completions, temperature: float = 1.0) -> Scores:
+    """The same from prompts that were computed already, with gradients into them where they have a graph, which serves
+    one backward pass. `prefilled` stays as it is.
+
+    The completions of a prompt are one row [c1 | ... | cG] that attends to the prompt's keys and values; where they are
+    longer together than the prompt, each is a row of its own against a copy of these: attention between completions,
+    computed and masked out, would then cost more than copying.
+    """
     device = prefilled.hidden.device
     groups, same = _said_once(completions, len(prefilled.keys))
     once = _rows(completions, groups)
     fed, lengths = _fed(model, once, groups)
+    kept, longest = prefilled.copy(), prefilled.keys.sum(1).tolist()
+    owners = list(range(len(groups)))
+    if are_long(completions, sum(longest)):
+        owners = [p for p, own in enumerate(groups) for _ in own]
+        fed = [[tokens] for own in fed for tokens in own]
+        lengths = [[n] for own in lengths for n in own]
+        kept.cache.batch_select_indices(torch.tensor(owners, device=device))
     rows, positions, segments, predictors = [], [], [], []
-    for length, tokens, own in zip(prefilled.keys.sum(1).tolist(), fed, lengths, strict=True):
+    for p, tokens, own in zip(owners, fed, lengths, strict=True):
         rows.append(torch.cat(tokens))
-        positions.append(_positions(length, [n - 1 for n in own])[length:])
+        positions.append(_positions(longest[p], [n - 1 for n in own])[longest[p] :])
         segments.append(_segments(0, [n - 1 for n in own]))
         predictors.append(_predictors(1, own))
-    hidden = prefilled.hidden[:, None]
+    hidden = prefilled.hidden[owners, None]
     embeddings = pad_sequence(rows, batch_first=True)
     if embeddings.shape[1] > 0:  # not where every completion is one token, which the prompts predict
         segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
-        keys = prefilled.keys[:, None].expand(-1, embeddings.shape[1], -1)
+        keys = prefilled.keys[owners, None].expand(-1, embeddings.shape[1], -1)
         mask = torch.cat([keys, _mask(segment)], 2)[:, None]
         position = pad_sequence(positions, batch_first=True).to(device)
-        hidden = torch.cat([hidden, model.hidden(embeddings, position, mask, prefilled.copy().cache)], 1)
+        hidden = torch.cat([hidden, model.hidden(embeddings, position, mask, kept.cache)], 1)
     return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
+
+
+def score_shared(
+    model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
+) -> Scores:
+    """The same by whichever form is the cheaper for these lengths. Not for gradient checkpointing in train mode."""
+    if are_long(completions, sum(len(prompt) for prompt in prompts)):
+        return score_continued(model, prefill(model, prompts), completions, temperature)
+    return score_packed(model, prompts, completions, temperature)
+
+
+def are_long(completions: Completions, prompt_tokens: int) -> bool:
+    """Whether completions have more tokens than their prompts."""
+    return int(completions.mask.sum()) > prompt_tokens
 
 
 def score_repeated(

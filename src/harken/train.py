@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harken.config import Recipe
+from harken.encoded import EncodedClips
 from harken.experience import MicroBatch, rollout_rows, sample
 from harken.metrics import is_due, step_metrics
 from harken.models.loading import mixed_precision
@@ -31,6 +32,8 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, beta=settings.beta)
     policy = session.policy
+    folder = recipe.data.encoded_cache
+    encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
     steps = range(session.start + 1, settings.steps + 1)
     chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
     with (
@@ -46,7 +49,9 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
             )
             with mixed_precision(policy, recipe.model.precision):
                 batches: list[MicroBatch] = []
-                for batch in sample(policy, questions, inputs, session.prompt, settings, seed=recipe.seed, step=step):
+                for batch in sample(
+                    policy, questions, inputs, session.prompt, settings, seed=recipe.seed, step=step, encode=encode
+                ):
                     rewarding.ask(batch)
                     batches.append(batch)
                 sampled = time.perf_counter()

@@ -16,7 +16,7 @@ from harken.experience import MicroBatch
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update
-from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated
+from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated, score_shared
 
 
 @dataclass(slots=True)
@@ -139,4 +139,4 @@ def _reference_logp(policy: AudioLM, reference: AudioLM, batch: MicroBatch, sett
         return score_repeated(reference, batch.inputs, batch.completions, temperature).logp
     # A tower that does not train is the reference's tower too.
     audio = reference.encode_audio(batch.inputs) if policy.audio_trains else batch.audio
-    return score_packed(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp
+    return score_shared(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp
