@@ -129,8 +129,8 @@ def main() -> None:
             name = f"R={completion}"
             if options.only not in name:
                 continue
-            write_cases(options.results, "audio_step", {name: measured(folder, python, completion, options.rounds) | {
-                "asked": asked}})  # fmt: skip
+            case = measured(folder, python, completion, options.rounds)
+            write_cases(options.results, "audio_step", {name: case | {"asked": asked}})
 
 
 def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:

@@ -1,8 +1,8 @@
 """What reading clips costs a step: files decoded and made into features one step ahead, against features in memory.
 
-The 30 M Qwen2.5-Omni of `audio_step.py`, clips of 10 s, G = 8, R = 10, nothing kept from one step to the next. The ratio
-of process seconds counts the reading threads in full; with a core to spare they run beside the step, and the ratio on
-the clock is nearer to 1.
+The 30 M Qwen2.5-Omni of `audio_step.py`, clips of 10 s, G = 8, R = 10, nothing kept from one step to the next. The
+ratio of process seconds counts the reading threads in full; with a core to spare they run beside the step, and the
+ratio on the clock is nearer to 1.
 
     python benchmarks/input_pipeline.py
 """

@@ -1,8 +1,8 @@
-"""Policy and reference passes over G completions of a prompt: the packed row against the repeated form.
+"""Policy and reference passes over G completions of a prompt: the shared prompt against the repeated form.
 
-Same model, prompts and completions; the repeated form is G plain rows, each with its own prompt, and like the packed
-row makes logits for completion tokens alone. Policy: forward and backward. Reference: forward without gradients. The
-bound is the ratio of tokens, G (P + R) / (P + G R).
+Same model, prompts and completions; the repeated form is G plain rows, each with its own prompt, and like the others
+makes logits for completion tokens alone. Policy: forward and backward. Reference: forward without gradients. The bound
+is the ratio of tokens, G (P + R) / (P + G R).
 
     python benchmarks/passes.py
 """

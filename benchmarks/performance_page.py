@@ -17,18 +17,22 @@ HEAD = """# Speed and memory
 Every figure here is written by one program from the JSON files in `benchmarks/results/`, and each of those by one
 program named in its section. `python benchmarks/performance_page.py` makes this page again.
 
-How it is measured: both sides take turns within a round, on one thread, the first round warms up. A figure is the
-median over the rounds with the lowest and the highest in brackets; a ratio is taken within each round. Seconds are those
-that the process computed, not those on the clock: the machine is shared. A *bound* is the ratio of the arithmetic alone,
-in tokens that go through the language model; a ratio can exceed it where the other side does more than its arithmetic.
+How it is measured: both sides take turns within a round, on one thread, after a round that warms up. A figure is the
+median over the rounds with the lowest and the highest in brackets; a ratio is taken within each round. Seconds are
+those that the process computed, not those on the clock: the machine is shared. A *bound* is the ratio of the arithmetic
+alone, in tokens that go through the language model; a ratio can exceed it where the other side does more than that.
 """
 
 PASSES = """
 ## Policy and reference passes
 
-G completions of R tokens to a prompt of P: one packed row against G plain rows with logits for completion tokens alone
-in both, text model of 25 M parameters (hidden 512, 8 layers, 8 heads, 2 KV heads, vocabulary 4,096), float32.
+G completions of R tokens to a prompt of P: the prompt once against G plain rows, with logits for completion tokens
+alone in both, text model of 25 M parameters (hidden 512, 8 layers, 8 heads, 2 KV heads, vocabulary 4,096), float32.
 Policy: forward and backward. Bound: G (P + R) / (P + G R). `python benchmarks/passes.py`
+
+Where the completions together are shorter than the prompt, the prompt and all of them are one packed row; where they
+are longer, each is a row against a copy of the prompt's keys and values. The last two columns are the packed row alone:
+in it attention grows with (P + G R)^2, which the bound does not count.
 """
 
 TEXT = """
@@ -62,7 +66,8 @@ INPUTS = """
 ## Reading clips
 
 A step of the audio model above whose clips are decoded and made into features by threads one step ahead, against one
-that has all features in memory; no cache. Process seconds count the threads in full. `python benchmarks/input_pipeline.py`
+that has all features in memory; no cache. Process seconds count the threads in full.
+`python benchmarks/input_pipeline.py`
 
 `data.encoded_cache: FOLDER` keeps what a frozen tower encoded on disk across epochs and runs, by the clip's content and
 the tower's weights. It is off by default and refused where the tower or the projector trains.
@@ -74,7 +79,8 @@ CARD = """
 `benchmarks/omni_step.py` builds a Qwen2.5-Omni thinker of the 7B and 3B shapes with random bfloat16 weights on one card
 and times the parts of a step, packed against repeated and ours against transformers' `generate`, interleaved, medians
 of 3 (2 for completions of 256 tokens). Prompt: 10 s of audio, {prompt_tokens} tokens in all. Everything trains, tower
-included; forward and backward, no optimizer step. {device}, torch {torch}, transformers {transformers}, commit {commit}.
+included; forward and backward, no optimizer step. {device}, torch {torch}, transformers {transformers}, commit
+{commit}.
 
     {command}
 """
@@ -120,16 +126,17 @@ def measured_on(cases: Mapping[str, Any]) -> str:
 
 
 def passes(cases: Mapping[str, Any]) -> str:
-    rows = [
-        [name, f"{case['bound']:.2f}"]
-        + [
-            text
-            for kind in ("policy", "reference")
-            for text in (spread(case["ratio"][kind]), f"{case['ratio'][kind]['median'] / case['bound']:.0%}")
-        ]
-        for name, case in cases.items()
-    ]
-    return PASSES + table(["shape", "bound", "policy", "of bound", "reference", "of bound"], rows) + measured_on(cases)
+    rows = []
+    for name, case in cases.items():
+        row = [name, f"{case['bound']:.2f}"]
+        for kind in ("policy", "reference"):
+            row += [spread(case["ratio"][kind]), f"{case['ratio'][kind]['median'] / case['bound']:.0%}"]
+        for kind in ("policy", "reference"):
+            repeated, packed = (case["seconds"][f"{kind} {form}"]["cpu_s"]["median"] for form in ("repeated", "packed"))
+            row.append(f"{repeated / packed:.2f}")
+        rows.append(row)
+    head = ["shape", "bound", "policy", "of bound", "reference", "of bound", "policy packed", "reference packed"]
+    return PASSES + table(head, rows) + measured_on(cases)
 
 
 def text_step(cases: Mapping[str, Any]) -> str:
