@@ -54,9 +54,10 @@ class Peer:
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
         self._log = log
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("w"), text=True, env=environment
-        )
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+            )
 
     def __call__(self) -> Cost:
         assert self._process.stdin is not None
@@ -68,20 +69,17 @@ class Peer:
         raise RuntimeError(f"the peer ended with {self._process.wait()}:\n{self._log.read_text()[-2000:]}")
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        assert self._process.stdout is not None
-        for _ in self._process.stdout:
-            pass
-        self._process.wait()
+        self._process.communicate()
 
 
 def interleaved(sides: Mapping[str, Side], *, rounds: int, warm_up: int = 1) -> dict[str, list[Cost]]:
-    """Costs of each side, one a round."""
+    """Costs of each side, one a round. Who begins changes from round to round: what comes after a long step of another
+    process finds its memory cold."""
     costs: dict[str, list[Cost]] = {name: [] for name in sides}
+    names = list(sides)
     for number in range(warm_up + rounds):
-        for name, side in sides.items():
-            cost = side()
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            cost = sides[name]()
             if number >= warm_up:
                 costs[name].append(cost)
     return costs

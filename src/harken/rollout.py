@@ -165,18 +165,18 @@ def _decode(
     )
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
     active = torch.arange(rows, device=device)
+    numbers = None if uniforms is None else uniforms.to(device)
     for t in range(sampling.max_completion_tokens):
         logits = model.logits(hidden)
-        drawn = _choose(
-            logits, sampling, None if uniforms is None else uniforms[active.to(uniforms.device), t].to(device)
-        )
+        drawn = _choose(logits, sampling, None if numbers is None else numbers[active, t])
         tokens[active, t], mask[active, t] = drawn, True
         logp[active, t] = torch.log_softmax(logits, -1).gather(-1, drawn[:, None])[:, 0]
         alive = ~torch.isin(drawn, eos)
         ended[active] = ~alive
-        if t + 1 == sampling.max_completion_tokens or not alive.any():
+        left = 0 if t + 1 == sampling.max_completion_tokens else int(alive.sum())  # the host waits for a GPU here
+        if left == 0:
             break
-        if not alive.all():
+        if left < len(active):
             kept = alive.nonzero()[:, 0]
             cache.batch_select_indices(kept)
             active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]
