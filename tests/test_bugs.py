@@ -82,7 +82,7 @@ def test_1_a_step_samples_grades_and_scores_each_row_with_its_own_question_and_c
     ]
     config = GrpoConfig(completions_per_prompt=5, prompts_per_micro_batch=2, max_completion_tokens=3)
     inputs = PromptInputs(model, PROMPT, 1)
-    (batch,) = sample(model, questions, inputs, PROMPT, config, seed=0, step=1)
+    (batch,) = sample(model, questions, inputs(questions), PROMPT, config, seed=0, step=1)
     read = inputs(questions)
     for r, length in enumerate(batch.completions.lengths.tolist()):
         with torch.no_grad():

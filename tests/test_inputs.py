@@ -156,6 +156,11 @@ def test_a_fault_in_a_thread_is_the_callers_and_no_thread_stays(model, tmp_path)
     gone.audio.unlink()
     with pytest.raises(AudioError, match="no such file"):
         list(PromptInputs(model, PROMPT, 0).ahead([[gone]]))
+    after_two = [[question(tmp_path, 4_000, "a")], [question(tmp_path, 4_000, "b")], [gone]]
+    ahead = PromptInputs(model, PROMPT, 0).ahead(after_two)
+    assert [len(next(ahead)), len(next(ahead))] == [1, 1]  # the third has failed by now, or will
+    with pytest.raises(AudioError, match=r"x\.wav: no such file"):
+        next(ahead)
     ahead = PromptInputs(model, PROMPT, 0).ahead([[question(tmp_path, 4_000, name)] for name in "abcd"])
     next(ahead)
     ahead.close()

@@ -132,7 +132,8 @@ def test_an_update_moves_adapters_and_leaves_the_base_bit_for_bit():
     questions = [Question("q", "Which digit?", ("one", "two"), 0, None)]
     settings = GrpoConfig(completions_per_prompt=4, max_completion_tokens=4, temperature=1.0, beta=0.0)
     template = Prompt(template="{question} {choices}", choices="list", form=None)
-    batches = list(sample(model, questions, PromptInputs(model, template, 0.1), template, settings, seed=0, step=1))
+    inputs = PromptInputs(model, template, 0.1)(questions)
+    batches = list(sample(model, questions, inputs, template, settings, seed=0, step=1))
     batches = [replace_advantages(batch, torch.tensor([1.0, -1.0, 0.5, -0.5])) for batch in batches]
     batches[0].inputs, batches[0].audio = [asked], model.encode_audio([asked])
     optimizer = build_optimizer(model.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)

@@ -1,5 +1,6 @@
 """Prefill-once rollouts against transformers' own generate; sampling that depends on nothing but its own numbers."""
 
+import contextlib
 from itertools import combinations
 
 import numpy as np
@@ -197,7 +198,7 @@ def test_rows_that_end_change_nothing_for_the_others(arch):
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch):
+def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch, monkeypatch):
     """transformers then sets past_key_values to None with a log line (METHOD 6.11)."""
     model = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.7)
     inputs = inputs_of(model, "mixed")
@@ -211,8 +212,9 @@ def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch)
     assert model.module.training
     assert torch.equal(found.tokens, expected.tokens)
     assert torch.equal(found.logp, expected.logp)
+    monkeypatch.setattr(rollout_module, "_evaluating", lambda model: contextlib.nullcontext())
     with pytest.raises(RuntimeError, match="the cache holds 0 of"):
-        rollout_module._prefill(model, prompts)  # what rollout would do in train mode
+        rollout(model, prompts, 2, Sampling(1.0, 6), draws)
 
 
 class Countdown:

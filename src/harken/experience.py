@@ -5,7 +5,7 @@ Audio is encoded here, once per prompt and step; where the tower trains its grap
 sampling, rewarding and updating one micro-batch after another; a reward or a normalisation may need the whole step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,15 @@ from torch import Tensor
 
 from harken.answer import understand
 from harken.config import GrpoConfig
-from harken.inputs import PromptInputs
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.prompt import Prompt
-from harken.rollout import Completions, Sampling, completion_texts, rollout
+from harken.rollout import Completions, Prefilled, Sampling, completion_texts, decode, prefill, rollout
 from harken.sampling import uniforms
 from harken.types import Question, Response
+
+Encode = Callable[[Sequence[ModelInput]], list[Tensor | None]]
+"""As `AudioLM.encode_audio`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +40,7 @@ class MicroBatch:
         advantages: [R].
         reference_logp: [R, L], filled by the reference pass.
         old_logp: [R, L], filled by the update.
+        prefilled: the prompts' pass with its graph, until the first update; only with `policy_pass: continued`.
     """
 
     questions: Sequence[Question]
@@ -51,30 +54,48 @@ class MicroBatch:
     advantages: Tensor = field(init=False)
     reference_logp: Tensor | None = None
     old_logp: Tensor | None = None
+    prefilled: Prefilled | None = None
 
 
 def sample(
     policy: AudioLM,
     questions: Sequence[Question],
-    inputs: PromptInputs,
+    inputs: Sequence[ModelInput],
     prompt: Prompt,
     settings: GrpoConfig,
     *,
     seed: int,
     step: int,
+    encode: Encode | None = None,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
-    another."""
+    another. Prompts of like length go together, so that little of a micro-batch is padding.
+
+    Args:
+        inputs: what the model reads, one for each question.
+        encode: gives the audio of prompts; default: the policy's own tower.
+    """
     size = settings.prompts_per_micro_batch
+    by_length = sorted(range(len(questions)), key=lambda i: inputs[i].length)
     for start in range(0, len(questions), size):
-        chunk = questions[start : start + size]
-        yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step)
+        chunk = by_length[start : start + size]
+        yield _sample(
+            policy,
+            [questions[i] for i in chunk],
+            [inputs[i] for i in chunk],
+            encode or policy.encode_audio,
+            prompt,
+            settings,
+            seed,
+            step,
+        )
 
 
 def _sample(
     policy: AudioLM,
     questions: Sequence[Question],
     inputs: Sequence[ModelInput],
+    encode: Encode,
     prompt: Prompt,
     settings: GrpoConfig,
     seed: int,
@@ -85,10 +106,15 @@ def _sample(
     numbers = np.stack(
         [uniforms(seed, step, q.id, g, settings.max_completion_tokens) for q in questions for g in range(group)]
     )
-    audio = policy.encode_audio(inputs)
-    with torch.no_grad():
-        embedded = policy.embed(inputs, audio)
-    completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
+    audio = encode(inputs)
+    prefilled = None
+    if settings.policy_pass == "continued":
+        prefilled = prefill(policy, policy.embed(inputs, audio))
+        completions = decode(policy, prefilled.copy(), group, sampling, torch.from_numpy(numbers))
+    else:
+        with torch.no_grad():
+            embedded = policy.embed(inputs, audio)
+        completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
     lengths, ended = completions.lengths.tolist(), completions.ended.tolist()
     responses = [
         understand(
@@ -100,7 +126,7 @@ def _sample(
         )
         for r, text in enumerate(completion_texts(policy, completions))
     ]
-    return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses])
+    return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses], prefilled=prefilled)
 
 
 def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ evaluation chooses to crop it. Not taken: cutting a prompt; what is scored must 
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -51,8 +51,9 @@ class PromptInputs:
     def __call__(self, questions: Sequence[Question]) -> list[ModelInput]:
         return [self._known(question) or self._keep(question, self._make(question)) for question in questions]
 
-    def ahead(self, windows: Iterable[Sequence[Question]]) -> Iterator[list[ModelInput]]:
-        """The inputs of each window in turn, while threads decode and render those of the window after it."""
+    def ahead(self, windows: Iterable[Sequence[Question]]) -> Generator[list[ModelInput]]:
+        """The inputs of each window in turn, while threads decode and render those of the window after it. An error
+        is raised in its own window's turn."""
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="inputs")
         started: deque[list[tuple[Question, ModelInput | Future[ModelInput]]]] = deque()
         try:

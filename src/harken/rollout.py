@@ -6,12 +6,15 @@ every prompt G times, and a shared random generator: each token is drawn with it
 batch layout changes no sample.
 """
 
-from collections.abc import Sequence
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import Cache
 
 from harken.models.base import AudioLM
 from harken.sampling import filter_logits, inverse_cdf
@@ -48,6 +51,28 @@ class Completions:
         return self.mask.sum(1)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Prefilled:
+    """P prompts after one pass.
+
+    Attributes:
+        hidden: [P, H], of their last tokens.
+        cache: their keys and values, left-padded to T.
+        keys: [P, T] bool, False where padded.
+    All carry the graph of the pass where it was made with gradients.
+    """
+
+    hidden: Tensor
+    cache: Cache
+    keys: Tensor
+
+    def copy(self) -> "Prefilled":
+        """Shares the tensors; what extends or branches the copy's cache leaves this one as it is."""
+        cache = copy.copy(self.cache)
+        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        return Prefilled(self.hidden, cache, self.keys)
+
+
 def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completions:
     """Known answers, [L] tokens each with their end of sequence, in the place of sampled rows."""
     tokens = pad_sequence(list(answers), batch_first=True).to(device)
@@ -68,19 +93,13 @@ def rollout(
         prompts: P embedded prompts, [T, H] each, lengths may differ.
         uniforms: [R, max_completion_tokens] float64 in [0, 1), one per token; None for greedy.
     """
-    was_training = model.module.training
-    model.module.eval()  # gradient checkpointing in train mode would drop the cache without an error
-    try:
-        hidden, cache, mask = _prefill(model, prompts)
-        return _decode(model, hidden, cache, mask, completions_per_prompt, sampling, uniforms)
-    finally:
-        model.module.train(was_training)
+    return decode(model, prefill(model, prompts), completions_per_prompt, sampling, uniforms)
 
 
 @torch.no_grad()
 def last_logits(model: AudioLM, prompts: Sequence[Tensor]) -> Tensor:
     """[P, V]: what the model would say first."""
-    return model.logits(_prefill(model, prompts)[0])
+    return model.logits(prefill(model, prompts).hidden)
 
 
 def completion_texts(model: AudioLM, completions: Completions) -> list[str]:
@@ -89,8 +108,8 @@ def completion_texts(model: AudioLM, completions: Completions) -> list[str]:
     return [model.decode(tokens[:length]) for tokens, length in rows]
 
 
-def _prefill(model: AudioLM, prompts: Sequence[Tensor]):
-    """Left-padded prompts through the model once -> last hidden state [P, H], cache, key mask [P, T]."""
+def prefill(model: AudioLM, prompts: Sequence[Tensor]) -> Prefilled:
+    """P embedded prompts, [T, H] each, through the model once, left-padded; with gradients where these are enabled."""
     lengths = [prompt.shape[0] for prompt in prompts]
     longest, device = max(lengths), prompts[0].device
     embeddings = pad_sequence(list(prompts), batch_first=True, padding_side="left")
@@ -101,10 +120,33 @@ def _prefill(model: AudioLM, prompts: Sequence[Tensor]):
     causal = index[:, None] >= index
     itself = torch.eye(longest, dtype=torch.bool, device=device)  # padding attends to itself: no empty softmax
     cache = model.new_cache()
-    hidden = model.hidden(embeddings, positions, (causal & keys[:, None] | itself)[:, None], cache)
+    with _evaluating(model):
+        hidden = model.hidden(embeddings, positions, (causal & keys[:, None] | itself)[:, None], cache)
     if cache.get_seq_length() != longest:
         raise RuntimeError(f"the cache holds {cache.get_seq_length()} of {longest} prompt tokens after prefill")
-    return hidden[:, -1], cache, keys
+    return Prefilled(hidden[:, -1], cache, keys)
+
+
+@torch.no_grad()
+def decode(
+    model: AudioLM, prefilled: Prefilled, completions_per_prompt: int, sampling: Sampling, uniforms: Tensor | None
+) -> Completions:
+    """As `rollout`, from prompts that are computed already; branches and extends their cache in place."""
+    with _evaluating(model):
+        return _decode(
+            model, prefilled.hidden, prefilled.cache, prefilled.keys, completions_per_prompt, sampling, uniforms
+        )
+
+
+@contextlib.contextmanager
+def _evaluating(model: AudioLM) -> Iterator[None]:
+    """Gradient checkpointing in train mode would drop the cache without an error."""
+    was_training = model.module.training
+    model.module.eval()
+    try:
+        yield
+    finally:
+        model.module.train(was_training)
 
 
 def _decode(
@@ -123,18 +165,18 @@ def _decode(
     )
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
     active = torch.arange(rows, device=device)
+    numbers = None if uniforms is None else uniforms.to(device)
     for t in range(sampling.max_completion_tokens):
         logits = model.logits(hidden)
-        drawn = _choose(
-            logits, sampling, None if uniforms is None else uniforms[active.to(uniforms.device), t].to(device)
-        )
+        drawn = _choose(logits, sampling, None if numbers is None else numbers[active, t])
         tokens[active, t], mask[active, t] = drawn, True
         logp[active, t] = torch.log_softmax(logits, -1).gather(-1, drawn[:, None])[:, 0]
         alive = ~torch.isin(drawn, eos)
         ended[active] = ~alive
-        if t + 1 == sampling.max_completion_tokens or not alive.any():
+        left = 0 if t + 1 == sampling.max_completion_tokens else int(alive.sum())  # the host waits for a GPU here
+        if left == 0:
             break
-        if not alive.all():
+        if left < len(active):
             kept = alive.nonzero()[:, 0]
             cache.batch_select_indices(kept)
             active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]

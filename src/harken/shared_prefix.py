@@ -1,10 +1,12 @@
 """Log-probabilities of G completions of a prompt, with the prompt computed once.
 
-Takes embedded prompts and their completions, gives the log-probability and the entropy at every completion token,
-with gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each completion restart after the prompt
-and a mask lets it see the prompt and itself. The first token of every completion is predicted by the prompt's last
-position. Not taken: completions against a cache that carries gradients, which copies the prompt's keys and values G
-times and which gradient checkpointing silently empties.
+Takes embedded prompts and their completions, gives the log-probability and the entropy at every completion token, with
+gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each completion restart after the prompt and a
+mask lets it see the prompt and itself. What is said several times in a group is scored once. The first token of every
+completion is predicted by the prompt's last position. `score_continued` takes the prompts as the rollout computed them,
+with their graph, and computes the completions alone; it holds the prompts' activations while sampling and goes without
+gradient checkpointing, which silently empties a cache. Not taken: one form for all lengths; measured in
+docs/performance.md.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from harken.models.base import AudioLM, ModelInput
-from harken.rollout import Completions
+from harken.rollout import Completions, Prefilled, prefill
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,24 +38,70 @@ def score_packed(
         prompts: P embedded prompts, [T, H] each.
         temperature: divides the logits; 1 = the untempered policy.
     """
-    group = completions.tokens.shape[0] // len(prompts)
-    lengths = completions.lengths.tolist()
-    # The last token of a completion predicts nothing that is scored, so it is not fed.
-    fed = [model.embed_tokens(completions.tokens[r, : n - 1]) for r, n in enumerate(lengths)]
+    groups, same = _said_once(completions, len(prompts))
+    once = _rows(completions, groups)
+    fed, lengths = _fed(model, once, groups)
     rows, positions, segments, predictors = [], [], [], []
-    for p, prompt in enumerate(prompts):
-        own = range(p * group, (p + 1) * group)
-        rows.append(torch.cat([prompt, *(fed[r] for r in own)]))
-        positions.append(_positions(prompt.shape[0], [lengths[r] - 1 for r in own]))
-        segments.append(_segments(prompt.shape[0], [lengths[r] - 1 for r in own]))
-        predictors.append(_predictors(prompt.shape[0], [lengths[r] for r in own]))
+    for prompt, tokens, own in zip(prompts, fed, lengths, strict=True):
+        rows.append(torch.cat([prompt, *tokens]))
+        positions.append(_positions(prompt.shape[0], [n - 1 for n in own]))
+        segments.append(_segments(prompt.shape[0], [n - 1 for n in own]))
+        predictors.append(_predictors(prompt.shape[0], own))
     device = prompts[0].device
     embeddings = pad_sequence(rows, batch_first=True)
     segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
     hidden = model.hidden(embeddings, pad_sequence(positions, batch_first=True).to(device), _mask(segment)[:, None])
-    width = embeddings.shape[1]
-    flat = torch.cat([p * width + predictor for p, predictor in enumerate(predictors)]).to(device)
-    return _score(model, hidden.flatten(0, 1)[flat], completions, temperature)
+    return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
+
+
+def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completions, temperature: float = 1.0) -> Scores:
+    """The same from prompts that were computed already, with gradients into them where they have a graph, which serves
+    one backward pass. `prefilled` stays as it is.
+
+    The completions of a prompt are one row [c1 | ... | cG] that attends to the prompt's keys and values; where they are
+    longer together than the prompt, each is a row of its own against a copy of these: attention between completions,
+    computed and masked out, would then cost more than copying.
+    """
+    device = prefilled.hidden.device
+    groups, same = _said_once(completions, len(prefilled.keys))
+    once = _rows(completions, groups)
+    fed, lengths = _fed(model, once, groups)
+    kept, longest = prefilled.copy(), prefilled.keys.sum(1).tolist()
+    owners = list(range(len(groups)))
+    if are_long(completions, sum(longest)):
+        owners = [p for p, own in enumerate(groups) for _ in own]
+        fed = [[tokens] for own in fed for tokens in own]
+        lengths = [[n] for own in lengths for n in own]
+        kept.cache.batch_select_indices(torch.tensor(owners, device=device))
+    rows, positions, segments, predictors = [], [], [], []
+    for p, tokens, own in zip(owners, fed, lengths, strict=True):
+        rows.append(torch.cat(tokens))
+        positions.append(_positions(longest[p], [n - 1 for n in own])[longest[p] :])
+        segments.append(_segments(0, [n - 1 for n in own]))
+        predictors.append(_predictors(1, own))
+    hidden = prefilled.hidden[owners, None]
+    embeddings = pad_sequence(rows, batch_first=True)
+    if embeddings.shape[1] > 0:  # not where every completion is one token, which the prompts predict
+        segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
+        keys = prefilled.keys[owners, None].expand(-1, embeddings.shape[1], -1)
+        mask = torch.cat([keys, _mask(segment)], 2)[:, None]
+        position = pad_sequence(positions, batch_first=True).to(device)
+        hidden = torch.cat([hidden, model.hidden(embeddings, position, mask, kept.cache)], 1)
+    return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
+
+
+def score_shared(
+    model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
+) -> Scores:
+    """The same by whichever form is the cheaper for these lengths. Not for gradient checkpointing in train mode."""
+    if are_long(completions, sum(len(prompt) for prompt in prompts)):
+        return score_continued(model, prefill(model, prompts), completions, temperature)
+    return score_packed(model, prompts, completions, temperature)
+
+
+def are_long(completions: Completions, prompt_tokens: int) -> bool:
+    """Whether completions have more tokens than their prompts."""
+    return int(completions.mask.sum()) > prompt_tokens
 
 
 def score_repeated(
@@ -74,6 +122,53 @@ def score_repeated(
     hidden = model.hidden(embeddings, positions.expand(len(rows), -1), causal)
     wanted = [hidden[r, prompt.shape[0] - 1 : prompt.shape[0] - 1 + lengths[r]] for r, prompt in enumerate(prompts)]
     return _score(model, torch.cat(wanted), completions, temperature)
+
+
+def _said_once(completions: Completions, prompts: int) -> tuple[list[list[int]], Tensor]:
+    """The rows of each prompt without repetitions, and for every row [R] the place of its like among those."""
+    group = completions.tokens.shape[0] // prompts
+    lengths = completions.lengths.tolist()
+    said = [tuple(tokens[:n]) for tokens, n in zip(completions.tokens.tolist(), lengths, strict=True)]
+    groups, same, places = [], [], 0
+    for start in range(0, len(said), group):
+        own, place_of = [], {}
+        for r in range(start, start + group):
+            if said[r] not in place_of:
+                place_of[said[r]] = places + len(own)
+                own.append(r)
+            same.append(place_of[said[r]])
+        groups.append(own)
+        places += len(own)
+    return groups, torch.tensor(same, device=completions.tokens.device)
+
+
+def _rows(completions: Completions, groups: Sequence[Sequence[int]]) -> Completions:
+    kept = torch.tensor([r for own in groups for r in own], device=completions.tokens.device)
+    return Completions(
+        completions.tokens[kept], completions.mask[kept], completions.logp[kept], completions.ended[kept]
+    )
+
+
+def _fed(
+    model: AudioLM, completions: Completions, groups: Sequence[Sequence[int]]
+) -> tuple[list[list[Tensor]], list[list[int]]]:
+    """Embedded tokens and lengths of the completions of each group. The last token of a completion predicts nothing
+    that is scored, so it is not fed."""
+    lengths = iter(completions.lengths.tolist())
+    tokens = iter(model.embed_tokens(completions.tokens))
+    of_groups = [[next(lengths) for _ in own] for own in groups]
+    return [[next(tokens)[: n - 1] for n in own] for own in of_groups], of_groups
+
+
+def _of_all_rows(scores: Scores, same: Tensor) -> Scores:
+    """What was said several times gets its weight here: the gradients of equal rows add up."""
+    return Scores(scores.logp[same], scores.entropy[same])
+
+
+def _at(hidden: Tensor, places: Sequence[Tensor]) -> Tensor:
+    """[B, W, H] and for each b places in its row -> [N, H], one row after another."""
+    flat = torch.cat([b * hidden.shape[1] + own for b, own in enumerate(places)])
+    return hidden.flatten(0, 1)[flat.to(hidden.device)]
 
 
 def _positions(prompt: int, fed: Sequence[int]) -> Tensor:

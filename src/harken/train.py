@@ -5,6 +5,7 @@ each of P questions (audio encoded once, prompt computed once), score them with 
 whole step, compare each with its siblings, update.
 """
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harken.config import Recipe
+from harken.encoded import EncodedClips
 from harken.experience import MicroBatch, rollout_rows, sample
 from harken.metrics import is_due, step_metrics
 from harken.models.loading import mixed_precision
@@ -30,20 +32,25 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, beta=settings.beta)
     policy = session.policy
+    folder = recipe.data.encoded_cache
+    encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
+    steps = range(session.start + 1, settings.steps + 1)
+    chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
     with (
         open_rewarding(recipe, session.run.judge) as rewarding,
+        contextlib.closing(session.inputs.ahead(chosen)) as ahead,
         StepProgress(console, "grpo", settings.steps, recipe.logging.every, done=session.start) as progress,
     ):
-        for step in range(session.start + 1, settings.steps + 1):
+        for step, questions in zip(steps, chosen, strict=True):
             started = time.perf_counter()
-            chosen = session.questions_at(step, settings.prompts_per_step, settings.steps)
+            inputs = next(ahead)
             rate = learning_rate_at(
                 step - 1, settings.steps, settings.learning_rate, settings.schedule, settings.warmup_share
             )
             with mixed_precision(policy, recipe.model.precision):
                 batches: list[MicroBatch] = []
                 for batch in sample(
-                    policy, chosen, session.inputs, session.prompt, settings, seed=recipe.seed, step=step
+                    policy, questions, inputs, session.prompt, settings, seed=recipe.seed, step=step, encode=encode
                 ):
                     rewarding.ask(batch)
                     batches.append(batch)

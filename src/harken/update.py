@@ -16,7 +16,7 @@ from harken.experience import MicroBatch
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update
-from harken.shared_prefix import Scores, score_packed, score_repeated
+from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated, score_shared
 
 
 @dataclass(slots=True)
@@ -124,6 +124,9 @@ def _policy_scores(policy: AudioLM, batch: MicroBatch, settings: GrpoConfig, *, 
     temperature = settings.temperature if settings.temperature_in_loss else 1.0
     if settings.policy_pass == "repeated":
         return score_repeated(policy, batch.inputs, batch.completions, temperature)
+    if first and batch.prefilled is not None:
+        prefilled, batch.prefilled = batch.prefilled, None  # its activations go with the backward pass
+        return score_continued(policy, prefilled, batch.completions, temperature)
     # The graph of the rollout's encoding serves the first update; after it the tower's weights have changed.
     audio = batch.audio if first or not policy.audio_trains else policy.encode_audio(batch.inputs)
     return score_packed(policy, policy.embed(batch.inputs, audio), batch.completions, temperature)
@@ -136,4 +139,4 @@ def _reference_logp(policy: AudioLM, reference: AudioLM, batch: MicroBatch, sett
         return score_repeated(reference, batch.inputs, batch.completions, temperature).logp
     # A tower that does not train is the reference's tower too.
     audio = reference.encode_audio(batch.inputs) if policy.audio_trains else batch.audio
-    return score_packed(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp
+    return score_shared(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp

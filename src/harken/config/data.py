@@ -35,6 +35,9 @@ class DataConfig(Section):
     """A longer prompt is left out, counted and listed; a prompt is never cut."""
     feature_cache_gib: Annotated[float, Field(ge=0)] = 2.0
     """Host memory for mel spectrograms that were computed already."""
+    encoded_cache: Path | None = None
+    """Folder where clips that a frozen tower encoded are kept across epochs and runs, by their content and the tower's
+    weights; default: none are kept. Goes with train_audio_tower: false and train_projector: false."""
     order: Literal["shuffled", "pass_rate"] = "shuffled"
     """pass_rate: from the easiest question to the hardest, by `pass_rates`; those of 0 and of 1 teach GRPO nothing and
     are dropped (SARI, arXiv 2504.15900)."""

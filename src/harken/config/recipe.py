@@ -69,6 +69,23 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def encoded_clips_are_kept_of_a_frozen_tower(self) -> "Recipe":
+        trains = [part for part in ("train_audio_tower", "train_projector") if getattr(self.model, part)]
+        if self.data.encoded_cache is not None and trains:
+            raise ValueError(
+                f"data.encoded_cache: what is encoded changes with every step: set model.{trains[0]}: false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def continued_goes_without_checkpointing(self) -> "Recipe":
+        if self.grpo.policy_pass == "continued" and self.model.gradient_checkpointing:
+            raise ValueError(
+                "grpo.policy_pass: continued keeps what model.gradient_checkpointing drops: set policy_pass: packed"
+            )
+        return self
+
+    @model_validator(mode="after")
     def rewarded_form_is_asked_for(self) -> "Recipe":
         style, names = self.prompt.style, self.reward.names
         if "format" in names and style not in ("r1_aqa", "r1_aqa_think", "adaptive"):

@@ -43,8 +43,10 @@ class GrpoConfig(Section):
     """Leave completions that were cut at the maximum out of the loss [O]; they keep their reward and are counted."""
     temperature_in_loss: bool = False
     """Log-probabilities of logits / temperature instead of the untempered policy [O]."""
-    policy_pass: Literal["packed", "repeated"] = "packed"
-    """packed: one row [prompt | c1 | ... | cG]. repeated: G plain rows, for checking."""
+    policy_pass: Literal["packed", "continued", "repeated"] = "packed"
+    """packed: one row [prompt | c1 | ... | cG]. continued: the rollout's pass over the prompts is kept with its graph
+    and only the completions are computed; faster, and holds the activations of all prompts of a step while sampling.
+    repeated: G plain rows, for checking."""
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":

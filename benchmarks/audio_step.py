@@ -1,0 +1,175 @@
+"""A whole GRPO step with audio against ms-swift and against the repeated form, and what each ingredient is worth.
+
+A random Qwen2.5-Omni of 30 M parameters, clips of 10 s read from disk, one prompt a step, G = 8, everything trains,
+KL to a frozen copy, temperature 1.2, AdamW, float32, one thread, completions of full length. `without ...` is the
+packed form with one ingredient switched off.
+
+    benchmarks/peers/swift_environment.sh ENVIRONMENT
+    python benchmarks/audio_step.py --swift ENVIRONMENT
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from harken.data.audio import load_waveform
+from harken.loss import grpo_loss
+from harken.models.base import ModelInput
+from harken.models.loading import frozen_copy
+from harken.models.qwen_omni import QwenOmni
+from harken.optim import apply_update, build_optimizer
+from harken.rollout import Sampling, rollout
+from harken.shared_prefix import score_packed
+from harken.types import Question
+from harness import Peer, arguments, interleaved, ratio, spent, summary, write_cases
+from own_step import OwnStep, settings
+from repeated_form import RepeatedStep
+
+GROUP = 8
+ASKED = {10: {"ms-swift": 12.0, "repeated": 8.0}, 100: {"ms-swift": 5.0, "repeated": 3.2}}
+INGREDIENTS = ("audio once", "prefill once", "shared prefix", "completion-only logits")
+PEERS = Path(__file__).parent / "peers"
+SYSTEM = "You are a helpful assistant."
+QUESTION = (
+    "Listen to the recording. What kind of sound is it?\nA. a low tone\nB. a high tone\nC. white noise\n"
+    "D. a rising sweep\nAnswer with one letter."
+)
+
+
+class Clips:
+    """The clips of `swift_files.py`, decoded and made into features each time they are asked for."""
+
+    def __init__(self, model: QwenOmni, folder: Path) -> None:
+        self._model, self._files = model, sorted((folder / "wav").glob("*.wav"))
+
+    def question(self, step: int) -> Question:
+        return Question(str(step), QUESTION, ("odd", "even"), 0, self._files[step % len(self._files)])
+
+    def read(self, question: Question) -> ModelInput:
+        assert question.audio is not None
+        asked = [{"type": "audio"}, {"type": "text", "text": QUESTION}]
+        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
+        return self._model.render(turns, load_waveform(question.audio))
+
+
+def load(folder: Path) -> QwenOmni:
+    model = QwenOmni.load(str(folder / "model"), torch.float32)
+    model.set_trainable(audio_tower=True, projector=True, language_model=True)
+    model.eos_token_ids = (-1,)  # no token ends a completion
+    return model
+
+
+class LogitsEverywhere(QwenOmni):
+    """Makes logits for every position, and takes their gradient, which is zero where no completion is."""
+
+    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        hidden = super().hidden(embeddings, positions, mask, cache)
+        return hidden + 0.0 * self.logits(hidden).sum()
+
+
+class PlainStep:
+    """A step in the packed form with all ingredients but one; what the ingredient is worth is the difference."""
+
+    def __init__(self, folder: Path, completion: int, without: str) -> None:
+        self._model, self._length, self._without = load(folder), completion, without
+        if without == "completion-only logits":
+            self._model = LogitsEverywhere(self._model.module, self._model.tokenizer, self._model.feature_extractor)
+            self._model.eos_token_ids = (-1,)
+        self._reference = frozen_copy(self._model)
+        self._optimizer = build_optimizer(self._model.module, learning_rate=1e-6, betas=(0.9, 0.999), weight_decay=0.0)
+        self._clips, self._step = Clips(self._model, folder), 0
+
+    def __call__(self) -> None:
+        self._step += 1
+        inputs = [self._clips.read(self._clips.question(self._step))]
+        audio = self._encoded(self._model, inputs)
+        uniforms = torch.from_numpy(np.random.default_rng(self._step).random((GROUP, self._length)))
+        with torch.no_grad():
+            embedded = self._model.embed(inputs, audio)
+        repeats = GROUP if self._without == "prefill once" else 1
+        completions = rollout(self._model, embedded * repeats, GROUP // repeats, Sampling(1.2, self._length), uniforms)
+        repeats = GROUP if self._without == "shared prefix" else 1
+        with torch.no_grad():
+            heard = self._encoded(self._reference, inputs)
+            reference = score_packed(self._reference, self._reference.embed(inputs, heard) * repeats, completions).logp
+        self._model.module.train()
+        scores = score_packed(self._model, self._model.embed(inputs, audio) * repeats, completions)
+        said = [self._model.decode(row) for row in completions.tokens.tolist()]
+        rewards = torch.tensor([float(len(text) % 2) for text in said])
+        grpo_loss(
+            *(scores.logp, None, reference, (rewards - rewards.mean()) / (rewards.std() + 1e-4), completions.mask),
+            **{"beta": 0.04, "clip_low": 0.2, "clip_high": 0.2, "normalization": "grpo"},
+            **{"max_completion_tokens": self._length, "total_rows": GROUP, "total_tokens": GROUP * self._length},
+        ).loss.backward()  # fmt: skip
+        apply_update(self._optimizer, 1e-6, 1.0)
+
+    def _encoded(self, model: QwenOmni, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        if self._without != "audio once":
+            return model.encode_audio(inputs)
+        times = [one for one in model.encode_audio([*inputs] * GROUP) if one is not None]
+        return [torch.stack(times).mean(0)]  # each of them in the graph
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", rounds=3)
+    if options.swift is None:
+        raise SystemExit("--swift: the environment made by benchmarks/peers/swift_environment.sh")
+    torch.set_num_threads(1)
+    python = str(options.swift.resolve() / "bin" / "python")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "files"
+        subprocess.run([python, str(PEERS / "swift_files.py"), str(folder)], check=True, capture_output=True)
+        for completion, asked in ASKED.items():
+            name = f"R={completion}"
+            if options.only not in name:
+                continue
+            case = measured(folder, python, completion, options.rounds)
+            write_cases(options.results, "audio_step", {name: case | {"asked": asked}})
+
+
+def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
+    environment = {
+        **{"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"},
+        **{"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "MODELSCOPE_CACHE": str(folder / "cache")},
+        **{"PATH": str(Path(python).parent) + ":/usr/bin:/bin", "HOME": str(folder), "HF_HOME": str(folder / "hf")},
+    }
+    command = [python, str(PEERS / "swift_step.py"), str(folder / "model"), str(folder / "data.jsonl")]
+    swift = Peer([*command, str(completion), str(GROUP)], folder / "swift.log", **environment)
+    sides = {"ms-swift": swift}
+    model = load(folder)
+    clips = Clips(model, folder)
+    sides["repeated"] = spent(RepeatedStep(model, lambda step: clips.read(clips.question(step)), completion, GROUP))
+    for form in ("continued", "packed"):
+        own = load(folder)
+        heard = Clips(own, folder)
+        config = settings(1, GROUP, completion, policy_pass=form)
+        sides[form] = spent(
+            OwnStep(
+                own,
+                lambda step, heard=heard: [heard.question(step)],
+                lambda asked, heard=heard: [heard.read(one) for one in asked],
+                config,
+            )
+        )
+    for ingredient in INGREDIENTS:
+        sides[f"without {ingredient}"] = spent(PlainStep(folder, completion, ingredient))
+    costs = interleaved(sides, rounds=rounds)
+    swift.close()
+    ratios = {
+        peer: {form: ratio(costs[peer], costs[form]) for form in ("continued", "packed")}
+        for peer in ("ms-swift", "repeated")
+    }
+    worth = {one: ratio(costs[f"without {one}"], costs["packed"]) for one in INGREDIENTS}
+    prompt = clips.read(clips.question(1)).length
+    print(f"R={completion} P={prompt}", {peer: one["continued"] for peer, one in ratios.items()}, worth, flush=True)
+    return {"prompt_tokens": prompt, "ratio": ratios, "worth": worth, "seconds": summary(costs)}
+
+
+if __name__ == "__main__":
+    main()

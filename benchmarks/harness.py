@@ -1,0 +1,139 @@
+"""What every figure of docs/performance.md is measured with.
+
+Takes the sides of a comparison, each a function that runs once, and gives what each run cost: the sides in turn within
+a round (ours, theirs, ours, theirs ...), so that a busy machine is busy for all of them; the first rounds warm up.
+A ratio is taken within each round; medians and the whole range are kept, and written as JSON with device, versions and
+commit. Not taken: wall time as the measure; on a shared machine the seconds a process computed say more. Both are kept.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harken.files import write_json
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "transformers", "trl")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one run: seconds on the clock, and seconds that the process computed, all threads together."""
+
+    wall_s: float
+    cpu_s: float
+
+
+Side = Callable[[], Cost]
+
+
+def spent(run: Callable[[], object]) -> Side:
+    """A function of this process as a side."""
+
+    def side() -> Cost:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+
+    return side
+
+
+class Peer:
+    """A program in a process (and, where it needs one, an environment) of its own that makes one step for each line it
+    reads, and answers with its cost; see `peers/turns.py`. It leaves at the end of its input."""
+
+    def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
+        self._log = log
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+            )
+
+    def __call__(self) -> Cost:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print("step", file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith("COST "):
+                return Cost(**json.loads(line.removeprefix("COST ")))
+        raise RuntimeError(f"the peer ended with {self._process.wait()}:\n{self._log.read_text()[-2000:]}")
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def interleaved(sides: Mapping[str, Side], *, rounds: int, warm_up: int = 1) -> dict[str, list[Cost]]:
+    """Costs of each side, one a round. Who begins changes from round to round: what comes after a long step of another
+    process finds its memory cold."""
+    costs: dict[str, list[Cost]] = {name: [] for name in sides}
+    names = list(sides)
+    for number in range(warm_up + rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            cost = sides[name]()
+            if number >= warm_up:
+                costs[name].append(cost)
+    return costs
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "n": len(values)}
+
+
+def summary(costs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Side -> cpu_s and wall_s -> median, low, high, n."""
+    return {
+        name: {key: spread([asdict(cost)[key] for cost in runs]) for key in ("cpu_s", "wall_s")}
+        for name, runs in costs.items()
+    }
+
+
+def ratio(of: Sequence[Cost], to: Sequence[Cost]) -> dict[str, float]:
+    """Process seconds of one side over another's, round by round."""
+    return spread([a.cpu_s / b.cpu_s for a, b in zip(of, to, strict=True)])
+
+
+def arguments(description: str, rounds: int) -> argparse.Namespace:
+    """The options that all programs share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds, help="measured rounds")
+    parser.add_argument("--only", default="", help="measure only cases whose name contains this; keep the others")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON results")
+    parser.add_argument("--swift", type=Path, help="environment made by peers/swift_environment.sh")
+    return parser.parse_args()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "commit": _git("rev-parse", "HEAD")[:12] + (" (changed)" if _git("status", "--porcelain", "src") else ""),
+    }
+
+
+def write_cases(folder: Path, name: str, cases: Mapping[str, Any]) -> None:
+    """Put measured cases among those that the file holds already; each says what it was measured on."""
+    file = folder / f"{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_json(file, held | {case: values | {"machine": machine()} for case, values in cases.items()})
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(
+        ["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    ).stdout.strip()

@@ -1,0 +1,69 @@
+"""harken's own GRPO step for the programs here: the functions that `harken train` calls, in its order.
+
+Takes a model, prompts and settings, gives a function that makes one step. Left out are the run folder's files, which
+peers do not write here either.
+"""
+
+from collections.abc import Callable, Sequence
+
+from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
+from harken.experience import MicroBatch, sample
+from harken.models.base import AudioLM, ModelInput
+from harken.models.loading import frozen_copy
+from harken.optim import build_optimizer
+from harken.prompt import Prompt
+from harken.rewarding import Rewarding
+from harken.types import Question, Response
+from harken.update import score_with_reference, update
+
+PROMPT = Prompt.from_config(PromptConfig())
+
+
+def parity(response: Response) -> float:
+    """A reward that random weights can earn: whether the text has an odd number of characters."""
+    return float(len(response.text) % 2)
+
+
+def settings(prompts: int, group: int, tokens: int, **changes) -> GrpoConfig:
+    values = {
+        **{"prompts_per_step": prompts, "prompts_per_micro_batch": 1, "completions_per_prompt": group},
+        **{"max_completion_tokens": tokens, "temperature": 1.2, "beta": 0.04, "learning_rate": 1e-6},
+        **{"policy_pass": "continued", **changes},
+    }
+    return GrpoConfig.model_validate(values)
+
+
+class OwnStep:
+    """Each call makes one step on the next questions.
+
+    Args:
+        questions: those of a step, by its number from 1.
+        read: what the model reads, one for each question.
+    """
+
+    def __init__(
+        self,
+        policy: AudioLM,
+        questions: Callable[[int], Sequence[Question]],
+        read: Callable[[Sequence[Question]], Sequence[ModelInput]],
+        config: GrpoConfig,
+    ) -> None:
+        self._policy, self._questions, self._read, self._config = policy, questions, read, config
+        self._reference = frozen_copy(policy)
+        self._optimizer = build_optimizer(
+            policy.module, learning_rate=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+        )
+        rewards = RewardConfig(parts=(RewardPart(name="own_step:parity"),))
+        self._rewarding = Rewarding(rewards, config, PROMPT)
+        self._step = 0
+
+    def __call__(self) -> list[MicroBatch]:
+        self._step += 1
+        questions = self._questions(self._step)
+        batches = list(
+            sample(self._policy, questions, self._read(questions), PROMPT, self._config, seed=0, step=self._step)
+        )
+        score_with_reference(self._policy, self._reference, batches, self._config)
+        self._rewarding(batches, progress=0.0)
+        update(self._policy, batches, self._config, self._optimizer, self._config.learning_rate)
+        return batches

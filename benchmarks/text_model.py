@@ -1,0 +1,92 @@
+"""A Qwen2 language model without ears as an `AudioLM`, so that harken's own step runs where a peer knows text alone.
+
+Takes a checkpoint folder of `Qwen2ForCausalLM`, gives what rollout, scoring and update ask for. A prompt is its token
+ids: there is no chat template, as there is none in the peer's run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from harken.models.base import ModelInput
+from harken.models.chat_audio import head_logits, language_model_hidden
+
+SHAPE = {
+    **{"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8},
+    **{"num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 4096},
+}
+"""25 million parameters."""
+SPECIAL = ("<pad>", "<eos>", "<unk>")
+
+
+def write_text_model(folder: Path, seed: int = 0) -> None:
+    """Random weights and a tokenizer of words w0, w1, ...; no end of sequence, so every completion has full length."""
+    words = {token: i for i, token in enumerate((*SPECIAL, *(f"w{i}" for i in range(SHAPE["vocab_size"] - 3))))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
+    torch.manual_seed(seed)
+    model: Any = Qwen2ForCausalLM(Qwen2Config(**SHAPE, pad_token_id=0, eos_token_id=1))  # pyright: ignore
+    model.generation_config.eos_token_id = None
+    model.save_pretrained(folder)
+    names = dict(zip(("pad_token", "eos_token", "unk_token"), SPECIAL, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+
+
+class TextModel:
+    """See `AudioLM` for what each method promises."""
+
+    arch = "qwen2"
+    adapters = None
+    min_samples = max_samples = 0
+    eos_token_ids = (-1,)  # no token ends a completion
+
+    def __init__(self, module: Qwen2ForCausalLM, tokenizer: Any) -> None:
+        self.module: Any = module
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextModel":
+        module: Any = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+        return cls(module, PreTrainedTokenizerFast.from_pretrained(folder))
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.lm_head.weight.device
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        return {"language_model": self.module.model}
+
+    def prompt(self, text: str) -> ModelInput:
+        ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
+        return ModelInput(input_ids=ids, features=None, text=text)
+
+    def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        return [None] * len(inputs)
+
+    @property
+    def audio_trains(self) -> bool:
+        return False
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
+        return [self.embed_tokens(one.input_ids.to(self.device)) for one in inputs]
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        return self.module.model.embed_tokens(token_ids)
+
+    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        return language_model_hidden(self.module.model, embeddings, positions, mask, cache)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return head_logits(self.module.lm_head, hidden)
+
+    def new_cache(self) -> Cache:
+        return DynamicCache(config=self.module.config)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(token_ids))

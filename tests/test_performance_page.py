@@ -1,0 +1,45 @@
+"""docs/performance.md is what its program makes of the results, and rounds are measured in turn."""
+
+import json
+import sys
+
+import pytest
+
+from harness import Cost, Peer, interleaved, ratio, summary, write_cases
+from performance_page import PAGE, RESULTS, page
+
+
+def test_the_page_in_docs_is_made_of_the_results():
+    assert PAGE.read_text(encoding="utf-8") == page(RESULTS), "run python benchmarks/performance_page.py"
+
+
+def test_sides_take_turns_to_begin_and_the_first_round_is_not_counted():
+    order = []
+
+    def side(name, *seconds):
+        left = list(seconds)
+        return lambda: order.append(name) or Cost(wall_s=9.0, cpu_s=left.pop(0))
+
+    costs = interleaved({"ours": side("ours", 9, 1, 2), "theirs": side("theirs", 9, 4, 6)}, rounds=2)
+    assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert ratio(costs["theirs"], costs["ours"]) == {"median": 3.5, "low": 3.0, "high": 4.0, "n": 2}
+    assert summary(costs)["ours"]["cpu_s"] == {"median": 1.5, "low": 1.0, "high": 2.0, "n": 2}
+
+
+def test_cases_measured_now_take_the_place_of_the_same_and_leave_the_others(tmp_path):
+    write_cases(tmp_path, "figure", {"a": {"ratio": 1}, "b": {"ratio": 2}})
+    write_cases(tmp_path, "figure", {"b": {"ratio": 3}})
+    held = json.loads((tmp_path / "figure.json").read_text())
+    assert [(name, case["ratio"]) for name, case in held.items()] == [("a", 1), ("b", 3)]
+    assert set(held["b"]["machine"]) == {"device", "threads", "versions", "commit"}
+
+
+def test_a_peer_answers_each_step_and_its_end_is_told_with_its_words(tmp_path):
+    program = 'for line in open(0): print("noise"); print("COST", "{\\"wall_s\\": 2, \\"cpu_s\\": 1}", flush=True)'
+    peer = Peer([sys.executable, "-c", program], tmp_path / "log")
+    assert [peer(), peer()] == [Cost(2, 1)] * 2
+    peer.close()
+    failing = Peer([sys.executable, "-c", "input(); raise SystemExit('no such model')"], tmp_path / "log")
+    with pytest.raises(RuntimeError, match="ended with 1:\nno such model"):
+        failing()
+    failing.close()
