@@ -6,16 +6,18 @@ anything else is a bug and keeps its traceback.
 
 import glob
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from harken.errors import HarkenError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
+from harken.screen import print_row, say, visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +42,8 @@ RunOut = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Only warnings, errors and the folder that was written.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line; the last sums up.")]
 ModelPath = Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")]
@@ -49,11 +53,16 @@ Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or fl
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for data, checkpoints and runs.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """The whole job on built-in sounds: warm start, GRPO, evaluation with and without audio. No network, no GPU."""
+    screen = _screen(quiet, as_json)
     from harken.demo import run_demo
+    from harken.next_steps import command
 
-    run_demo(out, seed, console)
+    found = run_demo(out, seed, screen, on_row=print_row if as_json else None)
+    _end(found, out, [command(["harken", "report", str(out / "grpo"), "--open"])], quiet, as_json)
 
 
 @app.command()
@@ -63,16 +72,19 @@ def train(
     out: RunOut = None,
     resume: Resume = None,
     dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train with GRPO."""
+    screen = _screen(quiet, as_json)
     resolved, folder = _resolve(recipe, overrides, out, resume, "")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.train import train as run
 
-    checkpoint = run(resolved, folder, console, resume=resume is not None)
-    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
 @app.command()
@@ -82,16 +94,19 @@ def sft(
     out: RunOut = None,
     resume: Resume = None,
     dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fine-tune on the answers, with the same prompts and data."""
+    screen = _screen(quiet, as_json)
     resolved, folder = _resolve(recipe, overrides, out, resume, "-sft")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.sft import sft as run
 
-    checkpoint = run(resolved, folder, console, resume=resume is not None)
-    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
 @app.command()
@@ -149,8 +164,11 @@ def evaluate(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")] = None,
     overrides: Overrides = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Answer a benchmark and grade it: greedily or in samples, with a checkpoint or a served model."""
+    screen = _screen(quiet, as_json)
     from harken.config import EvaluationRecipe, resolve
 
     if no_audio and audio not in (None, "none"):
@@ -175,17 +193,19 @@ def evaluate(
     from harken.tables import listening_table, summary_table, trials_table
 
     folder = out or Path("runs") / "eval" / resolved.name
-    with StepProgress(console, "evaluate", 0, 200) as progress:
+    with StepProgress(screen, "evaluate", 0, 200) as progress:
         found = (listen if listening else run)(resolved, folder, progress.set)
+    rows = folder / ("listening.jsonl" if listening else "predictions.jsonl")
     if listening:
-        console.print(listening_table(f"{resolved.data.file.name}, by what is heard", found))
-        console.print(f"by question: {escape(str(folder / 'listening.jsonl'))}", highlight=False, soft_wrap=True)
-        return
-    said = {"real": "with audio", "none": "without audio"}.get(resolved.data.audio, f"{resolved.data.audio} audio")
-    console.print(summary_table(f"{resolved.data.file.name}, {said}", found))
-    if "samples" in found or "orders" in found:
-        console.print(trials_table("several answers to each question", found))
-    console.print(f"predictions: {escape(str(folder / 'predictions.jsonl'))}", highlight=False, soft_wrap=True)
+        screen.print(listening_table(f"{visible(resolved.data.file.name)}, by what is heard", found))
+        say(screen, f"by question: {rows}")
+    else:
+        said = {"real": "with audio", "none": "without audio"}.get(resolved.data.audio, f"{resolved.data.audio} audio")
+        screen.print(summary_table(f"{visible(resolved.data.file.name)}, {said}", found))
+        if "samples" in found or "orders" in found:
+            screen.print(trials_table("several answers to each question", found))
+        say(screen, f"predictions: {rows}")
+    _end({**found, "predictions": str(rows)}, folder, [], quiet, as_json)
 
 
 def _subset(pairs: list[str] | None) -> dict[str, list[str]] | None:
@@ -230,7 +250,7 @@ def score(
         console.print(score_table(result))
     else:
         said = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
-        console.print(f"submission: {escape(str(submission))} ({said})", highlight=False, soft_wrap=True)
+        say(console, f"submission: {submission} ({said})")
 
 
 @app.command()
@@ -327,7 +347,7 @@ def report(
 
     file = out or runs[0] / "report.html"
     write_report(runs, file, audio_root or [])
-    console.print(f"report: {escape(str(file))}", highlight=False, soft_wrap=True)
+    say(console, f"report: {file}")
     if open_:
         typer.launch(file.resolve().as_uri())
 
@@ -343,7 +363,7 @@ def view(
     """The same as a page on this machine that follows the run as it goes on."""
     from harken.report.server import serve
 
-    serve(run, audio_root or [], port, lambda line: console.print(escape(line), highlight=False, soft_wrap=True))
+    serve(run, audio_root or [], port, lambda line: say(console, line))
 
 
 @app.command()
@@ -368,8 +388,8 @@ def ask(
     if len(options) < 2:
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
     heard, unheard = ask_both(load_model(model, dtype=_dtype(dtype), device=device), prompt, clip, question, options)
-    console.print(f"with the clip:    {escape(heard)}", highlight=False)
-    console.print(f"without the clip: {escape(unheard)}", highlight=False)
+    say(console, f"with the clip:    {heard}")
+    say(console, f"without the clip: {unheard}")
 
 
 @app.command()
@@ -399,7 +419,7 @@ def export(
         said = "adapter"
     else:
         said = f"{write(trained, out, base=base, dtype=dtype)} trained tensors"
-    console.print(f"{said}: {escape(str(out))}", highlight=False, soft_wrap=True)
+    say(console, f"{said}: {out}")
 
 
 @app.command()
@@ -416,7 +436,7 @@ def tiny(
     from harken.models.tiny import question_texts, write_tiny
 
     write_tiny(arch, out, question_texts(text or []), seed)
-    console.print(f"checkpoint: {escape(str(out))}", highlight=False, soft_wrap=True)
+    say(console, f"checkpoint: {out}")
 
 
 @app.command()
@@ -451,6 +471,33 @@ def _resolve(recipe: Path | None, overrides: list[str] | None, out: Path | None,
     return resolved, out or Path("runs") / f"{resolved.name}{suffix}"
 
 
+def _screen(quiet: bool, as_json: bool) -> Console:
+    """Where a command speaks; with either flag nowhere, and warnings go to standard error."""
+    if quiet and as_json:
+        raise typer.BadParameter("give one of --quiet and --json", param_hint="--quiet")
+    return Console(quiet=True) if quiet or as_json else console
+
+
+def _trained(recipe, run: Path, checkpoint: Path, quiet: bool, as_json: bool) -> None:
+    from harken.next_steps import next_steps
+
+    if not quiet and not as_json:
+        say(console, f"checkpoint: {checkpoint}")
+    _end({"checkpoint": str(checkpoint)}, run, next_steps(recipe, run), quiet, as_json)
+
+
+def _end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str], quiet: bool, as_json: bool) -> None:
+    """The last words of a command that wrote a folder, and what to run next."""
+    if as_json:
+        print_row({**summary, "folder": str(folder), **({"next": commands} if commands else {})})
+    elif quiet:
+        say(console, str(folder))
+    elif commands:
+        say(console, "next:")
+        for line in commands:
+            say(console, f"  {line}")
+
+
 def _dry_run(recipe) -> None:
     import yaml
 
@@ -473,7 +520,8 @@ def main() -> None:
     try:
         app()
     except HarkenError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        lines = "\n".join(visible(line) for line in str(error).split("\n"))
+        Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", lines), soft_wrap=True)
         sys.exit(2)
 
 
