@@ -405,11 +405,22 @@ def export(
         typer.Option("--dtype", help="float32, bfloat16 or float16 for trained tensors; default: the base's."),
     ] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, not merged.")] = False,
+    push_to: Annotated[
+        str | None, typer.Option("--push-to", help="Upload it to this repository; HF_TOKEN.", metavar="OWNER/NAME")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="The repository is made private.")] = False,
+    replace_card: Annotated[
+        bool, typer.Option("--replace-card", help="Also over a model card that the repository has.")
+    ] = False,
 ) -> None:
-    """Write what transformers and vLLM load: the base checkpoint's files with the trained weights in them."""
+    """Write what transformers and vLLM load, with a model card: the base's files with the trained weights in them."""
     from harken.export import export as write
     from harken.export import export_adapter
+    from harken.hub import Hub
 
+    if push_to is None and (private or replace_card):
+        raise typer.BadParameter("--private and --replace-card go with --push-to", param_hint="--push-to")
+    hub = None if push_to is None else Hub(push_to, private=private)
     if dtype is not None:
         _dtype(dtype)
     if adapter:
@@ -420,6 +431,9 @@ def export(
     else:
         said = f"{write(trained, out, base=base, dtype=dtype)} trained tensors"
     say(console, f"{said}: {out}")
+    if hub is not None:
+        address, kept = hub.push(out, replace_card=replace_card)
+        say(console, f"pushed: {address}" + (" (its model card left as it was)" if kept else ""))
 
 
 @app.command()

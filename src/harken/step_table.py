@@ -52,10 +52,10 @@ def _decimals(value: float) -> str:
 
 
 def _gib(value: float) -> str:
-    return f"{value:.1f}"
+    return f"{value:.1f} GiB"
 
 
-_MEMORY = (Figure("memory/peak_gib", "GiB", _gib, 5), Figure("memory/rss_gib", "GiB", _gib, 5))
+_MEMORY = (Figure("memory/peak_gib", "memory", _gib, 8), Figure("memory/rss_gib", "memory", _gib, 8))
 _DEV = Figure("dev/accuracy", "dev", _decimals, 5)
 _WER = Figure("probe/wer", "wer", _decimals, 5)
 _SPEED = Figure("time/tokens_per_s", "tokens/s", _whole)
@@ -194,7 +194,7 @@ class StepTable:
         room = min(40, width - len(head) - len(times) - 4)
         if room >= 8:
             filled = round(room * self._done / max(1, self._total))
-            bar.append("  ").append("━" * filled, "green").append("━" * (room - filled), "dim")
+            bar.append("  ").append("━" * filled, "green").append("─" * (room - filled), "dim")
         bar.append(f"  {times}", "not bold")
         cells = [
             Text.assemble((f"{name} ", "dim"), (shown, "cyan")) for name, shown in [*self._newest(), *self._speed()]

@@ -37,7 +37,9 @@ _NAMES = {
     "optim/learning_rate": "Learning rate",
     "time/step_s": "Seconds a step",
     "time/rollout_s": "Seconds of it in the rollout",
+    "time/tokens_per_s": "Tokens a second, of completions or answers",
     "memory/peak_gib": "Peak memory, GiB",
+    "memory/rss_gib": "Memory of the process, GiB",
 }
 _ORDER = {name: index for index, name in enumerate(_NAMES)}
 _OTHER = ("_std", "_equal_groups")
