@@ -129,7 +129,9 @@ def _training(run: Path | None, recipe: Recipe | None, sources: Sequence[dict[st
         lines.append(f"- {said}trained on {n['trained_on']:,}, {n['development']:,} for development")
     else:
         lines.append("- number of records: unknown")
-    facts = [(escaped(name), escaped(value)) for name, value in run_facts(run.name, read_run(run))["facts"]]
+    told = run_facts(run.name, read_run(run))["facts"]
+    # Not where model and data lay: folders of somebody's machine.
+    facts = [(escaped(name), escaped(value)) for name, value in told if name not in ("model", "data")]
     return ["## Training data", "\n".join(lines), "## Recipe", markdown(("setting", "value"), facts)]
 
 
@@ -140,7 +142,8 @@ def _results(run: Path | None) -> list[str]:
         return [*parts, "No evaluation: nothing is known about how well this model answers."]
     parts.append(
         "Accuracy in percent with 95 % intervals clustered by clip; what could not be read is counted wrong. Gains are "
-        "paired on the same questions. Audio gain is accuracy with the clip minus accuracy without it."
+        "paired on the same questions; before is the model that this run started from. Audio gain is accuracy with the "
+        "clip minus accuracy without it."
     )
     for questions in sets:
         parts += _result(questions, set_table("", questions))
@@ -193,7 +196,10 @@ def _licence(header: dict[str, Any], base: str, sources: Sequence[dict[str, str]
     else:
         weights = f"{escaped(header['license'])}, as the base's card says"
     lines = [f"- weights: {weights}", f"- base: {_named(base)}"]
-    lines += [f"- data: {escaped(source['licence']) or 'unknown'}" for source in sources] or ["- data: unknown"]
+    told = [source["licence"] for source in sources if source["licence"]]
+    lines += [f"- data: {escaped(licence)}" for licence in dict.fromkeys(told)]
+    if len(told) < len(sources) or not sources:
+        lines.append("- data whose card was not at hand: unknown")
     return ["## Licence", "\n".join(lines)]
 
 
