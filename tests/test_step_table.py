@@ -2,18 +2,21 @@
 
 import io
 import json
-import os
 import re
+import shlex
+import subprocess
 import time
 
 import pyte
 import pytest
+import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
 from harken import cli
 from harken.cli import app
 from harken.config import Recipe
+from harken.data.synth import write_demo_set
 from harken.next_steps import command, next_steps
 from harken.screen import say, visible, warn
 from harken.step_table import StepTable, grpo_figures, sft_figures, spoken
@@ -218,7 +221,7 @@ def test_hostile_names_are_spelled_out_and_obeyed_by_nothing(capsys):
 
 def test_commands_are_quoted_as_a_shell_reads_them(tmp_path):
     words = ["printf", "%s|", "a b", "it's", "$HOME", "new\nline", "\x1b[2J\\'", "\u202e", "[red]"]
-    found = os.popen(f"bash -c {command([command(words)])}").read()
+    found = subprocess.run(["bash", "-c", command(words)], capture_output=True, check=True).stdout.decode()
     assert found == "|".join([*words[2:], ""])
 
 
@@ -244,12 +247,8 @@ def test_what_to_run_next_names_the_test_file_and_keeps_prompt_and_precision(tmp
 
 @pytest.fixture(scope="module")
 def recipe_file(tmp_path_factory):
-    import yaml
-
-    from harken.data.synth import write_demo_set
-
     folder = tmp_path_factory.mktemp("small")
-    write_demo_set(folder / "data", seed=0, n_train=6, n_test=2)
+    write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
     small = small_recipe(tiny_folder("qwen2_5_omni"), folder / "data" / "train.json", every=2, checkpoint_every=None)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(small.model_dump(mode="json")))
     return folder / "recipe.yaml"
@@ -268,7 +267,7 @@ def test_json_is_a_row_for_each_logged_step_and_a_summary_with_the_paths(recipe_
         assert summary["folder"] == str(tmp_path / name)
         assert [line.split()[1] for line in summary["next"]] == ["evaluate", "evaluate", "report"]
         counts = json.loads((tmp_path / name / "data.json").read_text())
-        assert counts["kept"] + counts["rejected"] == counts["records"] == 6
+        assert counts["kept"] + counts["rejected"] == counts["records"] == 8
         assert counts["trained_on"] + counts["development"] == counts["kept"]
 
 
@@ -279,8 +278,6 @@ def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recip
     lines = done.stdout.splitlines()
     assert lines[-5].startswith("checkpoint: ")
     assert lines[-4] == "next:"
-    import shlex
-
     for line in lines[-3:]:
         _, *words = shlex.split(line)
         ran = CliRunner().invoke(app, [*words, *(["--quiet"] if words[0] == "evaluate" else [])])

@@ -47,7 +47,7 @@ class Hub:
         """
         with self._explained(f". The export is in {folder}; try again with: hf upload {self._repository} {folder}"):
             keep = self._exists and not replace_card and self._api.file_exists(self._repository, CARD)
-            url = self._api.create_repo(self._repository, private=self._private, exist_ok=True)
+            url = self._api.create_repo(self._repository, private=self._private or None, exist_ok=True)
             self._api.upload_folder(
                 repo_id=self._repository,
                 folder_path=folder,
