@@ -416,6 +416,6 @@ def test_a_folder_that_exists_is_never_written_into(bases, tmp_path):
 def test_the_command_exports_a_run_and_says_where(runs, exported, tmp_path, capsys):
     app(["export", str(runs[OMNI]), "--out", str(tmp_path / "out")], standalone_mode=False)
     assert capsys.readouterr().out == f"78 trained tensors: {tmp_path / 'out'}\n"
-    assert files_beside_the_card(tmp_path / "out") == files_of(exported[OMNI])
+    assert files_beside_the_card(tmp_path / "out") == files_beside_the_card(exported[OMNI])
     app(["export", str(runs[AUDIO]), "--out", str(tmp_path / "half"), "--dtype", "float16"], standalone_mode=False)
     assert {tensor.dtype for tensor in weights_of(tmp_path / "half").values()} == {torch.float16}

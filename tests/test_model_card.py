@@ -122,7 +122,7 @@ def test_the_licence_is_the_one_that_the_bases_card_states(tmp_path):
 
 
 def test_hostile_names_become_no_markup_and_cannot_leave_their_place(tmp_path):
-    texts = [text for text in hostile_texts() if len(text) < 2000]
+    texts = [text for text in hostile_texts() if len(text) < 2000 and "\ud800" not in text]
     run = write_run(tmp_path / "run")
     write_evaluation(
         run, "test", [prediction(f"q{i}", correct=True, task=text) for i, text in enumerate(texts)], model="m"
@@ -155,7 +155,7 @@ def trained(folder: Path, base: Path, **model) -> Path:
     values = {
         **{"name": "x", "model": {"path": str(base), **model}, "prompt": {"style": "r1_aqa"}},
         "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-        "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": 1e-2},
+        "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": 1e-5},
         "grpo": {"max_completion_tokens": 6},
     }
     sft(Recipe.model_validate(values), folder / "run", Console(quiet=True))
