@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HTTPError,  # pyright: ignore[reportPrivateImportUsage]  (httpx's or httpx2's, by the version of the library)
+    RepositoryNotFoundError,
+)
 
 from harken.errors import HarkenError
 from harken.model_card import CARD
