@@ -122,7 +122,7 @@ def test_the_licence_is_the_one_that_the_bases_card_states(tmp_path):
 
 
 def test_hostile_names_become_no_markup_and_cannot_leave_their_place(tmp_path):
-    texts = [text for text in hostile_texts() if len(text) < 2000 and "\ud800" not in text]
+    texts = [text for text in hostile_texts() if len(text) < 2000 and text == text.encode("utf-8", "ignore").decode()]
     run = write_run(tmp_path / "run")
     write_evaluation(
         run, "test", [prediction(f"q{i}", correct=True, task=text) for i, text in enumerate(texts)], model="m"
@@ -150,23 +150,26 @@ def bases(tmp_path_factory):
     return {arch: tiny_folder(arch) for arch in ("qwen2_5_omni", "qwen2_audio", "audioflamingo3")} | {"full": full}
 
 
-def trained(folder: Path, base: Path, **model) -> Path:
+def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
+    """An update at `rate`."""
     write_demo_set(folder / "data", seed=0, n_train=4, n_test=4)
     values = {
         **{"name": "x", "model": {"path": str(base), **model}, "prompt": {"style": "r1_aqa"}},
         "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-        "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": 1e-5},
+        "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": rate},
         "grpo": {"max_completion_tokens": 6},
     }
     sft(Recipe.model_validate(values), folder / "run", Console(quiet=True))
     return folder / "run"
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # read by peft
 @pytest.mark.parametrize("kind", ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "full", "adapter"])
 def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, capsys, monkeypatch):
     adapter = kind == "adapter"
     base = bases["qwen2_5_omni" if adapter else kind]
-    run = trained(tmp_path, base, **({"lora": {"rank": 2}} if adapter else {}))
+    rate = 1e-2 if kind == "qwen2_audio" else 1e-5  # at which the tiny model says something
+    run = trained(tmp_path, base, rate, **({"lora": {"rank": 2}} if adapter else {}))
     out = tmp_path / "out"
     (export_adapter if adapter else export)(run, out)
     header, body = parts((out / "README.md").read_text())
