@@ -52,6 +52,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+def files_beside_the_card(folder: Path) -> dict[str, bytes]:
+    """The same of an exported folder without the model card, which is there."""
+    found = files_of(folder)
+    assert found.pop("README.md").startswith(b"---\n")
+    return found
+
+
 def retyped(folder: Path, target: Path, dtype: torch.dtype) -> Path:
     """A copy of a checkpoint in another data type."""
     shutil.copytree(folder, target)
@@ -137,7 +144,7 @@ def logits_of(model, one):
 
 @pytest.mark.parametrize("base", BASES)
 def test_every_file_but_the_weights_is_the_bases_byte_for_byte(bases, exported, base):
-    assert files_of(exported[base]) == files_of(bases[base])
+    assert files_beside_the_card(exported[base]) == files_of(bases[base])
     assert not [file for file in exported[base].parent.iterdir() if file.name != base]
 
 
@@ -199,7 +206,7 @@ def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("base", BASES)
 def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
     export(lora_runs[base], tmp_path / "out")
-    assert files_of(tmp_path / "out") == files_of(bases[base])
+    assert files_beside_the_card(tmp_path / "out") == files_of(bases[base])
     model, started = (load_model(str(path), device="cpu") for path in (lora_runs[base], lora_runs[base].parent / "sft"))
     loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
     plain = getattr(loaded, "thinker", loaded).eval()
@@ -217,7 +224,7 @@ def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
 def test_an_adapter_is_exported_as_it_is_for_peft_to_load(lora_runs, tmp_path, base):
     export_adapter(lora_runs[base], tmp_path / "out")
     written = files_of(lora_runs[base] / "checkpoints" / "step_000002")
-    assert files_of(tmp_path / "out") == {
+    assert files_beside_the_card(tmp_path / "out") == {
         name: content for name, content in written.items() if not name.startswith("trainer/")
     }
     assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= files_of(tmp_path / "out").keys()
@@ -255,7 +262,7 @@ def test_the_base_is_found_through_the_runs_before_and_from_a_checkpoint_folder(
 def test_the_trainers_state_is_never_exported_even_where_the_base_has_one(bases, tmp_path):
     trained = moved(bases[OMNI], tmp_path / "trained")
     export(trained, tmp_path / "out", base=str(trained))
-    assert files_of(tmp_path / "out").keys() == files_of(bases[OMNI]).keys()
+    assert files_beside_the_card(tmp_path / "out").keys() == files_of(bases[OMNI]).keys()
 
 
 def test_a_bfloat16_base_gives_bfloat16_tensors_and_dtype_overrides(bases, tmp_path):
@@ -296,7 +303,7 @@ def test_a_base_in_shards_keeps_its_shards_and_its_index(sharded, tmp_path):
     assert len(list(sharded.glob("*.safetensors"))) > 3
     trained = moved(sharded, tmp_path / "trained")
     export(trained, tmp_path / "out", base=str(sharded))
-    assert files_of(tmp_path / "out") == files_of(sharded)
+    assert files_beside_the_card(tmp_path / "out") == files_of(sharded)
     index = json.loads((sharded / "model.safetensors.index.json").read_text())
     for name, file in index["weight_map"].items():
         assert name in load_file(tmp_path / "out" / file)
@@ -340,7 +347,7 @@ def test_a_snapshot_of_links_is_exported_as_files_with_its_subfolders(bases, tmp
     export(moved(bases[OMNI], tmp_path / "trained"), tmp_path / "out", base=str(snapshot))
     shutil.rmtree(blobs)
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_symlink()]
-    assert files_of(tmp_path / "out") == {**files_of(bases[OMNI]), "assets/logo.png": b"png"}
+    assert files_beside_the_card(tmp_path / "out") == {**files_of(bases[OMNI]), "assets/logo.png": b"png"}
 
 
 def without_safetensors(base):
@@ -409,6 +416,6 @@ def test_a_folder_that_exists_is_never_written_into(bases, tmp_path):
 def test_the_command_exports_a_run_and_says_where(runs, exported, tmp_path, capsys):
     app(["export", str(runs[OMNI]), "--out", str(tmp_path / "out")], standalone_mode=False)
     assert capsys.readouterr().out == f"78 trained tensors: {tmp_path / 'out'}\n"
-    assert files_of(tmp_path / "out") == files_of(exported[OMNI])
+    assert files_beside_the_card(tmp_path / "out") == files_beside_the_card(exported[OMNI])
     app(["export", str(runs[AUDIO]), "--out", str(tmp_path / "half"), "--dtype", "float16"], standalone_mode=False)
     assert {tensor.dtype for tensor in weights_of(tmp_path / "half").values()} == {torch.float16}

@@ -8,7 +8,7 @@ import sys
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from harken.commands.checkpoints import ask, doctor, export, tiny
 from harken.commands.evaluation import evaluate
@@ -19,6 +19,7 @@ from harken.commands.training import demo, sft, train
 from harken.errors import HarkenError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
+from harken.screen import visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +38,8 @@ def main() -> None:
     try:
         app()
     except HarkenError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        lines = "\n".join(visible(line) for line in str(error).split("\n"))
+        Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", lines), soft_wrap=True)
         sys.exit(2)
 
 

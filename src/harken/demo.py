@@ -17,7 +17,9 @@ from harken.evaluate import evaluate
 from harken.files import write_text
 from harken.models.tiny import question_texts, write_tiny
 from harken.results import four_way, read_predictions
+from harken.screen import say
 from harken.sft import sft
+from harken.step_table import OnRow
 from harken.tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables, markdown
 from harken.train import train
 
@@ -34,29 +36,41 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def run_demo(out: Path, seed: int, console: Console) -> None:
-    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Raises ConfigError where `out` holds a demo
-    already."""
+def run_demo(out: Path, seed: int, console: Console, on_row: OnRow | None = None) -> dict[str, Any]:
+    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Returns where the runs and the table are, and the
+    accuracy of each evaluation over all test questions.
+
+    Args:
+        on_row: called with each logged step's metric row and its `run`, sft or grpo.
+
+    Raises ConfigError where `out` holds a demo already.
+    """
     started = time.perf_counter()
     console.print("[bold]1/4[/] built-in sounds and a tiny random Qwen2.5-Omni thinker")
     write_demo_set(out / "data", seed=seed, n_train=N_TRAIN, n_test=N_TEST)
     write_tiny("qwen2_5_omni", out / "tiny", question_texts([out / "data" / "train.json"]), seed)
     console.print("[bold]2/4[/] warm start on answers")
-    start = sft(demo_recipe("sft", out / "tiny", out, seed), out / "sft", console)
+    start = sft(demo_recipe("sft", out / "tiny", out, seed), out / "sft", console, on_row=_of("sft", on_row))
     console.print("[bold]3/4[/] GRPO")
-    end = train(demo_recipe("grpo", start, out, seed), out / "grpo", console)
+    end = train(demo_recipe("grpo", start, out, seed), out / "grpo", console, on_row=_of("grpo", on_row))
     console.print("[bold]4/4[/] the same test questions before and after, with and without audio")
-    folders = []
+    folders, accuracy = [], {}
     for run, checkpoint in (("sft", start), ("grpo", end)):
         for name, audio in (("test", "real"), ("test-no-audio", "none")):
             folders.append(out / run / "eval" / name)
-            _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
+            summary = _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
+            accuracy[f"{run} {name}"] = summary["accuracy"]["all"]
     rows = four_way(*(read_predictions(folder) for folder in folders))
     title = f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s"
     for table in four_way_tables(title, rows):
         console.print(table)
     write_text(out / "results.md", f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
-    console.print(f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md", highlight=False, soft_wrap=True)
+    say(console, f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md")
+    return {"runs": [str(out / "sft"), str(out / "grpo")], "table": str(out / "results.md"), "accuracy": accuracy}
+
+
+def _of(run: str, on_row: OnRow | None) -> OnRow | None:
+    return None if on_row is None else lambda row: on_row({"run": run, **row})
 
 
 def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
@@ -71,7 +85,7 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
     return parse(Recipe, values, "the demo's recipe")
 
 
-def _evaluate(checkpoint: Path, file: Path, audio: str, out: Path) -> None:
+def _evaluate(checkpoint: Path, file: Path, audio: str, out: Path) -> dict[str, Any]:
     data = {"file": file, "audio": audio}
     values = {"model": str(checkpoint), "data": data, "max_completion_tokens": 8, "batch_size": 96}
-    evaluate(EvaluationRecipe.model_validate(values), out)
+    return evaluate(EvaluationRecipe.model_validate(values), out)

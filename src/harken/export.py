@@ -3,7 +3,8 @@
 Takes the trained weights and the base checkpoint, gives the base's own files with the trained tensors in place of its
 own: same file names, same tensor names, same shards, same data type; tokenizer, chat template, processor and
 generation config are the base's bytes. For Qwen2.5-Omni that is the full checkpoint with the talker untouched, where
-the base is full. An adapter is merged first, or copied as it is by `export_adapter`. Not taken: loading the whole model
+the base is full. An adapter is merged first, or copied as it is by `export_adapter`. A model card is written beside
+them (`model_card.py`). Not taken: loading the whole model
 and saving it again, which needs its memory and lets a library decide on names and files.
 """
 
@@ -23,9 +24,10 @@ from torch import Tensor
 
 from harken.config import load_recipe
 from harken.errors import CheckpointError
-from harken.files import replacing, write_json
+from harken.files import replacing, write_json, write_text
+from harken.model_card import CARD, OF_BASE, model_card
 from harken.models.loading import load_model, resolve
-from harken.models.lora import is_adapter
+from harken.models.lora import ADAPTER_CONFIG, is_adapter
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 INDEX = "model.safetensors.index.json"
@@ -67,6 +69,7 @@ def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | No
             index = json.loads((temporary / INDEX).read_text(encoding="utf-8"))
             index.setdefault("metadata", {})["total_size"] = total_bytes
             write_json(temporary / INDEX, index)
+        _write_card(temporary, trained, base or starting_checkpoint(trained), source, adapter=False)
     return len(replaced)
 
 
@@ -81,6 +84,8 @@ def export_adapter(trained: Path, out: Path) -> None:
             raise CheckpointError(f"{folder}: full weights, no adapter; export without --adapter")
         temporary.mkdir()
         _copy_others(folder, temporary, [])
+        of_base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        _write_card(temporary, trained, of_base, _local(of_base), adapter=True)
 
 
 def starting_checkpoint(trained: Path) -> str:
@@ -94,6 +99,15 @@ def starting_checkpoint(trained: Path) -> str:
     while (run := _run_of(Path(path))) is not None:
         path = load_recipe(run / "config.yaml").model.path
     return path
+
+
+def _write_card(folder: Path, trained: Path, base: str, source: Path, *, adapter: bool) -> None:
+    """README.md; one that came from the base is kept beside it."""
+    if (folder / CARD).exists():
+        (folder / CARD).rename(folder / OF_BASE)
+    model_type = json.loads((source / "config.json").read_text(encoding="utf-8"))["model_type"]
+    card = model_card(_run_of(trained), base, source, model_type=model_type, adapter=adapter)
+    write_text(folder / CARD, card)
 
 
 def _run_of(path: Path) -> Path | None:

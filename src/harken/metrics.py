@@ -8,6 +8,7 @@ tokens in the loss. A mean over nothing (the accuracy of thinking where nothing 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
+import psutil
 import torch
 
 from harken.advantage import equal_group_share
@@ -58,10 +59,17 @@ def step_metrics(
     }
     # Rollout (cache, one token at a time) against training pass (one packed row) on the same weights: a bug shows here.
     row |= {"rollout/logp_gap_mean": update["logp_gap_mean"], "rollout/logp_gap_max": update["logp_gap_max"]}
-    row |= {"optim/learning_rate": learning_rate, "time/rollout_s": rollout_s, "time/step_s": step_s}
+    row |= {"optim/learning_rate": learning_rate, "time/rollout_s": rollout_s}
+    return row | cost(float(lengths.sum()), step_s)
+
+
+def cost(tokens: float, step_s: float) -> dict[str, float]:
+    """What a step took: seconds, tokens of completions or answers a second, and memory, GiB: the most that CUDA held
+    so far, or what the process holds on a machine without it."""
+    row = {"time/step_s": step_s, "time/tokens_per_s": tokens / step_s}
     if torch.cuda.is_available():
-        row["memory/peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-    return row
+        return row | {"memory/peak_gib": torch.cuda.max_memory_allocated() / 2**30}
+    return row | {"memory/rss_gib": psutil.Process().memory_info().rss / 2**30}
 
 
 def thinking(said: Sequence[Response]) -> dict[str, float]:

@@ -15,6 +15,7 @@ class StepProgress:
 
     def __init__(self, console: Console, label: str, total: int, every: int, *, done: int = 0) -> None:
         self._console, self._label, self._every = console, label, every
+        self._plain = not console.is_terminal or console.is_dumb_terminal
         self.total = total
         self._first, self._done, self._start = done, done, time.perf_counter()
         self._bar = Progress(
@@ -27,7 +28,7 @@ class StepProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}", style="cyan"),
             console=console,
-            disable=not console.is_terminal,
+            disable=self._plain,
         )
         self._task = self._bar.add_task(label, total=total, rate="", figures="")
 
@@ -53,7 +54,7 @@ class StepProgress:
         shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
         self._bar.update(self._task, completed=self._done, total=self.total, rate=f"{rate:.2f}/s", figures=shown)
         line_due = self._done // self._every > before // self._every or self._done == self.total
-        if not self._console.is_terminal and line_due:
+        if self._plain and line_due:
             left_s = (self.total - self._done) / rate if rate > 0 else 0.0
             self._console.print(
                 f"{self._label} {self._done}/{self.total}  {rate:.2f}/s  {left_s:.0f} s left  {shown}",

@@ -1,7 +1,8 @@
 """The run folder, the only interface between training, evaluation and report.
 
-    <run>/ config.yaml  environment.json  rejected.jsonl  dropped.jsonl  metrics.jsonl  rollouts/step_000100.jsonl
-           judge/replies.jsonl  checkpoints/step_000100/  eval/<set>/{predictions.jsonl, summary.json}
+    <run>/ config.yaml  environment.json  data.json  rejected.jsonl  dropped.jsonl  metrics.jsonl
+           rollouts/step_000100.jsonl  judge/replies.jsonl  checkpoints/step_000100/
+           eval/<set>/{predictions.jsonl, summary.json}
 
 Takes values, writes files. Not taken: writing into a folder that exists; two runs never share one.
 """
@@ -34,6 +35,7 @@ class RunFolder:
         self.path = path
         self.rejected = path / "rejected.jsonl"
         self.dropped = path / "dropped.jsonl"
+        self.data = path / "data.json"
         self.metrics = path / "metrics.jsonl"
         self.judge = path / "judge"
 

@@ -4,12 +4,12 @@ Takes a recipe and the section that the loop runs, gives a `Session`. Everything
 checkpoint is an error here, before the first step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 
 from harken.checkpoint import remove_old, restore, save_checkpoint
 from harken.config import GrpoConfig, Recipe, SftConfig
@@ -23,6 +23,8 @@ from harken.predict import accuracy_on
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.run_folder import RunFolder
+from harken.screen import say, warn
+from harken.step_table import Figure, OnRow, StepTable
 from harken.tracking import Tracker, open_trackers
 from harken.training_data import load_training_data
 from harken.types import Question
@@ -54,6 +56,11 @@ class Session:
             order = batch_at(len(self.questions), size, step - 1, self.recipe.seed)
         return [self.questions[i] for i in order]
 
+    def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> StepTable:
+        """What a person sees of the loop."""
+        every = self.recipe.logging.every
+        return StepTable(self.console, label, figures, total=total, every=every, done=self.start, on_row=on_row)
+
     def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
         """Write what a step leaves: its metric row, then its checkpoint if one is due."""
         for tracker in self.trackers:
@@ -79,7 +86,7 @@ class Session:
         first = first_measurement(self.run.metric_rows())
         warning = None if first is None else forgetting(first, figures)
         if warning is not None:
-            self.console.print(f"[bold yellow]warning:[/] step {step}: {warning}", highlight=False, soft_wrap=True)
+            warn(self.console, f"step {step}: {warning}")
         return figures
 
     def probe_before_training(self) -> None:
@@ -89,11 +96,10 @@ class Session:
         figures = self._measure(self.probe)
         for tracker in self.trackers:
             tracker.log(0, figures)
-        self.console.print(
+        say(
+            self.console,
             f"probe: {figures['probe/n']:.0f} records, word error rate {figures['probe/wer']:.1%}, "
             f"loss {figures['probe/loss']:.3f} before training",
-            highlight=False,
-            soft_wrap=True,
         )
 
     def _measure(self, probe: Probe) -> dict[str, float]:
@@ -133,7 +139,7 @@ def open_session(
             start = restore(run.checkpoints()[-1], policy, optimizer)
         run.forget_after(start)
         remove_old(run, recipe.logging.keep_checkpoints)  # where the run was killed before it came to it
-        console.print(f"resuming {escape(str(out))} after step {start}", highlight=False, soft_wrap=True)
+        say(console, f"resuming {out} after step {start}")
     inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
     trackers = open_trackers(run, recipe, start)
     session = Session(

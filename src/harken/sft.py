@@ -13,41 +13,46 @@ from rich.console import Console
 
 from harken.config import Recipe
 from harken.inputs import PromptInputs
+from harken.metrics import cost
 from harken.models.base import AudioLM
 from harken.models.loading import mixed_precision
 from harken.optim import apply_update, learning_rate_at
-from harken.progress import StepProgress
 from harken.prompt import Prompt
 from harken.rollout import as_completions
+from harken.screen import say
 from harken.session import Session, open_session
 from harken.shared_prefix import score_packed
+from harken.step_table import OnRow, sft_figures
 from harken.types import Question
 
 
-def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) -> Path:
+def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `sft` section of a recipe. Raises and resumes as `harken.train.train` does."""
     settings = recipe.sft
     session = open_session(recipe, settings, out, console, resume=resume)
     policy = session.policy
     steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.questions_per_step)
-    with StepProgress(console, "sft", steps, recipe.logging.every, done=session.start) as progress:
+    shown = sft_figures(dev=bool(session.dev), probe=session.probe is not None)
+    with session.table("sft", shown, steps, on_row) as table:
         last = session.start if _stopped(session, settings.stop_at_dev_accuracy) else steps
         for step in range(session.start + 1, last + 1):
             started = time.perf_counter()
             chosen = session.questions_at(step, settings.questions_per_step, steps)
             rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
             with mixed_precision(policy, recipe.model.precision):
-                loss = accumulate(policy, chosen, session.inputs, session.prompt, settings.questions_per_micro_batch)
+                loss, tokens = accumulate(
+                    policy, chosen, session.inputs, session.prompt, settings.questions_per_micro_batch
+                )
             norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
-            row["time/step_s"] = time.perf_counter() - started
+            row |= cost(tokens, time.perf_counter() - started)
             row |= session.development(step, steps)
             reached = _reached(row, settings.stop_at_dev_accuracy)
             row |= session.probed(step, steps, stop=reached)
             session.end_step(step, steps, row, stop=reached)
-            progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
+            table.advance(step, row, stop=reached)
             if reached:
-                console.print(f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
+                say(console, f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
                 break
     return session.close()
 
@@ -61,13 +66,11 @@ def _stopped(session: Session, accuracy: float | None) -> bool:
     return any(row["step"] == session.start and _reached(row, accuracy) for row in session.run.metric_rows())
 
 
-SHOWN = {"loss": "loss/sft", "dev": "dev/accuracy", "wer": "probe/wer"}
-
-
 def accumulate(
     policy: AudioLM, questions: Sequence[Question], inputs: PromptInputs, prompt: Prompt, micro_batch: int
-) -> float:
-    """Add up the gradients of one step; returns the mean negative log-likelihood per answer token, nats."""
+) -> tuple[float, int]:
+    """Add up the gradients of one step; returns the mean negative log-likelihood per answer token, nats, and the number
+    of those tokens."""
     policy.module.train()
     answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
     total = sum(len(answer) for answer in answers)
@@ -81,4 +84,4 @@ def accumulate(
         if part.requires_grad:  # not where only the tower trains and no question here has a clip
             part.backward()
         loss += float(part.detach())
-    return loss
+    return loss, total

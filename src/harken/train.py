@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from harken.config import Recipe
 from harken.encoded import EncodedClips
@@ -18,13 +17,14 @@ from harken.experience import MicroBatch, rollout_rows, sample
 from harken.metrics import is_due, step_metrics
 from harken.models.loading import mixed_precision
 from harken.optim import learning_rate_at
-from harken.progress import StepProgress
 from harken.rewarding import open_rewarding
+from harken.screen import warn
 from harken.session import open_session
+from harken.step_table import OnRow, grpo_figures
 from harken.update import score_with_reference, update
 
 
-def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) -> Path:
+def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `grpo` section of a recipe; `resume` goes on with the run in `out`, bit for bit on a CPU.
 
     Raises HarkenError before the first step where the recipe, the data or the checkpoint cannot be used.
@@ -36,10 +36,11 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
     encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
     steps = range(session.start + 1, settings.steps + 1)
     chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
+    shown = grpo_figures(recipe.reward.names, dev=bool(session.dev), probe=session.probe is not None)
     with (
         open_rewarding(recipe, session.run.judge) as rewarding,
         contextlib.closing(session.inputs.ahead(chosen)) as ahead,
-        StepProgress(console, "grpo", settings.steps, recipe.logging.every, done=session.start) as progress,
+        session.table("grpo", shown, settings.steps, on_row) as table,
     ):
         for step, questions in zip(steps, chosen, strict=True):
             started = time.perf_counter()
@@ -59,7 +60,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
                 earned = rewarding(batches, progress=(step - 1) / settings.steps)
                 figures = update(policy, batches, settings, session.optimizer, rate)
             for line in earned.warnings:
-                console.print(f"[bold yellow]warning:[/] {escape(line)}", highlight=False, soft_wrap=True)
+                warn(console, line)
             ended = time.perf_counter()
             row = step_metrics(batches, earned, figures, rate, rollout_s=sampled - started, step_s=ended - started)
             row |= session.development(step, settings.steps)
@@ -67,11 +68,5 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
             if is_due(step, recipe.logging.every, settings.steps):
                 session.run.write_rollouts(step, rollout_rows(batches))
             session.end_step(step, settings.steps, row)
-            progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
+            table.advance(step, row)
     return session.close()
-
-
-SHOWN = {
-    **{"reward": "reward/mean", "kl": "loss/kl", "entropy": "policy/entropy"},
-    **{"dev": "dev/accuracy", "wer": "probe/wer"},
-}

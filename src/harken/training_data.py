@@ -1,23 +1,23 @@
 """The questions a run trains on: read, checked as a whole, split.
 
-Takes the recipe's sources, gives training and development questions; writes rejected.jsonl and says on screen what was
-kept and left out. Nothing is skipped in silence: records = kept + rejected.
+Takes the recipe's sources, gives training and development questions; writes rejected.jsonl and data.json
+and says on screen what was kept and left out. Nothing is skipped in silence: records = kept + rejected.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from harken.config import Recipe
 from harken.data.curriculum import easy_to_hard, read_pass_rates
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
-from harken.files import write_jsonl
+from harken.files import write_json, write_jsonl
 from harken.inputs import leave_out_unusable
 from harken.models.base import AudioLM
 from harken.prompt import Prompt
 from harken.run_folder import RunFolder
+from harken.screen import say
 from harken.types import Question, Rejected
 
 
@@ -36,18 +36,19 @@ def load_training_data(
     checked = Loaded(kept, [*loaded.rejected, *too_long, *untold], loaded.durations_s)
     write_rejected(run.rejected, checked.rejected)
     n_rejected = len(checked.rejected)
-    console.print(
+    say(
+        console,
         f"data: {len(kept) + n_rejected} records, {len(kept)} kept, {n_rejected} rejected"
-        + (f" (listed in {escape(str(run.rejected))})" if n_rejected else ""),
-        highlight=False,
-        soft_wrap=True,
+        + (f" (listed in {run.rejected})" if n_rejected else ""),
     )
     refuse_if_too_many(checked, recipe.data.max_rejected_share, run.rejected)
     train, dev = split_dev(kept, recipe.data.dev_share, recipe.seed)
     if recipe.data.pass_rates is not None:
         train = _climbing(train, recipe.data.pass_rates, run, console)
     if dev:
-        console.print(f"      {len(train)} to train on, {len(dev)} for development", highlight=False)
+        say(console, f"      {len(train)} to train on, {len(dev)} for development")
+    counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
+    write_json(run.data, {**counts, "trained_on": len(train), "development": len(dev)})
     return train, dev
 
 
@@ -57,11 +58,10 @@ def _climbing(questions: Sequence[Question], path: Path, run: RunFolder, console
     kept, dropped = easy_to_hard(questions, rates, path)
     write_jsonl(run.dropped, [{"id": question.id, "pass_rate": rates[question.id]} for question in dropped])
     never = sum(rates[question.id] == 0 for question in dropped)
-    console.print(
+    say(
+        console,
         f"      {len(kept)} from easy to hard; dropped: {never} never right, {len(dropped) - never} always right "
-        f"(listed in {escape(str(run.dropped))})",
-        highlight=False,
-        soft_wrap=True,
+        f"(listed in {run.dropped})",
     )
     return kept
 

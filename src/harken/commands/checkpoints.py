@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from harken.commands.options import Device, ModelPath, Precision, console, weights_type
+from harken.screen import say
 
 
 def ask(
@@ -32,8 +32,8 @@ def ask(
     heard, unheard = ask_both(
         load_model(model, dtype=weights_type(dtype), device=device), prompt, clip, question, options
     )
-    console.print(f"with the clip:    {escape(heard)}", highlight=False)
-    console.print(f"without the clip: {escape(unheard)}", highlight=False)
+    say(console, f"with the clip:    {heard}")
+    say(console, f"without the clip: {unheard}")
 
 
 def export(
@@ -48,11 +48,22 @@ def export(
         typer.Option("--dtype", help="float32, bfloat16 or float16 for trained tensors; default: the base's."),
     ] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, not merged.")] = False,
+    push_to: Annotated[
+        str | None, typer.Option("--push-to", help="Upload it to this repository; HF_TOKEN.", metavar="OWNER/NAME")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="The repository is made private.")] = False,
+    replace_card: Annotated[
+        bool, typer.Option("--replace-card", help="Also over a model card that the repository has.")
+    ] = False,
 ) -> None:
-    """Write what transformers and vLLM load: the base checkpoint's files with the trained weights in them."""
+    """Write what transformers and vLLM load, with a model card: the base's files with the trained weights in them."""
     from harken.export import export as write
     from harken.export import export_adapter
+    from harken.hub import Hub
 
+    if push_to is None and (private or replace_card):
+        raise typer.BadParameter("--private and --replace-card go with --push-to", param_hint="--push-to")
+    hub = None if push_to is None else Hub(push_to, private=private)
     if dtype is not None:
         weights_type(dtype)
     if adapter:
@@ -62,7 +73,10 @@ def export(
         said = "adapter"
     else:
         said = f"{write(trained, out, base=base, dtype=dtype)} trained tensors"
-    console.print(f"{said}: {escape(str(out))}", highlight=False, soft_wrap=True)
+    say(console, f"{said}: {out}")
+    if hub is not None:
+        address, kept = hub.push(out, replace_card=replace_card)
+        say(console, f"pushed: {address}" + (" (its model card left as it was)" if kept else ""))
 
 
 def tiny(
@@ -78,7 +92,7 @@ def tiny(
     from harken.models.tiny import question_texts, write_tiny
 
     write_tiny(arch, out, question_texts(text or []), seed)
-    console.print(f"checkpoint: {escape(str(out))}", highlight=False, soft_wrap=True)
+    say(console, f"checkpoint: {out}")
 
 
 def doctor(

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from harken.commands.options import Overrides, RecipeFile, console
+from harken.commands.options import AsJson, Overrides, Quiet, RecipeFile, end, screen_of
+from harken.screen import say, visible
 
 
 def evaluate(
@@ -63,8 +63,11 @@ def evaluate(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")] = None,
     overrides: Overrides = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Answer a benchmark and grade it: greedily or in samples, with a checkpoint or a served model."""
+    screen = screen_of(quiet, as_json)
     from harken.config import EvaluationRecipe, resolve
 
     if no_audio and audio not in (None, "none"):
@@ -89,17 +92,19 @@ def evaluate(
     from harken.tables import listening_table, summary_table, trials_table
 
     folder = out or Path("runs") / "eval" / resolved.name
-    with StepProgress(console, "evaluate", 0, 200) as progress:
+    with StepProgress(screen, "evaluate", 0, 200) as progress:
         found = (listen if listening else run)(resolved, folder, progress.set)
+    rows = folder / ("listening.jsonl" if listening else "predictions.jsonl")
     if listening:
-        console.print(listening_table(f"{resolved.data.file.name}, by what is heard", found))
-        console.print(f"by question: {escape(str(folder / 'listening.jsonl'))}", highlight=False, soft_wrap=True)
-        return
-    said = {"real": "with audio", "none": "without audio"}.get(resolved.data.audio, f"{resolved.data.audio} audio")
-    console.print(summary_table(f"{resolved.data.file.name}, {said}", found))
-    if "samples" in found or "orders" in found:
-        console.print(trials_table("several answers to each question", found))
-    console.print(f"predictions: {escape(str(folder / 'predictions.jsonl'))}", highlight=False, soft_wrap=True)
+        screen.print(listening_table(f"{visible(resolved.data.file.name)}, by what is heard", found))
+        say(screen, f"by question: {rows}")
+    else:
+        said = {"real": "with audio", "none": "without audio"}.get(resolved.data.audio, f"{resolved.data.audio} audio")
+        screen.print(summary_table(f"{visible(resolved.data.file.name)}, {said}", found))
+        if "samples" in found or "orders" in found:
+            screen.print(trials_table("several answers to each question", found))
+        say(screen, f"predictions: {rows}")
+    end({**found, "predictions": str(rows)}, folder, [], quiet, as_json)
 
 
 def _subset(pairs: list[str] | None) -> dict[str, list[str]] | None:

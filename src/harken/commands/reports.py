@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from harken.commands.options import console
+from harken.screen import say
 
 
 def report(
@@ -22,7 +22,7 @@ def report(
 
     file = out or runs[0] / "report.html"
     write_report(runs, file, audio_root or [])
-    console.print(f"report: {escape(str(file))}", highlight=False, soft_wrap=True)
+    say(console, f"report: {file}")
     if open_:
         typer.launch(file.resolve().as_uri())
 
@@ -37,4 +37,4 @@ def view(
     """The same as a page on this machine that follows the run as it goes on."""
     from harken.report.server import serve
 
-    serve(run, audio_root or [], port, lambda line: console.print(escape(line), highlight=False, soft_wrap=True))
+    serve(run, audio_root or [], port, lambda line: say(console, line))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from harken.commands.options import console
+from harken.screen import say
 
 
 def score(
@@ -40,7 +40,7 @@ def score(
         console.print(score_table(result))
     else:
         said = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
-        console.print(f"submission: {escape(str(submission))} ({said})", highlight=False, soft_wrap=True)
+        say(console, f"submission: {submission} ({said})")
 
 
 def compare(

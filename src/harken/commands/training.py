@@ -4,9 +4,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from harken.commands.options import DryRun, Overrides, RecipeFile, Resume, RunOut, console
+from harken.commands.options import (
+    AsJson,
+    DryRun,
+    Overrides,
+    Quiet,
+    RecipeFile,
+    Resume,
+    RunOut,
+    console,
+    end,
+    screen_of,
+)
+from harken.screen import print_row, say
 
 if TYPE_CHECKING:
     from harken.config import Recipe
@@ -15,11 +26,16 @@ if TYPE_CHECKING:
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for data, checkpoints and runs.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """The whole job on built-in sounds: warm start, GRPO, evaluation with and without audio. No network, no GPU."""
+    screen = screen_of(quiet, as_json)
     from harken.demo import run_demo
+    from harken.next_steps import command
 
-    run_demo(out, seed, console)
+    found = run_demo(out, seed, screen, on_row=print_row if as_json else None)
+    end(found, out, [command(["harken", "report", str(out / "grpo"), "--open"])], quiet, as_json)
 
 
 def train(
@@ -28,16 +44,19 @@ def train(
     out: RunOut = None,
     resume: Resume = None,
     dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train with GRPO."""
+    screen = screen_of(quiet, as_json)
     resolved, folder = _resolve(recipe, overrides, out, resume, "")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.train import train as run
 
-    checkpoint = run(resolved, folder, console, resume=resume is not None)
-    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
 def sft(
@@ -46,16 +65,19 @@ def sft(
     out: RunOut = None,
     resume: Resume = None,
     dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fine-tune on the answers, with the same prompts and data."""
+    screen = screen_of(quiet, as_json)
     resolved, folder = _resolve(recipe, overrides, out, resume, "-sft")
     if dry_run:
         _dry_run(resolved)
         return
     from harken.sft import sft as run
 
-    checkpoint = run(resolved, folder, console, resume=resume is not None)
-    console.print(f"checkpoint: {escape(str(checkpoint))}", highlight=False, soft_wrap=True)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
 def _resolve(
@@ -75,6 +97,14 @@ def _resolve(
     assert recipe is not None
     resolved = load_recipe(recipe, overrides or [])
     return resolved, out or Path("runs") / f"{resolved.name}{suffix}"
+
+
+def _trained(recipe: "Recipe", run: Path, checkpoint: Path, quiet: bool, as_json: bool) -> None:
+    from harken.next_steps import next_steps
+
+    if not quiet and not as_json:
+        say(console, f"checkpoint: {checkpoint}")
+    end({"checkpoint": str(checkpoint)}, run, next_steps(recipe, run), quiet, as_json)
 
 
 def _dry_run(recipe: "Recipe") -> None:

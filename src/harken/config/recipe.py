@@ -12,6 +12,7 @@ from harken.config.prompt import PromptConfig
 from harken.config.reward import RewardConfig
 from harken.config.section import PositiveInt, Section
 from harken.config.training import GrpoConfig, SftConfig
+from harken.published import TABLES
 
 
 class ProbeConfig(Section):
@@ -44,6 +45,24 @@ class LoggingConfig(Section):
     """Project name given to W&B and trackio."""
 
 
+class PublishedRow(Section):
+    """A row of a paper's table that a run is to be read beside; the report puts it there."""
+
+    table: str
+    """As `harken compare --published` names it, such as omni-r1-v2:I."""
+    row: str
+    """Its labels with a comma between them, such as "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"."""
+
+    @model_validator(mode="after")
+    def stands_in_the_paper(self) -> "PublishedRow":
+        known = [one.name for one in TABLES[self.table].rows] if self.table in TABLES else []
+        if not known:
+            raise ValueError(f"no published table {self.table!r}: set one of {', '.join(TABLES)}")
+        if self.row not in known:
+            raise ValueError(f"{self.table} has no row {self.row!r}: set one of {'; '.join(known)}")
+        return self
+
+
 class Recipe(Section):
     """One run. `harken train` reads the `grpo` section, `harken sft` the `sft` section; the rest they share."""
 
@@ -59,6 +78,8 @@ class Recipe(Section):
     sft: SftConfig = SftConfig()
     probe: ProbeConfig | None = None
     logging: LoggingConfig = LoggingConfig()
+    published: tuple[PublishedRow, ...] = ()
+    """The rows of the papers that this recipe is for, one a table."""
 
     @model_validator(mode="after")
     def development_part_exists(self) -> "Recipe":

@@ -17,6 +17,7 @@ from harken.report.clips import ClipFinder, as_mp3, data_uri, load_clip, picture
 from harken.report.curves import SECTIONS, panels
 from harken.report.facts import in_common, run_facts, run_names
 from harken.report.page import render_page, render_summary
+from harken.report.paper import paper_tables
 from harken.report.questions import TRAINING, Item, evaluation_items, set_names, spread, training_items, within
 from harken.report.run import Run, read_run
 
@@ -64,6 +65,7 @@ def summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[Q
         in_common([run_facts(name, run) for name, run in zip(names, runs, strict=True)]),
         [set_table(name, one) for name, of_run in zip(names, sets, strict=True) for one in of_run],
         [(of_ids[ids], rows) for ids, members in same.items() if (rows := seed_lines(members))],
+        paper_tables(names, runs, sets),
     )
 
 

@@ -37,10 +37,17 @@ _NAMES = {
     "optim/learning_rate": "Learning rate",
     "time/step_s": "Seconds a step",
     "time/rollout_s": "Seconds of it in the rollout",
+    "time/tokens_per_s": "Tokens a second, of completions or answers",
     "memory/peak_gib": "Peak memory, GiB",
+    "memory/rss_gib": "Memory of the process, GiB",
 }
 _ORDER = {name: index for index, name in enumerate(_NAMES)}
-_OTHER = ("_std", "_equal_groups")
+_OTHER = {
+    "_std": "standard deviation",
+    "_zero": "zero, share",
+    "_equal_groups": "groups whose values are all equal, share",
+}
+"""Endings of a reward part's further figures, and what they are."""
 
 
 def panels(runs: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
@@ -52,9 +59,16 @@ def panels(runs: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
     found = []
     for key in sorted(keys, key=lambda key: (SECTIONS.index(_section(key)), _ORDER.get(key, len(_ORDER)), key)):
         series = [_series(index, rows, key) for index, rows in enumerate(runs)]
-        title = _NAMES.get(key) or key.replace("reward/", "Reward part: ")
+        title = _NAMES.get(key) or _part(key)
         found.append({"key": key, "title": title, "section": _section(key), "series": [one for one in series if one]})
     return found
+
+
+def _part(key: str) -> str:
+    """The title of what has no name here: a reward part's own, or the key."""
+    name = key.replace("reward/", "Reward part: ")
+    ending = next((one for one in _OTHER if key.startswith("reward/") and key.endswith(one)), None)
+    return name if ending is None else f"{name.removesuffix(ending)}, {_OTHER[ending]}"
 
 
 def number(value: Any) -> float | None:
@@ -65,7 +79,7 @@ def number(value: Any) -> float | None:
 
 
 def _section(key: str) -> str:
-    if key == "dev/n" or key.endswith(_OTHER):
+    if key == "dev/n" or key.endswith(tuple(_OTHER)):
         return SECTIONS[4]
     if key.startswith(("reward/", "dev/", "probe/")) or key == "loss/sft":
         return SECTIONS[0]

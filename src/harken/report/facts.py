@@ -38,6 +38,7 @@ def run_facts(name: str, run: Run) -> dict[str, Any]:
         "model": _get(config, "model", "path"),
         "trained": _trained(config),
         "data": ", ".join(_source(one) for one in _list(_get(config, "data", "train"))),
+        "questions": _questions(run.counts),
         "prompt": _get(config, "prompt", "style"),
         "rewards": None if supervised else _rewards(config),
         "steps": f"{done:,} of {steps:,}" if isinstance(steps, int) else f"{done:,}",
@@ -89,6 +90,13 @@ def _list(value: Any) -> list[Any]:
 def _source(source: Any) -> str:
     file = str(_get({"one": source}, "one", "file"))
     return f"{file} (without audio)" if _get({"one": source}, "one", "audio") == "none" else file
+
+
+def _questions(counts: Row) -> str:
+    """How many trained the model, stood aside and were left out."""
+    words = {"trained_on": "trained on", "development": "for development", "rejected": "rejected"}
+    known = [(number(counts.get(key)), said) for key, said in words.items()]
+    return ", ".join(f"{n:,.0f} {said}" for n, said in known if n is not None)
 
 
 def _trained(config: Row) -> str:

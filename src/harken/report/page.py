@@ -18,6 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from harken.report.accuracy import SetTable
+from harken.report.paper import PaperTable
 from harken.results import SeedComparison
 from harken.tables import SEEDS_HEADER, percent, points, seed_rows
 
@@ -62,14 +63,16 @@ def render_summary(
     facts: Sequence[Mapping[str, Any]],
     tables: Sequence[SetTable],
     seeds: Sequence[tuple[str, Sequence[SeedComparison]]],
+    papers: Sequence[PaperTable],
 ) -> Markup:
-    """What was run, and how accurate it is."""
+    """What was run, how accurate it is, and how that stands beside the papers."""
     return Markup(
         _templates()
         .get_template("summary.html")
         .render(
             facts=facts,
             tables=tables,
+            papers=papers,
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
             columns=_COLUMNS,

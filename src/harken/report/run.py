@@ -46,6 +46,7 @@ class Evaluation:
 @dataclass(frozen=True, slots=True)
 class Run:
     """Attributes:
+    counts: of records, kept and left out; empty for a run of an older harken.
     rollouts: (step, rows) in order of step.
     evaluations: those in the folder, by name.
     """
@@ -53,6 +54,7 @@ class Run:
     path: Path
     config: Row
     environment: Row
+    counts: Row
     metrics: Sequence[Row]
     rollouts: Sequence[tuple[int, Sequence[Row]]]
     evaluations: Sequence[Evaluation]
@@ -84,6 +86,7 @@ def read_run(path: Path) -> Run:
         path,
         config,
         environment,
+        _json(path / "data.json", path) if (path / "data.json").exists() else {},
         read_rows(metrics, path) if metrics.exists() else [],
         [(int(file.stem.removeprefix("step_")), read_rows(file, path)) for file in files],
         read_evaluations(path),

@@ -1,0 +1,85 @@
+"""How other programs load an exported folder: a few lines of transformers, without harken.
+
+Takes the architecture and a question as the run asked it, gives Python for the model card; a test runs it. Not taken:
+`Qwen2_5OmniProcessor`, whose video part needs torchvision.
+"""
+
+from harken.errors import CheckpointError
+
+_PROCESSOR = """\
+import soundfile
+import torch
+{peft}from transformers import AutoProcessor, {model}
+
+folder = {folder}
+processor = AutoProcessor.from_pretrained({base})
+model = {model}.from_pretrained({base}, dtype="auto").eval()
+{adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
+conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
+text = processor.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+inputs = processor(text=text, audio=[samples], return_tensors="pt")
+with torch.no_grad():
+    said = model.generate(**inputs, max_new_tokens={length}, do_sample=False)
+print(processor.tokenizer.decode(said[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+"""
+
+_OMNI = """\
+import soundfile
+import torch
+{peft}from transformers import AutoTokenizer, {model}, WhisperFeatureExtractor
+
+folder = {folder}
+tokenizer = AutoTokenizer.from_pretrained({base})
+extractor = WhisperFeatureExtractor.from_pretrained({base})
+model = {model}.from_pretrained({base}, dtype="auto"){thinker}.eval()
+{adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
+heard = extractor(samples, sampling_rate=16000, return_attention_mask=True, return_tensors="pt")
+frames = int(heard["attention_mask"].sum())
+places = ((frames - 1) // 2 + 1 - 2) // 2 + 1  # audio tokens of so many 10 ms frames
+conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
+text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+inputs = tokenizer(text.replace("<|AUDIO|>", "<|AUDIO|>" * places), add_special_tokens=False, return_tensors="pt")
+with torch.no_grad():
+    said = model.generate(
+        **inputs,
+        input_features=heard["input_features"].to(model.dtype),
+        feature_attention_mask=heard["attention_mask"],
+        max_new_tokens={length},
+        do_sample=False,
+    )
+print(tokenizer.decode(said[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+"""
+
+_BY_TYPE = {
+    "qwen2_audio": (_PROCESSOR, "Qwen2AudioForConditionalGeneration"),
+    "audioflamingo3": (_PROCESSOR, "AudioFlamingo3ForConditionalGeneration"),
+    "qwen2_5_omni_thinker": (_OMNI, "Qwen2_5OmniThinkerForConditionalGeneration"),
+    "qwen2_5_omni": (_OMNI, "Qwen2_5OmniForConditionalGeneration"),
+}
+
+
+def load_snippet(model_type: str, folder: str, question: str, length: int, adapter_of: str | None = None) -> str:
+    """Python that answers one question about clip.wav.
+
+    Args:
+        model_type: as the checkpoint's config.json says.
+        folder: where it lies, or its Hub id.
+        question: the user's text, choices and all.
+        adapter_of: the base, where the folder holds an adapter.
+
+    Raises CheckpointError for an architecture that harken does not know.
+    """
+    if model_type not in _BY_TYPE:
+        raise CheckpointError(f"{model_type!r}: not among {', '.join(_BY_TYPE)}")
+    template, model = _BY_TYPE[model_type]
+    is_adapter = adapter_of is not None
+    return template.format(
+        peft="from peft import PeftModel\n" if is_adapter else "",
+        model=model,
+        folder=ascii(folder),
+        base=ascii(adapter_of) if is_adapter else "folder",
+        thinker=".thinker" if model_type == "qwen2_5_omni" else "",
+        adapter="model = PeftModel.from_pretrained(model, folder).eval()\n" if is_adapter else "",
+        question=ascii(question),
+        length=length,
+    )
