@@ -3,7 +3,7 @@
     python benchmarks/recipes_table.py
 
 Takes the comment lines and the resolved settings of every shipped recipe. Hours are arithmetic from the passes measured
-on one H100 (docs/performance.md), for the one model and the completion lengths that were measured; else nothing is said.
+on one H100 (docs/performance.md), for the one model and the completion lengths measured; else nothing is said.
 Not taken: a table kept by hand.
 """
 
