@@ -52,6 +52,27 @@ class MicroBatch:
     reference_logp: Tensor | None = None
     old_logp: Tensor | None = None
 
+    def groups(self, first: int, last: int) -> "MicroBatch":
+        """The micro-batch of the groups from `first` up to `last`, or to the end. Its encoded audio has no graph any
+        more where the tower trains: it is to be encoded again."""
+        group = len(self.responses) // len(self.questions)
+        rows = slice(first * group, last * group)
+        said = self.completions
+        part = MicroBatch(
+            self.questions[first:last],
+            self.inputs[first:last],
+            [None if one is None else one.detach() for one in self.audio[first:last]],
+            Completions(said.tokens[rows], said.mask[rows], said.logp[rows], said.ended[rows]),
+            self.responses[rows],
+            self.asked[rows],
+            None if self.reference_logp is None else self.reference_logp[rows],
+            None if self.old_logp is None else self.old_logp[rows],
+        )
+        if hasattr(self, "advantages"):  # rewarded already
+            part.rewards = {name: values[rows] for name, values in self.rewards.items()}
+            part.reward, part.advantages = self.reward[first:last], self.advantages[rows]
+        return part
+
 
 def sample(
     policy: AudioLM,
@@ -62,13 +83,14 @@ def sample(
     *,
     seed: int,
     step: int,
+    most_rows: int | None = None,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
-    another."""
+    another; at most `most_rows` are decoded at once."""
     size = settings.prompts_per_micro_batch
     for start in range(0, len(questions), size):
         chunk = questions[start : start + size]
-        yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step)
+        yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step, most_rows)
 
 
 def _sample(
@@ -79,6 +101,7 @@ def _sample(
     settings: GrpoConfig,
     seed: int,
     step: int,
+    most_rows: int | None,
 ) -> MicroBatch:
     group = settings.completions_per_prompt
     sampling = Sampling(settings.temperature, settings.max_completion_tokens, settings.top_p, settings.top_k)
@@ -88,7 +111,7 @@ def _sample(
     audio = policy.encode_audio(inputs)
     with torch.no_grad():
         embedded = policy.embed(inputs, audio)
-    completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
+    completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers), most_rows)
     lengths, ended = completions.lengths.tolist(), completions.ended.tolist()
     responses = [
         understand(

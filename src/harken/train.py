@@ -43,14 +43,23 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
             with mixed_precision(policy, recipe.model.precision):
                 batches: list[MicroBatch] = []
                 for batch in sample(
-                    policy, chosen, session.inputs, session.prompt, settings, seed=recipe.seed, step=step
+                    policy,
+                    chosen,
+                    session.inputs,
+                    session.prompt,
+                    settings,
+                    seed=recipe.seed,
+                    step=step,
+                    most_rows=recipe.memory.rollout_rows,
                 ):
                     rewarding.ask(batch)
                     batches.append(batch)
                 sampled = time.perf_counter()
-                score_with_reference(policy, session.reference, batches, settings)
+                score_with_reference(policy, session.reference, batches, settings, session.note)
                 earned = rewarding(batches, progress=(step - 1) / settings.steps)
-                figures = update(policy, batches, settings, session.optimizer, rate)
+                figures = update(policy, batches, settings, session.optimizer, rate, session.note)
+            fitting = max(len(batch.questions) for batch in batches)
+            settings = settings.model_copy(update={"prompts_per_micro_batch": fitting})
             for line in earned.warnings:
                 console.print(f"[bold yellow]warning:[/] {escape(line)}", highlight=False, soft_wrap=True)
             ended = time.perf_counter()
