@@ -420,6 +420,24 @@ def tiny(
 
 
 @app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe of a training run.", metavar="RECIPE.yaml")],
+    gpu_memory: Annotated[float, typer.Option("--gpu-memory", min=1, help="GiB of one card.")],
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Cards that weights and states are spread over.")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Length of a clip.")] = 10.0,
+    overrides: Overrides = None,
+) -> None:
+    """Does GRPO with this recipe fit a card, and which settings would? Nothing is loaded."""
+    from harken.config import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    from harken.plan import print_plan
+
+    if not print_plan(resolved, gpu_memory, gpus, seconds, console):
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or Hub id to try.")] = None,
     device: Device = "auto",

@@ -5,7 +5,7 @@ Audio is encoded here, once per prompt and step; where the tower trains its grap
 sampling, rewarding and updating one micro-batch after another; a reward or a normalisation may need the whole step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harken.answer import understand
 from harken.config import GrpoConfig
+from harken.errors import HarkenError
 from harken.inputs import PromptInputs
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
@@ -84,13 +85,27 @@ def sample(
     seed: int,
     step: int,
     most_rows: int | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
-    another; at most `most_rows` are decoded at once."""
+    another; at most `most_rows` are decoded at once. A micro-batch that does not fit is halved, and `note` told."""
     size = settings.prompts_per_micro_batch
-    for start in range(0, len(questions), size):
-        chunk = questions[start : start + size]
-        yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step, most_rows)
+    waiting = [questions[start : start + size] for start in range(0, len(questions), size)]
+    while waiting:
+        chunk, *waiting = waiting
+        try:
+            yield _sample(policy, chunk, inputs(chunk), prompt, settings, seed, step, most_rows)
+            continue
+        except torch.OutOfMemoryError as error:
+            said = str(error).split(". ")[0]
+        half = len(chunk) // 2
+        if half == 0:
+            raise HarkenError(
+                f"not enough memory to sample {settings.completions_per_prompt} completions of one question ({said}): "
+                "set memory.rollout_rows, or see `harken plan`"
+            )
+        waiting = [chunk[:half], chunk[half:], *waiting]
+        note(f"sampling for {len(chunk)} questions at once does not fit into memory; going on with {half} ({said})")
 
 
 def _sample(

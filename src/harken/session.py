@@ -21,6 +21,7 @@ from harken.models.base import AudioLM
 from harken.models.loading import load_policy, mixed_precision
 from harken.optim import build_optimizer
 from harken.predict import accuracy_on
+from harken.plan import refuse_what_does_not_fit
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.reference import make_reference
@@ -122,6 +123,7 @@ def open_session(
     """
     if refusal := recipe.memory.refusal(settings):
         raise ConfigError(refusal)
+    refuse_what_does_not_fit(recipe, settings)
     run = RunFolder.open(out) if resume else RunFolder.create(out, recipe)
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)

@@ -51,6 +51,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
                     seed=recipe.seed,
                     step=step,
                     most_rows=recipe.memory.rollout_rows,
+                    note=session.note,
                 ):
                     rewarding.ask(batch)
                     batches.append(batch)
