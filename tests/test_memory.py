@@ -1,25 +1,31 @@
 """Memory modes: what each keeps is kept exactly, what it drops is refused where a recipe needs it."""
 
 import copy
+import io
 import math
+import re
+import shutil
 import sys
 
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from harken.adamw import BLOCK, join, rounded, split
-from harken.config import MemoryConfig, Recipe, load_recipe
+from harken.checkpoint import restore, save_checkpoint
+from harken.config import MemoryConfig, ModelConfig, Recipe, load_recipe
 from harken.data.synth import write_demo_set
-from harken.errors import ConfigError, HarkenError
+from harken.errors import CheckpointError, ConfigError, HarkenError
 from harken.experience import sample
 from harken.halving import halving
 from harken.inputs import PromptInputs
-from harken.models.loading import frozen_copy
+from harken.models.loading import frozen_copy, load_policy
 from harken.optim import apply_update, build_optimizer, set_rate
 from harken.prompt import Prompt
 from harken.reference import make_reference, quantized
 from harken.rollout import Sampling, rollout
+from harken.run_folder import RunFolder
 from harken.sampling import uniforms
 from harken.shared_prefix import LOGIT_ROWS, score_packed
 from harken.train import train
@@ -187,9 +193,9 @@ def test_a_state_saved_and_loaded_goes_on_bit_for_bit(mode, tmp_path):
         again = net(dtype)
         trained(again, optimizer_of(again, seed=1, **memory), 6)
         assert far(again, whole) > 0
+    unlike = optimizer_of(net(torch.bfloat16), weights="bf16_corrected", optimizer="adamw_8bit")
     with pytest.raises(ValueError, match="another mode of memory"):
-        module = net(torch.bfloat16)
-        optimizer_of(module, weights="bf16_corrected", optimizer="adamw_8bit").load_state_dict(second.state_dict())
+        unlike.load_state_dict(second.state_dict())
 
 
 @torchao
@@ -205,7 +211,10 @@ def test_an_update_in_pieces_is_the_update(monkeypatch):
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_and_says_what_moved():
-    for memory, says in (({"optimizer": "offloaded"}, "no update was made"), ({"step_in_backward": True}, "go on from")):
+    for memory, says in (
+        ({"optimizer": "offloaded"}, "no update was made"),
+        ({"step_in_backward": True}, "go on from"),
+    ):
         module = net()
         optimizer = optimizer_of(module, **memory)
         (module(torch.ones(1, 64)) * math.inf).sum().backward()
@@ -467,3 +476,83 @@ def test_only_the_largest_micro_batches_count_as_too_large():
     assert [len(batch.questions) for batch in batches] == [1] * 7
     assert [note.split()[3] + note.split("with ")[1][0] for note in notes] == ["53", "32", "21"]
     assert len(undone) == 3
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_demo_set(folder, seed=0, n_train=8, n_test=4)
+    return folder / "train.json"
+
+
+RUNS = {
+    "corrected, offloaded, streamed": {
+        **{"weights": "bf16_corrected", "optimizer": "offloaded", "reference": "streamed", "rollout_rows": 3},
+    },
+    "stochastic, 8 bits, in backward": {
+        **{"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "step_in_backward": True, "reference": "int8"},
+    },
+}
+
+
+@torchao
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
+    memory = {key: value for key, value in RUNS[kind].items() if key not in ("reference", "rollout_rows")}
+    run = RunFolder.create(tmp_path / "run", recipe(tiny_folder("qwen2_5_omni"), tmp_path))
+
+    def fresh():
+        model = load_policy(ModelConfig(path=str(tiny_folder("qwen2_5_omni")), device="cpu"), torch.bfloat16)
+        return model, optimizer_of(model.module, **memory)
+
+    def step(model, optimizer, seed):
+        generator = torch.Generator().manual_seed(seed)
+        trains = [p for p in model.module.parameters() if p.requires_grad]
+        set_rate(optimizer, 1e-4)
+        sum((p * torch.randn(p.shape, generator=generator)).sum() for p in trains).backward()
+        apply_update(optimizer, 1e-4, None)
+
+    whole, optimizer = fresh()
+    step(whole, optimizer, 1)
+    save_checkpoint(run, 1, whole, optimizer, keep=1)
+    step(whole, optimizer, 2)
+    other, again = fresh()
+    assert far(other.module, whole.module) > 0
+    assert restore(run.checkpoint(1), other, again) == 1
+    step(other, again, 2)
+    assert far(other.module, whole.module) == 0
+    assert differences(again.state_dict()["state"], optimizer.state_dict()["state"]) == []
+    plain = build_optimizer(net(), learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    with pytest.raises(CheckpointError, match="of other parameters"):
+        restore(run.checkpoint(1), other, plain)
+
+
+@pytest.mark.slow
+@torchao
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_run_in_a_mode_of_memory_goes_on_bit_for_bit(kind, data, tmp_path):
+    values = recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=None).model_dump(mode="json")
+    values["memory"] = RUNS[kind]
+    values["model"]["precision"] = "bf16_mixed"
+    values["grpo"] |= {"max_grad_norm": None, "learning_rate": 1e-3}
+    plan = Recipe.model_validate(values)
+    said = io.StringIO()
+    train(plan, tmp_path / "whole", Console(file=said, width=200))
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_000006")
+    train(plan, tmp_path / "run", silent(), resume=True)
+    assert differences(left_by(tmp_path / "run"), left_by(tmp_path / "whole")) == []
+    before, weights = (left_by(tmp_path / "whole")[f"step_{step:06d}"] for step in (4, 6))
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    assert differences(weights, before)
+    rows = rows_of(tmp_path / "whole")
+    assert all(row["policy/grad_norm"] > 0 for row in rows)
+    found = re.search(r"reference in 8 bits: KL of ([-0-9.e]+) nats a token .* on (\d+) tokens", said.getvalue())
+    if "int8" in RUNS[kind].values():
+        assert found, said.getvalue()
+        # The first step's KL is the bias too, of other samples: the policy has not moved.
+        assert 0 < float(found[1]) < 30 * rows[0]["loss/kl"]
+        assert rows[0]["loss/kl"] < 30 * float(found[1])
+    else:
+        assert found is None
+        assert rows[0]["loss/kl"] < 1e-6 * rows[-1]["loss/kl"] or rows[0]["loss/kl"] < 1e-9

@@ -10,7 +10,7 @@ Not taken: a profile of a real step, which needs the card that is asked about.
 import math
 from dataclasses import dataclass
 
-from harken.config import GrpoConfig, Recipe, SftConfig
+from harken.config import GrpoConfig, MemoryConfig, Recipe, SftConfig
 
 GIB = 2**30
 RESERVE = int(1.5 * GIB)
@@ -19,6 +19,8 @@ AUDIO_POSITIONS_PER_S = 50
 """Of the towers, after their convolutions: one for 20 ms."""
 LOGIT_ROWS = 512
 """As in `harken.shared_prefix`, which a test compares."""
+UPDATE = 10 * 2**24 * 4
+"""Float32 pieces on the way in `harken.adamw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class Account:
     @property
     def peak(self) -> int:
         """Bytes on the card."""
-        held, rollout, training = (sum(line.device for line in part) for part in (self.held, self.rollout, self.training))
+        held, rollout, training = (
+            sum(line.device for line in part) for part in (self.held, self.rollout, self.training)
+        )
         return held + max(rollout, training)
 
     @property
@@ -122,7 +126,9 @@ def account(
     if isinstance(settings, GrpoConfig) and settings.beta > 0:
         held.append(_reference(recipe, shape, trained, trained_bytes, gpus))
     if mixed and not coarse:
-        held.append(Line("bfloat16 copies", trained * 2 // gpus, 0, "of float32 weights, kept by autocast for the step"))
+        held.append(
+            Line("bfloat16 copies", trained * 2 // gpus, 0, "of float32 weights, kept by autocast for the step")
+        )
 
     grpo = isinstance(settings, GrpoConfig)
     group = settings.completions_per_prompt if grpo else 1
@@ -138,8 +144,9 @@ def account(
         # GRPO keeps the graph of the rollout's encoding for its first pass, of all clips of the step.
         clips = per_card if grpo else per_batch
         each = compute * (16 * shape.tower_hidden + 4 * shape.tower_intermediate)
-        kept = compute * shape.tower_hidden if model.gradient_checkpointing else each
-        tower = clips * positions * shape.tower_layers * kept + (each * clips * positions)
+        tower = clips * positions * shape.tower_layers * each
+        if model.gradient_checkpointing:
+            tower = clips * positions * (shape.tower_layers * compute * shape.tower_hidden + each)
         held.append(Line("audio tower's activations", tower, 0, f"{clips} clips of {shape.window_s or clip_s:.0f} s"))
 
     rows = per_batch * group
@@ -170,9 +177,13 @@ def account(
         gradient,
     ]
     if batches == 1 and not memory.step_in_backward:
-        # Activations go as gradients come: what is smaller of the two never lies beside the other.
-        spared = min(activations + tower, gradient.device)
-        training.append(Line("less: never there together", -spared, 0, "one micro-batch: gradients replace activations"))
+        # Activations go as gradients come: the smaller of the two never lies beside the larger.
+        spared = min(activations + tower + logits, gradient.device)
+        training.append(
+            Line("less: never there together", -spared, 0, "one micro-batch: gradients replace activations")
+        )
+    if memory != MemoryConfig():
+        training.append(Line("update", UPDATE, 0, "a piece of one weight after another"))
     if gpus > 1:
         pair = 2 * shape.language_blocks // max(1, shape.layers) * compute
         training.append(Line("two whole blocks", pair, 0, "gathered as the pass goes"))
@@ -196,7 +207,7 @@ def trained_parameters(recipe: Recipe, shape: Shape) -> tuple[int, int]:
     tower_edges, language_edges = shape.adapter_edges
     edges = tower_edges * model.train_audio_tower + language_edges * model.train_language_model
     trained = edges * model.lora.rank + shape.projector * model.train_projector
-    return trained, everything - shape.projector * model.train_projector
+    return trained, everything  # a projector that trains has its untrained weights beside it, peft keeps them
 
 
 def _how(checkpointing: bool) -> str:

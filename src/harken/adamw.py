@@ -12,7 +12,7 @@ what is used here. Not kept either: `torch.compile` on a CPU, where compiling ta
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -69,7 +69,9 @@ class MemoryAdamW(torch.optim.Optimizer):
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride] (no closure, so no loss)
+        self, closure: None = None
+    ) -> None:
         """Update every parameter that has a gradient. Nothing is left to do where it was made in the backward pass."""
         assert closure is None
         for parameter in self._parameters():

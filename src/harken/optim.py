@@ -43,7 +43,9 @@ def build_optimizer(
             "small updates away; load them in float32 and set model.precision: bf16_mixed for speed, or memory.weights"
         )
     if (memory.weights, memory.optimizer, memory.step_in_backward) == ("float32", "adamw", False):
-        return torch.optim.AdamW(trained.values(), **settings)
+        # On CUDA the usual form makes a float32 number for every weight on the way; fused there is none.
+        fused = True if all(parameter.is_cuda for parameter in trained.values()) else None
+        return torch.optim.AdamW(trained.values(), fused=fused, **settings)
     return MemoryAdamW(
         trained.values(),
         weights=memory.weights,

@@ -12,7 +12,7 @@ holds theirs alone.
 
 import copy
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +67,7 @@ class HostBlocks:
         self._bytes: list[Tensor] = []
         self._parameters: list[list[nn.Parameter]] = []
         self._idle: list[list[Tensor]] = []
-        self._coming: dict[int, tuple[Tensor, torch.cuda.Event | None]] = {}
+        self._coming: dict[int, tuple[Tensor, Any]] = {}
 
     @torch.no_grad()
     def take(self, parameters: list[nn.Parameter]) -> dict[int, nn.Parameter]:
@@ -113,7 +113,8 @@ class HostBlocks:
 
         return depart
 
-    def _send(self, index: int) -> tuple[Tensor, torch.cuda.Event | None]:
+    def _send(self, index: int) -> tuple[Tensor, Any]:
+        """A block's bytes on the device, and on CUDA the event after which they are there."""
         if self._stream is None:
             return self._bytes[index].to(self._device, copy=True), None
         with torch.cuda.stream(self._stream):
@@ -130,6 +131,10 @@ class HostBlocks:
 
 class Int8Linear(nn.Module):
     """A linear layer of 8-bit weights with one scale a row, made whole for each use in the type of its input."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()

@@ -20,8 +20,8 @@ from harken.metrics import is_due
 from harken.models.base import AudioLM
 from harken.models.loading import load_policy, mixed_precision
 from harken.optim import build_optimizer
-from harken.predict import accuracy_on
 from harken.plan import refuse_what_does_not_fit
+from harken.predict import accuracy_on
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.reference import make_reference

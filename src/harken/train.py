@@ -8,17 +8,18 @@ whole step, compare each with its siblings, update.
 import time
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 
-from harken.config import Recipe
+from harken.config import GrpoConfig, Recipe
 from harken.experience import MicroBatch, rollout_rows, sample
 from harken.metrics import is_due, step_metrics
 from harken.models.loading import mixed_precision
 from harken.optim import learning_rate_at
 from harken.progress import StepProgress
 from harken.rewarding import open_rewarding
-from harken.session import open_session
+from harken.session import Session, open_session
 from harken.update import score_with_reference, update
 
 
@@ -30,6 +31,11 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, beta=settings.beta)
     policy = session.policy
+    if session.reference is not None and recipe.memory.reference == "int8" and session.start == 0:
+        kl, tokens = bias_of_reference(session, settings)
+        session.note(
+            f"reference in 8 bits: KL of {kl:.3g} nats a token where the policy has not moved, on {tokens} tokens"
+        )
     with (
         open_rewarding(recipe, session.run.judge) as rewarding,
         StepProgress(console, "grpo", settings.steps, recipe.logging.every, done=session.start) as progress,
@@ -72,6 +78,25 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False) 
             session.end_step(step, settings.steps, row)
             progress.advance({short: row[name] for short, name in SHOWN.items() if name in row})
     return session.close()
+
+
+@torch.no_grad()
+def bias_of_reference(session: Session, settings: GrpoConfig) -> tuple[float, int]:
+    """(mean of the KL estimate, tokens) between the policy that the run starts from and its reference, which would be 0
+    if that were exact: on a micro-batch of completions that no step samples."""
+    policy, recipe = session.policy, session.recipe
+    chosen = session.questions_at(1, settings.prompts_per_micro_batch, settings.steps)
+    sampled = sample(policy, chosen, session.inputs, session.prompt, settings, seed=recipe.seed, step=0)
+    with mixed_precision(policy, recipe.model.precision):
+        batches = list(sampled)
+        score_with_reference(policy, session.reference, batches, settings, session.note)
+    gaps = [
+        (batch.reference_logp - batch.completions.logp)[batch.completions.mask]
+        for batch in batches
+        if batch.reference_logp is not None
+    ]
+    gap = torch.cat(gaps).double()
+    return float((gap.exp() - gap - 1).mean()), len(gap)
 
 
 SHOWN = {

@@ -10,13 +10,25 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForMultimodalLM, Qwen2_5OmniThinkerConfig, Qwen2AudioConfig
+from transformers import (
+    AudioFlamingo3ForConditionalGeneration,
+    AutoConfig,
+    Qwen2_5OmniThinkerConfig,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+)
 
 from harken.account import Shape
+from harken.errors import CheckpointError
 from harken.models.loading import base_of, explained, resolve
 from harken.models.lora import is_adapter
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
 
+CLASSES: dict[str, Any] = {
+    "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
+    "qwen2_audio": Qwen2AudioForConditionalGeneration,
+    "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+}
 TOWER = {
     **{"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20, "encoder_ffn_dim": 5120},
     "num_mel_bins": 128,
@@ -69,7 +81,7 @@ def published_config(path: str, **changes: int) -> Any:
 def shape_of(path: str) -> Shape:
     """Of a published id, a local folder (a run's is its newest checkpoint's) or another Hub id that can be read.
 
-    Raises CheckpointError where there is no such checkpoint.
+    Raises CheckpointError where there is no such checkpoint, or one of another architecture.
     """
     path = resolve(path)
     if is_adapter(Path(path)):
@@ -78,23 +90,25 @@ def shape_of(path: str) -> Shape:
         return measured(published_config(path))
     with explained(path):
         config: Any = AutoConfig.from_pretrained(path)
-    return measured(getattr(config, "thinker_config", config))
+    config = getattr(config, "thinker_config", config)
+    if config.model_type not in CLASSES:
+        raise CheckpointError(f"{path}: a checkpoint of model_type {config.model_type!r}; known: {', '.join(CLASSES)}")
+    return measured(config)
 
 
 def measured(config: Any) -> Shape:
     """Of a configuration, by the parameters of its module on the meta device."""
     with torch.device("meta"):
-        if config.model_type == "qwen2_5_omni_thinker":
-            module: nn.Module = Qwen2_5OmniThinkerForConditionalGeneration(config)
-        else:
-            module = AutoModelForMultimodalLM.from_config(config)
+        module: nn.Module = CLASSES[config.model_type](config)
     named = dict(module.named_parameters())
     linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     text, audio = config.text_config, config.audio_config
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
 
     def count(*within: str, blocks: bool = False) -> int:
-        return sum(p.numel() for name, p in named.items() if _part(name) in within and (".layers." in name or not blocks))
+        return sum(
+            p.numel() for name, p in named.items() if _part(name) in within and (".layers." in name or not blocks)
+        )
 
     def edges(part: str) -> int:
         found = [layer for name, layer in linear.items() if _part(name) == part and ".layers." in name]
