@@ -97,8 +97,9 @@ def test_weights_optimizer_and_reference_have_the_bytes_of_the_account(arch, mod
     state = [value for values in counted.values() for value in values.values() if value.ndim > 0]
     trained = sum(p.numel() for p in optimizer.state)
     size = held_bytes(state) * trained / sum(p.numel() for p in counted)
+    # Towers with a window have positions that never train: next to nothing, but for a tiny tower.
     entry = line(found, "optimizer")
-    assert entry.device + entry.host == pytest.approx(size, rel=0.01)
+    assert entry.device + entry.host == pytest.approx(size, rel=0.01 if arch == ARCHITECTURES[0] else 0.04)
     assert (entry.host > 0) == (memory.optimizer == "offloaded")
     codes = [one for name, one in reference.module.named_buffers() if name.endswith((".weight", ".scale"))]
     shared = {one.untyped_storage().data_ptr() for one in weights}
@@ -115,7 +116,7 @@ def test_weights_optimizer_and_reference_have_the_bytes_of_the_account(arch, mod
     elif memory.reference == "int8":
         assert entry.device == pytest.approx(beyond, rel=0.1)
     else:
-        assert entry.device == pytest.approx(beyond, rel=0.04)  # Whisper's tower has positions that never train
+        assert entry.device == pytest.approx(beyond, rel=0.04)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -38,7 +38,7 @@ WAYS: tuple[tuple[tuple[int, dict[str, Any]], ...], ...] = (
     ((0, {}), (3, {"memory.optimizer": "adamw_8bit"}), (5, {"memory.optimizer": "offloaded"})),
     ((0, {}), (3, {"memory.step_in_backward": True, "grpo.max_grad_norm": None})),
 )
-"""Changes to choose among, one of each row, with what they cost: a rough order of what is dropped, not a measurement."""
+"""Changes to choose among, one of each row, with what they cost: a rough order of what is dropped, not measured."""
 ADAPTERS = (15, {**MIXED, "model.lora": {"rank": 8, "alpha": 32}, "model.frozen_dtype": "bfloat16"})
 NAMED = 3
 """Ways that are shown."""
