@@ -63,7 +63,7 @@ def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> i
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
     with _reading(folder):
         step = int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
-        state = torch.load(trainer / "optimizer.pt", map_location=model.device, weights_only=True)
+        state = torch.load(trainer / "optimizer.pt", map_location="cpu", weights_only=True)  # the optimizer moves it
         random = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
     if step != step_of(folder):
         raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
@@ -98,7 +98,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
     alone."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, values in state["state"].items():
-        shapes = {tuple(value.shape) for value in values.values() if value.ndim > 0}
+        shapes = {tuple(value.shape) for name, value in values.items() if value.ndim > 0 and "scale" not in name}
         if index >= len(parameters) or shapes - {tuple(parameters[index].shape)}:
             raise ValueError(f"parameter {index} has other shapes: {sorted(shapes)}")
     optimizer.load_state_dict(state)

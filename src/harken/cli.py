@@ -15,7 +15,7 @@ from harken.commands.evaluation import evaluate
 from harken.commands.recipes import recipes
 from harken.commands.reports import report, view
 from harken.commands.results import compare, score
-from harken.commands.training import demo, sft, train
+from harken.commands.training import demo, plan, sft, train
 from harken.errors import HarkenError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
 )
-for command in (demo, recipes, train, sft, evaluate, score, compare, report, view, ask, export, tiny, doctor):
+for command in (demo, recipes, plan, train, sft, evaluate, score, compare, report, view, ask, export, tiny, doctor):
     app.command()(command)
 app.add_typer(prepare, name="prepare")
 app.add_typer(generate, name="generate")

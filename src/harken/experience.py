@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harken.answer import understand
 from harken.config import GrpoConfig
+from harken.errors import HarkenError
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.prompt import Prompt
@@ -56,6 +57,27 @@ class MicroBatch:
     old_logp: Tensor | None = None
     prefilled: Prefilled | None = None
 
+    def groups(self, first: int, last: int) -> "MicroBatch":
+        """The micro-batch of the groups from `first` up to `last`, or to the end. Its encoded audio has no graph any
+        more where the tower trains: it is to be encoded again."""
+        group = len(self.responses) // len(self.questions)
+        rows = slice(first * group, last * group)
+        said = self.completions
+        part = MicroBatch(
+            self.questions[first:last],
+            self.inputs[first:last],
+            [None if one is None else one.detach() for one in self.audio[first:last]],
+            Completions(said.tokens[rows], said.mask[rows], said.logp[rows], said.ended[rows]),
+            self.responses[rows],
+            self.asked[rows],
+            None if self.reference_logp is None else self.reference_logp[rows],
+            None if self.old_logp is None else self.old_logp[rows],
+        )
+        if hasattr(self, "advantages"):  # rewarded already
+            part.rewards = {name: values[rows] for name, values in self.rewards.items()}
+            part.reward, part.advantages = self.reward[first:last], self.advantages[rows]
+        return part
+
 
 def sample(
     policy: AudioLM,
@@ -67,6 +89,8 @@ def sample(
     seed: int,
     step: int,
     encode: Encode | None = None,
+    most_rows: int | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[MicroBatch]:
     """Sample and understand `completions_per_prompt` completions for every question of the step, one micro-batch after
     another. Prompts of like length go together, so that little of a micro-batch is padding.
@@ -74,21 +98,28 @@ def sample(
     Args:
         inputs: what the model reads, one for each question.
         encode: gives the audio of prompts; default: the policy's own tower.
+        most_rows: decoded at once; None = all of a micro-batch.
+        note: told where a micro-batch does not fit into memory and is halved.
     """
     size = settings.prompts_per_micro_batch
     by_length = sorted(range(len(questions)), key=lambda i: inputs[i].length)
-    for start in range(0, len(questions), size):
-        chunk = by_length[start : start + size]
-        yield _sample(
-            policy,
-            [questions[i] for i in chunk],
-            [inputs[i] for i in chunk],
-            encode or policy.encode_audio,
-            prompt,
-            settings,
-            seed,
-            step,
-        )
+    waiting = [by_length[start : start + size] for start in range(0, len(questions), size)]
+    while waiting:
+        chunk, *waiting = waiting
+        asked, read = [questions[i] for i in chunk], [inputs[i] for i in chunk]
+        try:
+            yield _sample(policy, asked, read, encode or policy.encode_audio, prompt, settings, seed, step, most_rows)
+            continue
+        except torch.OutOfMemoryError as error:
+            said = str(error).split(". ")[0]
+        half = len(chunk) // 2
+        if half == 0:
+            raise HarkenError(
+                f"not enough memory to sample {settings.completions_per_prompt} completions of one question ({said}): "
+                "set memory.rollout_rows, or see `harken plan`"
+            )
+        waiting = [chunk[:half], chunk[half:], *waiting]
+        note(f"sampling for {len(chunk)} questions at once does not fit into memory; going on with {half} ({said})")
 
 
 def _sample(
@@ -100,6 +131,7 @@ def _sample(
     settings: GrpoConfig,
     seed: int,
     step: int,
+    most_rows: int | None,
 ) -> MicroBatch:
     group = settings.completions_per_prompt
     sampling = Sampling(settings.temperature, settings.max_completion_tokens, settings.top_p, settings.top_k)
@@ -114,7 +146,7 @@ def _sample(
     else:
         with torch.no_grad():
             embedded = policy.embed(inputs, audio)
-        completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers))
+        completions = rollout(policy, embedded, group, sampling, torch.from_numpy(numbers), most_rows)
     lengths, ended = completions.lengths.tolist(), completions.ended.tolist()
     responses = [
         understand(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
@@ -85,15 +86,45 @@ def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completio
 
 @torch.no_grad()
 def rollout(
-    model: AudioLM, prompts: Sequence[Tensor], completions_per_prompt: int, sampling: Sampling, uniforms: Tensor | None
+    model: AudioLM,
+    prompts: Sequence[Tensor],
+    completions_per_prompt: int,
+    sampling: Sampling,
+    uniforms: Tensor | None,
+    most_rows: int | None = None,
 ) -> Completions:
     """Sample G completions for each of P prompts.
 
     Args:
         prompts: P embedded prompts, [T, H] each, lengths may differ.
         uniforms: [R, max_completion_tokens] float64 in [0, 1), one per token; None for greedy.
+        most_rows: decoded at once, so that their keys and values fit; None = all. Whole groups where one fits, else
+            parts of one, for each of which its prompt is computed again. Changes no sample.
     """
-    return decode(model, prefill(model, prompts), completions_per_prompt, sampling, uniforms)
+    parts = []
+    for first, last, group in _portions(len(prompts), completions_per_prompt, most_rows):
+        done = sum(len(part.ended) for part in parts)
+        numbers = None if uniforms is None else uniforms[done : done + (last - first) * group]
+        parts.append(decode(model, prefill(model, prompts[first:last]), group, sampling, numbers))
+    return parts[0] if len(parts) == 1 else _one_after_another(parts)
+
+
+def _portions(prompts: int, group: int, most_rows: int | None) -> list[tuple[int, int, int]]:
+    """(first prompt, prompt after the last, completions of each) of at most `most_rows` rows, in row order."""
+    most = prompts * group if most_rows is None else most_rows
+    if most >= group:
+        size = most // group
+        return [(p, min(p + size, prompts), group) for p in range(0, prompts, size)]
+    return [(p, p + 1, min(most, group - g)) for p in range(prompts) for g in range(0, group, most)]
+
+
+def _one_after_another(parts: Sequence[Completions]) -> Completions:
+    longest = max(part.tokens.shape[1] for part in parts)
+    tokens, mask, logp = (
+        torch.cat([F.pad(values, (0, longest - values.shape[1])) for values in kind])
+        for kind in zip(*((part.tokens, part.mask, part.logp) for part in parts), strict=True)
+    )
+    return Completions(tokens, mask, logp, torch.cat([part.ended for part in parts]))
 
 
 @torch.no_grad()

@@ -14,14 +14,17 @@ from rich.console import Console
 from harken.checkpoint import remove_old, restore, save_checkpoint
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.stream import batch_at, climb_at
+from harken.errors import ConfigError
 from harken.inputs import PromptInputs
 from harken.metrics import is_due
 from harken.models.base import AudioLM
-from harken.models.loading import frozen_copy, load_policy, mixed_precision
+from harken.models.loading import load_policy, mixed_precision
 from harken.optim import build_optimizer
+from harken.plan import refuse_what_does_not_fit
 from harken.predict import accuracy_on
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
+from harken.reference import make_reference
 from harken.run_folder import RunFolder
 from harken.screen import say, warn
 from harken.step_table import Figure, OnRow, StepTable
@@ -68,6 +71,9 @@ class Session:
         logging = self.recipe.logging
         if stop or is_due(step, logging.checkpoint_every, last):
             save_checkpoint(self.run, step, self.policy, self.optimizer, keep=logging.keep_checkpoints)
+
+    def note(self, line: str) -> None:
+        warn(self.console, line)
 
     def development(self, step: int, last: int) -> dict[str, float]:
         """Accuracy on the development part where an evaluation is due, else nothing."""
@@ -121,17 +127,26 @@ def open_session(
     Args:
         beta: above 0, a frozen copy of the starting policy is kept as the reference.
     """
+    if refusal := recipe.memory.refusal(settings):
+        raise ConfigError(refusal)
+    refuse_what_does_not_fit(recipe, settings)
     run = RunFolder.open(out) if resume else RunFolder.create(out, recipe)
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)
-    policy = load_policy(recipe.model)
-    reference = frozen_copy(policy) if beta > 0 else None
+    trained = torch.float32 if recipe.memory.weights == "float32" else torch.bfloat16
+    policy = load_policy(recipe.model, trained)
+    reference = make_reference(policy, recipe.memory.reference) if beta > 0 else None
     limit = recipe.data.max_prompt_tokens
     probe = None if recipe.probe is None else load_probe(recipe.probe, policy, limit)
     supervised = isinstance(settings, SftConfig)
     questions, dev = load_training_data(recipe, policy, prompt, run, console, supervised=supervised)
     optimizer = build_optimizer(
-        policy.module, learning_rate=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        policy.module,
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        memory=recipe.memory,
+        seed=recipe.seed,
     )
     start = 0
     if resume:

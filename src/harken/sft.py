@@ -16,7 +16,7 @@ from harken.inputs import PromptInputs
 from harken.metrics import cost
 from harken.models.base import AudioLM
 from harken.models.loading import mixed_precision
-from harken.optim import apply_update, learning_rate_at
+from harken.optim import apply_update, learning_rate_at, set_rate
 from harken.prompt import Prompt
 from harken.rollout import as_completions
 from harken.screen import say
@@ -39,6 +39,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
             started = time.perf_counter()
             chosen = session.questions_at(step, settings.questions_per_step, steps)
             rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
+            set_rate(session.optimizer, rate)
             with mixed_precision(policy, recipe.model.precision):
                 loss, tokens = accumulate(
                     policy, chosen, session.inputs, session.prompt, settings.questions_per_micro_batch

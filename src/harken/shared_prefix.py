@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 
 from harken.models.base import AudioLM, ModelInput
 from harken.rollout import Completions, Prefilled, prefill
@@ -196,13 +197,34 @@ def _mask(segment: Tensor) -> Tensor:
     return (index[:, None] >= index) & ((keys == 0) | (keys == queries))
 
 
+LOGIT_ROWS = 512
+"""Rows of logits at once: with a vocabulary of 152,064 in float32 0.3 GB, and about four times that on the way."""
+
+
 def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature: float) -> Scores:
-    """hidden [N, H], one row per unmasked completion token in row order."""
-    logits = model.logits(hidden) / temperature
+    """hidden [N, H], one row per unmasked completion token in row order.
+
+    Beyond `LOGIT_ROWS` rows the logits of one piece after another are made, and made again in the backward pass: what
+    is kept of a token is its hidden state and not a number for every word.
+    """
     targets = completions.tokens[completions.mask]
+    if len(targets) <= LOGIT_ROWS:
+        logp, entropy = _score_rows(model, hidden, targets, temperature)
+    else:
+        pieces = [
+            checkpoint(_score_rows, model, *piece, temperature, use_reentrant=False, preserve_rng_state=False)
+            for piece in zip(hidden.split(LOGIT_ROWS), targets.split(LOGIT_ROWS), strict=True)
+        ]
+        logp, entropy = (torch.cat(values) for values in zip(*pieces, strict=True))
+    empty = torch.zeros(completions.mask.shape, dtype=logp.dtype, device=logp.device)
+    return Scores(empty.masked_scatter(completions.mask, logp), empty.masked_scatter(completions.mask, entropy))
+
+
+def _score_rows(model: AudioLM, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target, entropy of each row: [N] each."""
+    logits = model.logits(hidden) / temperature
     logp = -F.cross_entropy(logits, targets, reduction="none")
     with torch.no_grad():
         log_probabilities = torch.log_softmax(logits, -1)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(-1)
-    empty = torch.zeros(completions.mask.shape, dtype=logp.dtype, device=logp.device)
-    return Scores(empty.masked_scatter(completions.mask, logp), empty.masked_scatter(completions.mask, entropy))
+    return logp, entropy

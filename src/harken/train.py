@@ -9,9 +9,10 @@ import contextlib
 import time
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
-from harken.config import Recipe
+from harken.config import GrpoConfig, Recipe
 from harken.encoded import EncodedClips
 from harken.experience import MicroBatch, rollout_rows, sample
 from harken.metrics import is_due, step_metrics
@@ -19,7 +20,7 @@ from harken.models.loading import mixed_precision
 from harken.optim import learning_rate_at
 from harken.rewarding import open_rewarding
 from harken.screen import warn
-from harken.session import open_session
+from harken.session import Session, open_session
 from harken.step_table import OnRow, grpo_figures
 from harken.update import score_with_reference, update
 
@@ -32,6 +33,11 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, beta=settings.beta)
     policy = session.policy
+    if session.reference is not None and recipe.memory.reference == "int8" and session.start == 0:
+        kl, tokens = bias_of_reference(session, settings)
+        session.note(
+            f"reference in 8 bits: KL of {kl:.3g} nats a token where the policy has not moved, on {tokens} tokens"
+        )
     folder = recipe.data.encoded_cache
     encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
     steps = range(session.start + 1, settings.steps + 1)
@@ -51,14 +57,25 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
             with mixed_precision(policy, recipe.model.precision):
                 batches: list[MicroBatch] = []
                 for batch in sample(
-                    policy, questions, inputs, session.prompt, settings, seed=recipe.seed, step=step, encode=encode
+                    policy,
+                    questions,
+                    inputs,
+                    session.prompt,
+                    settings,
+                    seed=recipe.seed,
+                    step=step,
+                    encode=encode,
+                    most_rows=recipe.memory.rollout_rows,
+                    note=session.note,
                 ):
                     rewarding.ask(batch)
                     batches.append(batch)
                 sampled = time.perf_counter()
-                score_with_reference(policy, session.reference, batches, settings)
+                score_with_reference(policy, session.reference, batches, settings, session.note)
                 earned = rewarding(batches, progress=(step - 1) / settings.steps)
-                figures = update(policy, batches, settings, session.optimizer, rate)
+                figures = update(policy, batches, settings, session.optimizer, rate, session.note)
+            fitting = max(len(batch.questions) for batch in batches)
+            settings = settings.model_copy(update={"prompts_per_micro_batch": fitting})
             for line in earned.warnings:
                 warn(console, line)
             ended = time.perf_counter()
@@ -70,3 +87,23 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
             session.end_step(step, settings.steps, row)
             table.advance(step, row)
     return session.close()
+
+
+@torch.no_grad()
+def bias_of_reference(session: Session, settings: GrpoConfig) -> tuple[float, int]:
+    """(mean of the KL estimate, tokens) between the policy that the run starts from and its reference, which would be 0
+    if that were exact: on a micro-batch of completions that no step samples."""
+    policy, recipe = session.policy, session.recipe
+    chosen = session.questions_at(1, settings.prompts_per_micro_batch, settings.steps)
+    with mixed_precision(policy, recipe.model.precision):
+        batches = list(
+            sample(policy, chosen, session.inputs(chosen), session.prompt, settings, seed=recipe.seed, step=0)
+        )
+        score_with_reference(policy, session.reference, batches, settings, session.note)
+    gaps = [
+        (batch.reference_logp - batch.completions.logp)[batch.completions.mask]
+        for batch in batches
+        if batch.reference_logp is not None
+    ]
+    gap = torch.cat(gaps).double()
+    return float((gap.exp() - gap - 1).mean()), len(gap)

@@ -5,17 +5,21 @@ before the one optimizer step, so their size changes memory and not the result. 
 one update per rollout the ratio is 1 in value, with more the first pass of the step is the old policy.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from harken.adamw import MemoryAdamW
 from harken.config import GrpoConfig
+from harken.errors import HarkenError
 from harken.experience import MicroBatch
+from harken.halving import halving
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
-from harken.optim import apply_update
+from harken.optim import apply_update, set_rate
 from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated, score_shared
 
 
@@ -35,50 +39,104 @@ class UpdateFigures:
 
 
 def score_with_reference(
-    policy: AudioLM, reference: AudioLM | None, batches: Sequence[MicroBatch], settings: GrpoConfig
+    policy: AudioLM,
+    reference: AudioLM | None,
+    batches: list[MicroBatch],
+    settings: GrpoConfig,
+    note: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Put the reference's log-probabilities of what was sampled into the batches. Needs no rewards: these may still be
-    on their way."""
-    for batch in batches:
-        batch.reference_logp = None if reference is None else _reference_logp(policy, reference, batch, settings)
+    on their way.
+
+    Args:
+        batches: left in halves where memory did not suffice for them; `note` is told.
+    """
+    if reference is None:
+        return
+
+    def score() -> None:
+        for batch in batches:
+            batch.reference_logp = _reference_logp(policy, reference, batch, settings)
+
+    halving(batches, score, undo=lambda: None, note=note)
 
 
 def update(
     policy: AudioLM,
-    batches: Sequence[MicroBatch],
+    batches: list[MicroBatch],
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
+    note: Callable[[str], None] = lambda line: None,
 ) -> UpdateFigures:
     """`num_iterations` updates on the same experience, rewarded and scored with the reference. Returns the figures of
-    the last one; the gap is the first one's."""
-    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, first=True)
+    the last one; the gap is the first one's.
+
+    Args:
+        batches: left in halves where memory did not suffice for them; `note` is told.
+    """
+    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, note, first=True)
     for _ in range(1, settings.num_iterations):
-        last = _one_update(policy, batches, settings, optimizer, learning_rate, first=False)
+        last = _one_update(policy, batches, settings, optimizer, learning_rate, note, first=False)
     # Only the first pass has the weights that sampled: a later gap is the policy's own movement.
     return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
 
 
 def _one_update(
     policy: AudioLM,
-    batches: Sequence[MicroBatch],
+    batches: list[MicroBatch],
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
+    note: Callable[[str], None],
     *,
     first: bool,
 ) -> UpdateFigures:
     policy.module.train()
-    masks = [_loss_mask(batch, settings) for batch in batches]
-    total_rows = sum(len(mask) for mask in masks)
-    total_tokens = sum(int(mask.sum()) for mask in masks)
+    set_rate(optimizer, learning_rate)
+    total_rows = sum(len(batch.responses) for batch in batches)
+    total_tokens = sum(int(_loss_mask(batch, settings).sum()) for batch in batches)
+    # The graph of the rollout's encoding serves the first pass; after an update, or a pass broken off, there is none.
+    encoded = first or not policy.audio_trains
+
+    def accumulate() -> UpdateFigures:
+        return _accumulate(policy, batches, settings, total_rows, total_tokens, first=first, encoded=encoded)
+
+    def undo() -> None:
+        nonlocal encoded
+        if isinstance(optimizer, MemoryAdamW) and optimizer.in_backward:
+            raise HarkenError(
+                "not enough memory for a step in one micro-batch, as memory.step_in_backward has it: set "
+                "model.gradient_checkpointing: true or fewer questions a step, or see `harken plan`"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        for batch in batches:
+            batch.prefilled = None
+        encoded = not policy.audio_trains
+
+    figures = halving(batches, accumulate, undo, note)
+    return replace(figures, grad_norm=apply_update(optimizer, learning_rate, settings.max_grad_norm))
+
+
+def _accumulate(
+    policy: AudioLM,
+    batches: Sequence[MicroBatch],
+    settings: GrpoConfig,
+    total_rows: int,
+    total_tokens: int,
+    *,
+    first: bool,
+    encoded: bool,
+) -> UpdateFigures:
+    """Add up the gradients of all batches; the figures lack `grad_norm`."""
     parts: list[LossParts] = []
     entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
-    for batch, mask in zip(batches, masks, strict=True):
-        scores = _policy_scores(policy, batch, settings, first=first)
+    for batch in batches:
+        mask = _loss_mask(batch, settings)
+        scores = _policy_scores(policy, batch, settings, encoded=encoded)
         part = grpo_loss(
             scores.logp,
-            batch.old_logp,
+            None if first else batch.old_logp,
             batch.reference_logp,
             batch.advantages.to(scores.logp.device),
             mask,
@@ -99,7 +157,6 @@ def _one_update(
         if not settings.temperature_in_loss:
             gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
-    norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
     tokens = max(1, total_tokens)
     return UpdateFigures(
         loss=sum(float(part.loss.detach()) for part in parts),
@@ -110,7 +167,7 @@ def _one_update(
         ratio_max=max(float(part.ratio_max) for part in parts),
         logp_gap_mean=gap_sum / tokens,
         logp_gap_max=gap_max,
-        grad_norm=norm,
+        grad_norm=math.nan,
     )
 
 
@@ -120,15 +177,14 @@ def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
     return batch.completions.mask & batch.completions.ended[:, None]
 
 
-def _policy_scores(policy: AudioLM, batch: MicroBatch, settings: GrpoConfig, *, first: bool) -> Scores:
+def _policy_scores(policy: AudioLM, batch: MicroBatch, settings: GrpoConfig, *, encoded: bool) -> Scores:
     temperature = settings.temperature if settings.temperature_in_loss else 1.0
     if settings.policy_pass == "repeated":
         return score_repeated(policy, batch.inputs, batch.completions, temperature)
-    if first and batch.prefilled is not None:
+    if encoded and batch.prefilled is not None:
         prefilled, batch.prefilled = batch.prefilled, None  # its activations go with the backward pass
         return score_continued(policy, prefilled, batch.completions, temperature)
-    # The graph of the rollout's encoding serves the first update; after it the tower's weights have changed.
-    audio = batch.audio if first or not policy.audio_trains else policy.encode_audio(batch.inputs)
+    audio = batch.audio if encoded else policy.encode_audio(batch.inputs)
     return score_packed(policy, policy.embed(batch.inputs, audio), batch.completions, temperature)
 
 

@@ -1,4 +1,4 @@
-"""`harken demo`, `train` and `sft`: a recipe, or a run to go on with, and its loop."""
+"""`harken demo`, `train`, `sft` and `plan`: a recipe, or a run to go on with, its loop and the memory it takes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,6 +78,22 @@ def sft(
 
     checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
     _trained(resolved, folder, checkpoint, quiet, as_json)
+
+
+def plan(
+    recipe: RecipeFile,
+    gpu_memory: Annotated[float, typer.Option("--gpu-memory", min=1, help="GiB of one card.")],
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Cards that weights and states are spread over.")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Length of a clip.")] = 10.0,
+    overrides: Overrides = None,
+) -> None:
+    """Does GRPO with this recipe fit a card, and which settings would? Nothing is loaded."""
+    from harken.config import load_recipe
+    from harken.plan import print_plan
+
+    assert recipe is not None
+    if not print_plan(load_recipe(recipe, overrides or []), gpu_memory, gpus, seconds, console):
+        raise typer.Exit(1)
 
 
 def _resolve(

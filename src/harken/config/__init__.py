@@ -19,6 +19,7 @@ from harken.config.generation import (
     SamplingConfig,
 )
 from harken.config.judge import EndpointConfig, JudgeConfig, LocalJudgeConfig
+from harken.config.memory import MemoryConfig
 from harken.config.model import LoraConfig, ModelConfig
 from harken.config.prompt import ChoicesShown, PromptConfig
 from harken.config.read import apply_override, load_recipe, parse, read_yaml, resolve, set_key
@@ -44,6 +45,7 @@ __all__ = [
     "LocalJudgeConfig",
     "LoggingConfig",
     "LoraConfig",
+    "MemoryConfig",
     "ModelConfig",
     "PricesConfig",
     "ProbeConfig",

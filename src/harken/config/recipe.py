@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from harken.config.data import DataConfig
 from harken.config.judge import JudgeConfig
+from harken.config.memory import MemoryConfig
 from harken.config.model import ModelConfig
 from harken.config.prompt import PromptConfig
 from harken.config.reward import RewardConfig
@@ -76,6 +77,7 @@ class Recipe(Section):
     """Needed where the reward has the part quality, or adaptive with `options.consistency`."""
     grpo: GrpoConfig = GrpoConfig()
     sft: SftConfig = SftConfig()
+    memory: MemoryConfig = MemoryConfig()
     probe: ProbeConfig | None = None
     logging: LoggingConfig = LoggingConfig()
     published: tuple[PublishedRow, ...] = ()
@@ -104,6 +106,26 @@ class Recipe(Section):
             raise ValueError(
                 "grpo.policy_pass: continued keeps what model.gradient_checkpointing drops: set policy_pass: packed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def memory_keeps_what_is_needed(self) -> "Recipe":
+        memory = self.memory
+        if memory.weights != "float32" and self.model.precision != "bf16_mixed":
+            raise ValueError(f"memory.weights: {memory.weights} needs model.precision: bf16_mixed")
+        if memory.weights != "float32" and self.model.lora is not None:
+            raise ValueError(
+                f"memory.weights: {memory.weights} is for full fine-tuning, adapters are small: remove it, and set "
+                "model.frozen_dtype: bfloat16"
+            )
+        if memory.reference != "copy" and self.model.lora is not None:
+            raise ValueError(
+                f"memory.reference: {memory.reference}: with lora the reference shares the base's weights: set copy"
+            )
+        # Each loop asks for its own section again: a recipe for one of them need not fit the other.
+        refusals = [memory.refusal(self.grpo), memory.refusal(self.sft)]
+        if all(refusals):
+            raise ValueError("; or, for harken sft: ".join(reason for reason in refusals if reason))
         return self
 
     @model_validator(mode="after")

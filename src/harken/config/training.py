@@ -28,7 +28,8 @@ class GrpoConfig(Section):
     warmup_share: Share = 0.0
     betas: tuple[float, float] = (0.9, 0.999)  # [S]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0  # [S]
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0  # [S]
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Of all gradients together [S]; null = not clipped."""
     beta: Annotated[float, Field(ge=0)] = 0.04
     """Weight of the KL term (k3 against the starting policy) [P]; 0 keeps no reference in memory."""
     clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2  # [O]
@@ -68,4 +69,5 @@ class SftConfig(Section):
     warmup_share: Share = 0.03  # [O]
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """null = not clipped."""

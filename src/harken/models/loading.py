@@ -73,12 +73,14 @@ def base_of(adapter: Path) -> str:
     return str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
 
 
-def load_policy(config: ModelConfig) -> AudioLM:
-    """Load a checkpoint for training, the chosen parts trainable and float32, or adapters on them.
+def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32) -> AudioLM:
+    """Load a checkpoint for training, the chosen parts trainable and of `trained_dtype`, or adapters on them.
 
     A checkpoint that is an adapter itself is merged into its base first.
     """
-    policy = load_model(config.path, dtype=getattr(torch, config.frozen_dtype), device=config.device)
+    # All of it in bfloat16 from the start where what trains is: the card might not hold it in float32.
+    dtype = trained_dtype if trained_dtype == torch.bfloat16 else getattr(torch, config.frozen_dtype)
+    policy = load_model(config.path, dtype=dtype, device=config.device)
     parts = {
         "audio_tower": config.train_audio_tower,
         "projector": config.train_projector,
@@ -91,7 +93,7 @@ def load_policy(config: ModelConfig) -> AudioLM:
         add_adapters(policy, resolve(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
     for parameter in policy.module.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(trained_dtype)
     if config.gradient_checkpointing:
         enable_gradient_checkpointing(policy.module)
     return policy

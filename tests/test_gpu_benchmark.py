@@ -1,0 +1,28 @@
+"""benchmarks/gpu.py at its smallest, so that it cannot rot where there is no card."""
+
+import json
+
+import pytest
+
+import gpu
+
+
+@pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
+def test_the_benchmark_of_one_card_runs_small_on_a_cpu(tmp_path, capsys):
+    pytest.importorskip("torchao")
+    small = {"size": "tiny", "seconds": 0.5, "prompts": 2, "group": 2, "completion": 3, "long": 4, "repeats": 1}
+    words = [f"--{name}={value}" for name, value in small.items()]
+    gpu.main([*words, "--out", str(tmp_path / "out.json")])
+    found = json.loads((tmp_path / "out.json").read_text())
+    for mode in ("48 GB", "fast"):
+        assert "error" not in found[mode]
+        assert found[mode]["notes"] == []
+        parts = found[mode]["seconds"]
+        assert parts["step"] == pytest.approx(parts["rollout"] + parts["reference"] + parts["update"])
+        assert found[mode]["of_floor"] == pytest.approx(parts["step"] / found[mode]["floor_s"])
+        assert found[mode]["1000_steps_h"] == pytest.approx(parts["step"] / 3.6)
+        assert found[mode]["account_gib"] > 0
+    assert found["passes"]["logp_difference_max"] < 0.2
+    assert found["passes"]["decode"]["tokens_per_s"] > 0
+    assert {"matmul_per_s", "copy_bytes_per_s"} == found["rates"].keys()
+    assert "of_floor" in capsys.readouterr().out
