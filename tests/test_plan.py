@@ -140,7 +140,7 @@ def test_keys_and_values_of_a_rollout_have_the_bytes_of_the_account(arch, monkey
 
 
 MEASURED = [
-    # docs/performance.md, one H100, bfloat16 weights and gradients, no optimizer and no reference, prompts of 323 tokens:
+    # docs/performance.md, one H100, bfloat16 weights and gradients, no optimizer or reference, prompts of 323 tokens:
     # model, prompts, G, completion tokens, checkpointing, GiB
     (OMNI_7B, 1, 8, 16, False, 31.5),
     (OMNI_7B, 2, 4, 16, False, 32.1),
