@@ -6,8 +6,9 @@ kept beside the moments, which together are float32 exactly; bfloat16 rounded at
 the parameter's device or in host memory. The update can be made during the backward pass.
 
 Not taken: an optimizer per mode. torchao's 8-bit AdamW knows no correction bits and its offload only CUDA; that of
-bitsandbytes rounds bfloat16 weights to nearest, which drops nearly every update at learning rate 1e-6. torchao's 8-bit numbers are
-what is used here. Not kept either: `torch.compile` on a CPU, where compiling takes longer than any tiny model trains.
+bitsandbytes rounds bfloat16 weights to nearest, which drops nearly every update at learning rate 1e-6. torchao's 8-bit
+numbers are what is used here. Not kept either: `torch.compile` on a CPU, where compiling takes longer than any tiny
+model trains.
 """
 
 import functools
