@@ -9,6 +9,7 @@ commit. Not taken: wall time as the measure; on a shared machine the seconds a p
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -119,6 +120,7 @@ def machine() -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
         "threads": torch.get_num_threads(),
+        "load": f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD")[:12] + (" (changed)" if _git("status", "--porcelain", "src") else ""),
