@@ -22,7 +22,7 @@ median over the rounds with the lowest and the highest in brackets; a ratio is t
 those that the process computed, not those on the clock: the machine is shared. A *bound* is the ratio of the arithmetic
 alone, in tokens that go through the language model; a ratio can exceed it where the other side does more than that.
 
-Where no load is named, 15 to 19 processes wanted the machine's two cores while it was measured; the same commands
+Where no load is named, 8 to 19 processes wanted the machine's two cores while it was measured; the same commands
 measure anew on an idle one.
 """
 
@@ -59,7 +59,8 @@ files, one prompt a step, G = 8, everything trains. ms-swift 4.6 in an environme
 `python benchmarks/audio_step.py --swift ENVIRONMENT`
 
 The bound in tokens, as for the text step and against the repeated form, is 8.0 (`continued`) and 6.7 (`packed`) for
-P = 341 and R = 10, 3.3 and 3.1 for R = 100. What lies above it is logits for whole prompts and clips encoded up to 2 G + 1 times.
+P = 341 and R = 10, 3.3 and 3.1 for R = 100. What lies above it is logits for whole prompts and clips encoded up to
+2 G + 1 times.
 """
 
 GROWTH = """
