@@ -9,6 +9,7 @@ commit. Not taken: wall time as the measure; on a shared machine the seconds a p
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -24,6 +25,16 @@ from harken.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "trl")
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(
+        ["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    ).stdout.strip()
+
+
+COMMIT = _git("rev-parse", "HEAD")[:12] + (" (changed)" if _git("status", "--porcelain", "src") else "")
+"""Of the code that runs: read at the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +130,10 @@ def machine() -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
         "threads": torch.get_num_threads(),
+        "load": f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "commit": _git("rev-parse", "HEAD")[:12] + (" (changed)" if _git("status", "--porcelain", "src") else ""),
+        "commit": COMMIT,
     }
 
 
@@ -131,9 +143,3 @@ def write_cases(folder: Path, name: str, cases: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_json(file, held | {case: values | {"machine": machine()} for case, values in cases.items()})
-
-
-def _git(*command: str) -> str:
-    return subprocess.run(
-        ["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-    ).stdout.strip()

@@ -3,8 +3,8 @@
     python benchmarks/pictures.py flow docs/images/flow.svg
     python benchmarks/pictures.py report runs/demo/grpo docs/images
 
-`flow` draws the stages. `report` builds the report of a run and photographs its first screen, light and dark; it needs
-the extra `browser` and an installed Chromium. Not taken: pictures drawn by hand, which nobody draws again.
+`flow` draws the stages. `report` builds the report of a run and photographs its tables of accuracy, light and dark; it
+needs the extra `browser` and an installed Chromium. Not taken: pictures drawn by hand, which nobody draws again.
 """
 
 import itertools
@@ -37,7 +37,7 @@ STYLE = """
     rect { fill: #1b2a2d; stroke: #7ccad6; } .name { fill: #7ccad6; }
     .what { fill: #d5d8da; } path { stroke: #a3aab1; } marker path { fill: #a3aab1; }
   }"""
-VIEWPORT = {"width": 1280, "height": 860}
+VIEWPORT = {"width": 1440, "height": 800}
 
 
 def flow() -> str:
@@ -88,7 +88,7 @@ def photograph(run: Path, folder: Path) -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport=VIEWPORT, color_scheme=scheme)
-            page.goto(page_file.as_uri())
+            page.goto(f"{page_file.as_uri()}#accuracy")
             page.wait_for_timeout(1500)
             page.screenshot(path=str(folder / f"report-{scheme}.png"))
         browser.close()

@@ -31,7 +31,7 @@ def test_cases_measured_now_take_the_place_of_the_same_and_leave_the_others(tmp_
     write_cases(tmp_path, "figure", {"b": {"ratio": 3}})
     held = json.loads((tmp_path / "figure.json").read_text())
     assert [(name, case["ratio"]) for name, case in held.items()] == [("a", 1), ("b", 3)]
-    assert set(held["b"]["machine"]) == {"device", "threads", "versions", "commit"}
+    assert set(held["b"]["machine"]) == {"device", "threads", "load", "versions", "commit"}
 
 
 def test_a_peer_answers_each_step_and_its_end_is_told_with_its_words(tmp_path):
