@@ -200,7 +200,8 @@ def grpo_step(
         batches: list[MicroBatch] = []
 
         def collect(batches=batches, step=step) -> None:
-            batches += sample(model, questions(work), inputs, prompt, settings, seed=0, step=step, note=notes.append)
+            asked = questions(work)
+            batches += sample(model, asked, inputs(asked), prompt, settings, seed=0, step=step, note=notes.append)
 
         def learn(batches=batches) -> None:
             for batch in batches:

@@ -83,13 +83,11 @@ the tower's weights. It is off by default and refused where the tower or the pro
 CARD = """
 ## On an H100, at the published sizes
 
-`benchmarks/omni_step.py` of that commit (`benchmarks/gpu.py` has its parts now, and whole steps, and no figures yet)
+A program that is part of `benchmarks/gpu.py` since (which has whole steps too, and no figures yet)
 builds a Qwen2.5-Omni thinker of the 7B and 3B shapes with random bfloat16 weights on one card and times the parts,
 packed against repeated and ours against transformers' `generate`, interleaved, medians of 3 (2 for completions of 256
 tokens). Prompt: 10 s of audio, {prompt_tokens} tokens in all. Everything trains, tower included; forward and backward,
 no optimizer step. {device}, torch {torch}, transformers {transformers}, commit {commit}.
-
-    {command}
 """
 
 CARD_END = """

@@ -64,7 +64,9 @@ def repeat(run: Path, step: int, folder: Path) -> Step:
             rate = learning_rate_at(
                 number - 1, settings.steps, settings.learning_rate, settings.schedule, settings.warmup_share
             )
-            sampled = sample(policy, chosen, session.inputs, session.prompt, settings, seed=recipe.seed, step=number)
+            sampled = sample(
+                policy, chosen, session.inputs(chosen), session.prompt, settings, seed=recipe.seed, step=number
+            )
             [batch] = sampled
             score_with_reference(policy, session.reference, [batch], settings)
             rewarding([batch], progress=(number - 1) / settings.steps)

@@ -16,6 +16,7 @@ from harken.files import replacing
 from harken.models.loading import load_model
 from harken.optim import build_optimizer
 from harken.run_folder import RunFolder
+from harken.step_table import StepTable
 from small_runs import LOOPS, STEPS, differences, files_of, left_by, no_file_larger_than, recipe, rows_of, silent
 from tiny_models import tiny_folder
 
@@ -45,13 +46,12 @@ class InterruptedRunError(Exception):
 def interrupted(loop, recipe, out, after, monkeypatch, *, half_row=False, resume=False):
     """The run up to the end of step `after`."""
 
-    def advance(self, figures, n=1):
-        self._done += n
-        if self._done == after:
+    def advance(self, step, row, *, stop=False):
+        if step == after:
             raise InterruptedRunError
 
     with monkeypatch.context() as patch:
-        patch.setattr(harken.train.StepProgress, "advance", advance)
+        patch.setattr(StepTable, "advance", advance)
         with pytest.raises(InterruptedRunError):
             LOOPS[loop](recipe, out, silent(), resume=resume)
     if half_row:

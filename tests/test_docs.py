@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+import sys
 import tomllib
 import unicodedata
 from collections.abc import Iterator
@@ -209,3 +210,4 @@ def test_the_reward_of_the_page_runs_and_its_settings_are_read(tmp_path, monkeyp
     named = [parse(RewardConfig, yaml.safe_load(block)["reward"], "docs/rewards.md").names for block in blocks]
     assert named == [("adaptive", "format", "quality"), ("accuracy", "my_rewards:brief")]
     assert callable(importlib.import_module("my_rewards").brief)
+    del sys.modules["my_rewards"]

@@ -13,7 +13,6 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from harken import cli
 from harken.cli import app
 from harken.config import Recipe
 from harken.data.synth import write_demo_set
@@ -271,8 +270,7 @@ def test_json_is_a_row_for_each_logged_step_and_a_summary_with_the_paths(recipe_
         assert counts["trained_on"] + counts["development"] == counts["kept"]
 
 
-def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recipe_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "console", Console(width=500))
+def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recipe_file, tmp_path):
     out = tmp_path / "it's [red] run"
     done = CliRunner().invoke(app, ["train", str(recipe_file), "--out", str(out)])
     lines = done.stdout.splitlines()
