@@ -18,7 +18,9 @@ REWARDS = {
     "atar": "ATAR",
     "accuracy": "accuracy alone",
     "no_balance": "ATAR without balance",
-    "judged": "ATAR, judged",
+    "contradicting": "contradicting start",
+    "unjudged": "ATAR from it",
+    "judged": "ATAR, judged, from it",
 }
 HEADER = (
     "| seed | reward | no-think, %: easy | medium | hard | right, %: all | easy | medium | hard "
@@ -45,7 +47,9 @@ def row(seed: Path, name: str, title: str) -> str:
     valid = 1 - free["forms"].get("malformed", 0) / free["n"]
     gain = paired(seed / name / "eval" / "test-no-think", seed / name / "eval" / "test", "hard")
     against = (
-        "" if name in ("sft", "accuracy") else paired(*(seed / r / "eval" / "test" for r in ("accuracy", name)), "all")
+        ""
+        if name not in ("atar", "no_balance")
+        else paired(*(seed / r / "eval" / "test" for r in ("accuracy", name)), "all")
     )
     cells = [seed.name.removeprefix("seed"), title, *rates, *right, share(forced["accuracy"], "hard"), gain]
     return "| " + " | ".join([*cells, f"{valid:.1%}".rstrip("%"), against]) + " |"
