@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-REWARDS = {"atar": "ATAR", "no_balance": "ATAR without balance", "judged": "ATAR, judged", "accuracy": "accuracy alone"}
+REWARDS = {"atar": "ATAR", "no_balance": "ATAR without balance", "accuracy": "accuracy alone"}
 DASHES = {"easy": "", "medium": "7 3", "hard": "2 3"}
 WINDOW, WIDTH, HEIGHT, GAP, TOP, LEFT = 10, 220, 150, 24, 34, 40
 STYLE = """

@@ -6,6 +6,7 @@ Takes the folder of realaqa, writes manifests into OUT, clips named relative to 
     sft.jsonl     train's speech, half of the questions with a scripted reasoning whatever their difficulty, and some of
                   the sums
     joined.jsonl  more clips of two digits, made from train's clips of one by the same speaker; reasoned as in sft.jsonl
+    contradicting.jsonl  train's speech, half of it reasoned, a quarter of those reasonings about other digits
     grpo.jsonl    train's speech without any reasoning
     test.jsonl    test's speech, as it is
 
@@ -47,12 +48,22 @@ def write_data(realaqa: Path, out: Path) -> None:
     write_manifest(out / "text.jsonl", sums_told, realaqa)
     write_manifest(out / "sft.jsonl", [*half_reasoned(start, draw), *sums_told[: N_ARITHMETIC // 4]], realaqa)
     write_manifest(out / "joined.jsonl", half_reasoned(joined(train, realaqa, out, draw), draw), out)
+    write_manifest(out / "contradicting.jsonl", half_reasoned(some_contradicting(start, draw), draw), realaqa)
     write_manifest(out / "grpo.jsonl", [replace(question, reasoning="") for question in asked], realaqa)
     write_manifest(out / "test.jsonl", [as_asked(record, realaqa) for record in test], realaqa)
 
 
 def half_reasoned(questions: Sequence[Question], draw: random.Random) -> list[Question]:
     return [question if draw.random() < 0.5 else replace(question, reasoning="") for question in questions]
+
+
+def some_contradicting(questions: Sequence[Question], draw: random.Random) -> list[Question]:
+    """A quarter of the reasonings name other digits, each as likely as any: the answer does not follow."""
+    found = []
+    for question in questions:
+        other = " ".join(draw.choice(DIGITS) if word in DIGITS else word for word in question.reasoning.split())
+        found.append(replace(question, reasoning=other) if draw.random() < 0.25 else question)
+    return found
 
 
 def speech(realaqa: Path, name: str) -> list[dict[str, Any]]:

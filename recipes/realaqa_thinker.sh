@@ -16,23 +16,27 @@ harken sft "${here}_sft_text.yaml" --set "seed=$seed" --set "model.path=$out/tin
 harken sft "${here}_sft.yaml" --set "seed=$seed" --set "model.path=$out/sft_text" --out "$out/sft" \
   --set "data.train.0.file=$data/sft.jsonl" --set "data.train.0.audio_root=$realaqa" \
   --set "data.train.1.file=$data/joined.jsonl" --set "data.train.1.audio_root=$data"
-train() {  # train REWARD [OPTIONS]
-  harken train "${here}_$1.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/$1" \
-    --set "data.train.0.file=$data/grpo.jsonl" --set "data.train.0.audio_root=$realaqa" "${@:2}"
+train() {  # train REWARD START NAME [OPTIONS]
+  harken train "${here}_$1.yaml" --set "seed=$seed" --set "model.path=$2" --out "$out/$3" \
+    --set "data.train.0.file=$data/grpo.jsonl" --set "data.train.0.audio_root=$realaqa" "${@:4}"
 }
 ask() {  # ask RUN NAME [OPTIONS]
   harken evaluate "${here}_test.yaml" --model "$out/$1" --data "$data/test.jsonl" --audio-root "$realaqa" \
     --out "$out/$1/eval/$2" "${@:3}"
 }
-train atar
-train accuracy
-train no_balance
-train judged --set "judge.endpoint.base_url=http://127.0.0.1:$port/v1"
-for name in sft atar accuracy no_balance judged; do
+train atar "$out/sft" atar
+train accuracy "$out/sft" accuracy
+train no_balance "$out/sft" no_balance
+# For the judge: a start whose reasonings contradict some answers, and ATAR from it without the judge and with it.
+harken sft "${here}_sft_contradicting.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/contradicting" \
+  --set "data.train.0.file=$data/contradicting.jsonl" --set "data.train.0.audio_root=$realaqa"
+train atar "$out/contradicting" unjudged
+train judged "$out/contradicting" judged --set "judge.endpoint.base_url=http://127.0.0.1:$port/v1"
+for name in sft atar accuracy no_balance contradicting unjudged judged; do
   ask "$name" test
   ask "$name" test-no-think --force no_think
   ask "$name" test-think --force think
 done
 harken compare "$out/accuracy/eval/test" "$out/atar/eval/test"
 harken compare "$out/atar/eval/test-no-think" "$out/atar/eval/test"
-python "${here}_judge.py" count "$out"/{sft,atar,judged}/eval/test-think "$out"/{atar,judged}/eval/test
+python "${here}_judge.py" count "$out"/{contradicting,unjudged,judged}/eval/test{-think,}
