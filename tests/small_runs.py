@@ -87,3 +87,8 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def told_apart(response) -> float:
+    """A reward that differs from one completion to the next, also of a model that has learned nothing."""
+    return (sum(map(ord, response.text)) % 7) / 7

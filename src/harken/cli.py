@@ -5,6 +5,7 @@ anything else is a bug and keeps its traceback.
 """
 
 import glob
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from harken.errors import HarkenError
+from harken.errors import HarkenError, SaidElsewhereError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
 
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare, name="prepare")
 app.add_typer(generate, name="generate")
-console = Console()
+console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks the first speaks
 
 RecipeFile = Annotated[Path | None, typer.Argument(help="YAML recipe.", metavar="RECIPE.yaml")]
 Resume = Annotated[
@@ -473,6 +474,8 @@ def main() -> None:
     try:
         app()
     except HarkenError as error:
+        if isinstance(error, SaidElsewhereError):
+            sys.exit(2)
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 

@@ -19,14 +19,15 @@ from harken.inputs import PromptInputs
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.prompt import Prompt
-from harken.rollout import Completions, Sampling, completion_texts, rollout
+from harken.rollout import Completions, Sampling, as_completions, completion_texts, rollout
 from harken.sampling import uniforms
+from harken.sharding import silence
 from harken.types import Question, Response
 
 
 @dataclass(eq=False, slots=True)
 class MicroBatch:
-    """P whole groups, R = P * G rows.
+    """P whole groups, R = P * G rows. One without responses is a stand-in, which adds nothing to a step.
 
     Attributes:
         audio: encoded audio of each prompt; carries the encoder's graph where the tower or projector trains, until the
@@ -101,6 +102,16 @@ def _sample(
         for r, text in enumerate(completion_texts(policy, completions))
     ]
     return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses])
+
+
+def stand_in(policy: AudioLM) -> MicroBatch:
+    """A micro-batch for a rank that has fewer than the others: it goes through the same passes, so that the ranks meet
+    in each of them. One row of one token about a silent clip, its tower's graph made now as with the others."""
+    inputs = [silence(policy)]
+    end = torch.tensor([policy.eos_token_ids[0]])
+    batch = MicroBatch([], inputs, policy.encode_audio(inputs), as_completions([end], policy.device), [], [])
+    batch.advantages = torch.zeros(1, dtype=torch.float64)
+    return batch
 
 
 def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 
 def build_optimizer(
@@ -53,7 +54,8 @@ def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_gra
     Raises FloatingPointError instead of taking a step along a gradient that is not finite.
     """
     parameters: Iterable[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    total = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    norm = float(total.full_tensor() if isinstance(total, DTensor) else total)  # of the parts on all ranks
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient norm is {norm}; no update was made")
     for group in optimizer.param_groups:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from harken.config import GrpoConfig
+from harken.distributed import ALONE, Ranks
 from harken.experience import MicroBatch
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update
+from harken.sharding import release
 from harken.shared_prefix import Scores, score_packed, score_repeated
 
 
@@ -41,6 +43,7 @@ def score_with_reference(
     on their way."""
     for batch in batches:
         batch.reference_logp = None if reference is None else _reference_logp(policy, reference, batch, settings)
+    release(reference)
 
 
 def update(
@@ -49,12 +52,14 @@ def update(
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
+    ranks: Ranks = ALONE,
 ) -> UpdateFigures:
     """`num_iterations` updates on the same experience, rewarded and scored with the reference. Returns the figures of
-    the last one; the gap is the first one's."""
-    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, first=True)
+    the last one; the gap is the first one's. Over several ranks each has as many batches and its own part of the rows;
+    denominators and figures are of all."""
+    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, ranks, first=True)
     for _ in range(1, settings.num_iterations):
-        last = _one_update(policy, batches, settings, optimizer, learning_rate, first=False)
+        last = _one_update(policy, batches, settings, optimizer, learning_rate, ranks, first=False)
     # Only the first pass has the weights that sampled: a later gap is the policy's own movement.
     return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
 
@@ -65,13 +70,14 @@ def _one_update(
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
+    ranks: Ranks,
     *,
     first: bool,
 ) -> UpdateFigures:
     policy.module.train()
     masks = [_loss_mask(batch, settings) for batch in batches]
-    total_rows = sum(len(mask) for mask in masks)
-    total_tokens = sum(int(mask.sum()) for mask in masks)
+    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks)]
+    total_rows, total_tokens = (int(total) for total in ranks.sum(own))
     parts: list[LossParts] = []
     entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
     for batch, mask in zip(batches, masks, strict=True):
@@ -101,13 +107,18 @@ def _one_update(
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
     norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
     tokens = max(1, total_tokens)
+    sums = [sum(float(part.loss.detach()) for part in parts)]
+    for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):
+        sums.append(sum(float(getattr(part, name)) for part in parts))
+    loss, kl, low, high, entropy, gap_sum = ranks.sum([*sums, entropy, gap_sum])
+    ratio_max, gap_max = ranks.largest([max(float(part.ratio_max) for part in parts), gap_max])
     return UpdateFigures(
-        loss=sum(float(part.loss.detach()) for part in parts),
-        kl=sum(float(part.kl_sum) for part in parts) / tokens,
+        loss=loss,
+        kl=kl / tokens,
         entropy=entropy / tokens,
-        clip_low=sum(float(part.clipped_low_sum) for part in parts) / tokens,
-        clip_high=sum(float(part.clipped_high_sum) for part in parts) / tokens,
-        ratio_max=max(float(part.ratio_max) for part in parts),
+        clip_low=low / tokens,
+        clip_high=high / tokens,
+        ratio_max=ratio_max,
         logp_gap_mean=gap_sum / tokens,
         logp_gap_max=gap_max,
         grad_norm=norm,
@@ -115,6 +126,8 @@ def _one_update(
 
 
 def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
+    if not batch.responses:
+        return torch.zeros_like(batch.completions.mask)
     if not settings.mask_truncated:
         return batch.completions.mask
     return batch.completions.mask & batch.completions.ended[:, None]
