@@ -1,10 +1,10 @@
 """Runs on several ranks of this machine, over gloo: scale_driver.py JOBS.json, a list of jobs one after another.
 
 A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": ranks} and, where wanted, "resume": true,
-"sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates),
-"late_s": how long ranks wait for each other, "bytes": true (count what the collectives move). Ranks are forked after
-the imports, which take longer than a run. Prints, as JSON, for each job how every rank ended and what it said.
-A job that takes longer than LIMIT_S has hung.
+"sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates) and
+"late_s" (how long ranks wait for each other); or {"call": a function of scale_work.py, "size": ranks, ...}. Ranks are
+forked after the imports, which take longer than a run. Prints, as JSON, for each job how every rank ended, what it said
+and what its function gave. A job that takes longer than LIMIT_S has hung.
 """
 
 import json
@@ -22,11 +22,14 @@ import torch
 import harken.session
 import harken.sft
 import harken.train
+import scale_work
 from harken.config import load_recipe
+from harken.distributed import join
 from harken.errors import HarkenError
 from small_runs import LOOPS, silent
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
+"""The machine may be busy: a job takes a few seconds of it."""
 
 
 def free_port() -> int:
@@ -52,7 +55,7 @@ def lost_after(updates: int) -> None:
         setattr(owner, name, wrapped)
 
 
-def work(job: dict, rank: int, port: int) -> None:
+def work(job: dict, rank: int, port: int, gave: Path) -> None:
     torch.set_num_threads(1)
     if job["size"] > 1:
         places = {"RANK": rank, "WORLD_SIZE": job["size"], "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": job["size"]}
@@ -64,17 +67,20 @@ def work(job: dict, rank: int, port: int) -> None:
     lose = job.get("lose")
     if lose is not None and lose[0] == rank:
         lost_after(lose[1])
+    if "call" in job:
+        gave.write_text(json.dumps(getattr(scale_work, job["call"])(join(), job)))
+        return
     LOOPS[job["loop"]](load_recipe(Path(job["recipe"])), Path(job["out"]), silent(), resume=job.get("resume", False))
 
 
-def forked(job: dict, rank: int, port: int, said: Path) -> int:
+def forked(job: dict, rank: int, port: int, said: Path, gave: Path) -> int:
     child = os.fork()
     if child:
         return child
     with said.open("w") as file:
         try:
             warnings.simplefilter("error")
-            work(job, rank, port)
+            work(job, rank, port, gave)
             code = 0
         except HarkenError as error:
             file.write(f"{type(error).__name__}: {error}")
@@ -87,8 +93,10 @@ def forked(job: dict, rank: int, port: int, said: Path) -> int:
 
 def run(job: dict, folder: Path) -> dict:
     port, started = free_port(), time.monotonic()
-    said = [folder / f"said{rank}" for rank in range(job["size"])]
-    left = {forked(job, rank, port, said[rank]): rank for rank in range(job["size"])}
+    said, gave = ([folder / f"{name}{rank}" for rank in range(job["size"])] for name in ("said", "gave"))
+    for file in gave:
+        file.write_text("null")
+    left = {forked(job, rank, port, said[rank], gave[rank]): rank for rank in range(job["size"])}
     ended = [""] * job["size"]
     while left:
         child, status = os.waitpid(-1, os.WNOHANG)
@@ -103,7 +111,11 @@ def run(job: dict, folder: Path) -> dict:
             left = {}
         else:
             time.sleep(0.02)
-    return {"ended": ended, "said": [one.read_text() for one in said], "took_s": time.monotonic() - started}
+    return {
+        "ended": ended,
+        "said": [one.read_text() for one in said],
+        "gave": [json.loads(one.read_text()) for one in gave],
+    }
 
 
 def main() -> None:

@@ -18,9 +18,10 @@ TRAINING = {
     for name in (
         *("train", "sft", "demo", "cli", "session", "checkpoint", "training_data", "experience", "update", "optim"),
         *("loss", "advantage", "shared_prefix", "metrics", "tracking", "rewards", "rewarding", "judging", "probe"),
+        "distributed",
     )
 }
-COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli"}
+COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli", "harken.__main__"}
 
 
 @functools.cache

@@ -142,10 +142,11 @@ def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Itera
     if not recipe.reward.judged:
         yield Rewarding(*plan, ranks=ranks)
         return
-    assert recipe.judge is not None  # as Recipe checks
+    config = recipe.judge
+    assert config is not None  # as Recipe checks
     folder = replies if ranks.main else replies / f"rank_{ranks.rank:04d}"
-    with contextlib.closing(ranks.in_turn(lambda: open_judge(recipe.judge, folder))) as judge:
-        yield Rewarding(*plan, judge, FailureLimit(recipe.judge.max_failed_share), ranks)
+    with contextlib.closing(ranks.in_turn(lambda: open_judge(config, folder))) as judge:
+        yield Rewarding(*plan, judge, FailureLimit(config.max_failed_share), ranks)
 
 
 def _judge_figures(judged: Sequence[Judged], failures: FailureCount) -> dict[str, float]:
