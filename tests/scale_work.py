@@ -137,5 +137,3 @@ def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
     sharded = [parameter.to_local().numel() for parameter in policy.module.parameters()]  # pyright: ignore
     whole = sum(parameter.numel() for parameter in policy.module.parameters())
     return {"gathers": len(calls), "units": len(units(policy)), "share": sum(sharded) / whole}
-
-
