@@ -4,9 +4,9 @@
 
 Takes nothing but this machine's CPU: a tiny Qwen2.5-Omni, made here, trains two steps over gloo in each of a few
 settings, and every collective of FSDP in the second step is counted by its tensors. Bytes are those that one rank
-receives: (N - 1) / N of what an all-gather gives and of what a reduce-scatter takes. `planned` knows only the sizes of the
-model's units and how often the step runs them, so that the same function says what the 7B shape costs; docs/scale.md
-quotes it. Not counted: a few kilobytes of JSON and sums, and the norm of the gradient.
+receives: (N - 1) / N of what an all-gather gives and of what a reduce-scatter takes. `planned` knows only the sizes of
+the model's units and how often the step runs them, so that the same function says what the 7B shape costs, which
+docs/scale.md quotes. Not counted: a few kilobytes of JSON and sums, and the norm of the gradient.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import torch
 import torch.distributed as dist
 
 import harken
+import harken.session
 import harken.train
 from harken.config import Recipe
 from harken.data.synth import write_demo_set
@@ -36,7 +38,7 @@ RANKS = 2
 
 @dataclass(frozen=True)
 class Sizes:
-    """Parameters of a model's units: all blocks of the language model and of the tower, embeddings and head, the rest."""
+    """Parameters of a model's units: blocks of language model and tower, embeddings and head, the rest."""
 
     language_model: int
     tower: int
@@ -62,12 +64,13 @@ def planned(
         gathered_bytes: of one parameter as it travels: 2 with bf16_mixed, 4 in float32. Gradients travel in float32.
         tower: it trains; then the reference runs its own tower, and the policy's is gathered again for its gradients.
 
-    The root's few parameters are gathered for every backward pass of a call through it, three or four times.
+    The root's few parameters are gathered twice again on the way back: for the language model's norm, and for what is
+    before it.
     """
     share = (ranks - 1) / ranks
     forward = sizes.language_model * micro_batches + sizes.ends + sizes.root
     scored = forward + (sizes.tower * micro_batches if tower else 0)
-    backward = sizes.language_model + (sizes.tower if tower else 0) + sizes.root * (3 if tower else 2)
+    backward = sizes.language_model + (sizes.tower if tower else 0) + 2 * sizes.root
     passed = sizes.language_model + sizes.ends + sizes.root
     trained = sizes.whole if tower else sizes.whole - sizes.tower - sizes.root
     return {
@@ -112,31 +115,44 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
     )
 
 
+def as_on_cuda() -> None:
+    """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
+    harken.session.travelling_dtype = lambda precision, device_type: torch.bfloat16
+    norm = torch.nn.functional.layer_norm
+
+    def in_float32(hidden, shape, weight, bias, eps):
+        return norm(hidden.float(), shape, weight.float(), bias.float(), eps)
+
+    torch.nn.functional.layer_norm = in_float32
+
+
 def count_step(recipe: Recipe, out: Path, found: Path) -> None:
     """Train; rank 0 writes what the collectives of the last step moved, by kind."""
     from rich.console import Console
 
     moved: dict[str, int] = {}
 
-    def counting(name: str, tensor: str):
+    def counting(name: str, tensor: str, place: int):
         original = getattr(dist, name)
 
         def counted(*args, **kwargs):
-            size = kwargs[tensor].nbytes if tensor in kwargs else args[0 if tensor == "output_tensor" else 1].nbytes
-            moved[name] = moved.get(name, 0) + size
+            moved[name] = moved.get(name, 0) + (kwargs[tensor] if tensor in kwargs else args[place]).nbytes
             return original(*args, **kwargs)
 
         setattr(dist, name, counted)
 
-    counting("all_gather_into_tensor", "output_tensor")
-    counting("reduce_scatter_tensor", "input")
-    sample = harken.train.sample
+    if recipe.model.precision == "bf16_mixed":
+        as_on_cuda()
+    new = hasattr(dist, "all_gather_single")  # torch 2.13 has new names for them
+    counting("all_gather_single" if new else "all_gather_into_tensor", "output_tensor", 0)
+    counting("reduce_scatter_single" if new else "reduce_scatter_tensor", "input", 1)
+    gathered = harken.train.gathered
 
     def starting(*args, **kwargs):
         moved.clear()
-        return sample(*args, **kwargs)
+        return gathered(*args, **kwargs)
 
-    harken.train.sample = starting
+    harken.train.gathered = starting
     kept: dict[str, int] = {}
     update = harken.train.update
 
@@ -168,6 +184,8 @@ def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
                 os.environ.update({key: str(value) for key, value in places.items()})
                 count_step(recipe, folder / name, folder / f"{name}.json")
                 status = 0
+            except BaseException:  # noqa: BLE001 (reported, then the process ends)
+                traceback.print_exc()
             finally:
                 os._exit(status)
         children.append(child)
@@ -202,9 +220,8 @@ def main() -> None:
     for ranks in (8, 64):
         large[ranks] = planned(OMNI_7B, ranks, 1, 2)
         parts = "  ".join(f"{phase} {count / 1e9:.1f}" for phase, count in large[ranks].items())
-        print(
-            f"7B shape, bf16_mixed, {ranks} ranks, one micro-batch, GB: {parts}  sum {sum(large[ranks].values()) / 1e9:.1f}"
-        )
+        total = sum(large[ranks].values()) / 1e9
+        print(f"7B shape, bf16_mixed, {ranks} ranks, one micro-batch, GB: {parts}  sum {total:.1f}")
     if out is not None:
         versions = {"harken": harken.__version__, "torch": torch.__version__}
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -121,13 +121,14 @@ def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
     recipe = load_recipe(Path(job["recipe"]))
     session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=False)
     calls: list[int] = []
-    original = torch.distributed.all_gather_into_tensor
+    name = "all_gather_single" if hasattr(torch.distributed, "all_gather_single") else "all_gather_into_tensor"
+    original = getattr(torch.distributed, name)
 
     def counted(*args, **kwargs):
         calls.append(1)
         return original(*args, **kwargs)
 
-    torch.distributed.all_gather_into_tensor = counted
+    setattr(torch.distributed, name, counted)
     policy = session.policy
     with gathered(policy), torch.no_grad():
         for _ in range(3 + 4 * ranks.rank):

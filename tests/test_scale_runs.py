@@ -1,5 +1,7 @@
-"""Whole runs on several ranks against the same on one: every way to train, checkpoints between them, ranks that are lost:
-`make proofs`."""
+"""Whole runs on several ranks against the same on one: ways to train, checkpoints between them, ranks that are lost.
+
+Slow: `make proofs`.
+"""
 
 import json
 import os

@@ -26,7 +26,7 @@ from harken.predict import correct_on
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.run_folder import RunFolder
-from harken.sharding import gathered, shard
+from harken.sharding import gathered, shard, travelling_dtype
 from harken.tracking import Tracker, open_trackers
 from harken.training_data import load_training_data
 from harken.types import Question
@@ -168,7 +168,7 @@ def _load(recipe: Recipe, ranks: Ranks, beta: float) -> tuple[AudioLM, AudioLM |
     if ranks.mesh is not None:
         for model in (policy, reference):
             if model is not None:
-                shard(model, ranks.mesh, recipe.model.precision)
+                shard(model, ranks.mesh, travelling_dtype(recipe.model.precision, ranks.mesh.device_type))
     return policy, reference
 
 

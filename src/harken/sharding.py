@@ -25,20 +25,24 @@ METHODS = ("encode_audio", "embed_tokens", "hidden", "logits")
 """The methods of an `AudioLM` that read weights."""
 
 
-def shard(model: AudioLM, mesh: DeviceMesh, precision: str) -> None:
+def travelling_dtype(precision: str, device_type: str) -> torch.dtype | None:
+    """In which parameters are gathered; None = as they are stored. bfloat16 is half the bytes, and what autocast would
+    round them to; on a CPU autocast leaves layer norms alone, which then refuse weights coarser than their input."""
+    return torch.bfloat16 if precision == "bf16_mixed" and device_type == "cuda" else None
+
+
+def shard(model: AudioLM, mesh: DeviceMesh, gathered_in: torch.dtype | None) -> None:
     """Shard over all ranks of the mesh, on its kind of device. No communication.
 
     Args:
-        precision: with bf16_mixed parameters are gathered in bfloat16, half the bytes; the residual stream, the shards
-            and the sums of gradients stay float32.
+        gathered_in: as `travelling_dtype` says. The residual stream, the shards and the sums of gradients stay float32.
     """
-    mixed = precision == "bf16_mixed"
     settings: dict[str, Any] = {
         "mesh": mesh,
         "mp_policy": MixedPrecisionPolicy(
-            param_dtype=torch.bfloat16 if mixed else None,
+            param_dtype=gathered_in,
             reduce_dtype=torch.float32,
-            output_dtype=torch.float32 if mixed else None,
+            output_dtype=None if gathered_in is None else torch.float32,
             cast_forward_inputs=False,
         ),
     }
