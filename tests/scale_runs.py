@@ -51,7 +51,7 @@ def plan(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, **section
     return file
 
 
-def on_ranks(folder: Path, *jobs: dict[str, Any], limit_s: float = 400.0) -> list[dict[str, Any]]:
+def on_ranks(folder: Path, *jobs: dict[str, Any], limit_s: float = 900.0) -> list[dict[str, Any]]:
     """What `scale_driver.py` says of the jobs. Fails where they take longer than the limit."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "jobs.json").write_text(json.dumps(jobs))

@@ -1,6 +1,6 @@
 """Several processes of one machine, over gloo, are one process: same samples, same weights, and none waits for ever.
 
-A job that takes longer than two minutes has hung, and fails. The longer runs are in `make proofs`.
+A job that takes longer than five minutes has hung, and fails. The longer runs are in `make proofs`.
 """
 
 import pytest
