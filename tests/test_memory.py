@@ -421,7 +421,7 @@ def stepped(start, settings, fits, in_backward=False):
     policy, reference, notes = copy.deepcopy(start), frozen_copy(start), []
     prompts = Prompt.from_config(recipe("m", "d").prompt)
     inputs = PromptInputs(policy, prompts, 1)
-    batches = list(sample(policy, QUESTIONS, inputs, prompts, settings, seed=0, step=1))
+    batches = list(sample(policy, QUESTIONS, inputs(QUESTIONS), prompts, settings, seed=0, step=1))
     for batch in batches:
         batch.rewards, batch.reward = {}, torch.zeros(len(batch.questions), 2)
         batch.advantages = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(batch.questions))

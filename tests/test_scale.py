@@ -3,8 +3,15 @@
 A job that takes longer than five minutes has hung, and fails. The longer runs are in `make proofs`.
 """
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from harken.config import GrpoConfig, MemoryConfig, SftConfig
+from harken.distributed import Ranks
+from harken.errors import HarkenError
+from harken.halving import halving
 from scale_runs import completions, moved_apart, on_ranks, plan, questions, same_rows, starting_weights
 
 
@@ -89,3 +96,39 @@ def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
     for one in ended["late judge"]["gave"]:
         assert (one["figures"]["judge/asked"], one["figures"]["judge/failed"]) == (10, 10)
         assert "no verdict before the step's deadline" in one["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("memory", "grpo", "fix"),
+    [
+        ({"weights": "bf16_corrected"}, {}, "memory.weights: float32"),
+        ({"weights": "bf16_stochastic"}, {}, "memory.weights: float32"),
+        ({"optimizer": "adamw_8bit"}, {}, "memory.optimizer: adamw"),
+        ({"optimizer": "offloaded"}, {}, "memory.optimizer: adamw"),
+        ({"reference": "streamed"}, {}, "memory.reference: copy"),
+        ({"reference": "int8"}, {}, "memory.reference: copy"),
+        ({"step_in_backward": True}, {"max_grad_norm": None}, "memory.step_in_backward: false"),
+        ({}, {"policy_pass": "continued"}, "grpo.policy_pass: packed"),
+    ],
+)
+def test_what_is_kept_for_one_process_is_refused_on_several(memory, grpo, fix):
+    settings = GrpoConfig(prompts_per_step=1, prompts_per_micro_batch=1, **grpo)
+    refusal = MemoryConfig(**memory).refusal(settings, 2)
+    assert refusal is not None
+    assert refusal.endswith(f"is for one process: set {fix}")
+    assert MemoryConfig(**memory).refusal(settings, 1) is None
+
+
+def test_the_default_memory_and_parts_of_a_rollout_are_for_any_number_of_ranks():
+    for settings in (GrpoConfig(), SftConfig()):
+        assert MemoryConfig(rollout_rows=3).refusal(settings, 8) is None
+
+
+def test_out_of_memory_on_one_of_several_ranks_names_the_setting_and_halves_nothing():
+    def full():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried")
+
+    batches: list = [SimpleNamespace(questions=[1, 2, 3])]
+    with pytest.raises(HarkenError, match=r"rank 1 of 4: .*prompts_per_micro_batch to fewer than 3.*plan --gpus 4"):
+        halving(batches, full, lambda: None, pytest.fail, Ranks(rank=1, size=4))
+    assert len(batches) == 1

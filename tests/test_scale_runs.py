@@ -26,6 +26,8 @@ WAYS = {
     "two iterations": ("grpo", "qwen2_5_omni", {"grpo": {"num_iterations": 2}}),
     "repeated rows": ("grpo", "qwen2_5_omni", {"grpo": {"policy_pass": "repeated"}}),
     "no reference, dapo": ("grpo", "qwen2_5_omni", {"grpo": {"beta": 0.0, "normalization": "dapo"}}),
+    "parts of a rollout": ("grpo", "qwen2_5_omni", {"memory": {"rollout_rows": 3}}),
+    "long completions": ("grpo", "qwen2_5_omni", {"grpo": {"max_completion_tokens": 40}}),
     "large micro-batches": ("grpo", "qwen2_5_omni", {"grpo": {"prompts_per_micro_batch": 3, "prompts_per_step": 5}}),
     "sft": ("sft", "qwen2_5_omni", {}),
     "sft, qwen2_audio": ("sft", "qwen2_audio", {}),
@@ -81,6 +83,24 @@ def test_text_alone_leaves_no_rank_waiting(model, data, tmp_path):
     questions(text, text_only=True)
     one, two = pair(text, tmp_path, model=model)
     assert same_rows(one, two, 1e-3) == []
+
+
+def test_encoded_clips_are_kept_once_for_any_number_of_ranks(data, tmp_path):
+    frozen = {"train_audio_tower": False, "train_projector": False}
+    kept = tmp_path / "encoded"
+    one, two = pair(data, tmp_path, model=frozen, data={"encoded_cache": str(kept)})
+    assert same_rows(one, two, 1e-3) == []
+    assert completions(one) == completions(two)
+    assert len(list(kept.iterdir())) == 3
+
+
+def test_what_is_for_one_process_is_refused_before_anything_is_written(data, tmp_path):
+    job = {"recipe": str(plan(data, memory={"reference": "streamed"})), "loop": "grpo", "out": str(tmp_path / "run")}
+    (ended,) = on_ranks(tmp_path, {**job, "size": 2})
+    assert ended["ended"] == ["error"] * 2
+    fix = "memory.reference: streamed is for one process: set memory.reference: copy"
+    assert ended["said"] == [f"ConfigError: {fix}", f"SaidElsewhereError: rank 0: {fix}"]
+    assert not (tmp_path / "run").exists()
 
 
 def test_adamw_gives_close_metrics_and_the_same_samples(data, tmp_path):
