@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,3 +89,20 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def told_apart(response) -> float:
+    """A reward that differs from one completion to the next, also of a model that has learned nothing."""
+    return (sum(map(ord, response.text)) % 7) / 7
+
+
+def told_apart_until_lost(response) -> float:
+    """The same; the second rank is killed in the third step of a run that HARKEN_TEST_LOSE asks to lose it."""
+    if "RANK" in os.environ and os.environ.get("HARKEN_TEST_LOSE") == os.environ["RANK"]:
+        CALLS.append(None)
+        if len(CALLS) > 2 * 2 * 4:  # two steps of two questions, four completions each
+            os.kill(os.getpid(), signal.SIGKILL)
+    return told_apart(response)
+
+
+CALLS: list[None] = []

@@ -30,9 +30,10 @@ TRAINING = {
             "optim",
         ),
         *("loss", "advantage", "shared_prefix", "metrics", "tracking", "rewards", "rewarding", "judging", "probe"),
+        "distributed",
     )
 }
-COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli"}
+COMMANDS = {"harken.train", "harken.sft", "harken.demo", "harken.cli", "harken.__main__"}
 COMMANDS |= {name for name in FILES if name.startswith("harken.commands")}
 
 

@@ -416,7 +416,7 @@ def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
         assert row["reward"] == row["rewards"]["accuracy"] == float(row["choice"] == row["answer"])
         assert row["ended"] or row["tokens"] == 4
     figures = update(policy, None, batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
-    metrics = step_metrics(batches, earned, figures, 1e-3, rollout_s=1.0, step_s=2.0)
+    metrics = step_metrics(rows, 4, earned, figures, 1e-3, rollout_s=1.0, step_s=2.0)
     assert metrics["reward/mean"] == metrics["reward/accuracy"] == np.mean([row["reward"] for row in rows])
     groups = [[row["reward"] for row in rows[start : start + 4]] for start in (0, 4, 8)]
     assert metrics["reward/equal_groups"] == sum(len(set(group)) == 1 for group in groups) / 3

@@ -167,7 +167,8 @@ def account(
     kept = stream * shape.hidden if model.gradient_checkpointing else block
     activations = tokens * (shape.layers * kept + (block if model.gradient_checkpointing else 0))
     activations += per_batch * width * width * (1 + compute)
-    scored = min(per_batch * group * longest, LOGIT_ROWS)
+    scored = per_batch * group * longest
+    scored = scored if gpus > 1 else min(scored, LOGIT_ROWS)
     logits = scored * shape.vocabulary * (compute + 24)
     gradient = _gradients(recipe, shape, trained, trained_bytes, gpus)
     batches = math.ceil(per_card / per_batch)

@@ -5,7 +5,9 @@
 
 Takes a run folder, a model and an optimizer. A folder is written under a temporary name and renamed, so a name of a
 checkpoint is a whole checkpoint. The order of the data, the samples and the learning rate follow from the step, so the
-step is their state. Not taken: pickle; tensors are read with safetensors and `weights_only`.
+step is their state. Where parameters lie in parts on several ranks, rank 0 writes them whole: the format knows no
+ranks, and a run goes on with any number of them. Not taken: pickle; tensors are read with safetensors and
+`weights_only`. Nor torch.distributed.checkpoint's folders, whose `.metadata` is a pickle.
 """
 
 import contextlib
@@ -16,30 +18,42 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
+from harken.distributed import ALONE, Ranks
 from harken.errors import CheckpointError
 from harken.files import remove_folder, replacing, write_json
 from harken.models.base import AudioLM
 from harken.models.loading import load_model
-from harken.models.lora import restore_adapter
+from harken.models.lora import saved_adapter
 from harken.run_folder import RunFolder, step_of
+from harken.sharding import is_sharded, laid_out, whole, whole_weights
 
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
 """What reading a torn or foreign file of the trainer's state raises."""
 
 
-def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.optim.Optimizer, *, keep: int) -> Path:
-    """Write the checkpoint of `step`, then remove all but the newest `keep` and the best on the development part.
+def save_checkpoint(
+    run: RunFolder, step: int, model: AudioLM, optimizer: torch.optim.Optimizer, *, keep: int, ranks: Ranks = ALONE
+) -> Path:
+    """Write the checkpoint of `step`, then remove all but the newest `keep` and the best on the development part. All
+    ranks give what they hold, rank 0 writes.
 
     Raises CheckpointError where it cannot be written, as on a full disk; earlier checkpoints are untouched.
     """
+    weights, state = whole_weights(model, keep=ranks.main), _whole_state(optimizer, ranks)
+    ranks.on_main(lambda: _write(run, step, model, weights, state, keep))
+    return run.checkpoint(step)
+
+
+def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, state: dict, keep: int) -> None:
     folder = run.checkpoint(step)
     try:
         with replacing(folder) as temporary:
-            model.save(temporary)
+            model.save(temporary, weights)
             trainer = temporary / "trainer"
             trainer.mkdir()
-            torch.save(optimizer.state_dict(), trainer / "optimizer.pt")
+            torch.save(state, trainer / "optimizer.pt")
             torch.save(_random_states(), trainer / "random.pt")
             write_json(trainer / "state.json", {"step": step})
         remove_old(run, keep)
@@ -50,7 +64,15 @@ def save_checkpoint(run: RunFolder, step: int, model: AudioLM, optimizer: torch.
             f"{folder}: cannot be written; is the disk full? ({error}) {last}. Make room, then go on with "
             f"--resume {run.path}"
         ) from error
-    return folder
+
+
+def _whole_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
+    state = optimizer.state_dict()
+    held = {
+        index: {name: whole(value, keep=ranks.main) for name, value in values.items()}
+        for index, values in state["state"].items()
+    }
+    return {**state, "state": held}
 
 
 def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> int:
@@ -63,14 +85,14 @@ def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> i
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
     with _reading(folder):
         step = int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
-        state = torch.load(trainer / "optimizer.pt", map_location="cpu", weights_only=True)  # the optimizer moves it
+        state = torch.load(trainer / "optimizer.pt", map_location="cpu", weights_only=True, mmap=is_sharded(model))
         random = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
     if step != step_of(folder):
         raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
-    if model.adapters is not None:
-        restore_adapter(model, folder)
-    else:
-        _restore_weights(model, folder)
+    saved = _saved_weights(model, folder) if model.adapters is None else saved_adapter(model, folder)
+    with torch.no_grad():
+        for own, tensor in saved:
+            own.copy_(laid_out(tensor, own))
     try:
         _restore_optimizer(optimizer, state)
     except (ValueError, KeyError, TypeError) as error:
@@ -101,17 +123,20 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
         shapes = {tuple(value.shape) for name, value in values.items() if value.ndim > 0 and "scale" not in name}
         if index >= len(parameters) or shapes - {tuple(parameters[index].shape)}:
             raise ValueError(f"parameter {index} has other shapes: {sorted(shapes)}")
+        for name, value in values.items():
+            if value.ndim > 0:
+                values[name] = laid_out(value, parameters[index])
     optimizer.load_state_dict(state)
 
 
-def _restore_weights(model: AudioLM, folder: Path) -> None:
+def _saved_weights(model: AudioLM, folder: Path) -> list[tuple[Tensor, Tensor]]:
+    """The model's trained weights, each with the checkpoint's."""
     saved = dict(load_model(str(folder), dtype=torch.float32, device="cpu").module.named_parameters())
-    with torch.no_grad():
-        for name, parameter in model.module.named_parameters():
-            if parameter.requires_grad:
-                if name not in saved or saved[name].shape != parameter.shape:
-                    raise CheckpointError(f"{folder}: has no {name} of the model's shape; is it of another run?")
-                parameter.copy_(saved[name])
+    trained = [(name, parameter) for name, parameter in model.module.named_parameters() if parameter.requires_grad]
+    for name, parameter in trained:
+        if name not in saved or saved[name].shape != parameter.shape:
+            raise CheckpointError(f"{folder}: has no {name} of the model's shape; is it of another run?")
+    return [(parameter, saved[name]) for name, parameter in trained]
 
 
 def remove_old(run: RunFolder, keep: int) -> None:

@@ -16,7 +16,7 @@ from harken.commands.recipes import recipes
 from harken.commands.reports import report, view
 from harken.commands.results import compare, score
 from harken.commands.training import demo, plan, sft, train
-from harken.errors import HarkenError
+from harken.errors import HarkenError, SaidElsewhereError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
 from harken.screen import visible
@@ -37,6 +37,8 @@ def main() -> None:
     """Entry point: mendable errors without a traceback."""
     try:
         app()
+    except SaidElsewhereError:
+        sys.exit(2)
     except HarkenError as error:
         lines = "\n".join(visible(line) for line in str(error).split("\n"))
         Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", lines), soft_wrap=True)

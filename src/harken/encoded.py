@@ -19,6 +19,7 @@ from torch import Tensor
 
 from harken.errors import DataError
 from harken.models.base import AudioLM, ModelInput
+from harken.sharding import whole
 
 
 class EncodedClips:
@@ -62,10 +63,13 @@ class EncodedClips:
 
 
 def _digest_of_weights(model: AudioLM) -> str:
-    """Of the architecture and every weight and buffer of tower and projector, names, types and shapes included."""
+    """Of the architecture and every weight and buffer of tower and projector, names, types and shapes included. Where
+    these lie in parts, all ranks take part, and the digest is that of one process."""
     key = hashlib.sha256(model.arch.encode())
     for part in ("audio_tower", "projector"):
         for name, tensor in model.parts[part].state_dict().items():
             key.update(f"{part} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            key.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            key.update(
+                whole(tensor.detach(), keep=True).cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            )
     return key.hexdigest()

@@ -28,5 +28,13 @@ class CheckpointError(HarkenError):
     """A checkpoint that cannot be loaded, or not here."""
 
 
+class RankError(HarkenError):
+    """Another process of a run stopped, or does not come."""
+
+
+class SaidElsewhereError(HarkenError):
+    """What another process of the run says already: this one ends without a word."""
+
+
 class JudgeError(HarkenError):
     """A judge that fails too often for a run to go on."""

@@ -19,8 +19,9 @@ from harken.errors import HarkenError
 from harken.judging import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.prompt import Prompt
-from harken.rollout import Completions, Prefilled, Sampling, completion_texts, decode, prefill, rollout
+from harken.rollout import Completions, Prefilled, Sampling, as_completions, completion_texts, decode, prefill, rollout
 from harken.sampling import uniforms
+from harken.sharding import silence
 from harken.types import Question, Response
 
 Encode = Callable[[Sequence[ModelInput]], list[Tensor | None]]
@@ -29,7 +30,7 @@ Encode = Callable[[Sequence[ModelInput]], list[Tensor | None]]
 
 @dataclass(eq=False, slots=True)
 class MicroBatch:
-    """P whole groups, R = P * G rows.
+    """P whole groups, R = P * G rows. One without responses is a stand-in, which adds nothing to a step.
 
     Attributes:
         audio: encoded audio of each prompt; carries the encoder's graph where the tower or projector trains, until the
@@ -161,11 +162,20 @@ def _sample(
     return MicroBatch(questions, inputs, audio, completions, responses, [{} for _ in responses], prefilled=prefilled)
 
 
+def stand_in(policy: AudioLM) -> MicroBatch:
+    """A micro-batch for a rank that has fewer than the others: it goes through the same passes, so that the ranks meet
+    in each of them. One row of one token about a silent clip, its tower's graph made now as with the others."""
+    inputs = [silence(policy)]
+    end = torch.tensor([policy.eos_token_ids[0]])
+    batch = MicroBatch([], inputs, policy.encode_audio(inputs), as_completions([end], policy.device), [], [])
+    batch.advantages = torch.zeros(1, dtype=torch.float64)
+    return batch
+
+
 def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:
     """One record per completion for the run folder: what was asked, said, understood and earned."""
     rows = []
     for batch in batches:
-        group = batch.reward.shape[1]
         for r, said in enumerate(batch.responses):
             question, grade = said.question, said.grade
             rows.append(
@@ -176,7 +186,7 @@ def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:
                     "difficulty": question.difficulty,
                     "question": question.text,
                     "choices": list(question.choices),
-                    "g": r % group,
+                    "g": r % batch.reward.shape[1],
                     "completion": said.text,
                     "form": said.form,
                     "reasoning": said.reasoning,

@@ -1,7 +1,8 @@
 """When a pass over micro-batches does not fit into memory: the same pass over halves of them.
 
 Takes a list of micro-batches and a pass over it, gives the pass's result; the list holds the halves afterwards. Groups
-stay whole, so the halves add up to the same result. Not taken: going on with the micro-batch that failed; what its
+stay whole, so the halves add up to the same result. Several ranks go through as many micro-batches each, so there
+nothing is halved. Not taken: going on with the micro-batch that failed; what its
 backward pass had added to the gradients cannot be told apart, so the pass begins again.
 """
 
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from harken.distributed import ALONE, Ranks
 from harken.errors import HarkenError
 from harken.experience import MicroBatch
 
@@ -17,11 +19,15 @@ T = TypeVar("T")
 
 
 def halving(
-    batches: list[MicroBatch], run: Callable[[], T], undo: Callable[[], None], note: Callable[[str], None]
+    batches: list[MicroBatch],
+    run: Callable[[], T],
+    undo: Callable[[], None],
+    note: Callable[[str], None],
+    ranks: Ranks = ALONE,
 ) -> T:
     """`run()`; each time that memory does not suffice, `undo()`, the largest micro-batches halved, a note, once more.
 
-    Raises HarkenError where every micro-batch is a single group already.
+    Raises HarkenError where every micro-batch is a single group already, and on several ranks at once.
     """
     while True:
         try:
@@ -29,6 +35,12 @@ def halving(
         except torch.OutOfMemoryError as error:
             said = str(error).split(". ")[0]
         # Out of the except block: the error held every tensor of the pass.
+        if ranks.size > 1:
+            raise HarkenError(
+                f"rank {ranks.rank} of {ranks.size}: not enough memory for a micro-batch ({said}): set "
+                "grpo.prompts_per_micro_batch to fewer than "
+                f"{max(len(batch.questions) for batch in batches)}, or see `harken plan --gpus {ranks.size}`"
+            )
         undo()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

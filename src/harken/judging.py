@@ -6,7 +6,7 @@ about malformed outputs. What they hold is no reasoning that could be told from 
 
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,12 +41,25 @@ def ask(judge: Judge, aspects: Iterable[RewardAspect], responses: Sequence[Respo
     ]
 
 
-def hear(asked: Asked) -> Heard:
-    """Wait for every verdict."""
+def hear(asked: Asked, until: float | None = None) -> Heard:
+    """Wait for every verdict; those that are not there at `until` (of `time.perf_counter`) have failed, here and in
+    `asked`."""
+    if until is not None:
+        _give_up(asked, until)
     found = [{aspect: answer.result() for aspect, answer in one.items()} for one in asked]
     judged = [Judged(**{aspect: verdict.score for aspect, (verdict, _) in one.items()}) for one in found]
     answered = [answer for one in found for answer in one.values()]
     return Heard(judged, count_failures(verdict for verdict, _ in answered), [seconds for _, seconds in answered])
+
+
+def _give_up(asked: Asked, until: float) -> None:
+    wait([answer for one in asked for answer in one.values()], timeout=max(0.0, until - time.perf_counter()))
+    for one in asked:
+        for aspect, answer in one.items():
+            if not answer.done():
+                late: Future[Answered] = Future()
+                late.set_result((Verdict(None, "late: no verdict before the step's deadline"), 0.0))
+                one[aspect] = late
 
 
 def _ask(judge: Judge, aspect: RewardAspect, response: Response) -> Future[Answered]:

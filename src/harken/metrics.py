@@ -1,25 +1,30 @@
 """The metric row of one GRPO step.
 
-Takes the step's experience and the figures of its update, gives names and numbers. Names are paths. Every mean says
+Takes what the step's completions said and earned, on all ranks, and the figures of its update, gives names and numbers.
+Names are paths. Every mean says
 over what: reward/* over the completions of the step, think/* over those of a valid form, loss/* and policy/* over the
 tokens in the loss. A mean over nothing (the accuracy of thinking where nothing thinks) is left out of the row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import psutil
 import torch
+from torch import Tensor
 
 from harken.advantage import equal_group_share
-from harken.experience import MicroBatch
 from harken.rewarding import StepEarned
-from harken.types import Response
 from harken.update import UpdateFigures
+
+Row = Mapping[str, Any]
+"""One completion, as `harken.experience.rollout_rows` writes it down."""
 
 
 def step_metrics(
-    batches: Sequence[MicroBatch],
+    rows: Sequence[Row],
+    completions_per_prompt: int,
     earned: StepEarned,
     figures: UpdateFigures,
     learning_rate: float,
@@ -27,21 +32,21 @@ def step_metrics(
     rollout_s: float,
     step_s: float,
 ) -> dict[str, float]:
-    reward = torch.cat([batch.reward for batch in batches])
-    lengths = torch.cat([batch.completions.lengths for batch in batches]).double()
-    ended = torch.cat([batch.completions.ended for batch in batches]).double()
-    said = [response for batch in batches for response in batch.responses]
+    """`rows` are in whole groups."""
+    reward = _column(row["reward"] for row in rows).view(-1, completions_per_prompt)
+    lengths = _column(row["tokens"] for row in rows)
+    ended = _column(row["ended"] for row in rows)
     row = {
         "reward/mean": float(reward.mean()),
         "reward/std_in_group": float(reward.std(dim=1).mean()),
         "reward/equal_groups": equal_group_share(reward),
-        "answer/unreadable": _mean(response.grade.choice is None for response in said),
+        "answer/unreadable": _mean(row["choice"] is None for row in rows),
         "completion/length_mean": float(lengths.mean()),
         "completion/length_max": float(lengths.max()),
         "completion/truncated": 1 - float(ended.mean()),
     }
-    for name in batches[0].rewards:
-        part = torch.tensor([value for batch in batches for value in batch.rewards[name]], dtype=torch.float64)
+    for name in rows[0]["rewards"]:
+        part = _column(row["rewards"][name] for row in rows)
         row |= {
             f"reward/{name}": float(part.mean()),
             f"reward/{name}_std": float(part.std()),
@@ -49,7 +54,7 @@ def step_metrics(
             f"reward/{name}_equal_groups": equal_group_share(part.view(reward.shape)),
         }
     if earned.tags_asked:
-        row |= thinking(said) | earned.figures
+        row |= thinking(rows) | earned.figures
     update = asdict(figures)
     row |= {"loss/total": update["loss"], "loss/kl": update["kl"]}
     row |= {"policy/entropy": update["entropy"], "policy/grad_norm": update["grad_norm"]}
@@ -72,32 +77,38 @@ def cost(tokens: float, step_s: float) -> dict[str, float]:
     return row | {"memory/rss_gib": psutil.Process().memory_info().rss / 2**30}
 
 
-def thinking(said: Sequence[Response]) -> dict[str, float]:
+def thinking(rows: Sequence[Row]) -> dict[str, float]:
     """How often and how well completions think.
 
     think/rate and the no-think rates are over valid forms, think/malformed over all completions. Reasoning length is in
     words.
     """
-    valid = [response for response in said if response.form != "malformed"]
-    think = [response for response in valid if response.form == "think"]
-    answered = [response for response in valid if response.form == "no_think"]
-    row = {"think/malformed": (len(said) - len(valid)) / len(said)}
+    valid = [row for row in rows if row["form"] != "malformed"]
+    think = [row for row in valid if row["form"] == "think"]
+    answered = [row for row in valid if row["form"] == "no_think"]
+    row = {"think/malformed": (len(rows) - len(valid)) / len(rows)}
     if valid:
         row["think/rate"] = len(think) / len(valid)
-    row |= _by("think/no_think_", valid, lambda response: response.question.difficulty)
-    row |= _by("think/no_think_", valid, lambda response: response.question.task)
+    row |= _by("think/no_think_", valid, "difficulty")
+    row |= _by("think/no_think_", valid, "task")
     if think:
-        row["think/accuracy_think"] = _mean(response.grade.correct for response in think)
-        row["think/reasoning_words"] = _mean(len(response.reasoning.split()) for response in think)
+        row["think/accuracy_think"] = _mean(row["correct"] for row in think)
+        row["think/reasoning_words"] = _mean(len(row["reasoning"].split()) for row in think)
     if answered:
-        row["think/accuracy_no_think"] = _mean(response.grade.correct for response in answered)
+        row["think/accuracy_no_think"] = _mean(row["correct"] for row in answered)
     return row
 
 
-def _by(prefix: str, said: Sequence[Response], name: Callable[[Response], str]) -> dict[str, float]:
+def _by(prefix: str, rows: Sequence[Row], key: str) -> dict[str, float]:
     """No-think rate of each named group."""
-    names = sorted({name(response) for response in said} - {""})
-    return {f"{prefix}{group}": _mean(one.form == "no_think" for one in said if name(one) == group) for group in names}
+    names = sorted({row[key] for row in rows} - {""})
+    return {
+        f"{prefix}{group}": _mean(row["form"] == "no_think" for row in rows if row[key] == group) for group in names
+    }
+
+
+def _column(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from harken.adamw import MemoryAdamW
 from harken.config import MemoryConfig
@@ -93,7 +94,9 @@ def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_gra
     else:
         parameters: Iterable[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         most = float("inf") if max_grad_norm is None else max_grad_norm
-        norm, made = float(torch.nn.utils.clip_grad_norm_(parameters, most)), "no update was made"
+        total = torch.nn.utils.clip_grad_norm_(parameters, most)
+        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)  # of the parts on all ranks
+        made = "no update was made"
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient norm is {norm}; {made}")
     set_rate(optimizer, learning_rate)

@@ -69,7 +69,7 @@ def ways_to_fit(recipe: Recipe, shape: Shape, card: int, clip_s: float = CLIP_S,
     found: list[Way] = []
     for changes in _changes(recipe):
         changed = _changed(recipe, changes)
-        if changed is None:
+        if changed is None or changed.memory.refusal(changed.grpo, gpus) is not None:
             continue
         peak = account_of(changed, changed.grpo, shape, clip_s, gpus).peak
         # One that changes as much as a cheaper one, and more, has to be worth it.
@@ -123,24 +123,25 @@ def _yaml(value: Any) -> str:
     return f"'{text}'" if " " in text else text
 
 
-def refuse_what_does_not_fit(recipe: Recipe, settings: GrpoConfig | SftConfig) -> None:
-    """Raise ConfigError before anything is loaded where the recipe's device is a CUDA card too small for it."""
+def refuse_what_does_not_fit(recipe: Recipe, settings: GrpoConfig | SftConfig, gpus: int = 1) -> None:
+    """Raise ConfigError before anything is loaded where the recipe's device, one of so many, is a CUDA card too small
+    for it."""
     device = pick_device(recipe.model.device)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        check(recipe, settings, shape_of(recipe.model.path), free)
+        check(recipe, settings, shape_of(recipe.model.path), free, gpus)
 
 
-def check(recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, free: int) -> None:
+def check(recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, free: int, gpus: int = 1) -> None:
     """Raise ConfigError where the account is over `free` bytes."""
-    needed = account_of(recipe, settings, shape).peak + RESERVE
+    needed = account_of(recipe, settings, shape, gpus=gpus).peak + RESERVE
     if needed <= free:
         return
     lines = [
         f"not enough memory: about {needed / GIB:.1f} GiB are needed and {free / GIB:.1f} GiB are free (`harken plan` "
         "prints the account)"
     ]
-    ways = ways_to_fit(recipe, shape, free) if isinstance(settings, GrpoConfig) else []
+    ways = ways_to_fit(recipe, shape, free, gpus=gpus) if isinstance(settings, GrpoConfig) else []
     lines += [f"  fits, {way.peak / GIB:.1f} GiB: {way}" for way in ways]
     raise ConfigError("\n".join(lines))
 

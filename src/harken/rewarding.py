@@ -8,19 +8,23 @@ taken: rewards per micro-batch; the balance of Audio-Thinker is over the whole s
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from harken.advantage import advantages
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
+from harken.distributed import ALONE, Ranks
 from harken.experience import MicroBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judging import Heard, ask, hear
 from harken.prompt import Prompt
 from harken.rewards import Judged, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.step import balance_of, factors_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,12 @@ class Rewarding:
         prompt: Prompt,
         judge: Judge | None = None,
         limit: FailureLimit | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """`judge` is asked for what `config.judged` names, `limit` says when its failures are too many; both may be
-        left out where it names nothing. Raises ConfigError where a function of the user's own cannot be imported."""
+        left out where it names nothing. Each rank asks a judge of its own about its own completions. Raises ConfigError
+        where a function of the user's own cannot be imported."""
+        self._ranks = ranks
         self._config, self._settings, self._prompt = config, settings, prompt
         self._judge, self._limit = judge, limit
         self._custom = {name: load_custom(name) for name in config.names if name not in BUILT_IN_REWARDS}
@@ -66,14 +73,17 @@ class Rewarding:
         """Wait for the judge, then fill `rewards`, `reward` and `advantages` of every batch.
 
         Args:
-            batches: all of the step, each put to the judge before.
+            batches: all of the step on this rank, each put to the judge before; stand-ins stay as they are.
             progress: updates made / all updates, for the schedule of the balance.
 
         Raises JudgeError where too many of the judge's calls failed.
         """
+        batches = [batch for batch in batches if batch.responses]
         group = self._settings.completions_per_prompt
         started = time.perf_counter()
-        heard = [hear(batch.asked) for batch in batches]
+        deadline_s = self._ranks.judge_deadline_s
+        until = None if deadline_s is None else started + deadline_s
+        heard = [hear(batch.asked, until) for batch in batches]
         waited_s = time.perf_counter() - started
         totals, failures = self._over_the_step(batches, heard)
         warnings = [] if self._limit is None else self._limit.step(failures)
@@ -86,17 +96,27 @@ class Rewarding:
             batch.reward = total.view(-1, group)
             batch.advantages = advantages(batch.reward, scale=self._settings.scale_rewards).flatten()
             shares += balance_of(batch.responses, group, totals, self._config)
-        figures = self._balance(shares, progress)
+        figures = self._balance(self._everyones(shares), progress)
         if self._judge is not None:
-            latency_s = [seconds for one in heard for seconds in one.latency_s]
-            figures |= _judge_figures([score for one in heard for score in one.judged], failures)
-            figures |= {"time/judge_wait_s": waited_s, "time/judge_latency_s": _mean(latency_s)}
+            latency_s = self._everyones([seconds for one in heard for seconds in one.latency_s])
+            judged = self._everyones([asdict(score) for one in heard for score in one.judged])
+            figures |= _judge_figures([Judged(**score) for score in judged], failures)
+            figures |= {"time/judge_wait_s": max(self._everyones([waited_s])), "time/judge_latency_s": _mean(latency_s)}
         return StepEarned(self._prompt.form is not None, figures, warnings)
 
     def _over_the_step(self, batches: Sequence[MicroBatch], heard: Sequence[Heard]) -> tuple[StepTotals, FailureCount]:
         """The sums of the whole step. With several processes, theirs are added here and nowhere else."""
         own = [step_totals(batch.responses, one.judged) for batch, one in zip(batches, heard, strict=True)]
-        return sum(own, start=StepTotals(0, 0)), sum((one.failures for one in heard), start=FailureCount())
+        totals = self._everyones([asdict(one) for one in own])
+        failures = self._everyones([asdict(one.failures) for one in heard])
+        return (
+            sum((StepTotals(**one) for one in totals), start=StepTotals(0, 0)),
+            sum((FailureCount(**one) for one in failures), start=FailureCount()),
+        )
+
+    def _everyones(self, own: list[T]) -> list[T]:
+        """The same of all ranks, in their order."""
+        return [one for part in self._ranks.gather(own) for one in part]
 
     def _balance(self, shares: Sequence[float], progress: float) -> dict[str, float]:
         if self._config.adaptive is None:
@@ -110,21 +130,24 @@ class Rewarding:
 
 
 @contextlib.contextmanager
-def open_rewarding(recipe: Recipe, replies: Path) -> Iterator[Rewarding]:
+def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Iterator[Rewarding]:
     """The reward of a recipe with its judge, if it needs one, until the block ends.
 
     Args:
-        replies: folder where the judge's replies are kept; what it holds is not asked again.
+        replies: folder where the judge's replies are kept; what it holds is not asked again. Ranks other than the first
+            have folders of their own inside.
 
     Raises ConfigError for a function that cannot be imported and as `open_judge` does.
     """
     plan = (recipe.reward, recipe.grpo, Prompt.from_config(recipe.prompt))
     if not recipe.reward.judged:
-        yield Rewarding(*plan)
+        yield Rewarding(*plan, ranks=ranks)
         return
-    assert recipe.judge is not None  # as Recipe checks
-    with contextlib.closing(open_judge(recipe.judge, replies)) as judge:
-        yield Rewarding(*plan, judge, FailureLimit(recipe.judge.max_failed_share))
+    config = recipe.judge
+    assert config is not None  # as Recipe checks
+    folder = replies if ranks.main else replies / f"rank_{ranks.rank:04d}"
+    with contextlib.closing(ranks.in_turn(lambda: open_judge(config, folder))) as judge:
+        yield Rewarding(*plan, judge, FailureLimit(config.max_failed_share), ranks)
 
 
 def _judge_figures(judged: Sequence[Judged], failures: FailureCount) -> dict[str, float]:

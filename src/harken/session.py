@@ -5,8 +5,9 @@ checkpoint is an error here, before the first step.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.console import Console
 from harken.checkpoint import remove_old, restore, save_checkpoint
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.stream import batch_at, climb_at
+from harken.distributed import Ranks, join
 from harken.errors import ConfigError
 from harken.inputs import PromptInputs
 from harken.metrics import is_due
@@ -21,12 +23,13 @@ from harken.models.base import AudioLM
 from harken.models.loading import load_policy, mixed_precision
 from harken.optim import build_optimizer
 from harken.plan import refuse_what_does_not_fit
-from harken.predict import accuracy_on
+from harken.predict import correct_on
 from harken.probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.prompt import Prompt
 from harken.reference import make_reference
 from harken.run_folder import RunFolder
 from harken.screen import say, warn
+from harken.sharding import gathered, shard, travelling_dtype
 from harken.step_table import Figure, OnRow, StepTable
 from harken.tracking import Tracker, open_trackers
 from harken.training_data import load_training_data
@@ -35,8 +38,10 @@ from harken.types import Question
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """`start` is the number of updates made already; `reference` is the policy that the recipe names, never changed."""
+    """`start` is the number of updates made already; `reference` is the policy that the recipe names, never changed.
+    Of several ranks the first alone writes and measures the probe; the others have no trackers and no probe."""
 
+    ranks: Ranks
     recipe: Recipe
     run: RunFolder
     prompt: Prompt
@@ -52,16 +57,17 @@ class Session:
     console: Console
 
     def questions_at(self, step: int, size: int, last: int) -> list[Question]:
-        """The questions of a step, in the order that the recipe names."""
+        """This rank's questions of a step, in the order that the recipe names."""
         if self.recipe.data.order == "pass_rate":
             order = climb_at(len(self.questions), size, step - 1, last)
         else:
             order = batch_at(len(self.questions), size, step - 1, self.recipe.seed)
-        return [self.questions[i] for i in order]
+        return [self.questions[i] for i in self.ranks.share(order)]
 
     def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> StepTable:
-        """What a person sees of the loop."""
+        """What a person sees of the loop; rank 0 alone calls `on_row`."""
         every = self.recipe.logging.every
+        on_row = on_row if self.ranks.main else None
         return StepTable(self.console, label, figures, total=total, every=every, done=self.start, on_row=on_row)
 
     def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
@@ -70,25 +76,32 @@ class Session:
             tracker.log(step, row)
         logging = self.recipe.logging
         if stop or is_due(step, logging.checkpoint_every, last):
-            save_checkpoint(self.run, step, self.policy, self.optimizer, keep=logging.keep_checkpoints)
+            keep = logging.keep_checkpoints
+            save_checkpoint(self.run, step, self.policy, self.optimizer, keep=keep, ranks=self.ranks)
 
     def note(self, line: str) -> None:
-        warn(self.console, line)
+        """A warning of this rank's own."""
+        warn(self.console, line if self.ranks.size == 1 else f"rank {self.ranks.rank}: {line}")
 
     def development(self, step: int, last: int) -> dict[str, float]:
         """Accuracy on the development part where an evaluation is due, else nothing."""
         if not self.dev or not is_due(step, self.recipe.logging.evaluate_every, last):
             return {}
         length = self.recipe.grpo.max_completion_tokens
-        with mixed_precision(self.policy, self.recipe.model.precision):
-            return accuracy_on(self.policy, self.dev, self.inputs, self.prompt, length)
+        own = self.ranks.share(self.dev)
+        with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
+            correct = correct_on(self.policy, own, self.inputs, self.prompt, length)
+        n = len(self.dev)
+        return {"dev/accuracy": self.ranks.sum([correct])[0] / n, "dev/n": float(n)}
 
     def probed(self, step: int, last: int, *, stop: bool = False) -> dict[str, float]:
         """The probe's figures where a measurement is due, else nothing; a warning on screen where much is lost."""
         every = None if self.recipe.probe is None else self.recipe.probe.every
-        if self.probe is None or not (stop or is_due(step, every, last)):
+        if every is None or not (stop or is_due(step, every, last)):
             return {}
-        figures = self._measure(self.probe)
+        figures = self._measure()
+        if not figures:
+            return {}
         first = first_measurement(self.run.metric_rows())
         warning = None if first is None else forgetting(first, figures)
         if warning is not None:
@@ -97,9 +110,13 @@ class Session:
 
     def probe_before_training(self) -> None:
         """Metric row 0: what the probe is later compared with. A resumed run has it already."""
-        if self.probe is None or self.start > 0 or first_measurement(self.run.metric_rows()) is not None:
+        if self.recipe.probe is None or self.start > 0:
             return
-        figures = self._measure(self.probe)
+        if self.ranks.tell(self.ranks.main and first_measurement(self.run.metric_rows()) is not None):
+            return
+        figures = self._measure()
+        if not figures:
+            return
         for tracker in self.trackers:
             tracker.log(0, figures)
         say(
@@ -108,15 +125,15 @@ class Session:
             f"loss {figures['probe/loss']:.3f} before training",
         )
 
-    def _measure(self, probe: Probe) -> dict[str, float]:
-        with mixed_precision(self.policy, self.recipe.model.precision):
-            return measure(self.policy, probe)
+    def _measure(self) -> dict[str, float]:
+        with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
+            return {} if self.probe is None else measure(self.policy, self.probe)
 
     def close(self) -> Path:
         """Close the trackers; returns the newest checkpoint."""
         for tracker in self.trackers:
             tracker.close()
-        return self.run.checkpoints()[-1]
+        return Path(self.ranks.tell(self.ranks.main and str(self.run.checkpoints()[-1])))
 
 
 def open_session(
@@ -127,19 +144,18 @@ def open_session(
     Args:
         beta: above 0, a frozen copy of the starting policy is kept as the reference.
     """
-    if refusal := recipe.memory.refusal(settings):
-        raise ConfigError(refusal)
-    refuse_what_does_not_fit(recipe, settings)
-    run = RunFolder.open(out) if resume else RunFolder.create(out, recipe)
+    ranks = join()
+    ranks.together(lambda: _refuse(recipe, settings, ranks.size))
+    run = ranks.on_main(lambda: RunFolder.open(out) if resume else RunFolder.create(out, recipe)) or RunFolder(out)
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)
-    trained = torch.float32 if recipe.memory.weights == "float32" else torch.bfloat16
-    policy = load_policy(recipe.model, trained)
-    reference = make_reference(policy, recipe.memory.reference) if beta > 0 else None
+    policy, reference = ranks.in_turn(lambda: _load(recipe, ranks, beta))
     limit = recipe.data.max_prompt_tokens
-    probe = None if recipe.probe is None else load_probe(recipe.probe, policy, limit)
+    section = recipe.probe
+    probe = None if section is None else ranks.on_main(lambda: load_probe(section, policy, limit))
     supervised = isinstance(settings, SftConfig)
-    questions, dev = load_training_data(recipe, policy, prompt, run, console, supervised=supervised)
+    data = ranks.on_main(lambda: load_training_data(recipe, policy, prompt, run, console, supervised=supervised))
+    questions, dev = _told(ranks, data)
     optimizer = build_optimizer(
         policy.module,
         learning_rate=settings.learning_rate,
@@ -150,15 +166,59 @@ def open_session(
     )
     start = 0
     if resume:
-        if run.checkpoints():
-            start = restore(run.checkpoints()[-1], policy, optimizer)
-        run.forget_after(start)
-        remove_old(run, recipe.logging.keep_checkpoints)  # where the run was killed before it came to it
+        newest = ranks.tell(ranks.main and [str(folder) for folder in run.checkpoints()[-1:]])
+        if newest:
+            start = ranks.in_turn(lambda: restore(Path(newest[0]), policy, optimizer))
+        ranks.on_main(lambda: _tidy(run, start, recipe.logging.keep_checkpoints))
         say(console, f"resuming {out} after step {start}")
     inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
-    trackers = open_trackers(run, recipe, start)
-    session = Session(
-        recipe, run, prompt, policy, reference, questions, dev, inputs, probe, optimizer, trackers, start, console
-    )
+    trackers = ranks.on_main(lambda: open_trackers(run, recipe, start)) or []
+    held = (policy, reference, questions, dev, inputs, probe, optimizer, trackers)
+    session = Session(ranks, recipe, run, prompt, *held, start, console)
     session.probe_before_training()
     return session
+
+
+def _refuse(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
+    if refusal := recipe.memory.refusal(settings, ranks):
+        raise ConfigError(refusal)
+    refuse_what_does_not_fit(recipe, settings, ranks)
+
+
+def _load(recipe: Recipe, ranks: Ranks, beta: float) -> tuple[AudioLM, AudioLM | None]:
+    """Policy and reference; of several ranks each keeps its part, and the whole is on no device at any time."""
+    whole = recipe.model if ranks.mesh is None else recipe.model.model_copy(update={"device": "cpu"})
+    trained = torch.float32 if recipe.memory.weights == "float32" else torch.bfloat16
+    policy = load_policy(whole, trained)
+    reference = make_reference(policy, recipe.memory.reference) if beta > 0 else None
+    if ranks.mesh is not None:
+        for model in (policy, reference):
+            if model is not None:
+                shard(model, ranks.mesh, travelling_dtype(recipe.model.precision, ranks.mesh.device_type))
+    return policy, reference
+
+
+def _told(
+    ranks: Ranks, data: tuple[Sequence[Question], Sequence[Question]] | None
+) -> tuple[list[Question], list[Question]]:
+    """The questions that rank 0 has read, on every rank."""
+    if ranks.size == 1:
+        assert data is not None
+        return list(data[0]), list(data[1])
+    parts = None if data is None else [[_plain(question) for question in part] for part in data]
+    train, dev = ([_question(values) for values in part] for part in ranks.tell(parts))
+    return train, dev
+
+
+def _plain(question: Question) -> dict[str, Any]:
+    return {**asdict(question), "audio": None if question.audio is None else str(question.audio)}
+
+
+def _question(values: dict[str, Any]) -> Question:
+    audio = None if values["audio"] is None else Path(values["audio"])
+    return Question(**{**values, "choices": tuple(values["choices"]), "audio": audio})
+
+
+def _tidy(run: RunFolder, start: int, keep: int) -> None:
+    run.forget_after(start)
+    remove_old(run, keep)  # where the run was killed before it came to it

@@ -9,9 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from harken.config import Recipe
+from harken.distributed import ALONE, Ranks, over_ranks
 from harken.inputs import PromptInputs
 from harken.metrics import cost
 from harken.models.base import AudioLM
@@ -21,29 +23,31 @@ from harken.prompt import Prompt
 from harken.rollout import as_completions
 from harken.screen import say
 from harken.session import Session, open_session
+from harken.sharding import silence
 from harken.shared_prefix import score_packed
 from harken.step_table import OnRow, sft_figures
 from harken.types import Question
 
 
+@over_ranks
 def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `sft` section of a recipe. Raises and resumes as `harken.train.train` does."""
     settings = recipe.sft
     session = open_session(recipe, settings, out, console, resume=resume)
-    policy = session.policy
+    policy, ranks = session.policy, session.ranks
     steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.questions_per_step)
     shown = sft_figures(dev=bool(session.dev), probe=session.probe is not None)
     with session.table("sft", shown, steps, on_row) as table:
-        last = session.start if _stopped(session, settings.stop_at_dev_accuracy) else steps
+        stopped = ranks.tell(ranks.main and _stopped(session, settings.stop_at_dev_accuracy))
+        last = session.start if stopped else steps
         for step in range(session.start + 1, last + 1):
             started = time.perf_counter()
             chosen = session.questions_at(step, settings.questions_per_step, steps)
             rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
             set_rate(session.optimizer, rate)
             with mixed_precision(policy, recipe.model.precision):
-                loss, tokens = accumulate(
-                    policy, chosen, session.inputs, session.prompt, settings.questions_per_micro_batch
-                )
+                size = settings.questions_per_micro_batch
+                loss, tokens = accumulate(policy, chosen, session.inputs, session.prompt, size, ranks)
             norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
             row |= cost(tokens, time.perf_counter() - started)
@@ -68,21 +72,33 @@ def _stopped(session: Session, accuracy: float | None) -> bool:
 
 
 def accumulate(
-    policy: AudioLM, questions: Sequence[Question], inputs: PromptInputs, prompt: Prompt, micro_batch: int
+    policy: AudioLM,
+    questions: Sequence[Question],
+    inputs: PromptInputs,
+    prompt: Prompt,
+    micro_batch: int,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, int]:
     """Add up the gradients of one step; returns the mean negative log-likelihood per answer token, nats, and the number
-    of those tokens."""
+    of those tokens.
+
+    `questions` are this rank's; where it has fewer micro-batches than another it adds passes that count for nothing.
+    """
     policy.module.train()
     answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
-    total = sum(len(answer) for answer in answers)
+    total = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
+    most = int(ranks.largest([math.ceil(len(questions) / micro_batch)])[0])
     loss = 0.0
-    for start in range(0, len(questions), micro_batch):
+    for start in range(0, most * micro_batch, micro_batch):
         chunk = slice(start, start + micro_batch)
-        read = inputs(questions[chunk])
+        said, counted = answers[chunk], 1.0
+        read = inputs(questions[chunk]) if said else [silence(policy)]
+        if not said:
+            said, counted = [torch.tensor([policy.eos_token_ids[0]])], 0.0
         embedded = policy.embed(read, policy.encode_audio(read))
-        scores = score_packed(policy, embedded, as_completions(answers[chunk], policy.device))
-        part = -scores.logp.sum() / total
+        scores = score_packed(policy, embedded, as_completions(said, policy.device))
+        part = -scores.logp.sum() / total * counted
         if part.requires_grad:  # not where only the tower trains and no question here has a clip
             part.backward()
         loss += float(part.detach())
-    return loss, total
+    return ranks.sum([loss])[0], total

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from harken.models.base import AudioLM, ModelInput
 from harken.rollout import Completions, Prefilled, prefill
+from harken.sharding import is_sharded
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -205,10 +206,11 @@ def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature
     """hidden [N, H], one row per unmasked completion token in row order.
 
     Beyond `LOGIT_ROWS` rows the logits of one piece after another are made, and made again in the backward pass: what
-    is kept of a token is its hidden state and not a number for every word.
+    is kept of a token is its hidden state and not a number for every word. Not of a model in parts on several ranks:
+    the head's gradients would travel once for each piece, and ranks may have different numbers of them.
     """
     targets = completions.tokens[completions.mask]
-    if len(targets) <= LOGIT_ROWS:
+    if len(targets) <= LOGIT_ROWS or is_sharded(model):
         logp, entropy = _score_rows(model, hidden, targets, temperature)
     else:
         pieces = [

@@ -2,7 +2,7 @@
 
 Takes a recipe and a run folder's path, gives the folder of the last checkpoint. Each step: sample G completions for
 each of P questions (audio encoded once, prompt computed once), score them with the reference, reward them over the
-whole step, compare each with its siblings, update.
+whole step, compare each with its siblings, update. Several ranks share the questions of a step.
 """
 
 import contextlib
@@ -13,18 +13,21 @@ import torch
 from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe
+from harken.distributed import over_ranks
 from harken.encoded import EncodedClips
-from harken.experience import MicroBatch, rollout_rows, sample
+from harken.experience import MicroBatch, rollout_rows, sample, stand_in
 from harken.metrics import is_due, step_metrics
 from harken.models.loading import mixed_precision
 from harken.optim import learning_rate_at
 from harken.rewarding import open_rewarding
 from harken.screen import warn
 from harken.session import Session, open_session
+from harken.sharding import gathered
 from harken.step_table import OnRow, grpo_figures
 from harken.update import score_with_reference, update
 
 
+@over_ranks
 def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `grpo` section of a recipe; `resume` goes on with the run in `out`, bit for bit on a CPU.
 
@@ -32,7 +35,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
     """
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, beta=settings.beta)
-    policy = session.policy
+    policy, ranks = session.policy, session.ranks
     if session.reference is not None and recipe.memory.reference == "int8" and session.start == 0:
         kl, tokens = bias_of_reference(session, settings)
         session.note(
@@ -44,7 +47,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
     chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
     shown = grpo_figures(recipe.reward.names, dev=bool(session.dev), probe=session.probe is not None)
     with (
-        open_rewarding(recipe, session.run.judge) as rewarding,
+        open_rewarding(recipe, session.run.judge, ranks) as rewarding,
         contextlib.closing(session.inputs.ahead(chosen)) as ahead,
         session.table("grpo", shown, settings.steps, on_row) as table,
     ):
@@ -56,34 +59,40 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
             )
             with mixed_precision(policy, recipe.model.precision):
                 batches: list[MicroBatch] = []
-                for batch in sample(
-                    policy,
-                    questions,
-                    inputs,
-                    session.prompt,
-                    settings,
-                    seed=recipe.seed,
-                    step=step,
-                    encode=encode,
-                    most_rows=recipe.memory.rollout_rows,
-                    note=session.note,
-                ):
-                    rewarding.ask(batch)
-                    batches.append(batch)
+                with gathered(policy):
+                    for batch in sample(
+                        policy,
+                        questions,
+                        inputs,
+                        session.prompt,
+                        settings,
+                        seed=recipe.seed,
+                        step=step,
+                        encode=encode,
+                        most_rows=recipe.memory.rollout_rows,
+                        note=session.note,
+                    ):
+                        rewarding.ask(batch)
+                        batches.append(batch)
+                    most = int(ranks.largest([len(batches)])[0])
+                    batches += [stand_in(policy) for _ in range(most - len(batches))]
                 sampled = time.perf_counter()
-                score_with_reference(policy, session.reference, batches, settings, session.note)
+                score_with_reference(policy, session.reference, batches, settings, session.note, ranks)
                 earned = rewarding(batches, progress=(step - 1) / settings.steps)
-                figures = update(policy, batches, settings, session.optimizer, rate, session.note)
-            fitting = max(len(batch.questions) for batch in batches)
+                figures = update(policy, batches, settings, session.optimizer, rate, session.note, ranks)
+            fitting = max(1, *(len(batch.questions) for batch in batches))
             settings = settings.model_copy(update={"prompts_per_micro_batch": fitting})
-            for line in earned.warnings:
+            for line in earned.warnings if ranks.main else []:
                 warn(console, line)
             ended = time.perf_counter()
-            row = step_metrics(batches, earned, figures, rate, rollout_s=sampled - started, step_s=ended - started)
+            said = [one for part in ranks.gather(rollout_rows(batches)) for one in part]
+            said.sort(key=lambda one: one["id"])  # the same order on any number of ranks
+            took = {"rollout_s": sampled - started, "step_s": ended - started}
+            row = step_metrics(said, settings.completions_per_prompt, earned, figures, rate, **took)
             row |= session.development(step, settings.steps)
             row |= session.probed(step, settings.steps)
-            if is_due(step, recipe.logging.every, settings.steps):
-                session.run.write_rollouts(step, rollout_rows(batches))
+            if ranks.main and is_due(step, recipe.logging.every, settings.steps):
+                session.run.write_rollouts(step, said)
             session.end_step(step, settings.steps, row)
             table.advance(step, row)
     return session.close()

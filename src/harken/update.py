@@ -14,12 +14,14 @@ from torch import Tensor
 
 from harken.adamw import MemoryAdamW
 from harken.config import GrpoConfig
+from harken.distributed import ALONE, Ranks
 from harken.errors import HarkenError
 from harken.experience import MicroBatch
 from harken.halving import halving
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update, set_rate
+from harken.sharding import is_sharded, release
 from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated, score_shared
 
 
@@ -44,6 +46,7 @@ def score_with_reference(
     batches: list[MicroBatch],
     settings: GrpoConfig,
     note: Callable[[str], None] = lambda line: None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Put the reference's log-probabilities of what was sampled into the batches. Needs no rewards: these may still be
     on their way.
@@ -58,7 +61,8 @@ def score_with_reference(
         for batch in batches:
             batch.reference_logp = _reference_logp(policy, reference, batch, settings)
 
-    halving(batches, score, undo=lambda: None, note=note)
+    halving(batches, score, undo=lambda: None, note=note, ranks=ranks)
+    release(reference)
 
 
 def update(
@@ -68,16 +72,18 @@ def update(
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
     note: Callable[[str], None] = lambda line: None,
+    ranks: Ranks = ALONE,
 ) -> UpdateFigures:
     """`num_iterations` updates on the same experience, rewarded and scored with the reference. Returns the figures of
-    the last one; the gap is the first one's.
+    the last one; the gap is the first one's. Over several ranks each has as many batches and its own part of the rows;
+    denominators and figures are of all.
 
     Args:
         batches: left in halves where memory did not suffice for them; `note` is told.
     """
-    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, note, first=True)
+    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, note, ranks, first=True)
     for _ in range(1, settings.num_iterations):
-        last = _one_update(policy, batches, settings, optimizer, learning_rate, note, first=False)
+        last = _one_update(policy, batches, settings, optimizer, learning_rate, note, ranks, first=False)
     # Only the first pass has the weights that sampled: a later gap is the policy's own movement.
     return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
 
@@ -89,18 +95,17 @@ def _one_update(
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
     note: Callable[[str], None],
+    ranks: Ranks,
     *,
     first: bool,
 ) -> UpdateFigures:
     policy.module.train()
     set_rate(optimizer, learning_rate)
-    total_rows = sum(len(batch.responses) for batch in batches)
-    total_tokens = sum(int(_loss_mask(batch, settings).sum()) for batch in batches)
     # The graph of the rollout's encoding serves the first pass; after an update, or a pass broken off, there is none.
     encoded = first or not policy.audio_trains
 
     def accumulate() -> UpdateFigures:
-        return _accumulate(policy, batches, settings, total_rows, total_tokens, first=first, encoded=encoded)
+        return _accumulate(policy, batches, settings, ranks, first=first, encoded=encoded)
 
     def undo() -> None:
         nonlocal encoded
@@ -114,7 +119,7 @@ def _one_update(
             batch.prefilled = None
         encoded = not policy.audio_trains
 
-    figures = halving(batches, accumulate, undo, note)
+    figures = halving(batches, accumulate, undo, note, ranks)
     return replace(figures, grad_norm=apply_update(optimizer, learning_rate, settings.max_grad_norm))
 
 
@@ -122,17 +127,18 @@ def _accumulate(
     policy: AudioLM,
     batches: Sequence[MicroBatch],
     settings: GrpoConfig,
-    total_rows: int,
-    total_tokens: int,
+    ranks: Ranks,
     *,
     first: bool,
     encoded: bool,
 ) -> UpdateFigures:
     """Add up the gradients of all batches; the figures lack `grad_norm`."""
+    masks = [_loss_mask(batch, settings) for batch in batches]
+    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks)]
+    total_rows, total_tokens = (int(total) for total in ranks.sum(own))
     parts: list[LossParts] = []
     entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
-    for batch in batches:
-        mask = _loss_mask(batch, settings)
+    for batch, mask in zip(batches, masks, strict=True):
         scores = _policy_scores(policy, batch, settings, encoded=encoded)
         part = grpo_loss(
             scores.logp,
@@ -158,13 +164,18 @@ def _accumulate(
             gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
     tokens = max(1, total_tokens)
+    sums = [sum(float(part.loss.detach()) for part in parts)]
+    for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):
+        sums.append(sum(float(getattr(part, name)) for part in parts))
+    loss, kl, low, high, entropy, gap_sum = ranks.sum([*sums, entropy, gap_sum])
+    ratio_max, gap_max = ranks.largest([max(float(part.ratio_max) for part in parts), gap_max])
     return UpdateFigures(
-        loss=sum(float(part.loss.detach()) for part in parts),
-        kl=sum(float(part.kl_sum) for part in parts) / tokens,
+        loss=loss,
+        kl=kl / tokens,
         entropy=entropy / tokens,
-        clip_low=sum(float(part.clipped_low_sum) for part in parts) / tokens,
-        clip_high=sum(float(part.clipped_high_sum) for part in parts) / tokens,
-        ratio_max=max(float(part.ratio_max) for part in parts),
+        clip_low=low / tokens,
+        clip_high=high / tokens,
+        ratio_max=ratio_max,
         logp_gap_mean=gap_sum / tokens,
         logp_gap_max=gap_max,
         grad_norm=math.nan,
@@ -172,6 +183,8 @@ def _accumulate(
 
 
 def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
+    if not batch.responses:
+        return torch.zeros_like(batch.completions.mask)
     if not settings.mask_truncated:
         return batch.completions.mask
     return batch.completions.mask & batch.completions.ended[:, None]
@@ -195,4 +208,6 @@ def _reference_logp(policy: AudioLM, reference: AudioLM, batch: MicroBatch, sett
         return score_repeated(reference, batch.inputs, batch.completions, temperature).logp
     # A tower that does not train is the reference's tower too.
     audio = reference.encode_audio(batch.inputs) if policy.audio_trains else batch.audio
-    return score_shared(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp
+    # The cheaper form depends on lengths, and so would how often a rank gathers a block.
+    score = score_packed if is_sharded(reference) else score_shared
+    return score(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp

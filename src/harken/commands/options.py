@@ -1,5 +1,6 @@
 """What several commands share: the console, their options and what those stand for."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-console = Console()
+console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks the first speaks
 
 
 def _recipe(said: str) -> Path:
@@ -68,6 +69,8 @@ def screen_of(quiet: bool, as_json: bool) -> Console:
 
 def end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str], quiet: bool, as_json: bool) -> None:
     """The last words of a command that wrote a folder, and what to run next."""
+    if console.quiet:
+        return
     if as_json:
         print_row({**summary, "folder": str(folder), **({"next": commands} if commands else {})})
     elif quiet:

@@ -30,8 +30,10 @@ class MemoryConfig(Section):
     rollout_rows: PositiveInt | None = None
     """At most so many completions are decoded at once; null = all of a micro-batch. Drops speed, changes no sample."""
 
-    def refusal(self, settings: GrpoConfig | SftConfig) -> str | None:
-        """Why a section cannot be run with what is dropped; None where it can."""
+    def refusal(self, settings: GrpoConfig | SftConfig, ranks: int = 1) -> str | None:
+        """Why a section cannot be run with what is dropped, or not on so many ranks; None where it can."""
+        if ranks > 1 and (refusal := self._refusal_on_several(settings)):
+            return refusal
         if not self.step_in_backward:
             return None
         name, size, per_step = ("grpo", "prompts_per_micro_batch", "prompts_per_step")
@@ -48,4 +50,15 @@ class MemoryConfig(Section):
                 f"{getattr(settings, size)} of {getattr(settings, per_step)}: set {name}.{size}: "
                 f"{getattr(settings, per_step)}"
             )
+        return None
+
+    def _refusal_on_several(self, settings: GrpoConfig | SftConfig) -> str | None:
+        """Parameters that lie in parts on all ranks are kept in one way."""
+        for key, default in (("weights", "float32"), ("optimizer", "adamw"), ("reference", "copy")):
+            if (value := getattr(self, key)) != default:
+                return f"memory.{key}: {value} is for one process: set memory.{key}: {default}"
+        if self.step_in_backward:
+            return "memory.step_in_backward is for one process: set memory.step_in_backward: false"
+        if isinstance(settings, GrpoConfig) and settings.policy_pass == "continued":
+            return "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
         return None

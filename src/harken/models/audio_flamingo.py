@@ -5,7 +5,7 @@ windows of 30 s (as published), one after another, up to the processor's `max_au
 tokenizer's own chat template (the published one knows text only; the processor's writes `<sound>` for a clip).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,8 @@ class AudioFlamingo:
         parts = (self.module.model.audio_tower, self.module.model.multi_modal_projector)
         return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
-    def save(self, folder: Path) -> None:
-        save_weights(self.module, self.adapters, folder)
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        save_weights(self.module, self.adapters, folder, weights)
         self.processor.save_pretrained(folder)
         # The processor's file holds it too, but the published checkpoint and other programs have it by itself.
         self.processor.feature_extractor.save_pretrained(folder)

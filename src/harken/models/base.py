@@ -121,8 +121,12 @@ class AudioLM(Protocol):
         """Whether the tower or the projector has a parameter that requires gradients."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Hugging Face layout: weights, config, tokenizer, chat template, feature extractor."""
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Hugging Face layout: weights, config, tokenizer, chat template, feature extractor.
+
+        Args:
+            weights: state dict of the module, or of the adapters, in the place of their own.
+        """
         ...
 
 

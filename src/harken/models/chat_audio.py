@@ -5,7 +5,7 @@ architecture holds one `ChatAudio` and calls the functions below it. Not taken: 
 in its own file, and what it shares is called by name.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,13 +158,16 @@ def load_whole(module_class: Any, path: str, what: str, **options) -> Any:
     return module
 
 
-def save_weights(module: PreTrainedModel, adapters: PeftModel | None, folder: Path) -> None:
-    """The model's weights and config; with adapters, theirs alone."""
+def save_weights(
+    module: PreTrainedModel, adapters: PeftModel | None, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """The model's weights and config; with adapters, theirs alone. `weights` as in `AudioLM.save`."""
+    state = None if weights is None else dict(weights)
     if adapters is None:
-        module.save_pretrained(folder)
+        module.save_pretrained(folder, state_dict=state)
     else:
         # No look at the base's embeddings, which would ask the Hub; the model card is a template.
-        adapters.save_pretrained(str(folder), save_embedding_layers=False)
+        adapters.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state)
         (folder / "README.md").unlink(missing_ok=True)
 
 

@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from harken.errors import CheckpointError
 from harken.models.base import AudioLM
@@ -71,12 +71,13 @@ def merge_adapter(model: AudioLM, folder: Path) -> None:
     adapted.merge_and_unload()  # pyright: ignore[reportCallIssue]
 
 
-def restore_adapter(model: AudioLM, folder: Path) -> None:
-    """Put a checkpoint's adapter weights into the adapters that the model has already."""
+def saved_adapter(model: AudioLM, folder: Path) -> list[tuple[Tensor, Tensor]]:
+    """Weights of the adapters that the model has already, each with the checkpoint's."""
     assert model.adapters is not None
-    found = set_peft_model_state_dict(model.adapters, load_file(folder / ADAPTER_WEIGHTS))
-    if found.unexpected_keys:
-        raise CheckpointError(f"{folder}: {len(found.unexpected_keys)} adapter weights have no place in the model")
+    saved, own = load_file(folder / ADAPTER_WEIGHTS), get_peft_model_state_dict(model.adapters)
+    if odd := saved.keys() ^ own.keys():
+        raise CheckpointError(f"{folder}: {len(odd)} adapter weights have no place in the model, or are not here")
+    return [(own[name], tensor) for name, tensor in saved.items()]
 
 
 @contextlib.contextmanager

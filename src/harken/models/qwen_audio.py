@@ -6,7 +6,7 @@ whether placeholders are expanded, and takes a clip of one audio token for the o
 own chat template (the published one knows text only; the processor's writes audio elements).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +150,8 @@ class QwenAudio:
         parts = (self.module.model.audio_tower, self.module.model.multi_modal_projector)
         return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
-    def save(self, folder: Path) -> None:
-        save_weights(self.module, self.adapters, folder)
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        save_weights(self.module, self.adapters, folder, weights)
         self.processor.save_pretrained(folder)
         # The processor's file holds it too, but the published checkpoint and other programs have it by itself.
         self.processor.feature_extractor.save_pretrained(folder)

@@ -7,7 +7,7 @@ position ids (`rope_deltas` survive from one call to the next; an audio-only pro
 rows).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +195,8 @@ class QwenOmni:
     def audio_trains(self) -> bool:
         return any(parameter.requires_grad for parameter in self._tower.parameters())
 
-    def save(self, folder: Path) -> None:
-        save_weights(self.module, self.adapters, folder)
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        save_weights(self.module, self.adapters, folder, weights)
         self.tokenizer.save_pretrained(folder)
         self.feature_extractor.save_pretrained(folder)
 

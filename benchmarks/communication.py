@@ -1,0 +1,232 @@
+"""Bytes that the collectives of one GRPO step move, counted in a run of two processes, beside those planned on paper.
+
+    python benchmarks/communication.py --out runs/communication.json
+
+Takes nothing but this machine's CPU: a tiny Qwen2.5-Omni, made here, trains two steps over gloo in each of a few
+settings, and every collective of FSDP in the second step is counted by its tensors. Bytes are those that one rank
+receives: (N - 1) / N of what an all-gather gives and of what a reduce-scatter takes. `planned` knows only the sizes of
+the model's units and how often the step runs them, so that the same function says what the 7B shape costs, which
+docs/scale.md quotes. Not counted: a few kilobytes of JSON and sums, and the norm of the gradient.
+"""
+
+import argparse
+import json
+import os
+import socket
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+import harken
+import harken.session
+import harken.train
+from harken.config import Recipe
+from harken.data.synth import write_demo_set
+from harken.distributed import join
+from harken.models.base import AudioLM
+from harken.models.loading import load_policy
+from harken.models.tiny import question_texts, write_tiny
+
+RANKS = 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Parameters of a model's units: blocks of language model and tower, embeddings and head, the rest."""
+
+    language_model: int
+    tower: int
+    ends: int
+    root: int
+
+    @property
+    def whole(self) -> int:
+        return self.language_model + self.tower + self.ends + self.root
+
+
+OMNI_7B = Sizes(language_model=28 * 233_057_792, tower=32 * 19_676_160, ends=2 * 152_064 * 3584, root=10_013_184)
+"""The published configuration of Qwen2.5-Omni-7B's thinker without its vision tower."""
+
+
+def planned(
+    sizes: Sizes, ranks: int, micro_batches: int, gathered_bytes: int, *, reference: bool = True, tower: bool = True
+) -> dict[str, float]:
+    """Bytes that one rank receives in a step, by phase.
+
+    Args:
+        micro_batches: most on any rank.
+        gathered_bytes: of one parameter as it travels: 2 with bf16_mixed, 4 in float32. Gradients travel in float32.
+        tower: it trains; then the reference runs its own tower, and the policy's is gathered again for its gradients.
+
+    The root's few parameters are gathered twice again on the way back: for the language model's norm, and for what is
+    before it.
+    """
+    share = (ranks - 1) / ranks
+    forward = sizes.language_model * micro_batches + sizes.ends + sizes.root
+    scored = forward + (sizes.tower * micro_batches if tower else 0)
+    backward = sizes.language_model + (sizes.tower if tower else 0) + 2 * sizes.root
+    passed = sizes.language_model + sizes.ends + sizes.root
+    trained = sizes.whole if tower else sizes.whole - sizes.tower - sizes.root
+    return {
+        "rollout": share * gathered_bytes * sizes.whole,
+        "reference": share * gathered_bytes * scored if reference else 0.0,
+        "policy": share * gathered_bytes * micro_batches * (passed + backward),
+        "gradients": share * 4 * micro_batches * trained,
+    }
+
+
+def sizes_of(model: AudioLM) -> Sizes:
+    def n(modules) -> int:
+        return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+    module: Any = model.module
+    blocks = [n(model.parts[part].layers) for part in ("language_model", "audio_tower")]  # pyright: ignore
+    ends = n([module.get_input_embeddings(), module.get_output_embeddings()])
+    return Sizes(*blocks, ends, n([module]) - sum(blocks) - ends)
+
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "float32": ({}, {}),
+    "bf16_mixed": ({"precision": "bf16_mixed"}, {}),
+    "two micro-batches": ({}, {"prompts_per_step": 4}),
+    "no reference": ({}, {"beta": 0.0}),
+    "frozen tower": ({"train_audio_tower": False, "train_projector": False}, {}),
+}
+"""Name -> what differs in `model` and in `grpo`."""
+
+
+def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Recipe:
+    return Recipe.model_validate(
+        {
+            **{"name": "communication", "model": {"path": str(folder / "tiny"), **model}},
+            "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
+            "grpo": {
+                **{"steps": 2, "prompts_per_step": 2, "prompts_per_micro_batch": 1, "completions_per_prompt": 2},
+                **{"max_completion_tokens": 4},
+                **grpo,
+            },
+        }
+    )
+
+
+def as_on_cuda() -> None:
+    """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
+    harken.session.travelling_dtype = lambda precision, device_type: torch.bfloat16
+    norm = torch.nn.functional.layer_norm
+
+    def in_float32(hidden, shape, weight, bias, eps):
+        return norm(hidden.float(), shape, weight.float(), bias.float(), eps)
+
+    torch.nn.functional.layer_norm = in_float32
+
+
+def count_step(recipe: Recipe, out: Path, found: Path) -> None:
+    """Train; rank 0 writes what the collectives of the last step moved, by kind."""
+    from rich.console import Console
+
+    moved: dict[str, int] = {}
+
+    def counting(name: str, tensor: str, place: int):
+        original = getattr(dist, name)
+
+        def counted(*args, **kwargs):
+            moved[name] = moved.get(name, 0) + (kwargs[tensor] if tensor in kwargs else args[place]).nbytes
+            return original(*args, **kwargs)
+
+        setattr(dist, name, counted)
+
+    if recipe.model.precision == "bf16_mixed":
+        as_on_cuda()
+    new = hasattr(dist, "all_gather_single")  # torch 2.13 has new names for them
+    counting("all_gather_single" if new else "all_gather_into_tensor", "output_tensor", 0)
+    counting("reduce_scatter_single" if new else "reduce_scatter_tensor", "input", 1)
+    gathered = harken.train.gathered
+
+    def starting(*args, **kwargs):
+        moved.clear()
+        return gathered(*args, **kwargs)
+
+    harken.train.gathered = starting
+    kept: dict[str, int] = {}
+    update = harken.train.update
+
+    def ending(*args, **kwargs):
+        figures = update(*args, **kwargs)
+        kept.clear()
+        kept.update(moved)
+        return figures
+
+    harken.train.update = ending
+    harken.train.train(recipe, out, Console(quiet=True))
+    if join().main:
+        found.write_text(json.dumps(kept))
+
+
+def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
+    """Of two forked processes."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    children = []
+    for rank in range(RANKS):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+                places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                os.environ.update({key: str(value) for key, value in places.items()})
+                count_step(recipe, folder / name, folder / f"{name}.json")
+                status = 0
+            except BaseException:  # noqa: BLE001 (reported, then the process ends)
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        children.append(child)
+    if any(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children):
+        sys.exit(f"{name}: a process failed")
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    out = parser.parse_args().out
+    torch.set_num_threads(1)
+    cases = []
+    with tempfile.TemporaryDirectory(prefix="harken-communication-") as name:
+        folder = Path(name)
+        write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
+        write_tiny("qwen2_5_omni", folder / "tiny", question_texts([folder / "data" / "train.json"]))
+        print(f"{'case':<20}{'planned':>12}{'measured':>12}{'ratio':>8}   bytes a rank receives in a step of {RANKS}")
+        for case, (model, grpo) in CASES.items():
+            recipe = recipe_of(folder, model, grpo)
+            sizes = sizes_of(load_policy(recipe.model))
+            micro_batches = recipe.grpo.prompts_per_step // RANKS
+            options = {"reference": recipe.grpo.beta > 0, "tower": recipe.model.train_audio_tower}
+            travels = 2 if recipe.model.precision == "bf16_mixed" else 4
+            plan = planned(sizes, RANKS, micro_batches, travels, **options)
+            moved = measured(recipe, folder, case.replace(" ", "_"))
+            total, expected = sum(moved.values()) * (RANKS - 1) / RANKS, sum(plan.values())
+            print(f"{case:<20}{expected:>12.0f}{total:>12.0f}{total / expected:>8.3f}")
+            cases.append({"name": case, "planned_bytes": expected, "measured_bytes": total, "plan": plan, **moved})
+    large = {}
+    for ranks in (8, 64):
+        large[ranks] = planned(OMNI_7B, ranks, 1, 2)
+        parts = "  ".join(f"{phase} {count / 1e9:.1f}" for phase, count in large[ranks].items())
+        total = sum(large[ranks].values()) / 1e9
+        print(f"7B shape, bf16_mixed, {ranks} ranks, one micro-batch, GB: {parts}  sum {total:.1f}")
+    if out is not None:
+        versions = {"harken": harken.__version__, "torch": torch.__version__}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"cases": cases, "qwen2_5_omni_7b": large, "versions": versions}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
