@@ -129,6 +129,6 @@ def test_out_of_memory_on_one_of_several_ranks_names_the_setting_and_halves_noth
         raise torch.OutOfMemoryError("CUDA out of memory. Tried")
 
     batches: list = [SimpleNamespace(questions=[1, 2, 3])]
-    with pytest.raises(HarkenError, match=r"rank 1 of 4: .*prompts_per_micro_batch to fewer than 3.*plan --gpus 4"):
+    with pytest.raises(HarkenError, match=r"rank 1 of 4: .*prompts_per_micro_batch: 2, .*plan --gpus 4"):
         halving(batches, full, lambda: None, pytest.fail, Ranks(rank=1, size=4))
     assert len(batches) == 1

@@ -1,9 +1,9 @@
 """When a pass over micro-batches does not fit into memory: the same pass over halves of them.
 
 Takes a list of micro-batches and a pass over it, gives the pass's result; the list holds the halves afterwards. Groups
-stay whole, so the halves add up to the same result. Several ranks go through as many micro-batches each, so there
-nothing is halved. Not taken: going on with the micro-batch that failed; what its
-backward pass had added to the gradients cannot be told apart, so the pass begins again.
+stay whole, so the halves add up to the same result. Several ranks go through as many micro-batches each, so
+there nothing is halved. Not taken: going on with the micro-batch that failed; what its backward pass had added to the
+gradients cannot be told apart, so the pass begins again.
 """
 
 from collections.abc import Callable
@@ -35,17 +35,16 @@ def halving(
         except torch.OutOfMemoryError as error:
             said = str(error).split(". ")[0]
         # Out of the except block: the error held every tensor of the pass.
-        if ranks.size > 1:
-            raise HarkenError(
-                f"rank {ranks.rank} of {ranks.size}: not enough memory for a micro-batch ({said}): set "
-                "grpo.prompts_per_micro_batch to fewer than "
-                f"{max(len(batch.questions) for batch in batches)}, or see `harken plan --gpus {ranks.size}`"
-            )
         undo()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         largest = max(len(batch.questions) for batch in batches)
-        if largest == 1:
+        if ranks.size > 1 and largest > 1:
+            raise HarkenError(
+                f"rank {ranks.rank} of {ranks.size}: not enough memory for {largest} questions at once ({said}): "
+                f"set grpo.prompts_per_micro_batch: {(largest + 1) // 2}, or see `harken plan --gpus {ranks.size}`"
+            )
+        if largest <= 1:
             raise HarkenError(
                 f"not enough memory for one question with its {len(batches[0].responses)} completions ({said}): "
                 "`harken plan` names settings that fit"
