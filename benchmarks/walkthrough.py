@@ -101,7 +101,7 @@ def differences(step: Step, number: int, run: Path) -> list[str]:
     ]
     with (run / "rollouts" / f"step_{number:06d}.jsonl").open(encoding="utf-8") as lines:
         kept = [json.loads(line) for line in lines]
-    own = rollout_rows([step.batch])
+    own = sorted(rollout_rows([step.batch]), key=lambda one: one["id"])
     same = sum(a["id"] == b["id"] and a["completion"] == b["completion"] for a, b in zip(kept, own, strict=True))
     return said + ([] if same == len(own) else [f"{len(own) - same} of {len(own)} completions differ"])
 
