@@ -17,7 +17,7 @@ from harken.experience import MicroBatch
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update
-from harken.sharding import release
+from harken.sharding import forget_silence, release
 from harken.shared_prefix import Scores, score_packed, score_repeated
 
 
@@ -76,8 +76,9 @@ def _one_update(
 ) -> UpdateFigures:
     policy.module.train()
     masks = [_loss_mask(batch, settings) for batch in batches]
-    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks)]
-    total_rows, total_tokens = (int(total) for total in ranks.sum(own))
+    clips = sum(one.features is not None for batch in batches if batch.responses for one in batch.inputs)
+    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks), clips]
+    total_rows, total_tokens, total_clips = (int(total) for total in ranks.sum(own))
     parts: list[LossParts] = []
     entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
     for batch, mask in zip(batches, masks, strict=True):
@@ -105,6 +106,8 @@ def _one_update(
         if not settings.temperature_in_loss:
             gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
+    if total_clips == 0:
+        forget_silence(policy)
     norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
     tokens = max(1, total_tokens)
     sums = [sum(float(part.loss.detach()) for part in parts)]
