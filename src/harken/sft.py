@@ -23,7 +23,7 @@ from harken.prompt import Prompt
 from harken.rollout import as_completions
 from harken.screen import say
 from harken.session import Session, open_session
-from harken.sharding import silence
+from harken.sharding import forget_silence, silence
 from harken.shared_prefix import score_packed
 from harken.step_table import OnRow, sft_figures
 from harken.types import Question
@@ -88,17 +88,21 @@ def accumulate(
     answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
     total = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
     most = int(ranks.largest([math.ceil(len(questions) / micro_batch)])[0])
-    loss = 0.0
+    loss, clips = 0.0, 0
     for start in range(0, most * micro_batch, micro_batch):
         chunk = slice(start, start + micro_batch)
         said, counted = answers[chunk], 1.0
         read = inputs(questions[chunk]) if said else [silence(policy)]
         if not said:
             said, counted = [torch.tensor([policy.eos_token_ids[0]])], 0.0
+        clips += sum(one.features is not None for one in read) if counted else 0
         embedded = policy.embed(read, policy.encode_audio(read))
         scores = score_packed(policy, embedded, as_completions(said, policy.device))
         part = -scores.logp.sum() / total * counted
         if part.requires_grad:  # not where only the tower trains and no question here has a clip
             part.backward()
         loss += float(part.detach())
-    return ranks.sum([loss])[0], total
+    loss, clips = ranks.sum([loss, clips])
+    if clips == 0:
+        forget_silence(policy)
+    return loss, total

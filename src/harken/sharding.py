@@ -102,6 +102,14 @@ def silence(model: AudioLM) -> ModelInput:
     return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
 
 
+def forget_silence(model: AudioLM) -> None:
+    """After a step in which no rank heard a clip: leave tower and projector without gradients, as one process does. An
+    optimizer with momentum moves weights whose gradient is zero."""
+    for part in ("audio_tower", "projector"):
+        for parameter in model.parts[part].parameters():
+            parameter.grad = None
+
+
 def whole(value: Any, *, keep: bool) -> Any:
     """A tensor as one process would hold it, on the CPU; all ranks take part, and those that do not `keep` it get an
     empty one. Other values as they are."""

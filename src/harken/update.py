@@ -21,7 +21,7 @@ from harken.halving import halving
 from harken.loss import LossParts, grpo_loss
 from harken.models.base import AudioLM
 from harken.optim import apply_update, set_rate
-from harken.sharding import is_sharded, release
+from harken.sharding import forget_silence, is_sharded, release
 from harken.shared_prefix import Scores, score_continued, score_packed, score_repeated, score_shared
 
 
@@ -134,8 +134,9 @@ def _accumulate(
 ) -> UpdateFigures:
     """Add up the gradients of all batches; the figures lack `grad_norm`."""
     masks = [_loss_mask(batch, settings) for batch in batches]
-    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks)]
-    total_rows, total_tokens = (int(total) for total in ranks.sum(own))
+    clips = sum(one.features is not None for batch in batches if batch.responses for one in batch.inputs)
+    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks), clips]
+    total_rows, total_tokens, total_clips = (int(total) for total in ranks.sum(own))
     parts: list[LossParts] = []
     entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
     for batch, mask in zip(batches, masks, strict=True):
@@ -163,6 +164,8 @@ def _accumulate(
         if not settings.temperature_in_loss:
             gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
+    if total_clips == 0:
+        forget_silence(policy)
     tokens = max(1, total_tokens)
     sums = [sum(float(part.loss.detach()) for part in parts)]
     for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):
