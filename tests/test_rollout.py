@@ -199,7 +199,7 @@ def test_rows_that_end_change_nothing_for_the_others(arch):
 
 @pytest.mark.parametrize("arch", MODELS)
 def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch, monkeypatch):
-    """transformers then sets past_key_values to None with a log line (METHOD 6.11)."""
+    """transformers then sets past_key_values to None with a log line."""
     model = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.7)
     inputs = inputs_of(model, "mixed")
     prompts, draws = embedded(model, inputs), numbers(6, 6)

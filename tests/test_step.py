@@ -113,7 +113,7 @@ def step(policy, reference, questions, config, rate=1.0):
 
 
 def slow_step(policy, reference, batches, config, rate) -> list[float]:
-    """METHOD 1 in loops over rows and tokens, one plain forward a row; the loss of each iteration."""
+    """The equations in loops over rows and tokens, one plain forward a row; the loss of each iteration."""
     rows = [(batch, r) for batch in batches for r in range(len(batch.responses))]
     group = config.completions_per_prompt
     temperature = config.temperature if config.temperature_in_loss else 1.0
@@ -452,7 +452,7 @@ def test_weights_in_bfloat16_are_refused_by_the_optimizer(arch):
 
 
 def test_why_bfloat16_rounds_98_of_100_updates_at_learning_rate_1e_6_away():
-    """METHOD 6.8, at the usual size of published weights; a first AdamW step moves every weight by the rate."""
+    """At the usual size of published weights; a first AdamW step moves every weight by the rate (docs/memory.md)."""
     lost = {}
     for dtype in (torch.bfloat16, torch.float32):
         generator = torch.Generator().manual_seed(0)

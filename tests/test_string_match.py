@@ -1,4 +1,4 @@
-"""MMAU's and MMAR's matcher: equal to a slow independent form of its rules, and METHOD's trap figures."""
+"""MMAU's and MMAR's matcher: equal to a slow independent form of its rules; the traps of docs/benchmarks.md."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
 
 
 def slow_matches(answer: str, prediction: str, choices: list[str]) -> bool:
-    """METHOD 5 word by word, without sets of the prediction and without regular expressions."""
+    """The rule of docs/benchmarks.md word by word, without sets of the prediction and without regular expressions."""
     said, right = words(prediction), words(answer)
     if not said:
         return False
@@ -108,7 +108,7 @@ def test_an_answer_without_words_is_met_by_any_word_that_no_other_choice_has():
     [("v05.15.25", 2, 93, 33, 12, 9), ("original", 0, 72, 35, 6, 4)],
 )
 def test_the_traps_of_both_versions(shared, version, letters, sentences, lettered, wrong_texts, on_items):
-    """v05.15.25 as METHOD 5 counts; the original counted here."""
+    """v05.15.25 as docs/benchmarks.md says; the original counted here."""
     items = read_mmau(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0]
     right = [(question, question.choices[question.answer or 0]) for question in items]
     letter = {question.id: "ABCDEFGH"[question.answer or 0] for question in items}

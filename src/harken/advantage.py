@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def advantages(rewards: Tensor, *, scale: bool) -> Tensor:
-    """A = (r - mean) / (std + 1e-4) within each group (METHOD 1; std unbiased as in R1-AQA's code).
+    """A = (r - mean) / (std + 1e-4) within each group (Omni-R1, eq. 1; std unbiased as in R1-AQA's code).
 
     Args:
         rewards: [P, G], G >= 2.

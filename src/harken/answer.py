@@ -5,10 +5,10 @@ time stays near linear in its length (no backtracking patterns; combining marks 
 Not taken: looking for the answer anywhere in the output (a model that mentions every choice while it reasons would be
 paid for it), and a language model as grader.
 
-Where it looks (METHOD 2): the first `<answer>` body after the last `</think>`; else the text after `</think>`; a
-`<think>` that never closes is no answer; the whole text only where there is no think tag. An `<answer>` that never
-closes reaches to the end of the text: the completion was cut or the tag forgotten, what follows it is still the answer
-given, and what precedes it is not looked at. Tags are read as written, in lower case.
+Where it looks (docs/method.md, Grader): the first `<answer>` body after the last `</think>`; else the text after
+`</think>`; a `<think>` that never closes is no answer; the whole text only where there is no think tag. An `<answer>`
+that never closes reaches to the end of the text: the completion was cut or the tag forgotten, what follows it is still
+the answer given, and what precedes it is not looked at. Tags are read as written, in lower case.
 
 How text becomes a choice: exact text first, under ever coarser readings (as written, case, unicode form, edge
 punctuation); then a letter, where the prompt showed letters; then the only choice contained as whole words. A reading
@@ -54,7 +54,7 @@ def understand(text: str, question: Question, *, letters_shown: bool, tokens: in
 
 
 def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_shown: bool) -> Grade:
-    """Read one completion as a choice (METHOD 2).
+    """Read one completion as a choice.
 
     Args:
         text: the completion, special tokens left out; anything at all.
@@ -83,7 +83,7 @@ def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_show
 
 
 def form(text: str) -> Form:
-    """Form of a whole output, for R_f and for think rates (METHOD 2).
+    """Form of a whole output, for R_f (Audio-Thinker, arXiv 2508.08039, 4.2.1) and for think rates.
 
     no_think is `<answer>..</answer>`, think is `<think>..</think><answer>..</answer>`: each tag once, bodies not blank,
     nothing outside but whitespace (at the edges and between the two blocks). Everything else is malformed.

@@ -57,7 +57,7 @@ def grpo_loss(
     total_rows: int,
     total_tokens: int,
 ) -> LossParts:
-    """Clipped policy objective with the k3 estimate of the KL, negated (METHOD 1; arXiv 2402.03300 eq. 3 and 4).
+    """Clipped policy objective with the k3 estimate of the KL, negated (Omni-R1 and arXiv 2402.03300, eq. 3 and 4).
 
         loss_it = -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + beta (exp(ref - lp) - (ref - lp) - 1)
 

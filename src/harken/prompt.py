@@ -1,7 +1,7 @@
 """The only place where instructions to the model live.
 
 Takes a question, gives the conversation the model reads and, for SFT, the completion it should write.
-Wording (METHOD 2): omni_r1 is Omni-R1's sentence; the two r1_aqa styles end it with a full stop and add R1-AQA's, as
+Wording: omni_r1 is Omni-R1's sentence (III-A); the two r1_aqa styles end it with a full stop and add R1-AQA's, as
 R1-AQA's code joins them: `<question> Please choose the answer from the following options: <choices>. Output the final
 answer in <answer> </answer>.` The sentence of adaptive is ours; Audio-Thinker's is not public.
 Benchmarks' own wording, as their authors give it: mmau in github.com/Sakshi113/MMAU issue 3 (the line feed before the

@@ -95,8 +95,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def think_rates(rows: Sequence[Row]) -> dict[str, Any]:
-    """Forms of the outputs, counted, and the share without thinking among those of valid form (METHOD 2 and 4), over
-    all and by difficulty; nothing where no output has a tag. Questions that were never asked, or whose request
+    """Forms of the outputs, counted, and the share without thinking among those of valid form, over all and by
+    difficulty; nothing where no output has a tag. Questions that were never asked, or whose request
     failed, have no output."""
     asked = [row for row in rows if row["tokens"] != 0 and not row["reason"].startswith("failed: ")]
     outputs = [(row, form(row["completion"])) for row in asked]

@@ -1,4 +1,4 @@
-"""AIR-Bench foundation's official letter rule, and the averages over its tasks that papers print (METHOD 5).
+"""AIR-Bench foundation's official letter rule, and the averages over its tasks that papers print (docs/benchmarks.md).
 
 Takes predictions item by item, and figures task by task; gives verdicts and named means. The official script prints one
 accuracy per folder (task and dataset); papers print 19 tasks, the mean of the three group means as "average", or

@@ -6,7 +6,7 @@ clustered by clip (`stats.py`). Not taken: scoring in spite of predictions for u
 
 What the official rule is handed: the text as it is, so that the figure is the one the script prints. With `bare`, for
 harken's own evaluations, the text is graded to a choice first, and the rule gets the bare choice: its text for MMAU and
-MMAR, its letter for AIR-Bench and MMSU, nothing where no choice was read (METHOD 5).
+MMAR, its letter for AIR-Bench and MMSU, nothing where no choice was read (docs/benchmarks.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The matcher that MMAU and MMAR share: sets of word tokens (METHOD 5).
+"""The matcher that MMAU and MMAR share: sets of word tokens (docs/benchmarks.md).
 
 Takes the right answer's text, the prediction and the choices, gives whether the official scripts count it as right.
 Reimplemented as it is, traps included: word order is ignored, so a wrong choice with the same words passes; a letter

@@ -1,9 +1,9 @@
 """Where the right answer stands.
 
 Takes the questions that are kept, gives them with each position of the right answer equally frequent, within one
-(METHOD 3: after the last filter). Which question gets which position depends on the seed and the ids alone, neither on
-the order of the questions nor on that of the replies. Not taken: drawing each position by itself, which is balanced
-only on average.
+(Omni-R1, III-C), after the last filter. Which question gets which position depends on the seed and the ids alone,
+neither on the order of the questions nor on that of the replies. Not taken: drawing each position by itself, which is
+balanced only on average.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
-"""Clips of a manifest -> facts about them, heard by a served audio model (METHOD 3: the captions that Audio-Thinker
-takes from Qwen2-Audio).
+"""Clips of a manifest -> facts about them, heard by a served audio model (Audio-Thinker 5.1.1 takes its captions
+from Qwen2-Audio).
 
 Takes a manifest and a server that takes `input_audio`, gives captions.jsonl as `harken generate questions` and
 `reasoning` read it, rejected.jsonl and card.md. Each clip is sent once, as 16 kHz mono 16-bit WAV in base64, before the

@@ -1,4 +1,4 @@
-"""What is known about clips: the four facts that questions and reasoning are written from (METHOD 3).
+"""What is known about clips: the four facts that questions and reasoning are written from (Omni-R1, figure 1).
 
 Takes JSON lines, one clip a line, gives `Clip`s and the facts as a prompt shows them. A fact is somebody's text, or
 another model's: in a prompt each is one line, a JSON string in which no line ends and no tag begins, so that whatever

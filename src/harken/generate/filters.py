@@ -1,4 +1,4 @@
-"""Filters of written questions, each off unless the recipe says so (METHOD 3; the two guards are ours [O]).
+"""Filters of written questions, each off unless the recipe says so (docs/generate.md; the two guards are ours [O]).
 
 Takes questions beside the clips they are about, gives for each the reason it is dropped for, or none. Reasons read
 `kind: detail`. Not taken: a language model as judge of a question; papers checked by hand (`harken prepare review`).

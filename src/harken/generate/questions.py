@@ -1,4 +1,4 @@
-"""Facts about clips -> multiple-choice questions, as Omni-R1's AVQA-GPT and VGGS-GPT were made (METHOD 3).
+"""Facts about clips -> multiple-choice questions, as Omni-R1's AVQA-GPT and VGGS-GPT were made (section III-C).
 
 Takes a captions file and a served language model, gives manifest.jsonl, rejected.jsonl and card.md: every record of the
 file is in the manifest or rejected with its reason. A reply is data: what cannot be used is asked again with its fault,

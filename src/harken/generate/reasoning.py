@@ -1,11 +1,11 @@
-"""Questions with right answers + facts about their clips -> the same questions with reasoning to teach (METHOD 3).
+"""Questions with right answers + facts about their clips -> the same questions with reasoning to teach.
 
 Takes a manifest, a captions file and a served language model, gives manifest.jsonl with `reasoning`, rejected.jsonl and
-card.md, as Audio-Thinker's SFT with chain of thought needs. The four parts stand in the reasoning as lines that begin
-with their names [O]; think and answer tags are put round them by the prompt that trains. The generator names the choice
-it arrives at, and what SFT would train on is graded as a model's answer is: a rationale for another choice, or one that
-shows that the answer was known, is no example to learn from. Not taken: tags in the reply, which then needs a parser
-that forgives.
+card.md, as Audio-Thinker's SFT with chain of thought (5.1.1) needs. The four parts stand in the reasoning as lines that
+begin with their names [O]; think and answer tags are put round them by the prompt that trains. The generator names the
+choice it arrives at, and what SFT would train on is graded as a model's answer is: a rationale for another choice, or
+one that shows that the answer was known, is no example to learn from. Not taken: tags in the reply, which then needs a
+parser that forgives.
 """
 
 import re

@@ -7,7 +7,7 @@ Takes one record and gives a Question, and the other way:
     trl       {"id", "prompt": [{"role": "user", "content": [{"type": "audio", "audio": path}, {"type": "text",
               "text": ...}]}], "solution"}
 
-The last two hold one text for question and choices, written by harken's prompt (METHOD 2) and read back from it: the
+The last two hold one text for question and choices, written by harken's prompt and read back from it: the
 question, `Please choose the answer from the following options:`, a list of quoted texts, and whatever follows.
 `solution` is `<answer>choice</answer>`, as R1-AQA's rewards take it; an assistant's turn is read where it is missing.
 Clips are written as absolute paths, which is what those programs open, and read inside an audio root only.

@@ -1,6 +1,6 @@
 """What a recipe may leave out of a set on purpose; everything is off unless asked for.
 
-Takes values and limits, gives the reason why a record is left out, or None. METHOD 3: Audio-Thinker keeps SNR above
+Takes values and limits, gives the reason why a record is left out, or None. Audio-Thinker (appendix C) keeps SNR above
 10 dB and at least 1.5 s [P]; purely visual questions (`relations` without View) are a filter because neither paper
 left them out.
 """

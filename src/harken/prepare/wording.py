@@ -1,7 +1,7 @@
 """A question about a video -> the same question about its sound.
 
-"video(s)" becomes "audio(s)" and "frame(s)" "segment(s)", as whole words, case kept (METHOD 3). Choices stay as they
-are. Not taken: replacing inside words ("videotape"), as public code does.
+"video(s)" becomes "audio(s)" and "frame(s)" "segment(s)", as whole words, case kept (Audio-Thinker, appendix C).
+Choices stay as they are. Not taken: replacing inside words ("videotape"), as public code does.
 """
 
 import re

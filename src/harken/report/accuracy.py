@@ -110,8 +110,8 @@ def set_table(run: str, questions: QuestionSet) -> SetTable:
 
 
 def no_think_rates(questions: QuestionSet) -> list[tuple[str, str, Estimate]]:
-    """Share of no-think answers among the valid forms by difficulty (METHOD 5), with the clip; empty where no output
-    thought."""
+    """Share of no-think answers among the valid forms by difficulty (Audio-Thinker, figure 2), with the clip;
+    empty where no output thought."""
     found = []
     thought = False
     for when in (BEFORE, AFTER):

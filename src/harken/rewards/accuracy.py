@@ -7,5 +7,5 @@ from harken.types import Grade
 
 
 def accuracy(grade: Grade) -> float:
-    """1.0 where the graded choice is the right one, else 0.0; unreadable is wrong (Omni-R1, METHOD 2)."""
+    """1.0 where the graded choice is the right one, else 0.0; unreadable is wrong (Omni-R1, equation 2)."""
     return 1.0 if grade.correct else 0.0

@@ -22,7 +22,7 @@ class Factors:
 
 
 def factors(think_share: float, progress: float) -> Factors:
-    """g_think = exp(-lambda (1 - p)), g_nothink = exp(-(1 - lambda) (1 - p)) (METHOD 4).
+    """g_think = exp(-lambda (1 - p)), g_nothink = exp(-(1 - lambda) (1 - p)) (equations 3 and 4).
 
     Args:
         think_share: lambda, share of think completions among the batch's valid ones, in [0, 1].

@@ -8,7 +8,7 @@ from harken.prompt import ExpectedForm
 
 
 def format_reward(text: str, form_expected: ExpectedForm | None) -> float:
-    """1.0 where the whole output has the form asked for, else 0.0 (METHOD 2, R_f).
+    """1.0 where the whole output has the form asked for, else 0.0 (Audio-Thinker 4.2.1).
 
     "answer" and "adaptive" accept both valid forms, "think" only thinking followed by an answer.
     Raises ValueError for None: a prompt that asks for no tags has no form to reward.
