@@ -76,6 +76,7 @@ def render_summary(
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
             columns=_COLUMNS,
+            measured={key for table in tables for key, *_ in table.shown(_COLUMNS)},
         )
     )
 
