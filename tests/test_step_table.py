@@ -287,6 +287,44 @@ def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recip
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'quiet'}\n", "")
 
 
+@pytest.fixture
+def short_demo(monkeypatch):
+    """The whole demo with twelve training questions and two steps of each loop."""
+    short = {
+        "sft": {"steps": 2, "questions_per_step": 4},
+        "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 4},
+    }
+    monkeypatch.setattr("harken.demo.SETTINGS", short)
+    monkeypatch.setattr("harken.demo.N_TRAIN", 12)
+    monkeypatch.setattr("harken.demo.N_TEST", 4)
+
+
+def test_json_of_the_demo_is_the_rows_of_both_loops_and_a_summary_on_standard_output(short_demo, tmp_path):
+    out = tmp_path / "demo"
+    done = CliRunner().invoke(app, ["demo", "--out", str(out), "--json"])
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    *rows, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row.pop("run"), row["step"]) for row in rows] == [("sft", 2), ("grpo", 2)]
+    for run, row in zip(("sft", "grpo"), rows, strict=True):
+        assert json.loads((out / run / "metrics.jsonl").read_text().splitlines()[-1]) == row
+    assert summary["folder"] == str(out)
+    assert summary["runs"] == [str(out / "sft"), str(out / "grpo")]
+    assert summary["next"] == [f"harken report {out}/grpo --open"]
+    assert summary["accuracy"].keys() == {
+        f"{run} {name}" for run in ("sft", "grpo") for name in ("test", "test-no-audio")
+    }
+    for name, figure in summary["accuracy"].items():
+        run, evaluation = name.split()
+        assert figure == json.loads((out / run / "eval" / evaluation / "summary.json").read_text())["accuracy"]["all"]
+    assert "| all | 4 |" in (out / "results.md").read_text()
+
+
+def test_a_quiet_demo_says_its_folder_alone(short_demo, tmp_path):
+    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo"), "--quiet"])
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{tmp_path / 'demo'}\n", "")
+    assert (tmp_path / "demo" / "results.md").is_file()
+
+
 def test_quiet_and_json_together_are_refused(recipe_file, tmp_path):
     done = CliRunner().invoke(app, ["train", str(recipe_file), "--out", str(tmp_path / "x"), "--quiet", "--json"])
     assert done.exit_code == 2
