@@ -89,7 +89,7 @@ def run(tmp_path_factory):
     start = sft(recipe(folder / "tiny", data / "train.json"), folder / "sft", silent())
     end = train(recipe(start, data / "train.json"), folder / "grpo", silent())
     for name, checkpoint in (("sft", start), ("grpo", end)):
-        for audio in ("clip", "none"):
+        for audio in ("real", "none"):
             source = {"file": data / "test.json", "audio": audio}
             values = {"model": str(checkpoint), "data": source, "max_completion_tokens": 4}
             evaluate(EvaluationRecipe.model_validate(values), folder / name / "eval" / f"test-{audio}")
