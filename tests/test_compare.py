@@ -3,13 +3,16 @@
 import io
 import json
 import random
+import re
 
 import pytest
 from rich.console import Console
 
+from harken.baselines import BASELINES
 from harken.errors import DataError
 from harken.published import TABLES, published_table
-from harken.published.place import place
+from harken.published.place import BASELINES as DEAF
+from harken.published.place import place, place_beside
 from harken.results import compare_folders, summarise
 from harken.tables import comparison_table, published_rows
 from harken.tables import published_table as shown
@@ -125,6 +128,36 @@ def test_a_run_without_audio_stands_in_the_column_without_audio_only(tmp_path):
     silent = evaluation(tmp_path / "silent", 0, benchmark=ORIGINAL, audio="silence")
     with pytest.raises(DataError, match="audio 'silence'; tables that fit the run: none"):
         place(silent, TABLES["omni-r1-v2:IV"])
+
+
+def test_a_baseline_hears_nothing_and_stands_in_columns_with_audio_too(tmp_path):
+    assert BASELINES.keys() == DEAF
+    guess = evaluation(tmp_path / "guess", 0, benchmark=ORIGINAL, audio="none", model="random-guess")
+    assert None not in place(guess, TABLES["omni-r1-v2:IV"])
+    assert [one is None for one in place(guess, TABLES["audio-thinker:2"])] == [False, True] * 4
+
+
+def test_the_rows_that_a_recipe_names_stand_beside_its_evaluation(tmp_path):
+    rows = {"omni-r1-v2:I": "Qwen2.5-Omni-7B, Reproduced", "omni-r1-v2:II": "Qwen2.5-Omni-7B, Reproduced"}
+    placed, reasons = place_beside(evaluation(tmp_path / "run", 0, tasks=TASKS, benchmark=V05), rows)
+    ((table, figures),) = placed
+    assert [row.name for row in table.rows] == ["Qwen2.5-Omni-7B, Reproduced"]
+    assert [str(value) for value in table.rows[0].values[:4]] == ["78.1", "65.9", "70.6", "71.5"]
+    assert [one and one.n for one in figures] == [6, 7, 8, 21, None, None, None, None]
+    (reason,) = reasons
+    assert "v05.15.25 and original are two benchmarks" in reason
+
+
+def test_evaluate_prints_the_papers_row_or_why_there_is_none(tmp_path, shared):
+    words = ["evaluate", "random_guess", "--out"]
+    data = shared / "benchmarks" / "mmau-test-mini.original.json"
+    said = harken(*words, tmp_path / "guess", "--data", data)
+    assert said.code == 0, said.err
+    assert re.search(r"Random Guess +26\.72 +25\.73 .*\n your run: *\n random-guess +22\.52 +- ", said.out)
+    assert harken(*words, tmp_path / "quiet", "--data", data, "--quiet").out == f"{tmp_path / 'quiet'}\n"
+    said = harken(*words, tmp_path / "v05", "--data", data.with_name("mmau-test-mini.v05.15.25.json"))
+    assert "not beside a paper" in said.out
+    assert "are two benchmarks" in " ".join(said.out.split())
 
 
 def test_a_run_of_the_other_version_is_refused_and_told_both(tmp_path):

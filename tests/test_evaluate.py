@@ -12,7 +12,7 @@ import harken.predict as prediction
 from harken.data.load import load_source
 from harken.errors import ConfigError, DataError
 from harken.evaluate import evaluate, listen
-from harken.evaluation_folder import Journal
+from harken.evaluation_folder import EvaluationFolder, Journal
 from harken.inputs import PromptInputs
 from harken.models.base import AudioLM
 from harken.predict import predict
@@ -157,6 +157,7 @@ def test_another_recipe_in_the_same_folder_is_refused_and_the_difference_is_name
     assert "  prompt.style: 'omni_r1' there, 'r1_aqa' now" in str(caught.value)
     assert "  data.audio: 'real' there, 'noise' now" in str(caught.value)
     assert str(caught.value).count(" there, ") == 3
+    EvaluationFolder(out, recipe(file, published=[{"table": "omni-r1-v2:IV", "row": "Qwen2-Audio"}]))
     file.write_text(file.read_text() + "\n")
     with pytest.raises(ConfigError, match=r"q\.json has changed since this evaluation began"):
         evaluate(recipe(file), out)

@@ -138,6 +138,12 @@ def test_a_recipe_says_first_what_it_stands_for_and_is_named_as_its_file(name):
     assert read_yaml(FILES[name])["name"] == name.replace("_", "-")
 
 
+@pytest.mark.parametrize("name", EVALUATION)
+def test_an_evaluation_recipe_that_says_it_is_a_row_of_a_table_names_that_row(name):
+    stated = FILES[name].read_text(encoding="utf-8").partition("\n")[0]
+    assert bool(parse(EvaluationRecipe, read_yaml(FILES[name]), name).published) == ("table" in stated)
+
+
 @pytest.mark.parametrize("name", TRAINING)
 def test_settings_that_the_papers_state_are_the_recipes(name):
     recipe = load_recipe(FILES[name])

@@ -38,7 +38,9 @@ def test_the_wheel_runs_the_demo_from_an_empty_folder(tmp_path):
     assert "omni_r1_avqa" in run(harken, "recipes", cwd=empty)
     assert run(harken, "recipes", "omni_r1_avqa", cwd=empty) == (CHECKOUT / "recipes/omni_r1_avqa.yaml").read_text()
     said = run(harken, "demo", cwd=empty, OMP_NUM_THREADS="1")
-    assert "after GRPO" in said
+    assert "harken demo, seed 0" in said
+    assert "without the clip" in said
+    assert "| all | 480 |" in (empty / "runs/demo/results.md").read_text()
     run(harken, "report", "runs/demo/grpo", cwd=empty)
     assert (empty / "runs/demo/grpo/report.html").stat().st_size > 100_000
     assert {one.name for one in empty.iterdir()} == {"runs"}

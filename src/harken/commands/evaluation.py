@@ -1,12 +1,16 @@
 """`harken evaluate`: a recipe, options over it, or options alone -> predictions and their table."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from harken.commands.options import AsJson, Overrides, Quiet, RecipeFile, end, screen_of
 from harken.screen import say, visible
+
+if TYPE_CHECKING:
+    from harken.config import EvaluationRecipe
 
 
 def evaluate(
@@ -103,8 +107,21 @@ def evaluate(
         screen.print(summary_table(f"{visible(resolved.data.file.name)}, {said}", found))
         if "samples" in found or "orders" in found:
             screen.print(trials_table("several answers to each question", found))
+        _beside_papers(screen, folder, resolved)
         say(screen, f"predictions: {rows}")
     end({**found, "predictions": str(rows)}, folder, [], quiet, as_json)
+
+
+def _beside_papers(screen: Console, folder: Path, recipe: "EvaluationRecipe") -> None:
+    """The rows that the recipe names, with the result; where it fits none of their tables, the first reason."""
+    from harken.published.place import place_beside
+    from harken.tables import published_table
+
+    tables, reasons = place_beside(folder, {one.table: one.row for one in recipe.published})
+    for table, figures in tables:
+        screen.print(published_table(table, {recipe.name: figures}))
+    if reasons and not tables:
+        say(screen, f"not beside a paper: {reasons[0]}")
 
 
 def _subset(pairs: list[str] | None) -> dict[str, list[str]] | None:

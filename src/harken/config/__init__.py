@@ -22,8 +22,9 @@ from harken.config.judge import EndpointConfig, JudgeConfig, LocalJudgeConfig
 from harken.config.memory import MemoryConfig
 from harken.config.model import LoraConfig, ModelConfig
 from harken.config.prompt import ChoicesShown, PromptConfig
+from harken.config.published import PublishedRow
 from harken.config.read import apply_override, load_recipe, parse, read_yaml, resolve, set_key
-from harken.config.recipe import LoggingConfig, ProbeConfig, PublishedRow, Recipe
+from harken.config.recipe import LoggingConfig, ProbeConfig, Recipe
 from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
 from harken.config.section import Section
 from harken.config.training import GrpoConfig, SftConfig

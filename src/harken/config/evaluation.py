@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from harken.config.data import SourceConfig
 from harken.config.judge import EndpointConfig, JudgeConfig
 from harken.config.prompt import PromptConfig
+from harken.config.published import PublishedRow
 from harken.config.section import PositiveInt, Section
 
 
@@ -58,6 +59,8 @@ class EvaluationRecipe(Section):
     """Every completion begins with `<think>`, or with `<answer>`: what the same model does in one mode alone [O]."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
+    published: tuple[PublishedRow, ...] = ()
+    """Rows of papers to print beside the result, where it is on the same benchmark and version."""
 
     @model_validator(mode="after")
     def forced_form_is_asked_for(self) -> "EvaluationRecipe":

@@ -10,10 +10,10 @@ from harken.config.judge import JudgeConfig
 from harken.config.memory import MemoryConfig
 from harken.config.model import ModelConfig
 from harken.config.prompt import PromptConfig
+from harken.config.published import PublishedRow
 from harken.config.reward import RewardConfig
 from harken.config.section import PositiveInt, Section
 from harken.config.training import GrpoConfig, SftConfig
-from harken.published import TABLES
 
 
 class ProbeConfig(Section):
@@ -44,24 +44,6 @@ class LoggingConfig(Section):
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     project: str = "harken"
     """Project name given to W&B and trackio."""
-
-
-class PublishedRow(Section):
-    """A row of a paper's table that a run is to be read beside; the report puts it there."""
-
-    table: str
-    """As `harken compare --published` names it, such as omni-r1-v2:I."""
-    row: str
-    """Its labels with a comma between them, such as "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"."""
-
-    @model_validator(mode="after")
-    def stands_in_the_paper(self) -> "PublishedRow":
-        known = [one.name for one in TABLES[self.table].rows] if self.table in TABLES else []
-        if not known:
-            raise ValueError(f"no published table {self.table!r}: set one of {', '.join(TABLES)}")
-        if self.row not in known:
-            raise ValueError(f"{self.table} has no row {self.row!r}: set one of {'; '.join(known)}")
-        return self
 
 
 class Recipe(Section):

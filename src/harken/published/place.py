@@ -4,7 +4,8 @@ Takes an evaluation folder and a table, gives one estimate for each column that 
 the same way. Not taken: a figure of one benchmark version beside those of another, with a remark; it is refused.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,8 @@ from harken.stats import Estimate
 
 HEARD = {"clip": True, "real": True, "none": False}
 """What a summary says of audio that the papers' columns know; silence, noise and exchanged clips are in no table."""
+BASELINES = {"random-guess", "most-frequent-choice"}
+"""Models of harken/baselines.py: they hear nothing either way, and stand in columns with audio too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class RunSummary:
 
     audio: str
     benchmark: Benchmark | None = None
+    model: str | None = None
     accuracy: dict[str, Estimate] = field(default_factory=dict)
 
 
@@ -61,10 +65,33 @@ def place(folder: Path, table: PublishedTable) -> list[Estimate | None]:
     ]
 
 
+def place_beside(
+    folder: Path, rows: Mapping[str, str]
+) -> tuple[list[tuple[PublishedTable, list[Estimate | None]]], list[str]]:
+    """The rows that a recipe names, beside the run.
+
+    Args:
+        rows: key of a table -> name of a row in it.
+
+    Returns the tables that the run is about, each with that row alone, and the run's figures for its columns; and for
+    each other table why the run has no place in it.
+    """
+    placed, reasons = [], []
+    for key, row in rows.items():
+        table = TABLES[key]
+        try:
+            figures = place(folder, table)
+        except DataError as error:
+            reasons.append(str(error))
+            continue
+        placed.append((replace(table, rows=tuple(one for one in table.rows if one.name == row)), figures))
+    return placed, reasons
+
+
 def _fits(run: RunSummary, measured: Benchmark, column: Column) -> bool:
     on = column.benchmark
     same = on.name == measured.name and on.version in ("", measured.version) and on.part in ("", measured.part)
-    return same and HEARD.get(run.audio) is column.heard
+    return same and (HEARD.get(run.audio) is column.heard or run.model in BASELINES)
 
 
 def _refusal(run: RunSummary, measured: Benchmark, table: PublishedTable) -> str:
