@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 import shlex
 import subprocess
@@ -17,7 +18,7 @@ from harken.cli import app
 from harken.config import Recipe
 from harken.data.synth import write_demo_set
 from harken.next_steps import command, next_steps
-from harken.screen import say, visible, warn
+from harken.screen import leave_out_unused_kernels, say, visible, warn
 from harken.step_table import StepTable, grpo_figures, sft_figures, spoken
 from small_runs import recipe as small_recipe
 from tiny_models import tiny_folder
@@ -285,6 +286,20 @@ def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recip
     assert (out / "report.html").is_file()
     done = CliRunner().invoke(app, ["train", str(recipe_file), "--out", str(tmp_path / "quiet"), "--quiet"])
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'quiet'}\n", "")
+
+
+def test_of_torchaos_import_only_the_kernels_that_are_not_used_are_left_out(caplog):
+    leave_out_unused_kernels()
+    said = {
+        "torchao": ["Failed to load /x/_C.abi3.so: no CUDA", "Skipping import of cpp extensions due to torch 2.0"],
+        "torch.utils._pytree": ["<enum 'A'> is an Enum subclass", "something else"],
+        "torchao.optim": ["Failed to load the states"],
+    }
+    for name, lines in said.items():
+        for line in lines:
+            logging.getLogger(name).warning(line)
+    shown = ["Skipping import of cpp extensions due to torch 2.0", "something else", "Failed to load the states"]
+    assert caplog.messages == shown
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from harken.commands.training import demo, plan, sft, train
 from harken.errors import HarkenError, SaidElsewhereError
 from harken.generate.commands import generate
 from harken.prepare.commands import prepare
-from harken.screen import visible
+from harken.screen import leave_out_unused_kernels, visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +35,7 @@ app.add_typer(generate, name="generate")
 
 def main() -> None:
     """Entry point: mendable errors without a traceback."""
+    leave_out_unused_kernels()
     try:
         app()
     except SaidElsewhereError:

@@ -4,6 +4,7 @@ Takes text that may hold anything (paths, names and answers come from outside), 
 rich's markup and emoji codes in such text; it is shown as it is, and what does not print is spelled out.
 """
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,20 @@ from rich.text import Text
 from harken.files import json_line
 
 _ERRORS = Console(stderr=True)
+_UNUSED = {"torchao": "Failed to load ", "torch.utils._pytree": "<enum '"}
+"""Logger -> how its line begins. transformers imports torchao wherever it is installed, and each import says which GPU
+kernels do not fit this machine, and that torch will once refuse how its enums are registered. harken takes the table of
+8-bit numbers from torchao, which is plain torch, and none of these; every other line of these loggers is shown."""
+
+
+def leave_out_unused_kernels() -> None:
+    """What torchao's import says of parts that harken does not use is not shown."""
+    for name in _UNUSED:
+        logging.getLogger(name).addFilter(_used)
+
+
+def _used(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_UNUSED[record.name])
 
 
 def visible(text: str) -> str:
