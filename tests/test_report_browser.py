@@ -20,6 +20,7 @@ from hostile import hostile_run, hostile_texts
 
 pytestmark = pytest.mark.slow
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 380, "height": 800}
+SIDES = ("scroll", "client")
 CONTRAST = """() => {
   const parts = (colour) => [...colour.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
   const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
@@ -219,6 +220,16 @@ def test_the_page_fits_reads_and_has_contrast_at_every_size_and_scheme(chromium,
                 shot = tmp_path / f"{scheme}_{viewport['width']}.png"
                 page.screenshot(path=shot, full_page=True)
                 assert shot.stat().st_size > 50_000
+
+
+def test_no_column_of_accuracy_is_cut_off_at_any_width(chromium, url):
+    with watching(chromium, url, WIDE) as watched:
+        for width in (1440, 1200, 1000, 900, 800, 710, 700, 380):
+            watched.page.set_viewport_size({"width": width, "height": 800})
+            held = [
+                watched.page.evaluate(f"document.querySelector('.accuracy').parentElement.{one}Width") for one in SIDES
+            ]
+            assert held[0] == held[1], width
 
 
 def test_new_steps_appear_without_a_reload(chromium, run, tmp_path):
