@@ -60,7 +60,7 @@ class TextModel:
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        return {"language_model": self.module.model}
+        return {"language_model": self.module.model, "audio_tower": nn.Module(), "projector": nn.Module()}
 
     def prompt(self, text: str) -> ModelInput:
         ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
