@@ -40,7 +40,9 @@ def test_branching_leaves_the_prompts_tensors_as_they_are():
     held = [(layer.keys, layer.values) for layer in cache.layers]
     branch(cache, 1)
     cache.update(torch.ones(2, 3, 1, 4), torch.ones(2, 3, 1, 4), 0)
-    assert all(torch.equal(a, b) for one, other in zip(held, before, strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b) for one, other in zip(held, before, strict=True) for a, b in zip(one, other, strict=True)
+    )
 
 
 def test_a_token_is_written_behind_the_others_and_not_copied_with_them():

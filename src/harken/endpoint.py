@@ -2,11 +2,10 @@
 
 Takes chat or completion requests, gives for each a `Reply` or a `Failure` with its reason; never raises for what a
 server does. Used by evaluation of served models, question and reasoning generation, and judges. Requests run side by
-side on a thread of their own, so that callers stay ordinary code and can go on computing. aiohttp carries them and
-tenacity waits between attempts; the reply is parsed here, strictly, because a server may answer anything. Replies are
-kept on disk by content, line by line: a killed run asks nothing twice. Not taken: the openai package, which costs seven
-times the processor time a call that aiohttp does, taken from the training beside it; and following redirects, which
-could carry the key elsewhere.
+side on a thread of their own, so that callers stay ordinary code and can go on computing. aiohttp carries them; the
+reply is parsed here, strictly, because a server may answer anything. Replies are kept on disk by content, line by line:
+a killed run asks nothing twice. Not taken: the openai package, a call of which costs the training beside it ten times
+the processor time; and following redirects, which could carry the key elsewhere.
 """
 
 import asyncio
@@ -14,8 +13,10 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
+import random
 import threading
 import time
 from collections import deque
@@ -29,8 +30,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import soundfile
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from harken.config import EndpointConfig
 from harken.data.audio import SAMPLE_RATE_HZ
@@ -214,18 +213,17 @@ class Endpoint:
         if known is not None:
             self.from_cache += 1
             return known
-        attempts = AsyncRetrying(
-            stop=stop_after_attempt(1 + self.config.retries),
-            wait=self._wait_s,
-            retry=retry_if_exception(lambda error: isinstance(error, _AttemptError) and error.again),
-            before_sleep=self._count_retry,
-            reraise=True,
-        )
-        try:
-            reply = await attempts(self._attempt, body)
-        except _AttemptError as error:
-            self.failed += 1
-            return Failure(error.reason, error.fatal)
+        for attempt in itertools.count():
+            try:
+                reply = await self._attempt(body)
+            except _AttemptError as error:
+                if not error.again or attempt == self.config.retries:
+                    self.failed += 1
+                    return Failure(error.reason, error.fatal)
+                self.retried += 1
+                await asyncio.sleep(self._wait_s(attempt, error))
+            else:
+                break
         self._cache.put(key, reply)
         return reply
 
@@ -273,15 +271,10 @@ class Endpoint:
         self._next_slot_s = slot + 60 / self.config.requests_per_minute
         await asyncio.sleep(slot - now)
 
-    def _count_retry(self, state: RetryCallState) -> None:
-        self.retried += 1
-
-    def _wait_s(self, state: RetryCallState) -> float:
+    def _wait_s(self, attempt: int, error: "_AttemptError") -> float:
         """What the server asked for, else twice as long each time with jitter; a minute at most."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        asked_for = error.wait_s if isinstance(error, _AttemptError) else None
-        random_s = wait_random_exponential(multiplier=self.config.retry_wait_s, max=LONGEST_WAIT_S)(state)
-        return min(asked_for if asked_for is not None else random_s, LONGEST_WAIT_S)
+        jittered_s = random.uniform(0, self.config.retry_wait_s * 2 ** min(attempt, 16))
+        return min(error.wait_s if error.wait_s is not None else jittered_s, LONGEST_WAIT_S)
 
 
 class _AttemptError(Exception):
