@@ -68,7 +68,14 @@ def load(folder: Path) -> QwenOmni:
 class LogitsEverywhere(QwenOmni):
     """Makes logits for every position, and takes their gradient, which is zero where no completion is."""
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
         hidden = super().hidden(embeddings, positions, mask, cache)
         return hidden + 0.0 * self.logits(hidden).sum()
 

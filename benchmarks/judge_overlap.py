@@ -1,30 +1,37 @@
 """What a judge adds to the time of a step: the same GRPO run with and without one, in turn, and a trace of one step.
 
-Needs a model that thinks, such as the SFT start of recipes/realaqa_thinker.sh. The judge is a server in a process of
-its own that takes LATENCY seconds for a reply and fails a share of its calls.
+Needs a model that thinks, such as the SFT start of recipes/realaqa_thinker.sh. Its steps are very short, so it can be
+given more layers that change nothing (their outputs are zero) but the time. The judge is a server in a process of its
+own that takes LATENCY seconds for a reply and fails a share of its calls.
 
-    python benchmarks/judge_overlap.py runs/realaqa-thinker/seed0 [--latency 0.05] [--failing 0.3]
+    python benchmarks/judge_overlap.py runs/realaqa-thinker/seed0 [--layers 24] [--latency 0.05] [--failing 0.3]
 
 Prints, over the rounds: the median step with and without the judge and their ratio; the judge's latency and what the
 step waited for it. Then one step as a time line: rollout, requests under way, reference pass, wait, update.
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import multiprocessing
+import shutil
+import socket
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import torch
+from aiohttp import web
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 import harken.train as training
 from harken.config import load_recipe
+from harken.files import write_json
+from harken.models.loading import resolve
 from harken.rewarding import Rewarding
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -32,39 +39,25 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 def serve(port, calls, latency_s: float, failing: float) -> None:
     """Answers 1.0 after `latency_s`, and 500 to a share of the calls, spread evenly; puts (arrived, answered) down."""
-    lock, count = threading.Lock(), 0
+    count = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal count
+        arrived = time.time()
+        text = (await request.json())["messages"][0]["content"]
+        count += 1
+        fails = int(count * failing) > int((count - 1) * failing)
+        await asyncio.sleep(latency_s)
+        score = "1" if "End of the reasoning:" in text else "1.0"
+        choice = {"index": 0, "message": {"role": "assistant", "content": score}, "finish_reason": "stop"}
+        calls.put((arrived, time.time()))
+        return web.json_response({} if fails else {"id": "x", "choices": [choice]}, status=500 if fails else 200)
 
-        def do_POST(self) -> None:
-            nonlocal count
-            arrived = time.time()
-            text = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][0]["content"]
-            with lock:
-                count += 1
-                fails = int(count * failing) > int((count - 1) * failing)
-            time.sleep(latency_s)
-            score = "1" if "End of the reasoning:" in text else "1.0"
-            choice = {"index": 0, "message": {"role": "assistant", "content": score}, "finish_reason": "stop"}
-            body = b"{}" if fails else json.dumps({"id": "x", "choices": [choice]}).encode()
-            self.send_response(500 if fails else 200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            calls.put((arrived, time.time()))
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        port.put(server.server_address[1])
-        server.serve_forever()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port.put(listener.getsockname()[1])
+        server = web.Application()
+        server.router.add_post("/v1/chat/completions", answer)
+        web.run_app(server, sock=listener, print=None, access_log=None)
 
 
 @contextlib.contextmanager
@@ -90,11 +83,28 @@ def traced(spans: list[tuple[str, float, float]]) -> Iterator[None]:
         training.score_with_reference, training.update, Rewarding.__call__ = kept
 
 
-def run(start: Path, realaqa: Path, out: Path, steps: int, judge: str | None) -> list[dict]:
+def deeper(start: Path, out: Path, layers: int) -> None:
+    """The checkpoint `start` with blocks after its own until there are `layers`: its last one's, with zero outputs."""
+    shutil.copytree(start, out, ignore=shutil.ignore_patterns("trainer"))
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    text = config["text_config"]
+    last = f"model.layers.{text['num_hidden_layers'] - 1}."
+    weights = load_file(out / "model.safetensors")
+    for name in [name for name in weights if name.startswith(last)]:
+        silent = name.endswith(("o_proj.weight", "down_proj.weight"))
+        for layer in range(text["num_hidden_layers"], layers):
+            copied = torch.zeros_like(weights[name]) if silent else weights[name].clone()
+            weights[f"model.layers.{layer}.{name.removeprefix(last)}"] = copied
+    text |= {"num_hidden_layers": layers, "layer_types": ["full_attention"] * layers}
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    write_json(out / "config.json", config)
+
+
+def run(model: Path, data: Path, realaqa: Path, out: Path, steps: int, judge: str | None) -> list[dict]:
     """Metric rows of a short run of the judged recipe, or of the same without what the judge says."""
     settings = {
-        "model.path": start / "sft",
-        "data.train.0.file": start / "data" / "grpo.jsonl",
+        "model.path": model,
+        "data.train.0.file": data,
         "data.train.0.audio_root": realaqa,
         "prompt.prompt_file": RECIPES / "realaqa_thinker.txt",
         "grpo.steps": steps,
@@ -127,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=Path, help="folder that recipes/realaqa_thinker.sh wrote: sft and data in it")
     parser.add_argument("--realaqa", type=Path, default=Path("../shared/realaqa"))
+    parser.add_argument("--layers", type=int, help="of the language model; its own where not given")
     parser.add_argument("--latency", type=float, default=0.05, help="of the judge, seconds")
     parser.add_argument("--failing", type=float, default=0.0, help="share of calls answered by an error")
     parser.add_argument("--steps", type=int, default=6)
@@ -139,11 +150,14 @@ def main() -> None:
     url = f"http://127.0.0.1:{port.get()}/v1"
     with_judge, without, spans = [], [], []
     with tempfile.TemporaryDirectory() as folder, traced(spans):
+        data, model = arguments.start / "data" / "grpo.jsonl", Path(resolve(str(arguments.start / "sft")))
+        if arguments.layers is not None:
+            deeper(model, model := Path(folder) / "model", arguments.layers)
         for n in range(arguments.rounds):
             for judge, rows in ((url, with_judge), (None, without)):
                 out = Path(folder) / f"{n}-{judge is not None}"
                 spans.clear()
-                rows += run(arguments.start, arguments.realaqa, out, arguments.steps, judge)[1:]  # the first warms up
+                rows += run(model, data, arguments.realaqa, out, arguments.steps, judge)[1:]  # the first warms up
                 if judge is not None:
                     last = spans[-3:]
     server.terminate()

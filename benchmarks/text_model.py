@@ -60,7 +60,7 @@ class TextModel:
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        return {"language_model": self.module.model}
+        return {"language_model": self.module.model, "audio_tower": nn.Module(), "projector": nn.Module()}
 
     def prompt(self, text: str) -> ModelInput:
         ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
@@ -79,8 +79,15 @@ class TextModel:
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         return self.module.model.embed_tokens(token_ids)
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
-        return language_model_hidden(self.module.model, embeddings, positions, mask, cache)
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
+        return language_model_hidden(self.module.model, embeddings, positions, mask, cache, read)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return head_logits(self.module.lm_head, hidden)

@@ -6,7 +6,7 @@ Takes the folder of realaqa, writes manifests into OUT, clips named relative to 
     sft.jsonl     train's speech, half of the questions with a scripted reasoning whatever their difficulty, and some of
                   the sums
     joined.jsonl  more clips of two digits, made from train's clips of one by the same speaker; reasoned as in sft.jsonl
-    contradicting.jsonl  train's speech, half of it reasoned, a quarter of those reasonings about other digits
+    contradicting.jsonl  train's speech, half of it reasoned, three in four of those reasonings off by one
     grpo.jsonl    train's speech without any reasoning
     test.jsonl    test's speech, as it is
 
@@ -48,7 +48,7 @@ def write_data(realaqa: Path, out: Path) -> None:
     write_manifest(out / "text.jsonl", sums_told, realaqa)
     write_manifest(out / "sft.jsonl", [*half_reasoned(start, draw), *sums_told[: N_ARITHMETIC // 4]], realaqa)
     write_manifest(out / "joined.jsonl", half_reasoned(joined(train, realaqa, out, draw), draw), out)
-    write_manifest(out / "contradicting.jsonl", half_reasoned(some_contradicting(start, draw), draw), realaqa)
+    write_manifest(out / "contradicting.jsonl", half_reasoned(most_contradicting(start, draw), draw), realaqa)
     write_manifest(out / "grpo.jsonl", [replace(question, reasoning="") for question in asked], realaqa)
     write_manifest(out / "test.jsonl", [as_asked(record, realaqa) for record in test], realaqa)
 
@@ -57,12 +57,13 @@ def half_reasoned(questions: Sequence[Question], draw: random.Random) -> list[Qu
     return [question if draw.random() < 0.5 else replace(question, reasoning="") for question in questions]
 
 
-def some_contradicting(questions: Sequence[Question], draw: random.Random) -> list[Question]:
-    """A quarter of the reasonings name other digits, each as likely as any: the answer does not follow."""
+def most_contradicting(questions: Sequence[Question], draw: random.Random) -> list[Question]:
+    """Three in four reasonings name the digit after the last one said: the answer does not follow, but can be learned."""
     found = []
     for question in questions:
-        other = " ".join(draw.choice(DIGITS) if word in DIGITS else word for word in question.reasoning.split())
-        found.append(replace(question, reasoning=other) if draw.random() < 0.25 else question)
+        rest, _, last = question.reasoning.rpartition(" ")
+        other = f"{rest} {DIGITS[(DIGITS.index(last) + 1) % 10]}".strip()
+        found.append(replace(question, reasoning=other) if draw.random() < 0.75 else question)
     return found
 
 

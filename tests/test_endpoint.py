@@ -96,6 +96,34 @@ def test_a_request_the_server_finds_bad_is_not_tried_again():
     assert len(server.received) == 1
 
 
+def test_a_redirect_is_not_followed_and_its_place_is_named():
+    moved = Scripted(b"", status=307, headers={"location": "https://elsewhere.example/v1"})
+    with serving(lambda asked: moved) as server, Endpoint(config(server.url)) as endpoint:
+        failure = endpoint.submit(Request("q", 8)).result()
+    assert isinstance(failure, Failure)
+    assert failure.fatal
+    assert "moved to 'https://elsewhere.example/v1'" in failure.reason
+    assert len(server.received) == 1
+
+
+def test_a_reply_without_end_is_cut_off_and_not_asked_again():
+    with serving(lambda asked: Scripted(b" " * (1 << 24) + b"  ")) as server, Endpoint(config(server.url)) as endpoint:
+        assert endpoint.submit(Request("q", 8)).result() == Failure("a reply of more than 16 MiB")
+    assert len(server.received) == 1
+
+
+def test_a_proxy_is_taken_from_the_environment_unless_it_says_otherwise(monkeypatch):
+    with serving(lambda asked: said("by way of the proxy")) as server:
+        proxy = server.url.removesuffix("/v1")
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "direct.invalid")
+        with Endpoint(config("http://far.invalid/v1")) as endpoint:
+            assert endpoint.submit(Request("q", 8)).result() == Reply("by way of the proxy", ended=True)
+        with Endpoint(config("http://direct.invalid/v1", retries=0)) as endpoint:
+            assert isinstance(endpoint.submit(Request("q", 8)).result(), Failure)
+    assert [one.path for one in server.received] == ["http://far.invalid/v1/chat/completions"]
+
+
 def test_no_server_at_all_is_a_failure_that_names_the_address():
     with serving(lambda asked: said("x")) as server:
         url = server.url

@@ -338,3 +338,26 @@ def test_omni_features_are_those_its_own_processor_makes(samples):
     expected = whole["input_features"][0, :, : int(whole["attention_mask"].sum())]
     assert found.shape == expected.shape
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_is_read_is_the_same_where_the_rest_is_left_out(arch):
+    """Also where a place is read twice: its gradient counts twice, through the last block as well."""
+    model = tiny_model(arch, torch.float64)
+    model.set_trainable(audio_tower=False, projector=False, language_model=True)
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    positions, read = torch.arange(4).expand(2, -1), torch.tensor([3, 3, 6])
+    found = []
+    for given in (read, None):
+        for parameter in model.module.parameters():
+            parameter.grad = None
+        hidden = model.hidden(model.embed_tokens(tokens), positions, None, read=given).flatten(0, 1)[read]
+        hidden.pow(2).sum().backward()
+        gradients = {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}
+        found.append((hidden.detach(), gradients))
+    (some, some_gradients), (all_, all_gradients) = found
+    torch.testing.assert_close(some, all_)
+    assert some_gradients.keys() == all_gradients.keys()
+    assert any(".mlp." in name for name in some_gradients)
+    for name, gradient in some_gradients.items():
+        torch.testing.assert_close(gradient, all_gradients[name], msg=name)

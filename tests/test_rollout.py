@@ -234,13 +234,13 @@ class Countdown:
     def new_cache(self):
         return DynamicCache()
 
-    def hidden(self, embeddings, positions, mask, cache=None):
+    def hidden(self, embeddings, positions, mask, cache=None, read=None):
         assert not self.module.training
         self.batches.append(len(embeddings))
         self.positions.append(positions[:, -1].tolist())
         if not self.loses_cache:
             keys, _ = cache.update(embeddings[:, None], embeddings[:, None], 0)
-            assert mask.shape[-1] == keys.shape[2]
+            assert mask is None or mask.shape[-1] == keys.shape[2]
         return embeddings
 
     def logits(self, hidden):

@@ -137,7 +137,9 @@ def test_what_is_said_again_in_a_group_is_computed_once():
     model = tiny_model("qwen2_5_omni")
     embedded = model.embed(inputs := [prompt(model, "What is 2 + 2?", None)] * 2, [None] * len(inputs))
     widths, hidden = [], model.hidden
-    model.hidden = lambda embeddings, *given: widths.append(embeddings.shape) or hidden(embeddings, *given)
+    model.hidden = lambda embeddings, *given, **named: (
+        widths.append(embeddings.shape) or hidden(embeddings, *given, **named)
+    )
     score_packed(model, embedded, rows_of([30, 31], [30, 31], [30], [30], [42, 43, 44], [42, 43, 44]))
     score_packed(model, embedded, rows_of([30, 31], [32, 33], [34], [30], [42, 43, 44], [45, 46, 47]))
     assert [width[1] - len(embedded[0]) for width in widths] == [2, 4]

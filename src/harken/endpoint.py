@@ -2,10 +2,10 @@
 
 Takes chat or completion requests, gives for each a `Reply` or a `Failure` with its reason; never raises for what a
 server does. Used by evaluation of served models, question and reasoning generation, and judges. Requests run side by
-side on a thread of their own, so that callers stay ordinary code and can go on computing. The openai package speaks
-the protocol and tenacity waits between attempts; the reply is parsed here, strictly, because a server may answer
-anything. Replies are kept on disk by content, line by line: a killed run asks nothing twice. Not taken: the openai
-package's own retries, which do not cover a reply of status 200 that is no reply.
+side on a thread of their own, so that callers stay ordinary code and can go on computing. aiohttp carries them; the
+reply is parsed here, strictly, because a server may answer anything. Replies are kept on disk by content, line by line:
+a killed run asks nothing twice. Not taken: the openai package, a call of which costs the training beside it ten times
+the processor time; and following redirects, which could carry the key elsewhere.
 """
 
 import asyncio
@@ -13,8 +13,10 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
+import random
 import threading
 import time
 from collections import deque
@@ -23,11 +25,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import openai
+import aiohttp
 import soundfile
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from harken.config import EndpointConfig
 from harken.data.audio import SAMPLE_RATE_HZ
@@ -37,6 +39,7 @@ from harken.files import json_line
 from harken.types import Waveform
 
 LONGEST_WAIT_S = 60.0
+LONGEST_REPLY_BYTES = 1 << 24
 _FATAL = {401: "the key was refused", 403: "access was refused", 404: "no such model or path"}
 
 
@@ -186,11 +189,14 @@ class Endpoint:
         self._loop.close()
         self._cache.close()
 
-    async def _open(self) -> tuple[openai.AsyncOpenAI, asyncio.Semaphore]:
-        client = openai.AsyncOpenAI(
-            base_url=self.config.base_url, api_key=self._key, timeout=self.config.timeout_s, max_retries=0
+    async def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # the semaphore limits
+            headers={"Authorization": f"Bearer {self._key}"},
+            timeout=aiohttp.ClientTimeout(total=self.config.timeout_s),
+            proxy=_proxy(self.config.base_url),
         )
-        return client, asyncio.Semaphore(self.config.concurrency)
+        return session, asyncio.Semaphore(self.config.concurrency)
 
     async def _shut(self) -> None:
         pending = asyncio.all_tasks() - {asyncio.current_task()}
@@ -207,18 +213,17 @@ class Endpoint:
         if known is not None:
             self.from_cache += 1
             return known
-        attempts = AsyncRetrying(
-            stop=stop_after_attempt(1 + self.config.retries),
-            wait=self._wait_s,
-            retry=retry_if_exception(lambda error: isinstance(error, _AttemptError) and error.again),
-            before_sleep=self._count_retry,
-            reraise=True,
-        )
-        try:
-            reply = await attempts(self._attempt, body)
-        except _AttemptError as error:
-            self.failed += 1
-            return Failure(error.reason, error.fatal)
+        for attempt in itertools.count():
+            try:
+                reply = await self._attempt(body)
+            except _AttemptError as error:
+                if not error.again or attempt == self.config.retries:
+                    self.failed += 1
+                    return Failure(error.reason, error.fatal)
+                self.retried += 1
+                await asyncio.sleep(self._wait_s(attempt, error))
+            else:
+                break
         self._cache.put(key, reply)
         return reply
 
@@ -228,28 +233,32 @@ class Endpoint:
             return await self._send(body)
 
     async def _send(self, body: dict[str, Any]) -> Reply:
-        resource = self._client.chat.completions if self.config.api == "chat" else self._client.completions
+        path = "chat/completions" if self.config.api == "chat" else "completions"
+        url = f"{self.config.base_url.rstrip('/')}/{path}"
         try:
-            async with asyncio.timeout(self.config.timeout_s):  # httpx counts between two bytes, not the whole
-                answered = await resource.with_raw_response.create(**body)
-        except (TimeoutError, openai.APITimeoutError) as error:
+            async with self._client.post(url, json=body, allow_redirects=False) as response:
+                content = await _whole(response)
+        except TimeoutError as error:
             raise _AttemptError(f"no reply within {self.config.timeout_s:g} s") from error
-        except openai.APIStatusError as error:
-            raise self._status_failure(error) from error
-        except openai.APIConnectionError as error:
-            fault = error.__cause__ or error
-            cause = self._redacted(str(fault) or type(fault).__name__)
+        except (aiohttp.ClientError, OSError) as error:
+            cause = self._redacted(shown(str(error) or type(error).__name__))
             raise _AttemptError(f"{self.config.base_url}: cannot be reached: {cause}") from error
-        return _parse(self.config.api, answered.http_response.content)
+        if not 200 <= response.status < 300:
+            raise self._status_failure(response, content)
+        return _parse(self.config.api, content)
 
-    def _status_failure(self, error: openai.APIStatusError) -> "_AttemptError":
-        status = error.status_code
-        said = self._redacted(shown(error.response.text[:1000]))
+    def _status_failure(self, response: aiohttp.ClientResponse, content: bytes) -> "_AttemptError":
+        status = response.status
+        said = self._redacted(shown(content[:1000].decode("utf-8", errors="replace")))
         if status in _FATAL:
             where = f"{self.config.base_url} (model {self.config.model!r})"
             return _AttemptError(f"{where}: status {status}, {_FATAL[status]}: {said}", fatal=True, again=False)
+        if 300 <= status < 400:
+            moved = self._redacted(shown(response.headers.get("location", "an address it does not tell")))
+            reason = f"{self.config.base_url}: status {status}, moved to {moved}; give the new address as base_url"
+            return _AttemptError(reason, fatal=True, again=False)
         again = status in (408, 409, 425, 429) or status >= 500
-        return _AttemptError(f"status {status}: {said}", again=again, wait_s=_retry_after_s(error))
+        return _AttemptError(f"status {status}: {said}", again=again, wait_s=_retry_after_s(response))
 
     def _redacted(self, text: str) -> str:
         return text.replace(self._key, "***")
@@ -262,15 +271,10 @@ class Endpoint:
         self._next_slot_s = slot + 60 / self.config.requests_per_minute
         await asyncio.sleep(slot - now)
 
-    def _count_retry(self, state: RetryCallState) -> None:
-        self.retried += 1
-
-    def _wait_s(self, state: RetryCallState) -> float:
+    def _wait_s(self, attempt: int, error: "_AttemptError") -> float:
         """What the server asked for, else twice as long each time with jitter; a minute at most."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        asked_for = error.wait_s if isinstance(error, _AttemptError) else None
-        random_s = wait_random_exponential(multiplier=self.config.retry_wait_s, max=LONGEST_WAIT_S)(state)
-        return min(asked_for if asked_for is not None else random_s, LONGEST_WAIT_S)
+        jittered_s = random.uniform(0, self.config.retry_wait_s * 2 ** min(attempt, 16))
+        return min(error.wait_s if error.wait_s is not None else jittered_s, LONGEST_WAIT_S)
 
 
 class _AttemptError(Exception):
@@ -292,11 +296,10 @@ def _key(config: EndpointConfig) -> str:
 
 
 def request_body(config: EndpointConfig, request: Request) -> dict[str, Any]:
-    """The body that is sent, as keyword arguments of the openai package."""
+    """The body that is sent."""
     content = {"messages" if config.api == "chat" else "prompt": request.content}
-    options = {"extra_body": request.options} if request.options else {}
     sampling = {"max_tokens": request.max_tokens, "temperature": request.temperature}
-    return {"model": config.model, **content, **sampling, **options}
+    return {"model": config.model, **content, **sampling, **request.options}
 
 
 def content_key(config: EndpointConfig, body: dict[str, Any], variant: str) -> str:
@@ -335,7 +338,22 @@ def _tokens(body: dict[str, Any], name: str) -> int:
     return count if type(count) is int and 0 <= count < 2**53 else 0
 
 
-def _retry_after_s(error: openai.APIStatusError) -> float | None:
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > LONGEST_REPLY_BYTES:
+            raise _AttemptError(f"a reply of more than {LONGEST_REPLY_BYTES >> 20} MiB", again=False)
+    return bytes(body)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment (https_proxy, no_proxy, ...) names for an address."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
     with contextlib.suppress(ValueError):
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
+        return max(0.0, float(response.headers.get("retry-after", "")))
     return None

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
 
 from harken.models.base import AudioLM
+from harken.roomy_cache import branch
 from harken.sampling import filter_logits, inverse_cdf
 
 
@@ -60,18 +61,20 @@ class Prefilled:
         hidden: [P, H], of their last tokens.
         cache: their keys and values, left-padded to T.
         keys: [P, T] bool, False where padded.
+        padded: whether any is.
     All carry the graph of the pass where it was made with gradients.
     """
 
     hidden: Tensor
     cache: Cache
     keys: Tensor
+    padded: bool
 
     def copy(self) -> "Prefilled":
         """Shares the tensors; what extends or branches the copy's cache leaves this one as it is."""
         cache = copy.copy(self.cache)
         cache.layers = [copy.copy(layer) for layer in self.cache.layers]
-        return Prefilled(self.hidden, cache, self.keys)
+        return Prefilled(self.hidden, cache, self.keys, self.padded)
 
 
 def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completions:
@@ -143,19 +146,22 @@ def prefill(model: AudioLM, prompts: Sequence[Tensor]) -> Prefilled:
     """P embedded prompts, [T, H] each, through the model once, left-padded; with gradients where these are enabled."""
     lengths = [prompt.shape[0] for prompt in prompts]
     longest, device = max(lengths), prompts[0].device
+    padded = min(lengths) < longest
     embeddings = pad_sequence(list(prompts), batch_first=True, padding_side="left")
     index = torch.arange(longest, device=device)
     padding = longest - torch.tensor(lengths, device=device)[:, None]
     keys = index >= padding
     positions = (index - padding).clamp(min=0)
-    causal = index[:, None] >= index
-    itself = torch.eye(longest, dtype=torch.bool, device=device)  # padding attends to itself: no empty softmax
+    mask = None
+    if padded:
+        itself = torch.eye(longest, dtype=torch.bool, device=device)  # padding attends to itself: no empty softmax
+        mask = ((index[:, None] >= index) & keys[:, None] | itself)[:, None]
     cache = model.new_cache()
     with _evaluating(model):
-        hidden = model.hidden(embeddings, positions, (causal & keys[:, None] | itself)[:, None], cache)
+        hidden = model.hidden(embeddings, positions, mask, cache, read=longest * torch.arange(1, len(prompts) + 1) - 1)
     if cache.get_seq_length() != longest:
         raise RuntimeError(f"the cache holds {cache.get_seq_length()} of {longest} prompt tokens after prefill")
-    return Prefilled(hidden[:, -1], cache, keys)
+    return Prefilled(hidden[:, -1], cache, keys, padded)
 
 
 @torch.no_grad()
@@ -164,9 +170,7 @@ def decode(
 ) -> Completions:
     """As `rollout`, from prompts that are computed already; branches and extends their cache in place."""
     with _evaluating(model):
-        return _decode(
-            model, prefilled.hidden, prefilled.cache, prefilled.keys, completions_per_prompt, sampling, uniforms
-        )
+        return _decode(model, prefilled, completions_per_prompt, sampling, uniforms)
 
 
 @contextlib.contextmanager
@@ -181,12 +185,13 @@ def _evaluating(model: AudioLM) -> Iterator[None]:
 
 
 def _decode(
-    model: AudioLM, hidden, cache, keys, group: int, sampling: Sampling, uniforms: Tensor | None
+    model: AudioLM, prefilled: Prefilled, group: int, sampling: Sampling, uniforms: Tensor | None
 ) -> Completions:
-    rows, device = hidden.shape[0] * group, hidden.device
-    cache.batch_repeat_interleave(group)
-    keys = keys.repeat_interleave(group, 0)
-    hidden = hidden.repeat_interleave(group, 0)
+    rows, device = prefilled.hidden.shape[0] * group, prefilled.hidden.device
+    cache = prefilled.cache
+    branch(cache, group)
+    keys = prefilled.keys.repeat_interleave(group, 0)
+    hidden = prefilled.hidden.repeat_interleave(group, 0)
     positions = keys.sum(1)
     eos = torch.tensor(model.eos_token_ids, device=device)
     tokens = torch.zeros(rows, sampling.max_completion_tokens, dtype=torch.long, device=device)
@@ -212,9 +217,8 @@ def _decode(
             cache.batch_select_indices(kept)
             active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]
         keys = torch.cat([keys, keys.new_ones(len(keys), 1)], 1)
-        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, keys[:, None, None], cache)[
-            :, -1
-        ]
+        visible = keys[:, None, None] if prefilled.padded else None
+        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, visible, cache)[:, -1]
     longest = int(mask.any(0).sum())
     return Completions(tokens[:, :longest], mask[:, :longest], logp[:, :longest], ended)
 

@@ -52,8 +52,9 @@ def score_packed(
     device = prompts[0].device
     embeddings = pad_sequence(rows, batch_first=True)
     segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
-    hidden = model.hidden(embeddings, pad_sequence(positions, batch_first=True).to(device), _mask(segment)[:, None])
-    return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
+    position, places = pad_sequence(positions, batch_first=True).to(device), _places(predictors, embeddings.shape[1])
+    hidden = model.hidden(embeddings, position, _mask(segment)[:, None], read=places)
+    return _of_all_rows(_score(model, _at(hidden, places), once, temperature), same)
 
 
 def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completions, temperature: float = 1.0) -> Scores:
@@ -89,7 +90,7 @@ def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completio
         mask = torch.cat([keys, _mask(segment)], 2)[:, None]
         position = pad_sequence(positions, batch_first=True).to(device)
         hidden = torch.cat([hidden, model.hidden(embeddings, position, mask, kept.cache)], 1)
-    return _of_all_rows(_score(model, _at(hidden, predictors), once, temperature), same)
+    return _of_all_rows(_score(model, _at(hidden, _places(predictors, hidden.shape[1])), once, temperature), same)
 
 
 def score_shared(
@@ -167,10 +168,14 @@ def _of_all_rows(scores: Scores, same: Tensor) -> Scores:
     return Scores(scores.logp[same], scores.entropy[same])
 
 
-def _at(hidden: Tensor, places: Sequence[Tensor]) -> Tensor:
-    """[B, W, H] and for each b places in its row -> [N, H], one row after another."""
-    flat = torch.cat([b * hidden.shape[1] + own for b, own in enumerate(places)])
-    return hidden.flatten(0, 1)[flat.to(hidden.device)]
+def _places(in_rows: Sequence[Tensor], width: int) -> Tensor:
+    """For each of B rows places in it -> [N] places in the flattened [B * W], one row after another."""
+    return torch.cat([b * width + own for b, own in enumerate(in_rows)])
+
+
+def _at(hidden: Tensor, places: Tensor) -> Tensor:
+    """[B, W, H] -> [N, H]."""
+    return hidden.flatten(0, 1)[places.to(hidden.device)]
 
 
 def _positions(prompt: int, fed: Sequence[int]) -> Tensor:

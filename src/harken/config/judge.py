@@ -12,7 +12,7 @@ class EndpointConfig(Section):
     """A language model behind an OpenAI-compatible server."""
 
     base_url: str = Field(pattern=r"^https?://")
-    """Up to and with /v1, as the openai package takes it."""
+    """Up to and with /v1. A proxy is taken from the environment (https_proxy, no_proxy)."""
     model: str = Field(min_length=1)
     """Name the server knows it by."""
     api: Literal["chat", "completion"] = "chat"

@@ -116,8 +116,15 @@ class AudioFlamingo:
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         return self.module.model.language_model.embed_tokens(token_ids)
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
-        return language_model_hidden(self.module.model.language_model, embeddings, positions, mask, cache)
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
+        return language_model_hidden(self.module.model.language_model, embeddings, positions, mask, cache, read)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return head_logits(self.module.lm_head, hidden)

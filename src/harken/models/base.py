@@ -89,14 +89,23 @@ class AudioLM(Protocol):
         """[...] int64 -> [..., H]."""
         ...
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
-        """The language model without its head.
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
+        """The language model without its head, [B, T, H].
 
         Args:
             embeddings: [B, T, H].
             positions: [B, T] int64, always given, never inferred.
-            mask: [B, 1, T, T + cached] bool, True = may attend.
+            mask: [B, 1, T, T + cached] bool, True = may attend. None: to itself and all before it, which has faster
+                kernels; for one token, or with nothing cached.
             cache: extended in place; only in eval mode.
+            read: [N] places in the flattened [B * T] that are looked at; what is at others may be anything. None: all.
         """
         ...
 

@@ -5,7 +5,9 @@ architecture holds one `ChatAudio` and calls the functions below it. Not taken: 
 in its own file, and what it shares is called by name.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,16 +174,47 @@ def save_weights(
 
 
 def language_model_hidden(
-    language_model: nn.Module, embeddings: Tensor, position_ids: Tensor, mask: Tensor, cache: Cache | None
+    language_model: nn.Module,
+    embeddings: Tensor,
+    position_ids: Tensor,
+    mask: Tensor | None,
+    cache: Cache | None,
+    read: Tensor | None,
 ) -> Tensor:
-    """A Qwen2 language model without its head, under exactly the [B, 1, T, K] bool mask given."""
-    return language_model(
-        inputs_embeds=embeddings,
-        position_ids=position_ids,
-        attention_mask={"full_attention": mask, "sliding_attention": mask},
-        past_key_values=cache,
-        use_cache=cache is not None,
-    ).last_hidden_state
+    """A Qwen2 language model without its head, under exactly the [B, 1, T, K] bool mask given; None: causal."""
+    with _last_block_at(language_model, embeddings.shape[:2], read):
+        return language_model(
+            inputs_embeds=embeddings,
+            position_ids=position_ids,
+            attention_mask={"full_attention": mask, "sliding_attention": mask},
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+
+@contextlib.contextmanager
+def _last_block_at(language_model: nn.Module, shape: tuple[int, ...], read: Tensor | None) -> Iterator[None]:
+    """The last block's feed-forward layer at [N] places of the flattened rows alone: nothing reads the others. Not
+    where blocks are made again in the backward pass, after this has ended."""
+    layers: Any = language_model.layers
+    last = layers[-1]
+    if read is None or (last.gradient_checkpointing and last.training):
+        yield
+        return
+    places = read.unique().to(next(last.mlp.parameters()).device)  # a copy's gradient would count twice
+
+    def choose(mlp: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
+        return (arguments[0].flatten(0, 1)[places],)
+
+    def put_back(mlp: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
+        return output.new_zeros(math.prod(shape), output.shape[-1]).index_copy(0, places, output).view(*shape, -1)
+
+    hooks = (last.mlp.register_forward_pre_hook(choose), last.mlp.register_forward_hook(put_back))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def head_logits(lm_head: nn.Module, hidden: Tensor) -> Tensor:

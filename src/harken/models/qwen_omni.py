@@ -164,9 +164,16 @@ class QwenOmni:
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         return self._language_model.embed_tokens(token_ids)
 
-    def hidden(self, embeddings: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
         three_rows = positions[None].expand(3, -1, -1)
-        return language_model_hidden(self._language_model, embeddings, three_rows, mask, cache)
+        return language_model_hidden(self._language_model, embeddings, three_rows, mask, cache, read)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return head_logits(self.module.lm_head, hidden)
