@@ -1,13 +1,12 @@
 """Keys and values of a rollout with room for the tokens to come.
 
 Takes the cache of a prefill, gives one of G rows per prompt that grows in place. transformers' own dynamic cache copies
-all it holds for every token that it takes in, which costs more than the attention where completions are many. Not taken:
-its static cache, which is made at its longest length from the start and attends to all of it.
+all it holds for every token that it takes in. Not taken: its static cache, which is made at its longest length from the
+start and attends to all of it.
 """
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import Cache, DynamicLayer
 
