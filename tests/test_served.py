@@ -138,7 +138,7 @@ def test_a_refused_key_or_name_stops_with_one_error_and_what_was_answered_stays(
         pytest.raises(HarkenError, match=rf"{status}.*What was answered is kept.*the same command again"),
     ):
         evaluate(served(file, server.url, endpoint={"concurrency": 1}), tmp_path / "out")
-    assert len(server.received) <= 6
+    assert len(server.received) <= 8  # the four answered, and four that may be under way
     assert not (tmp_path / "out" / "summary.json").exists()
     with serving(by_content) as server:
         evaluate(served(file, server.url), tmp_path / "out")

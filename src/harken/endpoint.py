@@ -13,7 +13,6 @@ import base64
 import contextlib
 import hashlib
 import io
-import itertools
 import json
 import os
 import random
@@ -213,19 +212,20 @@ class Endpoint:
         if known is not None:
             self.from_cache += 1
             return known
-        for attempt in itertools.count():
+        attempts = 0
+        while True:
             try:
                 reply = await self._attempt(body)
             except _AttemptError as error:
-                if not error.again or attempt == self.config.retries:
+                attempts += 1
+                if not error.again or attempts > self.config.retries:
                     self.failed += 1
                     return Failure(error.reason, error.fatal)
                 self.retried += 1
-                await asyncio.sleep(self._wait_s(attempt, error))
+                await asyncio.sleep(self._wait_s(attempts, error))
             else:
-                break
-        self._cache.put(key, reply)
-        return reply
+                self._cache.put(key, reply)
+                return reply
 
     async def _attempt(self, body: dict[str, Any]) -> Reply:
         async with self._slots:
@@ -271,9 +271,9 @@ class Endpoint:
         self._next_slot_s = slot + 60 / self.config.requests_per_minute
         await asyncio.sleep(slot - now)
 
-    def _wait_s(self, attempt: int, error: "_AttemptError") -> float:
+    def _wait_s(self, attempts: int, error: "_AttemptError") -> float:
         """What the server asked for, else twice as long each time with jitter; a minute at most."""
-        jittered_s = random.uniform(0, self.config.retry_wait_s * 2 ** min(attempt, 16))
+        jittered_s = random.uniform(0, self.config.retry_wait_s * 2 ** min(attempts - 1, 16))
         return min(error.wait_s if error.wait_s is not None else jittered_s, LONGEST_WAIT_S)
 
 

@@ -17,6 +17,9 @@ ROOM_TOKENS = 64
 class RoomyLayer(DynamicLayer):
     """Keys and values [B, heads, T, D] as views of larger tensors, in which a further token is written behind them."""
 
+    keys: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]
+    values: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def __init__(self, keys: Tensor, values: Tensor, rows_per_prompt: int) -> None:
         super().__init__()
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
@@ -44,7 +47,8 @@ class RoomyLayer(DynamicLayer):
 def branch(cache: Cache, rows_per_prompt: int) -> None:
     """Repeat each prompt's keys and values for its rows, with room for what they say; `cache` itself changes, the
     tensors that it held do not."""
-    cache.layers = [RoomyLayer(layer.keys, layer.values, rows_per_prompt) for layer in cache.layers]
+    layers: list[Any] = cache.layers
+    cache.layers = [RoomyLayer(layer.keys, layer.values, rows_per_prompt) for layer in layers]  # pyright: ignore
 
 
 def _with_room(held: Tensor, rows_per_prompt: int = 1) -> Tensor:

@@ -182,7 +182,7 @@ def language_model_hidden(
     read: Tensor | None,
 ) -> Tensor:
     """A Qwen2 language model without its head, under exactly the [B, 1, T, K] bool mask given; None: causal."""
-    with _last_block_at(language_model, embeddings.shape[:2], read):
+    with _last_block_at(language_model, embeddings, read):
         return language_model(
             inputs_embeds=embeddings,
             position_ids=position_ids,
@@ -193,7 +193,7 @@ def language_model_hidden(
 
 
 @contextlib.contextmanager
-def _last_block_at(language_model: nn.Module, shape: tuple[int, ...], read: Tensor | None) -> Iterator[None]:
+def _last_block_at(language_model: nn.Module, embeddings: Tensor, read: Tensor | None) -> Iterator[None]:
     """The last block's feed-forward layer at [N] places of the flattened rows alone: nothing reads the others. Not
     where blocks are made again in the backward pass, after this has ended."""
     layers: Any = language_model.layers
@@ -201,13 +201,14 @@ def _last_block_at(language_model: nn.Module, shape: tuple[int, ...], read: Tens
     if read is None or (last.gradient_checkpointing and last.training):
         yield
         return
-    places = read.unique().to(next(last.mlp.parameters()).device)  # a copy's gradient would count twice
+    places = read.unique().to(embeddings.device)  # a copy's gradient would count twice
+    rows, width = math.prod(embeddings.shape[:2]), embeddings.shape[2]
 
     def choose(mlp: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
         return (arguments[0].flatten(0, 1)[places],)
 
     def put_back(mlp: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output.new_zeros(math.prod(shape), output.shape[-1]).index_copy(0, places, output).view(*shape, -1)
+        return output.new_zeros(rows, width).index_copy(0, places, output).view(embeddings.shape)
 
     hooks = (last.mlp.register_forward_pre_hook(choose), last.mlp.register_forward_hook(put_back))
     try:
