@@ -114,6 +114,7 @@ def saved_again(ranks: Ranks, job: dict) -> None:
     session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True, beta=recipe.grpo.beta)
     other = RunFolder(Path(job["again"]))
     if ranks.main:
+        other.path.mkdir(exist_ok=True)
         other.append_metrics({"step": session.start})
     save_checkpoint(other, session.start, session.policy, session.optimizer, keep=1, ranks=ranks)
 

@@ -46,7 +46,7 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def pair(data: Path, out: Path, sizes=(1, 2), loop="grpo", arch="qwen2_5_omni", sgd=True, lora=False, **sections):
+def pair(data: Path, out: Path, /, sizes=(1, 2), loop="grpo", arch="qwen2_5_omni", sgd=True, lora=False, **sections):
     """The same run on so many ranks and on so many: their folders."""
     recipe = plan(data, arch, lora, **sections)
     jobs = [
