@@ -8,9 +8,11 @@ packed form with one ingredient switched off.
     python benchmarks/audio_step.py --swift ENVIRONMENT
 """
 
+import math
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,16 @@ from harken.types import Question
 from harness import Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import OwnStep, settings
 from repeated_form import RepeatedStep
+from text_model import SHAPE
 
 GROUP = 8
 ASKED = {10: {"ms-swift": 12.0, "repeated": 8.0}, 100: {"ms-swift": 5.0, "repeated": 3.2}}
 INGREDIENTS = ("audio once", "prefill once", "shared prefix", "completion-only logits")
+FEED_FORWARD = (SHAPE["hidden_size"], SHAPE["intermediate_size"])
+BLOCK_WEIGHTS = SHAPE["num_hidden_layers"] * (
+    3 * math.prod(FEED_FORWARD)
+    + 2 * SHAPE["hidden_size"] ** 2 * (1 + SHAPE["num_key_value_heads"] / SHAPE["num_attention_heads"])
+)
 PEERS = Path(__file__).parent / "peers"
 SYSTEM = "You are a helpful assistant."
 QUESTION = (
@@ -166,6 +174,7 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
         )
     for ingredient in INGREDIENTS:
         sides[f"without {ingredient}"] = spent(PlainStep(folder, completion, ingredient))
+    sides["sampling"] = spent(sampling_side(model, clips, completion))
     costs = interleaved(sides, rounds=rounds)
     swift.close()
     ratios = {
@@ -175,7 +184,28 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
     worth = {one: ratio(costs[f"without {one}"], costs["packed"]) for one in INGREDIENTS}
     prompt = clips.read(clips.question(1)).length
     print(f"R={completion} P={prompt}", {peer: one["continued"] for peer, one in ratios.items()}, worth, flush=True)
-    return {"prompt_tokens": prompt, "ratio": ratios, "worth": worth, "seconds": summary(costs)}
+    rate, passes = matrix_rate(prompt), 4 * (prompt + GROUP * completion) + GROUP * completion
+    limits = {"gflop_per_s": rate / 1e9, "matrices_s": passes * 2 * BLOCK_WEIGHTS / rate}
+    return {"prompt_tokens": prompt, "ratio": ratios, "worth": worth, "seconds": summary(costs), **limits}
+
+
+def sampling_side(model: QwenOmni, clips: Clips, completion: int) -> Callable[[], object]:
+    """What a step of ours spends on its completions before anything is scored."""
+    inputs = [clips.read(clips.question(1))]
+    with torch.no_grad():
+        embedded = model.embed(inputs, model.encode_audio(inputs))
+    uniforms = torch.from_numpy(np.random.default_rng(0).random((GROUP, completion)))
+    return lambda: rollout(model, embedded, GROUP, Sampling(1.2, completion), uniforms)
+
+
+def matrix_rate(tokens: int) -> float:
+    """Operations a second of this core in the product that the language model is made of most."""
+    hidden, weights = torch.randn(tokens, SHAPE["hidden_size"]), torch.randn(8, *FEED_FORWARD)
+    taken = []
+    for _ in range(20):
+        cost = spent(lambda: [hidden @ one for one in weights])()
+        taken.append(cost.cpu_s / 8)
+    return 2 * tokens * math.prod(FEED_FORWARD) / statistics.median(taken)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ packed row, each storage counted once, weights left out, against P + G R; bytes 
 rollout beside it. The packed row's attention mask is not linear, T x T once; its bytes are in the sum.
 """
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from harken.rollout import as_completions
+from harken.roomy_cache import ROOM_TOKENS
 from harken.shared_prefix import score_packed
 from harness import arguments, interleaved, ratio, spent, summary, write_cases
 from text_model import SHAPE, TextModel, write_text_model
@@ -47,7 +49,8 @@ def saved_bytes(model: TextModel, prompt: int, completion: int, group: int) -> i
 def cache_bytes(prompt: int, completion: int, group: int) -> int:
     """Keys and values of a rollout at its end, float32."""
     head = SHAPE["hidden_size"] // SHAPE["num_attention_heads"]
-    return 2 * 4 * SHAPE["num_hidden_layers"] * SHAPE["num_key_value_heads"] * head * group * (prompt + completion)
+    row = prompt + math.ceil(completion / ROOM_TOKENS) * ROOM_TOKENS
+    return 2 * 4 * SHAPE["num_hidden_layers"] * SHAPE["num_key_value_heads"] * head * group * row
 
 
 def main() -> None:

@@ -11,11 +11,13 @@ once for the reference) and every completion token once to sample and four times
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from harken.rollout import Sampling, rollout
 from harken.types import Question
 from harness import RESULTS, Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import OwnStep, settings
@@ -48,6 +50,15 @@ def own_side(checkpoint: Path, prompt: int, completion: int, group: int, form: s
     return OwnStep(model, questions, lambda asked: [model.prompt(one.text) for one in asked], config)
 
 
+def sampling_side(checkpoint: Path, prompt: int, completion: int, group: int) -> Callable[[], object]:
+    """What a step of ours spends on its completions before anything is scored."""
+    model, numbers = TextModel.load(checkpoint), np.random.default_rng(0)
+    asked = [model.prompt(random_words(numbers, prompt))]
+    embedded = [one.detach() for one in model.embed(asked, model.encode_audio(asked))]
+    uniforms = torch.from_numpy(numbers.random((group, completion)))
+    return lambda: rollout(model, embedded, group, Sampling(1.2, completion), uniforms)
+
+
 def main() -> None:
     options = arguments(__doc__ or "", rounds=5)
     torch.set_num_threads(1)
@@ -62,6 +73,7 @@ def main() -> None:
             environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
             peer = Peer([sys.executable, str(PEER), str(checkpoint), *shape], Path(folder) / "peer.log", **environment)
             own = {form: spent(own_side(checkpoint, prompt, completion, group, form)) for form in FORMS}
+            own["sampling"] = spent(sampling_side(checkpoint, prompt, completion, group))
             costs = interleaved({"trl": peer, **own}, rounds=options.rounds)
             peer.close()
             case = {

@@ -7,10 +7,22 @@ import pytest
 
 from harness import Cost, Peer, interleaved, ratio, summary, write_cases
 from performance_page import PAGE, RESULTS, page
+from text_model import SHAPE, write_text_model
+from text_step import own_side, sampling_side
 
 
 def test_the_page_in_docs_is_made_of_the_results():
     assert PAGE.read_text(encoding="utf-8") == page(RESULTS), "run python benchmarks/performance_page.py"
+
+
+def test_our_side_of_the_text_comparison_takes_a_step_in_either_form(tmp_path, monkeypatch):
+    small = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    monkeypatch.setattr("text_model.SHAPE", {**SHAPE, **small, "num_attention_heads": 4})
+    write_text_model(tmp_path)
+    for form in ("continued", "packed"):
+        (batch,) = own_side(tmp_path, 12, 5, 3, form)()
+        assert batch.completions.mask.sum(1).tolist() == [5, 5, 5]
+    assert sampling_side(tmp_path, 12, 5, 3)().tokens.shape == (3, 5)
 
 
 def test_sides_take_turns_to_begin_and_the_first_round_is_not_counted():

@@ -19,6 +19,8 @@ AUDIO_POSITIONS_PER_S = 50
 """Of the towers, after their convolutions: one for 20 ms."""
 LOGIT_ROWS = 512
 """As in `harken.shared_prefix`, which a test compares."""
+ROOM_TOKENS = 16
+"""As in `harken.roomy_cache`, whose bytes a test compares."""
 UPDATE = 10 * 2**24 * 4
 """Float32 pieces on the way in `harken.adamw`."""
 
@@ -155,8 +157,9 @@ def account(
     kv_token = 2 * shape.layers * shape.keys * compute
     rollout = []
     if grpo:
-        about = f"{rows} rows of {prompt_tokens + longest} tokens x {kv_token / 1024:.0f} KiB"
-        rollout.append(Line("rollout's keys and values", rows * (prompt_tokens + longest) * kv_token, 0, about))
+        row = prompt_tokens + math.ceil(longest / ROOM_TOKENS) * ROOM_TOKENS
+        about = f"{rows} rows of {row} tokens x {kv_token / 1024:.0f} KiB"
+        rollout.append(Line("rollout's keys and values", rows * row * kv_token, 0, about))
         if gpus > 1:
             whole = (trained + frozen) * compute
             rollout.append(Line("whole weights", whole, 0, "gathered for the rollout"))

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import Cache, DynamicLayer
 
-ROOM_TOKENS = 64
+ROOM_TOKENS = 16
 """Added whenever a layer is full."""
 
 
