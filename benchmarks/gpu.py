@@ -5,7 +5,7 @@ Weights are random, made on the device in bfloat16; clips are noise of 10 s, the
     rates     of a large matrix product and of a large copy, measured: the floor of everything below
     48 GB     a whole GRPO step (rollout, reference, update) as one 48 GB card would make it: its peak
     fast      the same step as this card can make it: its time, beside the floor, and 1,000 steps of it
-    decode    tokens a second at R=300
+    decode    tokens a second at R=300, as rows come and in a CUDA graph
     passes    packed row and prefill-once rollout against the repeated form and transformers' generate, interleaved
 
 The floor of a step is operations / matmul rate + bytes / copy rate: 2 operations a weight and token forward, twice that
@@ -257,10 +257,10 @@ def passes(work: Work, long: int) -> dict[str, Any]:
     whole = torch.ones_like(tokens, dtype=torch.bool)
     completions = Completions(tokens, whole, tokens * 0.0, whole[:, 0])
 
-    def ours(n: int) -> Completions:
+    def ours(n: int, cuda_graph: bool = False) -> Completions:
         with torch.no_grad():
             embedded = model.embed(given, model.encode_audio(given))
-        return rollout(model, embedded, work.group, Sampling(1.0, n), uniforms)
+        return rollout(model, embedded, work.group, Sampling(1.0, n, cuda_graph=cuda_graph), uniforms)
 
     def theirs() -> Tensor:
         ids = torch.stack([one.input_ids for one in given]).to(work.device)
@@ -311,7 +311,13 @@ def passes(work: Work, long: int) -> dict[str, Any]:
                 times[name].append(seconds)
     model.module.zero_grad(set_to_none=True)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    decode_s, decode_peak, _ = timed(work.device, lambda: ours(long))
+    decode: dict[str, Any] = {"rows": work.group, "tokens": long}
+    said = {}
+    for form in ("as rows come", "cuda_graph"):
+        seconds, peak, said[form] = timed(work.device, lambda graph=form == "cuda_graph": ours(long, graph))
+        decode[form] = {"tokens_per_s": work.group * long / seconds, "peak_gib": peak}
+    alike = said["as rows come"].tokens == said["cuda_graph"].tokens
+    decode["same_tokens"] = float(alike.float().mean())
     packed, repeated = results["policy pass, packed"], results["policy pass, repeated"]
     return {
         "seconds": medians,
@@ -321,12 +327,7 @@ def passes(work: Work, long: int) -> dict[str, Any]:
         * (given[0].length + work.completion)
         / (given[0].length + work.group * work.completion),
         "logp_difference_max": float((packed - repeated).abs().max()),
-        "decode": {
-            "rows": work.group,
-            "tokens": long,
-            "tokens_per_s": work.group * long / decode_s,
-            "peak_gib": decode_peak,
-        },
+        "decode": decode,
     }
 
 

@@ -95,6 +95,21 @@ def test_batch_layout_changes_no_sample(arch):
         assert (together.logp[rows, :width] - alone.logp).abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("arch", MODELS)
+def test_rows_at_fixed_places_say_what_growing_rows_say(arch):
+    model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", sharpness=0.7)
+    inputs = inputs_of(model, "audio") + inputs_of(model, "text only")
+    drawn = torch.cat([numbers(3, 20, name=f"q{p}") for p in range(len(inputs))])
+    growing, fixed = (
+        rollout(model, embedded(model, inputs), 3, Sampling(1.2, 20, cuda_graph=fixed), drawn)
+        for fixed in (False, True)
+    )
+    assert len(set(growing.lengths.tolist())) > 3
+    assert torch.equal(fixed.tokens, growing.tokens)
+    assert torch.equal(fixed.ended, growing.ended)
+    assert (fixed.logp - growing.logp).abs().max() < 1e-9
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("seconds", [0.3, None], ids=["audio", "text"])
 def test_first_two_tokens_have_the_models_distribution(arch, seconds):

@@ -20,7 +20,7 @@ AUDIO_POSITIONS_PER_S = 50
 LOGIT_ROWS = 512
 """As in `harken.shared_prefix`, which a test compares."""
 ROOM_TOKENS = 16
-"""As in `harken.roomy_cache`, whose bytes a test compares."""
+"""As in `harken.growing_rows`, whose bytes a test compares."""
 UPDATE = 10 * 2**24 * 4
 """Float32 pieces on the way in `harken.adamw`."""
 

@@ -135,7 +135,13 @@ def _sample(
     most_rows: int | None,
 ) -> MicroBatch:
     group = settings.completions_per_prompt
-    sampling = Sampling(settings.temperature, settings.max_completion_tokens, settings.top_p, settings.top_k)
+    sampling = Sampling(
+        settings.temperature,
+        settings.max_completion_tokens,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        cuda_graph=settings.cuda_graph,
+    )
     numbers = np.stack(
         [uniforms(seed, step, q.id, g, settings.max_completion_tokens) for q in questions for g in range(group)]
     )

@@ -17,19 +17,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
 
+from harken.fixed_rows import FixedRows
+from harken.growing_rows import GrowingRows
 from harken.models.base import AudioLM
-from harken.roomy_cache import branch
 from harken.sampling import filter_logits, inverse_cdf
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen. temperature 0 = greedy; top_k 0 = off."""
+    """How tokens are chosen. temperature 0 = greedy; top_k 0 = off; cuda_graph: see `fixed_rows.py`."""
 
     temperature: float
     max_completion_tokens: int
     top_p: float = 1.0
     top_k: int = 0
+    cuda_graph: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,20 +189,21 @@ def _evaluating(model: AudioLM) -> Iterator[None]:
 def _decode(
     model: AudioLM, prefilled: Prefilled, group: int, sampling: Sampling, uniforms: Tensor | None
 ) -> Completions:
-    rows, device = prefilled.hidden.shape[0] * group, prefilled.hidden.device
-    cache = prefilled.cache
-    branch(cache, group)
-    keys = prefilled.keys.repeat_interleave(group, 0)
+    n_rows, device = prefilled.hidden.shape[0] * group, prefilled.hidden.device
     hidden = prefilled.hidden.repeat_interleave(group, 0)
-    positions = keys.sum(1)
+    rows: GrowingRows | FixedRows
+    if sampling.cuda_graph:
+        rows = FixedRows(model, prefilled.cache, prefilled.keys, group, sampling.max_completion_tokens)
+    else:
+        rows = GrowingRows(model, prefilled.cache, prefilled.keys, prefilled.padded, group)
     eos = torch.tensor(model.eos_token_ids, device=device)
-    tokens = torch.zeros(rows, sampling.max_completion_tokens, dtype=torch.long, device=device)
+    tokens = torch.zeros(n_rows, sampling.max_completion_tokens, dtype=torch.long, device=device)
     mask = torch.zeros_like(tokens, dtype=torch.bool)
     logp = torch.zeros(
         tokens.shape, dtype=torch.float64 if hidden.dtype == torch.float64 else torch.float32, device=device
     )
-    ended = torch.zeros(rows, dtype=torch.bool, device=device)
-    active = torch.arange(rows, device=device)
+    ended = torch.zeros(n_rows, dtype=torch.bool, device=device)
+    active = torch.arange(n_rows, device=device)
     numbers = None if uniforms is None else uniforms.to(device)
     for t in range(sampling.max_completion_tokens):
         logits = model.logits(hidden)
@@ -214,11 +217,9 @@ def _decode(
             break
         if left < len(active):
             kept = alive.nonzero()[:, 0]
-            cache.batch_select_indices(kept)
-            active, drawn, keys, positions = active[kept], drawn[kept], keys[kept], positions[kept]
-        keys = torch.cat([keys, keys.new_ones(len(keys), 1)], 1)
-        visible = keys[:, None, None] if prefilled.padded else None
-        hidden = model.hidden(model.embed_tokens(drawn)[:, None], positions[:, None] + t, visible, cache)[:, -1]
+            rows.keep(kept)
+            active, drawn = active[kept], drawn[kept]
+        hidden = rows.advance(drawn)
     longest = int(mask.any(0).sum())
     return Completions(tokens[:, :longest], mask[:, :longest], logp[:, :longest], ended)
 

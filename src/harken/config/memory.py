@@ -61,4 +61,6 @@ class MemoryConfig(Section):
             return "memory.step_in_backward is for one process: set memory.step_in_backward: false"
         if isinstance(settings, GrpoConfig) and settings.policy_pass == "continued":
             return "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
+        if isinstance(settings, GrpoConfig) and settings.cuda_graph:
+            return "grpo.cuda_graph is for one process: set grpo.cuda_graph: false"
         return None

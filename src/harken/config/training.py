@@ -48,6 +48,9 @@ class GrpoConfig(Section):
     """packed: one row [prompt | c1 | ... | cG]. continued: the rollout's pass over the prompts is kept with its graph
     and only the completions are computed; faster, and holds the activations of all prompts of a step while sampling.
     repeated: G plain rows, for checking."""
+    cuda_graph: bool = False
+    """Sample with keys and values of full length from the start and all kernels of a token launched at once: for
+    completions of 100 tokens and more on one GPU. No sample's distribution changes. Not yet run on a GPU."""
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":

@@ -1,14 +1,17 @@
-"""Keys and values of a rollout with room for the tokens to come.
+"""Decoding in rows that grow and leave: keys and values with room for the tokens to come.
 
-Takes the cache of a prefill, gives one of G rows per prompt that grows in place. transformers' own dynamic cache copies
-all it holds for every token that it takes in. Not taken: its static cache, which is made at its longest length from the
-start and attends to all of it.
+Takes prompts that are computed already, gives the hidden states of G rows each, token after token. transformers' own
+dynamic cache copies all it holds for every token that it takes in. Not taken: its static cache, which is made at its
+longest length from the start and attends to all of it.
 """
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import Cache, DynamicLayer
+
+from harken.models.base import AudioLM
 
 ROOM_TOKENS = 16
 """Added whenever a layer is full."""
@@ -42,6 +45,36 @@ class RoomyLayer(DynamicLayer):
 
     def _view(self, tokens: int) -> None:
         self.keys, self.values = self._all_keys[..., :tokens, :], self._all_values[..., :tokens, :]
+
+
+class GrowingRows:
+    """G rows for each of P prompts.
+
+    Args:
+        cache: of the prompts; used up.
+        keys: [P, T] bool, False where the prompts are padded.
+        padded: whether any is.
+    """
+
+    def __init__(self, model: AudioLM, cache: Cache, keys: Tensor, padded: bool, group: int) -> None:
+        branch(cache, group)
+        self._model, self._cache, self._padded = model, cache, padded
+        self._keys = keys.repeat_interleave(group, 0)
+        self._position = self._keys.sum(1)[:, None]
+
+    def keep(self, rows: Tensor) -> None:
+        """Of the rows there are, those that go on."""
+        self._cache.batch_select_indices(rows)
+        self._keys, self._position = self._keys[rows], self._position[rows]
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """[A] tokens of the rows that go on -> [A, H]."""
+        self._keys = torch.cat([self._keys, self._keys.new_ones(len(tokens), 1)], 1)
+        visible = self._keys[:, None, None] if self._padded else None
+        embedded = self._model.embed_tokens(tokens)[:, None]
+        hidden = self._model.hidden(embedded, self._position, visible, self._cache)[:, -1]
+        self._position = self._position + 1
+        return hidden
 
 
 def branch(cache: Cache, rows_per_prompt: int) -> None:

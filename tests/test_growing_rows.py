@@ -5,7 +5,7 @@ import copy
 import torch
 from transformers import DynamicCache
 
-from harken.roomy_cache import ROOM_TOKENS, branch
+from harken.growing_rows import ROOM_TOKENS, branch
 
 
 def filled(layers=2, prompts=2, tokens=5) -> DynamicCache:
