@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import socket
 import threading
 import time
 
 import pytest
+from pydantic import ValidationError
 
 from harken.config import EndpointConfig
 from harken.endpoint import Endpoint, Failure, Reply, Request
@@ -122,6 +124,32 @@ def test_a_proxy_is_taken_from_the_environment_unless_it_says_otherwise(monkeypa
         with Endpoint(config("http://direct.invalid/v1", retries=0)) as endpoint:
             assert isinstance(endpoint.submit(Request("q", 8)).result(), Failure)
     assert [one.path for one in server.received] == ["http://far.invalid/v1/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://[::1/v1", "https:///v1", "http://host:port/v1", "http://h:99999/v1"]
+)
+def test_an_address_that_names_no_server_is_refused_in_the_recipe(url):
+    with pytest.raises(ValidationError, match="base_url"):
+        config(url)
+
+
+@pytest.mark.parametrize("said", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b""])
+def test_what_is_no_http_is_a_failure(said):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def speak() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        threading.Thread(target=speak, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with Endpoint(config(url, retries=0)) as endpoint:
+            failure = endpoint.submit(Request("q", 8)).result()
+    assert isinstance(failure, Failure)
+    assert url in failure.reason
 
 
 def test_no_server_at_all_is_a_failure_that_names_the_address():

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harken.config.section import PositiveInt, Section, Share
 
@@ -28,6 +29,14 @@ class EndpointConfig(Section):
     """Further attempts after refusals for load, errors of the server, time-outs and replies that are none."""
     retry_wait_s: Annotated[float, Field(ge=0)] = 1.0
     """Before the first further attempt, at most; doubled for each, with jitter. A server's Retry-After goes first."""
+
+    @field_validator("base_url")
+    @classmethod
+    def names_a_server(cls, value: str) -> str:
+        parts = urlsplit(value)  # raises ValueError too
+        if not parts.hostname or parts.port == 0:
+            raise ValueError(f"{value!r} names no server; write it as http://127.0.0.1:8000/v1")
+        return value
 
 
 class LocalJudgeConfig(Section):
