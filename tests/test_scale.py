@@ -111,6 +111,7 @@ def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
         ({"reference": "int8"}, {}, "memory.reference: copy"),
         ({"step_in_backward": True}, {"max_grad_norm": None}, "memory.step_in_backward: false"),
         ({}, {"policy_pass": "continued"}, "grpo.policy_pass: packed"),
+        ({}, {"cuda_graph": True}, "grpo.cuda_graph: false"),
     ],
 )
 def test_what_is_kept_for_one_process_is_refused_on_several(memory, grpo, fix):

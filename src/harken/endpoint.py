@@ -4,8 +4,8 @@ Takes chat or completion requests, gives for each a `Reply` or a `Failure` with 
 server does. Used by evaluation of served models, question and reasoning generation, and judges. Requests run side by
 side on a thread of their own, so that callers stay ordinary code and can go on computing. aiohttp carries them; the
 reply is parsed here, strictly, because a server may answer anything. Replies are kept on disk by content, line by line:
-a killed run asks nothing twice. Not taken: the openai package, a call of which costs the training beside it ten times
-the processor time; and following redirects, which could carry the key elsewhere.
+a killed run asks nothing twice. Not taken: the openai package, a call of which takes several times the processor time
+from the training beside it; and following redirects, which could carry the key elsewhere.
 """
 
 import asyncio

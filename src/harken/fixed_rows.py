@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, DynamicLayer
 
+from harken.growing_rows import with_room
 from harken.models.base import AudioLM
 
 
@@ -24,7 +25,7 @@ class FixedLayer(DynamicLayer):
     def __init__(self, keys: Tensor, values: Tensor, group: int, longest: int, place: Tensor) -> None:
         super().__init__()
         self.dtype, self.device, self.is_initialized, self._place = keys.dtype, keys.device, True, place
-        self._keys, self._values = (_at_full_length(one, group, longest) for one in (keys, values))
+        self._keys, self._values = (with_room(one, group, longest) for one in (keys, values))
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
         self._keys.index_copy_(2, self._place, key_states)
@@ -91,10 +92,3 @@ class FixedRows:
             return hidden
 
         return replay
-
-
-def _at_full_length(held: Tensor, group: int, longest: int) -> Tensor:
-    prompts, heads, tokens, width = held.shape
-    larger = held.new_zeros(prompts, group, heads, tokens + longest, width)  # no NaN where nothing is written yet
-    larger[:, :, :, :tokens] = held[:, None]
-    return larger.flatten(0, 1)

@@ -26,14 +26,14 @@ class RoomyLayer(DynamicLayer):
     def __init__(self, keys: Tensor, values: Tensor, rows_per_prompt: int) -> None:
         super().__init__()
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
-        self._all_keys, self._all_values = (_with_room(one, rows_per_prompt) for one in (keys, values))
+        self._all_keys, self._all_values = (with_room(one, rows_per_prompt, ROOM_TOKENS) for one in (keys, values))
         self._view(keys.shape[-2])
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         if end > self._all_keys.shape[-2]:
-            self._all_keys, self._all_values = _with_room(self.keys), _with_room(self.values)
+            self._all_keys, self._all_values = (with_room(one, 1, ROOM_TOKENS) for one in (self.keys, self.values))
         self._all_keys[..., start:end, :] = key_states
         self._all_values[..., start:end, :] = value_states
         self._view(end)
@@ -84,8 +84,10 @@ def branch(cache: Cache, rows_per_prompt: int) -> None:
     cache.layers = [RoomyLayer(layer.keys, layer.values, rows_per_prompt) for layer in layers]  # pyright: ignore
 
 
-def _with_room(held: Tensor, rows_per_prompt: int = 1) -> Tensor:
+def with_room(held: Tensor, rows_per_prompt: int, room: int) -> Tensor:
+    """[P, heads, T, D] -> [P * rows_per_prompt, heads, T + room, D], zeros in the room."""
     prompts, heads, tokens, width = held.shape
-    larger = held.new_empty(prompts, rows_per_prompt, heads, tokens + ROOM_TOKENS, width)
+    larger = held.new_empty(prompts, rows_per_prompt, heads, tokens + room, width)
     larger[:, :, :, :tokens] = held[:, None]
+    larger[:, :, :, tokens:] = 0.0  # what is masked out may be anything but NaN
     return larger.flatten(0, 1)
