@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache
 
 from harken.data.audio import load_waveform
 from harken.loss import grpo_loss
 from harken.models.base import ModelInput
 from harken.models.loading import frozen_copy
+from harken.models.onednn import onednn_pays, use_onednn
 from harken.models.qwen_omni import QwenOmni
 from harken.optim import apply_update, build_optimizer
 from harken.rollout import Sampling, rollout
@@ -36,7 +37,9 @@ from text_model import SHAPE
 
 GROUP = 8
 ASKED = {10: {"ms-swift": 12.0, "repeated": 8.0}, 100: {"ms-swift": 5.0, "repeated": 3.2}}
-INGREDIENTS = ("audio once", "prefill once", "shared prefix", "completion-only logits")
+FORMS = ("continued", "packed", "continued, torch's products")
+"""grpo.policy_pass, and that without oneDNN."""
+INGREDIENTS = ("audio once", "prefill once", "shared prefix", "completion-only logits", "oneDNN")
 FEED_FORWARD = (SHAPE["hidden_size"], SHAPE["intermediate_size"])
 BLOCK_WEIGHTS = SHAPE["num_hidden_layers"] * (
     3 * math.prod(FEED_FORWARD)
@@ -66,8 +69,11 @@ class Clips:
         return self._model.render(turns, load_waveform(question.audio))
 
 
-def load(folder: Path) -> QwenOmni:
+def load(folder: Path, onednn: bool = True) -> QwenOmni:
+    """onednn: where harken takes it; else torch's own products everywhere."""
     model = QwenOmni.load(str(folder / "model"), torch.float32)
+    if onednn and onednn_pays():
+        use_onednn(model.module)
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
     model.eos_token_ids = (-1,)  # no token ends a completion
     return model
@@ -92,7 +98,7 @@ class PlainStep:
     """A step in the packed form with all ingredients but one; what the ingredient is worth is the difference."""
 
     def __init__(self, folder: Path, completion: int, without: str) -> None:
-        self._model, self._length, self._without = load(folder), completion, without
+        self._model, self._length, self._without = load(folder, without != "oneDNN"), completion, without
         if without == "completion-only logits":
             self._model = LogitsEverywhere(self._model.module, self._model.tokenizer, self._model.feature_extractor)
             self._model.eos_token_ids = (-1,)
@@ -157,13 +163,14 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
     command = [python, str(PEERS / "swift_step.py"), str(folder / "model"), str(folder / "data.jsonl")]
     swift = Peer([*command, str(completion), str(GROUP)], folder / "swift.log", **environment)
     sides = {"ms-swift": swift}
-    model = load(folder)
+    model = load(folder, onednn=False)
     clips = Clips(model, folder)
     sides["repeated"] = spent(RepeatedStep(model, lambda step: clips.read(clips.question(step)), completion, GROUP))
-    for form in ("continued", "packed"):
-        own = load(folder)
+    for form in FORMS:
+        policy_pass, _, torchs = form.partition(", ")
+        own = load(folder, onednn=not torchs)
         heard = Clips(own, folder)
-        config = settings(1, GROUP, completion, policy_pass=form)
+        config = settings(1, GROUP, completion, policy_pass=policy_pass)
         sides[form] = spent(
             OwnStep(
                 own,
@@ -174,13 +181,10 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
         )
     for ingredient in INGREDIENTS:
         sides[f"without {ingredient}"] = spent(PlainStep(folder, completion, ingredient))
-    sides["sampling"] = spent(sampling_side(model, clips, completion))
+    sides["sampling"] = spent(sampling_side(load(folder), clips, completion))
     costs = interleaved(sides, rounds=rounds)
     swift.close()
-    ratios = {
-        peer: {form: ratio(costs[peer], costs[form]) for form in ("continued", "packed")}
-        for peer in ("ms-swift", "repeated")
-    }
+    ratios = {peer: {form: ratio(costs[peer], costs[form]) for form in FORMS} for peer in ("ms-swift", "repeated")}
     worth = {one: ratio(costs[f"without {one}"], costs["packed"]) for one in INGREDIENTS}
     prompt = clips.read(clips.question(1)).length
     print(f"R={completion} P={prompt}", {peer: one["continued"] for peer, one in ratios.items()}, worth, flush=True)
@@ -200,10 +204,15 @@ def sampling_side(model: QwenOmni, clips: Clips, completion: int) -> Callable[[]
 
 def matrix_rate(tokens: int) -> float:
     """Operations a second of this core in the product that the language model is made of most."""
-    hidden, weights = torch.randn(tokens, SHAPE["hidden_size"]), torch.randn(8, *FEED_FORWARD)
+    hidden, layers = (
+        torch.randn(tokens, SHAPE["hidden_size"]),
+        nn.ModuleList(nn.Linear(*FEED_FORWARD) for _ in range(8)),
+    )
+    if onednn_pays():
+        use_onednn(layers)
     taken = []
     for _ in range(20):
-        cost = spent(lambda: [hidden @ one for one in weights])()
+        cost = spent(lambda: [layer(hidden) for layer in layers])()
         taken.append(cost.cpu_s / 8)
     return 2 * tokens * math.prod(FEED_FORWARD) / statistics.median(taken)
 

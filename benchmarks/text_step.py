@@ -25,7 +25,8 @@ from text_model import TextModel, write_text_model
 
 SHAPES = {(300, 10, 8): 7.0, (700, 10, 8): 8.0, (300, 10, 4): 3.5, (300, 100, 8): 3.0}
 """(prompt tokens, completion tokens, G) -> the ratio that is asked for."""
-FORMS = ("continued", "packed")
+FORMS = ("continued", "packed", "continued, torch's products")
+"""grpo.policy_pass, and that without oneDNN."""
 PEER = Path(__file__).parent / "peers" / "trl_step.py"
 
 
@@ -40,13 +41,14 @@ def random_words(numbers: np.random.Generator, tokens: int) -> str:
 
 
 def own_side(checkpoint: Path, prompt: int, completion: int, group: int, form: str, prompts: int = 1) -> OwnStep:
-    model, numbers = TextModel.load(checkpoint), np.random.default_rng(0)
+    policy_pass, _, torchs = form.partition(", ")
+    model, numbers = TextModel.load(checkpoint, onednn=not torchs), np.random.default_rng(0)
 
     def questions(step: int) -> list[Question]:
         texts = [random_words(numbers, prompt) for _ in range(prompts)]
         return [Question(f"{step}-{i}", text, ("odd", "even"), 0, None) for i, text in enumerate(texts)]
 
-    config = settings(prompts, group, completion, policy_pass=form)
+    config = settings(prompts, group, completion, policy_pass=policy_pass)
     return OwnStep(model, questions, lambda asked: [model.prompt(one.text) for one in asked], config)
 
 

@@ -154,14 +154,14 @@ def int8_copy(policy: AudioLM) -> AudioLM:
     for module in policy.module.modules():
         weight = getattr(module, "weight", None)
         # A head whose weights are the embedding's too stays as it is.
-        if type(module) is nn.Linear and module.weight.requires_grad and id(weight) not in embedded:
+        if isinstance(module, nn.Linear) and module.weight.requires_grad and id(weight) not in embedded:
             codes, scale = quantized(module.weight.detach())
             own[id(module.weight)] = nn.Parameter(codes, requires_grad=False)
             scales[id(own[id(module.weight)])] = scale
     reference = copy.deepcopy(policy, own)
     for parent in list(reference.module.modules()):
         for name, module in list(parent.named_children()):
-            if type(module) is nn.Linear and id(module.weight) in scales:
+            if isinstance(module, nn.Linear) and id(module.weight) in scales:
                 bias = None if module.bias is None else module.bias.detach()
                 setattr(parent, name, Int8Linear(module.weight.detach(), scales[id(module.weight)], bias))
     reference.module.eval().requires_grad_(False)

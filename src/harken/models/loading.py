@@ -22,6 +22,7 @@ from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.base import AudioLM
 from harken.models.lora import ADAPTER_CONFIG, add_adapters, is_adapter, merge_adapter
+from harken.models.onednn import onednn_pays, use_onednn
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
@@ -40,16 +41,22 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     Raises CheckpointError naming the path where the folder is missing, is no checkpoint, is of another architecture, or
     where one of its files is missing or damaged.
     """
-    path = resolve(path)
-    if is_adapter(Path(path)):
-        model = load_model(base_of(Path(path)), dtype=dtype, device="cpu")
-        merge_adapter(model, Path(path))
-    else:
-        with explained(path):
-            model = _class_of(path).load(path, dtype)
+    model = _merged(resolve(path), dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
+    if model.device.type == "cpu" and onednn_pays():
+        use_onednn(model.module)
     return model
+
+
+def _merged(path: str, dtype: torch.dtype) -> AudioLM:
+    """A checkpoint, an adapter in its base; on the CPU."""
+    if is_adapter(Path(path)):
+        model = _merged(resolve(base_of(Path(path))), dtype)
+        merge_adapter(model, Path(path))
+        return model
+    with explained(path):
+        return _class_of(path).load(path, dtype)
 
 
 def load_renderer(path: str) -> AudioLM:
