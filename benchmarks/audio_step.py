@@ -188,8 +188,11 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
     worth = {one: ratio(costs[f"without {one}"], costs["packed"]) for one in INGREDIENTS}
     prompt = clips.read(clips.question(1)).length
     print(f"R={completion} P={prompt}", {peer: one["continued"] for peer, one in ratios.items()}, worth, flush=True)
-    rate, passes = matrix_rate(prompt), 4 * (prompt + GROUP * completion) + GROUP * completion
-    limits = {"gflop_per_s": rate / 1e9, "matrices_s": passes * 2 * BLOCK_WEIGHTS / rate}
+    rate, read = matrix_rate(prompt), read_rate()
+    limits = {
+        **{"gflop_per_s": rate / 1e9, "matrices_s": 4 * (prompt + GROUP * completion) * 2 * BLOCK_WEIGHTS / rate},
+        **{"gb_per_s": read / 1e9, "reading_s": (completion - 1) * 4 * BLOCK_WEIGHTS / read},
+    }
     return {"prompt_tokens": prompt, "ratio": ratios, "worth": worth, "seconds": summary(costs), **limits}
 
 
@@ -215,6 +218,12 @@ def matrix_rate(tokens: int) -> float:
         cost = spent(lambda: [layer(hidden) for layer in layers])()
         taken.append(cost.cpu_s / 8)
     return 2 * tokens * math.prod(FEED_FORWARD) / statistics.median(taken)
+
+
+def read_rate() -> float:
+    """Bytes a second that this core reads of more than its caches hold."""
+    numbers = torch.ones(2**26)
+    return 4 * len(numbers) / statistics.median(spent(lambda: numbers.sum())().cpu_s for _ in range(20))
 
 
 if __name__ == "__main__":

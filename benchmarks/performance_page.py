@@ -215,9 +215,10 @@ def short_of_the_aim(cases: Mapping[str, Any]) -> str:
         if wanted:
             text += f"\n- {name}: {', '.join(wanted)}. Ours takes {seconds(case, 'continued')}, of which sampling "
             text += (
-                f"{seconds(case, 'sampling')}; the language model's matrices in it alone {case['matrices_s']:.2f} s "
+                f"{seconds(case, 'sampling')}. Its scored and prefilled tokens are {case['matrices_s']:.2f} s of the "
+                f"language model's matrices at the measured rate of {case['gflop_per_s']:.0f} GFLOP/s; to read those "
+                f"matrices once for each sampled token is {case['reading_s']:.2f} s at {case['gb_per_s']:.0f} GB/s."
             )
-            text += f"at this core's measured rate of {case['gflop_per_s']:.0f} GFLOP/s."
     return f"\n\nWhere the aim is not reached:\n{text}" if text else ""
 
 

@@ -220,6 +220,11 @@ def prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> M
     return model.render(conversation, None if seconds is None else noise(seconds, seed))
 
 
+def two_prompts(model: AudioLM) -> list[ModelInput]:
+    """One with a clip, one without."""
+    return [prompt(model, "Which digit is spoken in the audio?", 0.5), prompt(model, "What is 2 + 2?", None)]
+
+
 def completions(model: AudioLM, lengths: list[int], seed: int = 0) -> Completions:
     """Random rows of the given lengths."""
     generator = torch.Generator().manual_seed(seed)
