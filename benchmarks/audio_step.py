@@ -31,14 +31,12 @@ from harken.rollout import Sampling, rollout
 from harken.shared_prefix import score_packed
 from harken.types import Question
 from harness import Peer, arguments, interleaved, ratio, spent, summary, write_cases
-from own_step import OwnStep, settings
+from own_step import FORMS, OwnStep, settings
 from repeated_form import RepeatedStep
 from text_model import SHAPE
 
 GROUP = 8
 ASKED = {10: {"ms-swift": 12.0, "repeated": 8.0}, 100: {"ms-swift": 5.0, "repeated": 3.2}}
-FORMS = ("continued", "packed", "continued, torch's products")
-"""grpo.policy_pass, and that without oneDNN."""
 INGREDIENTS = ("audio once", "prefill once", "shared prefix", "completion-only logits", "oneDNN")
 FEED_FORWARD = (SHAPE["hidden_size"], SHAPE["intermediate_size"])
 BLOCK_WEIGHTS = SHAPE["num_hidden_layers"] * (
@@ -166,9 +164,8 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
     model = load(folder, onednn=False)
     clips = Clips(model, folder)
     sides["repeated"] = spent(RepeatedStep(model, lambda step: clips.read(clips.question(step)), completion, GROUP))
-    for form in FORMS:
-        policy_pass, _, torchs = form.partition(", ")
-        own = load(folder, onednn=not torchs)
+    for form, (policy_pass, onednn) in FORMS.items():
+        own = load(folder, onednn)
         heard = Clips(own, folder)
         config = settings(1, GROUP, completion, policy_pass=policy_pass)
         sides[form] = spent(

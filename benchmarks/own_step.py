@@ -17,6 +17,12 @@ from harken.types import Question, Response
 from harken.update import score_with_reference, update
 
 PROMPT = Prompt.from_config(PromptConfig())
+FORMS = {
+    "continued": ("continued", True),
+    "packed": ("packed", True),
+    "continued, torch's products": ("continued", False),
+}
+"""What is compared with peers -> (grpo.policy_pass, whether oneDNN is taken where it pays)."""
 
 
 def parity(response: Response) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS
+from own_step import FORMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
@@ -22,6 +23,11 @@ median over the rounds with the lowest and the highest in brackets; a ratio is t
 those that the process computed, not those on the clock: the machine is shared. A *bound* is the ratio of the arithmetic
 alone, in tokens that go through the language model; a ratio can exceed it where the other side does more than that.
 
+The processor is one of AMD with AVX-512. There torch's own float32 products (MKL) run at half of what it can do, and
+harken computes large linear layers through oneDNN, which comes with torch ([hardware.md](hardware.md)). The peers and
+the repeated form compute as they do by themselves. *Torch's products* are ours without oneDNN: what sharing the work is
+worth alone, and what to expect where MKL is not slow. On a GPU neither plays a part.
+
 The load named with each figure is the machine's average over five minutes, this measurement's own one included.
 """
 
@@ -29,8 +35,8 @@ PASSES = """
 ## Policy and reference passes
 
 G completions of R tokens to a prompt of P: the prompt once against G plain rows, with logits for completion tokens
-alone in both, text model of 25 M parameters (hidden 512, 8 layers, 8 heads, 2 KV heads, vocabulary 4,096), float32.
-Policy: forward and backward. Bound: G (P + R) / (P + G R). `python benchmarks/passes.py`
+alone in both, text model of 25 M parameters (hidden 512, 8 layers, 8 heads, 2 KV heads, vocabulary 4,096), float32,
+both through oneDNN. Policy: forward and backward. Bound: G (P + R) / (P + G R). `python benchmarks/passes.py`
 
 Where the completions together are shorter than the prompt, the prompt and all of them are one packed row; where they
 are longer, each is a row against a copy of the prompt's keys and values. The last two columns are the packed row alone:
@@ -51,9 +57,8 @@ goes without gradient checkpointing. Bound: TRL's 5 G (P + R) token passes, a ba
 `packed` and 4 (P + G R) + G R for `continued`.
 
 Sampling is what ours spends before anything is scored. A token of 8 rows reads all weights for 8 tokens' work, for TRL
-as for ours, so at R = 100 the bound in tokens cannot be reached: it takes a sampled token for as cheap as a scored one.
-Were everything else at its bound of {rest:.2f} (TRL's {theirs:,} token passes without sampled ones over {ours:,}), and
-the sampled tokens as long as ours take on both sides ({decoding:.2f} s), the ratio would be {limit:.2f}.
+as for ours: at R = 100 the bound, which takes a sampled token for as cheap as a scored one, is out of reach of sharing
+alone.
 """
 
 AUDIO = """
@@ -61,8 +66,8 @@ AUDIO = """
 
 Random Qwen2.5-Omni of 30 M parameters (language model as above, tower of 4 layers at width 256), clips of 10 s from
 files, one prompt a step, G = 8, everything trains. ms-swift 4.6 in an environment of its own; the repeated form is
-`benchmarks/repeated_form.py`, without an old-policy pass. `benchmarks/peers/swift_environment.sh ENVIRONMENT`, then
-`python benchmarks/audio_step.py --swift ENVIRONMENT`
+`benchmarks/repeated_form.py`, with torch's products and without an old-policy pass.
+`benchmarks/peers/swift_environment.sh ENVIRONMENT`, then `python benchmarks/audio_step.py --swift ENVIRONMENT`
 
 The bound in tokens, as for the text step and against the repeated form, is 8.0 (`continued`) and 6.7 (`packed`) for
 P = 341 and R = 10, 3.3 and 3.1 for R = 100. What lies above it is logits for whole prompts and clips encoded up to
@@ -156,46 +161,34 @@ def text_step(cases: Mapping[str, Any]) -> str:
         [name, seconds(case, "trl"), seconds(case, "sampling")]
         + [
             text
-            for form in ("continued", "packed")
+            for form in FORMS
             for text in (seconds(case, form), spread(case["ratio"][form]), f"{case['bound'][form]:.2f}")
         ]
         + [f"{case['asked']:g}"]
         for name, case in cases.items()
     ]
-    head = ["shape", "TRL", "our sampling", "continued", "ratio", "bound", "packed", "ratio", "bound", "aim"]
-    return TEXT.format(**limit_of_long(cases)) + table(head, rows) + measured_on(cases)
-
-
-def limit_of_long(cases: Mapping[str, Any]) -> dict[str, float]:
-    """The ratio of a step whose sampled tokens take as long on both sides, at P = 300, R = 100, G = 8; what one takes
-    is the difference between sampling 100 of them and 10."""
-    prompt, said, group = 300, 100, 8
-    short, long = (cases[f"P=300 R={n} G=8"]["seconds"] for n in (10, said))
-    decoding_s = (long["sampling"]["cpu_s"]["median"] - short["sampling"]["cpu_s"]["median"]) / (said - 10) * (said - 1)
-    theirs, ours = group * (5 * prompt + 4 * said), 4 * (prompt + group * said)
-    trl_s = long["trl"]["cpu_s"]["median"]
-    limit = trl_s / ((trl_s - decoding_s) * ours / theirs + decoding_s)
-    return {"rest": theirs / ours, "theirs": theirs, "ours": ours, "decoding": decoding_s, "limit": limit}
+    head = ["shape", "TRL", "our sampling", *(part for form in FORMS for part in (form, "ratio", "bound")), "aim"]
+    return TEXT + table(head, rows) + measured_on(cases)
 
 
 def audio_step(cases: Mapping[str, Any]) -> str:
     text = AUDIO.format(finding=short_of_the_aim(cases))
     rows = [
-        [name, str(case["prompt_tokens"]), *(seconds(case, form) for form in ("continued", "packed"))]
+        [name, str(case["prompt_tokens"]), *(seconds(case, form) for form in FORMS)]
         + [
             part
             for peer in ("ms-swift", "repeated")
             for part in (
                 seconds(case, peer),
-                *(spread(case["ratio"][peer][form]) for form in ("continued", "packed")),
+                *(spread(case["ratio"][peer][form]) for form in FORMS),
                 f"{case['asked'][peer]:g}",
             )
         ]
         for name, case in cases.items()
     ]
-    head = ["completion", "P", "continued", "packed"]
+    head = ["completion", "P", *FORMS]
     for peer in ("ms-swift", "repeated form"):
-        head += [peer, "over continued", "over packed", "aim"]
+        head += [peer, *(f"over {form}" for form in FORMS), "aim"]
     text += table(head, rows)
     text += "\nA step with one ingredient switched off, over the packed step with all of them:\n"
     ingredients = list(next(iter(cases.values()))["worth"])

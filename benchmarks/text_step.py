@@ -20,13 +20,11 @@ import torch
 from harken.rollout import Sampling, rollout
 from harken.types import Question
 from harness import RESULTS, Peer, arguments, interleaved, ratio, spent, summary, write_cases
-from own_step import OwnStep, settings
+from own_step import FORMS, OwnStep, settings
 from text_model import TextModel, write_text_model
 
 SHAPES = {(300, 10, 8): 7.0, (700, 10, 8): 8.0, (300, 10, 4): 3.5, (300, 100, 8): 3.0}
 """(prompt tokens, completion tokens, G) -> the ratio that is asked for."""
-FORMS = ("continued", "packed", "continued, torch's products")
-"""grpo.policy_pass, and that without oneDNN."""
 PEER = Path(__file__).parent / "peers" / "trl_step.py"
 
 
@@ -41,8 +39,8 @@ def random_words(numbers: np.random.Generator, tokens: int) -> str:
 
 
 def own_side(checkpoint: Path, prompt: int, completion: int, group: int, form: str, prompts: int = 1) -> OwnStep:
-    policy_pass, _, torchs = form.partition(", ")
-    model, numbers = TextModel.load(checkpoint, onednn=not torchs), np.random.default_rng(0)
+    policy_pass, onednn = FORMS[form]
+    model, numbers = TextModel.load(checkpoint, onednn), np.random.default_rng(0)
 
     def questions(step: int) -> list[Question]:
         texts = [random_words(numbers, prompt) for _ in range(prompts)]

@@ -35,6 +35,8 @@ def test_values_and_gradients_are_those_of_the_product_in_float64(shape, bias):
     y = x.detach().double().requires_grad_()
     weights = torch.randn(*shape[:-1], 9)
     said, expected = layer(x), y @ exact.weight.T + (exact.bias if bias else 0)
+    with torch.no_grad():
+        assert torch.equal(layer(x), said)
     (said * weights).sum().backward()
     (expected * weights).sum().backward()
     pairs = [(said, expected), (x.grad, y.grad), *zip(_gradients(layer), _gradients(exact), strict=True)]
