@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from harken.files import write_json
+from harken.run_folder import processor
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "trl")
@@ -125,10 +126,8 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else (names or [platform.machine()])[0],
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
         "threads": torch.get_num_threads(),
         "load": f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
         "versions": {"python": platform.python_version()}

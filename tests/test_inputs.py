@@ -13,7 +13,7 @@ from harken.errors import AudioError
 from harken.inputs import PromptInputs, leave_out_unusable, unusable
 from harken.prompt import Prompt
 from harken.types import Question
-from tiny_models import ARCHITECTURES, noise, tiny_model
+from tiny_models import ARCHITECTURES, noise, prompt, tiny_model
 
 PROMPT = Prompt.from_config(PromptConfig())
 
@@ -31,6 +31,15 @@ def question(path, samples, ident="a", **changes):
 @pytest.fixture(scope="module")
 def model():
     return tiny_model(dtype=torch.float32)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_spectrograms_are_made_in_float32_under_mixed_precision_too(arch):
+    model = tiny_model(arch, torch.float32)
+    plain = prompt(model, "Which digit?", 0.7)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = prompt(model, "Which digit?", 0.7)
+    assert torch.equal(mixed.features, plain.features)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

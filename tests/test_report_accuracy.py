@@ -173,6 +173,13 @@ def test_facts_say_what_was_run_and_on_what(tmp_path):
     assert status(run) == "step 40, 3 kept rollouts, 2 evaluations"
 
 
+def test_a_run_without_a_gpu_says_its_processor_and_threads(tmp_path):
+    path = write_run(tmp_path / "run")
+    for threads, said in ((1, "AMD EPYC, 1 thread"), (2, "AMD EPYC, 2 threads")):
+        write_json(path / "environment.json", {"devices": [], "processor": "AMD EPYC", "threads": threads})
+        assert dict(run_facts("run", read_run(path))["facts"])["hardware"] == said
+
+
 def test_what_all_runs_share_is_said_once(tmp_path):
     runs = [read_run(write_run(tmp_path / f"s{seed}" / "grpo", seed=seed)) for seed in (1, 2)]
     names = run_names([run.path for run in runs])

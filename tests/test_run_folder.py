@@ -97,6 +97,7 @@ def test_the_environment_names_versions_and_no_variable(tmp_path, monkeypatch):
     here = json.loads(text)
     assert here["packages"]["torch"]
     assert here["python"]
+    assert here["processor"]
     assert secret not in text
     assert "HF_TOKEN" not in text
     assert here.keys() == environment().keys()

@@ -30,7 +30,8 @@ def examine(path: str | None, device: str, dtype: torch.dtype, console: Console)
     for name, value in here["packages"].items():
         table.add_row(name, value or "not installed")
     table.add_row("python", here["python"])
-    table.add_row("CPU", f"{os.cpu_count()} cores, {here['threads']} threads, {_memory_gib():.1f} GiB memory")
+    cores = f"{os.cpu_count()} cores, {here['threads']} threads, {_memory_gib():.1f} GiB memory"
+    table.add_row("CPU", f"{here['processor']}, {cores}")
     table.add_row("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import torch
 
 from harken.data.ablation import hear_clip
 from harken.data.audio import SAMPLE_RATE_HZ
@@ -71,9 +70,7 @@ class PromptInputs:
 
     def _make(self, question: Question) -> ModelInput:
         waveform = None if question.part is None else self._fit(question.part, self._hear(question))
-        # Spectrograms are made in float32 also where the model's own arithmetic is mixed.
-        with torch.autocast("cpu", enabled=False):
-            return self._model.render(self._prompt.conversation(question), waveform)
+        return self._model.render(self._prompt.conversation(question), waveform)
 
     def _known(self, question: Question) -> ModelInput | None:
         known = self._cache.get(question.id)

@@ -120,6 +120,14 @@ def source_commit() -> str | None:
         return None  # installed as a package, perhaps inside another project's repository
 
 
+def processor() -> str:
+    """The CPU's name: which kernels round float32 sums depends on it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
+
+
 def environment() -> dict[str, Any]:
     """What the run ran on: commit, versions and devices; no variables of the environment, they may hold secrets."""
     versions = {}
@@ -135,6 +143,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions,
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }

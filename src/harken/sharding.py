@@ -99,8 +99,7 @@ def release(model: AudioLM | None) -> None:
 def silence(model: AudioLM) -> ModelInput:
     """The shortest prompt with a clip, for a rank that has nothing to hear when the others have."""
     conversation = [{"role": "user", "content": [{"type": "audio"}]}]
-    with torch.autocast("cpu", enabled=False):  # as the spectrograms of other clips, made in threads of their own
-        return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
+    return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
 
 
 def forget_silence(model: AudioLM) -> None:

@@ -146,6 +146,15 @@ def check_length(waveform: Waveform, min_samples: int, max_samples: int) -> None
         )
 
 
+def spectrograms(extractor: Any, clips: Sequence[Waveform], *, padding: str) -> Tensor:
+    """[N, mel bins, frames] float32, also where the model's own arithmetic is mixed. padding: longest or max_length."""
+    with torch.autocast("cpu", enabled=False):
+        made = extractor(
+            list(clips), sampling_rate=SAMPLE_RATE_HZ, padding=padding, truncation=False, return_tensors="pt"
+        )
+    return made["input_features"]
+
+
 def load_whole(module_class: Any, path: str, what: str, **options) -> Any:
     """`module_class.from_pretrained`. Raises CheckpointError where the checkpoint lacks weights of the model or has
     them in another shape: transformers would go on with random ones."""

@@ -36,6 +36,7 @@ from harken.models.chat_audio import (
     language_model_hidden,
     load_whole,
     save_weights,
+    spectrograms,
 )
 from harken.types import Conversation, Waveform
 
@@ -135,14 +136,8 @@ class QwenOmni:
         to 300 s; no frame of the clip hears more than one analysis window past its end."""
         check_length(waveform, self.min_samples, self.max_samples)
         silence = np.zeros(self.feature_extractor.n_fft + self.feature_extractor.hop_length, dtype=np.float32)
-        out = self.feature_extractor(
-            np.concatenate([waveform, silence]),
-            sampling_rate=SAMPLE_RATE_HZ,
-            padding="longest",
-            truncation=False,
-            return_tensors="pt",
-        )
-        return out["input_features"][0, :, : self._frames(len(waveform))].clone()
+        mel = spectrograms(self.feature_extractor, [np.concatenate([waveform, silence])], padding="longest")
+        return mel[0, :, : self._frames(len(waveform))].clone()
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         heard = [one.features for one in inputs if one.features is not None]

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
 from harken.errors import CheckpointError
-from harken.models.chat_audio import SAMPLE_RATE_HZ, audio_tokens
+from harken.models.chat_audio import SAMPLE_RATE_HZ, audio_tokens, spectrograms
 from harken.types import Waveform
 
 TAIL_FRAMES = 2
@@ -56,9 +56,7 @@ class WhisperWindows:
     def features(self, waveform: Waveform) -> Tensor:
         """[mel bins, frames of the clip + TAIL_FRAMES] float32; a clip longer than one window continues in the next."""
         pieces = [waveform[start : start + self.samples] for start in range(0, len(waveform), self.samples)]
-        mel = self._extractor(
-            pieces, sampling_rate=SAMPLE_RATE_HZ, padding="max_length", truncation=False, return_tensors="pt"
-        )["input_features"]
+        mel = spectrograms(self._extractor, pieces, padding="max_length")
         frames = -(-len(waveform) // self._hop)
         row = F.pad(mel.transpose(0, 1).flatten(1), (0, TAIL_FRAMES))
         return row[:, : frames + TAIL_FRAMES].clone()

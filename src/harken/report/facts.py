@@ -130,7 +130,8 @@ def _hardware(machine: Row) -> str:
     if devices:
         return ", ".join(f"{devices.count(one)} × {one}" for one in dict.fromkeys(devices))
     threads = machine.get("threads")
-    return f"CPU, {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+    name = str(machine.get("processor") or "CPU")
+    return f"{name}, {threads} thread{'' if threads == 1 else 's'}" if threads else ""
 
 
 def _commit(commit: Any) -> str | None:
