@@ -38,11 +38,11 @@ G completions of R tokens to a prompt of P: the prompt once against G plain rows
 alone in both, text model of 25 M parameters (hidden 512, 8 layers, 8 heads, 2 KV heads, vocabulary 4,096), float32,
 both through oneDNN. Policy: forward and backward. Bound: G (P + R) / (P + G R). `python benchmarks/passes.py`
 
-Where the completions together are shorter than the prompt, the prompt and all of them are one packed row; where they
-are longer, each is a row against a copy of the prompt's keys and values. The last two columns are the packed row alone:
-in it attention grows with (P + G R)^2, which the bound does not count. Nothing reads what the last block makes of a
-prompt's tokens but its last one's, so its feed-forward layer is computed for that and for the completions: an eighth of
-the layers here, 1 of 28 at 7B. The bound does not count that either.
+Where the completions together are at most half as long as the prompt, the prompt and all of them are one packed row;
+where they are longer, each is a row against a copy of the prompt's keys and values. The last two columns are the packed
+row alone: in it attention grows with (P + G R)^2, which the bound does not count. Nothing reads what the last block
+makes of a prompt's tokens but its last one's, so its feed-forward layer is computed for that and for the completions:
+an eighth of the layers here, 1 of 28 at 7B. The bound does not count that either.
 """
 
 TEXT = """

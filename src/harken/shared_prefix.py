@@ -62,8 +62,8 @@ def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completio
     one backward pass. `prefilled` stays as it is.
 
     The completions of a prompt are one row [c1 | ... | cG] that attends to the prompt's keys and values; where they are
-    longer together than the prompt, each is a row of its own against a copy of these: attention between completions,
-    computed and masked out, would then cost more than copying.
+    long together, each is a row of its own against a copy of these: attention between completions, computed and masked
+    out, would then cost more than copying.
     """
     device = prefilled.hidden.device
     groups, same = _said_once(completions, len(prefilled.keys))
@@ -103,8 +103,8 @@ def score_shared(
 
 
 def are_long(completions: Completions, prompt_tokens: int) -> bool:
-    """Whether completions have more tokens than their prompts."""
-    return int(completions.mask.sum()) > prompt_tokens
+    """Whether completions have more than half as many tokens as their prompts: about where the forms cost the same."""
+    return 2 * int(completions.mask.sum()) > prompt_tokens
 
 
 def score_repeated(
