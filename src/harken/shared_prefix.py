@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
@@ -229,9 +228,8 @@ def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature
 
 def _score_rows(model: AudioLM, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probability of each target, entropy of each row: [N] each."""
-    logits = model.logits(hidden) / temperature
-    logp = -F.cross_entropy(logits, targets, reduction="none")
+    log_probabilities = torch.log_softmax(model.logits(hidden) / temperature, -1)
+    logp = log_probabilities.gather(-1, targets[:, None])[:, 0]
     with torch.no_grad():
-        log_probabilities = torch.log_softmax(logits, -1)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(-1)
     return logp, entropy
