@@ -46,8 +46,9 @@ an eighth of the layers here, 1 of 28 at 7B. The bound does not count that eithe
 """
 
 SHORT_PASSES = """
-Below 85% of the bound: {passes}. Logits of completions, which both forms compute alike, and attention weigh more beside
-products that are twice as fast; with torch's own products (commit d907e1a) all eight shapes were at 91% and more.
+Below 85% of the bound: {passes}.
+Logits of completions, which both forms compute alike, and attention weigh more beside products that are twice as fast;
+with torch's own products (commit d907e1a) all eight shapes were at 91% and more.
 """
 
 TEXT = """
@@ -164,7 +165,7 @@ def passes(cases: Mapping[str, Any]) -> str:
 def below_the_share(cases: Mapping[str, Any]) -> str:
     """Which passes are short of what is asked of them, and what weighs there."""
     short = [
-        f"{kind} at {name} ({case['ratio'][kind]['median'] / case['bound']:.0%})"
+        f"{kind} at {name} ({case['ratio'][kind]['median'] / case['bound']:.1%})"
         for name, case in cases.items()
         for kind in ("policy", "reference")
         if case["ratio"][kind]["median"] < case["asked"]
