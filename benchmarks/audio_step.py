@@ -24,7 +24,7 @@ from harken.data.audio import load_waveform
 from harken.loss import grpo_loss
 from harken.models.base import ModelInput
 from harken.models.loading import frozen_copy
-from harken.models.onednn import onednn_pays, use_onednn
+from harken.models.onednn import use_onednn
 from harken.models.qwen_omni import QwenOmni
 from harken.optim import apply_update, build_optimizer
 from harken.rollout import Sampling, rollout
@@ -70,7 +70,7 @@ class Clips:
 def load(folder: Path, onednn: bool = True) -> QwenOmni:
     """onednn: where harken takes it; else torch's own products everywhere."""
     model = QwenOmni.load(str(folder / "model"), torch.float32)
-    if onednn and onednn_pays():
+    if onednn:
         use_onednn(model.module)
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
     model.eos_token_ids = (-1,)  # no token ends a completion
@@ -185,9 +185,10 @@ def measured(folder: Path, python: str, completion: int, rounds: int) -> dict:
     worth = {one: ratio(costs[f"without {one}"], costs["packed"]) for one in INGREDIENTS}
     prompt = clips.read(clips.question(1)).length
     print(f"R={completion} P={prompt}", {peer: one["continued"] for peer, one in ratios.items()}, worth, flush=True)
-    rate, read = matrix_rate(prompt), read_rate()
+    rate, plain, read = matrix_rate(prompt), matrix_rate(prompt, onednn=False), read_rate()
     limits = {
         **{"gflop_per_s": rate / 1e9, "matrices_s": 4 * (prompt + GROUP * completion) * 2 * BLOCK_WEIGHTS / rate},
+        **{"torch_gflop_per_s": plain / 1e9},
         **{"gb_per_s": read / 1e9, "reading_s": (completion - 1) * 4 * BLOCK_WEIGHTS / read},
     }
     return {"prompt_tokens": prompt, "ratio": ratios, "worth": worth, "seconds": summary(costs), **limits}
@@ -202,13 +203,11 @@ def sampling_side(model: QwenOmni, clips: Clips, completion: int) -> Callable[[]
     return lambda: rollout(model, embedded, GROUP, Sampling(1.2, completion), uniforms)
 
 
-def matrix_rate(tokens: int) -> float:
+def matrix_rate(tokens: int, onednn: bool = True) -> float:
     """Operations a second of this core in the product that the language model is made of most."""
-    hidden, layers = (
-        torch.randn(tokens, SHAPE["hidden_size"]),
-        nn.ModuleList(nn.Linear(*FEED_FORWARD) for _ in range(8)),
-    )
-    if onednn_pays():
+    hidden = torch.randn(tokens, FEED_FORWARD[0])
+    layers = nn.ModuleList(nn.Linear(*FEED_FORWARD) for _ in range(8))
+    if onednn:
         use_onednn(layers)
     taken = []
     for _ in range(20):

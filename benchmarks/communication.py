@@ -12,7 +12,6 @@ docs/scale.md quotes. Not counted: a few kilobytes of JSON and sums, and the nor
 import argparse
 import json
 import os
-import socket
 import sys
 import tempfile
 import traceback
@@ -169,10 +168,8 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
 
 
 def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
-    """Of two forked processes."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    """Of two forked processes, which meet at a store of this one: it takes a port that nothing else can take."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     children = []
     for rank in range(RANKS):
         child = os.fork()
@@ -180,7 +177,8 @@ def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
             status = 1
             try:
                 places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
-                places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}
+                places |= {"TORCHELASTIC_USE_AGENT_STORE": True}  # as under torchrun: no rank opens the port itself
                 os.environ.update({key: str(value) for key, value in places.items()})
                 count_step(recipe, folder / name, folder / f"{name}.json")
                 status = 0

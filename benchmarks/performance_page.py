@@ -23,10 +23,11 @@ median over the rounds with the lowest and the highest in brackets; a ratio is t
 those that the process computed, not those on the clock: the machine is shared. A *bound* is the ratio of the arithmetic
 alone, in tokens that go through the language model; a ratio can exceed it where the other side does more than that.
 
-The processor is one of AMD with AVX-512. There torch's own float32 products (MKL) run at half of what it can do, and
-harken computes large linear layers through oneDNN, which comes with torch ([hardware.md](hardware.md)). The peers and
-the repeated form compute as they do by themselves. *Torch's products* are ours without oneDNN: what sharing the work is
-worth alone, and what to expect where MKL is not slow. On a GPU neither plays a part.
+The processor is one of AMD with AVX-512. There torch's own float32 products (MKL) are slow (the rates of both are with
+the audio step), and harken computes large linear layers through oneDNN, which comes with torch
+([hardware.md](hardware.md)). The peers and the repeated form compute as they do by themselves. *Torch's products* are
+ours without oneDNN: what sharing the work is worth alone, and what to expect where MKL is not slow. On a GPU neither
+plays a part.
 
 The load named with each figure is the machine's average over five minutes, this measurement's own one included.
 """
@@ -210,7 +211,13 @@ def audio_step(cases: Mapping[str, Any]) -> str:
     text += "\nA step with one ingredient switched off, over the packed step with all of them:\n"
     ingredients = list(next(iter(cases.values()))["worth"])
     rows = [[name, *(spread(case["worth"][one]) for one in ingredients)] for name, case in cases.items()]
-    return text + table(["completion", *ingredients], rows) + measured_on(cases)
+    text += table(["completion", *ingredients], rows)
+    case = list(cases.values())[-1]
+    text += f"\nThe language model's largest product, {case['prompt_tokens']} tokens by a feed-forward matrix, runs at "
+    text += (
+        f"{case['gflop_per_s']:.0f} GFLOP/s through oneDNN and at {case['torch_gflop_per_s']:.0f} as torch has it.\n"
+    )
+    return text + measured_on(cases)
 
 
 def short_of_the_aim(cases: Mapping[str, Any]) -> str:

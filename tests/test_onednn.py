@@ -10,12 +10,14 @@ from torch import nn
 from harken.models import onednn
 from harken.models.loading import load_model
 from harken.models.lora import add_adapters
-from harken.models.onednn import OneDnnLinear, onednn_pays, use_onednn
+from harken.models.onednn import TOKENS_BEFORE, OneDnnLinear, Reordered, decoding, onednn_pays, use_onednn
+from harken.rollout import Sampling, rollout
 from tiny_models import ARCHITECTURES, plain_logp, prompt, tiny_folder
 
 
 @pytest.fixture(autouse=True)
-def _of_any_size(monkeypatch):
+def _on_any_processor_and_of_any_size(monkeypatch):
+    monkeypatch.setattr(onednn, "onednn_pays", lambda: True)
     monkeypatch.setattr(onednn, "SMALLEST", 1)
 
 
@@ -84,6 +86,48 @@ def test_small_layers_stay_as_they_are(monkeypatch):
     assert [type(large), type(small)] == [OneDnnLinear, nn.Linear]
 
 
+def test_a_layer_called_token_after_token_says_the_same_from_reordered_weights():
+    layer, rows = linear(70, 90), torch.randn(20, 8, 1, 70)
+    with torch.no_grad():
+        expected = [layer(row[: 8 - t // 4]) for t, row in enumerate(rows)]  # rows leave
+        with decoding(layer):
+            for t, row in enumerate(rows):
+                torch.testing.assert_close(layer(row[: 8 - t // 4]), expected[t], atol=1e-6, rtol=1e-5)
+                assert (layer.reordered.made is None) == (t < TOKENS_BEFORE)
+        assert layer.reordered is None
+
+
+def test_reordered_weights_are_gone_when_decoding_ends_however_it_ends():
+    layer, x = linear(4, 3), torch.randn(2, 4)
+
+    def broken_off() -> None:
+        with decoding(layer):
+            for _ in range(TOKENS_BEFORE + 1):
+                layer(x)
+            raise KeyboardInterrupt
+
+    with torch.no_grad():
+        with pytest.raises(KeyboardInterrupt):
+            broken_off()
+        layer.weight.mul_(2)  # as an update does
+        torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_completions_are_sampled_alike_from_reordered_weights(arch, monkeypatch):
+    model = load_model(str(tiny_folder(arch)), device="cpu")
+    asked, uniforms = [prompt(model, "Which digit?", 1.0)], torch.rand(3, 8, dtype=torch.float64)
+    prompts, found, used = model.embed(asked, model.encode_audio(asked)), [], []
+    monkeypatch.setattr(onednn, "Reordered", lambda: used.append(Reordered()) or used[-1])
+    for before in (100, 2):
+        assert all(one.made is None for one in used)
+        monkeypatch.setattr(onednn, "TOKENS_BEFORE", before)
+        found.append(rollout(model, prompts, 3, Sampling(1.0, 8), uniforms))
+    assert sum(one.made is not None for one in used) > 10
+    assert torch.equal(found[0].tokens, found[1].tokens)
+    torch.testing.assert_close(found[0].logp, found[1].logp, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("vendor", "capability", "pays"),
     [("AuthenticAMD", "AVX512", True), ("AuthenticAMD", "AVX2", False), ("GenuineIntel", "AVX512", False)],
@@ -104,7 +148,7 @@ def test_it_is_not_taken_where_the_processor_does_not_say_what_it_is(tmp_path, m
 def test_a_loaded_model_says_the_same_through_either(arch, monkeypatch):
     models = []
     for pays in (True, False):
-        monkeypatch.setattr("harken.models.loading.onednn_pays", lambda pays=pays: pays)
+        monkeypatch.setattr(onednn, "onednn_pays", lambda pays=pays: pays)
         models.append(load_model(str(tiny_folder(arch)), device="cpu"))
     kinds = [sum(isinstance(layer, OneDnnLinear) for layer in model.module.modules()) for model in models]
     assert kinds[0] > 10
@@ -115,8 +159,7 @@ def test_a_loaded_model_says_the_same_through_either(arch, monkeypatch):
     assert models[0].module.state_dict().keys() == models[1].module.state_dict().keys()
 
 
-def test_adapters_are_put_on_such_layers(monkeypatch):
-    monkeypatch.setattr("harken.models.loading.onednn_pays", lambda: True)
+def test_adapters_are_put_on_such_layers():
     model = load_model(str(tiny_folder("qwen2_5_omni")), device="cpu")
     add_adapters(model, "base", rank=2, alpha=4, audio_tower=False, projector=False, language_model=True)
     based = [layer for name, layer in model.module.named_modules() if name.endswith("q_proj.base_layer")]

@@ -235,7 +235,8 @@ def test_the_bytes_of_two_ranks_are_those_of_the_plan(tmp_path):
     """docs/scale.md counts a step's bytes on paper; the benchmark counts them in the collectives."""
     program = Path(__file__).parents[1] / "benchmarks" / "communication.py"
     command = [sys.executable, str(program), "--out", str(tmp_path / "found.json")]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     for case in found["cases"]:
         assert case["measured_bytes"] == pytest.approx(case["planned_bytes"], rel=0.02), case["name"]

@@ -83,6 +83,19 @@ def test_packed_row_equals_repeated_form_in_float32(arch, batch, checkpointing):
     assert max(errors.values()) < 1e-4, max(errors, key=errors.__getitem__)
 
 
+@pytest.mark.parametrize(("more", "rows"), [(0, [1]), (1, [1, 3])])
+def test_completions_longer_than_half_their_prompt_are_rows_of_their_own(more, rows, monkeypatch):
+    model = tiny_model("qwen2_5_omni", torch.float32)
+    (embedded,) = model.embed([prompt(model, "What is 2 + 2?", None)], [None])
+    tokens = len(embedded) // 2 + more
+    said, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
+    monkeypatch.setattr(
+        model, "hidden", lambda rows, *rest, **named: passes.append(len(rows)) or hidden(rows, *rest, **named)
+    )
+    score_shared(model, [embedded], said)
+    assert passes == rows
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_audio_tower_gets_a_gradient_where_it_trains_and_none_where_it_is_frozen(arch):
     (_, trained), _ = both_forms(arch, "audio", "everything", False, torch.float64)
