@@ -13,6 +13,7 @@ from harness import RESULTS
 from own_step import FORMS
 from text_step import bound
 
+PEERS = {"ms-swift": "ms-swift", "repeated": "the repeated form"}
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 HEAD = """# Speed and memory
@@ -58,16 +59,15 @@ TEXT = """
 ## A whole step against TRL 1.16, text
 
 Sampling, reference, reward, loss, backward, AdamW; one prompt a step, the model above, completions of full length, KL
-to a frozen copy. `continued` and `packed` are the two values of `grpo.policy_pass`. `python benchmarks/text_step.py`
+to a frozen copy. `continued` and `packed` are values of `grpo.policy_pass`. `python benchmarks/text_step.py`
 
 `packed` computes the prompt three times a step: to sample, for the reference and for the policy. `continued` keeps the
 first with its graph and so computes it twice. It holds the activations of all prompts of a step while sampling, and
 goes without gradient checkpointing. Bound: TRL's 5 G (P + R) token passes, a backward pass as two, over 5 (P + G R) for
 `packed` and 4 (P + G R) + G R for `continued`.
 
-Sampling is what ours spends before anything is scored. A token of 8 rows reads all weights for 8 tokens' work, for TRL
-as for ours: at R = 100 the bound, which takes a sampled token for as cheap as a scored one, is out of reach of sharing
-alone.
+To sample a token for 8 rows reads all weights for 8 tokens' work, for TRL as for ours: at R = 100 the bound, which
+takes a sampled token for as cheap as a scored one, is out of reach of sharing alone.
 """
 
 AUDIO = """
@@ -78,8 +78,8 @@ files, one prompt a step, G = 8, everything trains. ms-swift 4.6 in an environme
 `benchmarks/repeated_form.py`, with torch's products and without an old-policy pass.
 `benchmarks/peers/swift_environment.sh ENVIRONMENT`, then `python benchmarks/audio_step.py --swift ENVIRONMENT`
 
-The bound counts tokens as for the text step. What lies above it is logits for whole prompts, clips encoded up to
-2 G + 1 times, and oneDNN where ours has it.{finding}
+A prompt has {prompt} tokens. The bound counts tokens as for the text step. What lies above it is logits for whole
+prompts, clips encoded up to 2 G + 1 times, and oneDNN where ours has it.{finding}
 """
 
 GROWTH = """
@@ -123,8 +123,10 @@ layers by 0.07 to 0.16. The exactness tests run in float64 and float32 on small 
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Numbers with their units and brackets stay on one line."""
     marks = ["---", *["---:"] * (len(head) - 1)]
-    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in [head, marks, *rows])
+    kept = [[one.replace(" ", "\u00a0") if one[:1].isdigit() else one for one in row] for row in rows]
+    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in [head, marks, *kept])
 
 
 def spread(one: Mapping[str, float], digits: int = 2) -> str:
@@ -177,48 +179,40 @@ def below_the_share(cases: Mapping[str, Any]) -> str:
 
 def text_step(cases: Mapping[str, Any]) -> str:
     rows = [
-        [name, seconds(case, "trl"), seconds(case, "sampling")]
-        + [
-            text
-            for form in FORMS
-            for text in (seconds(case, form), spread(case["ratio"][form]), f"{case['bound'][form]:.2f}")
+        [
+            *(name, form, seconds(case, "trl"), seconds(case, form), spread(case["ratio"][form])),
+            *(f"{case['bound'][form]:.2f}", f"{case['asked']:g}"),
         ]
-        + [f"{case['asked']:g}"]
         for name, case in cases.items()
+        for form in FORMS
     ]
-    head = ["shape", "TRL", "our sampling", *(part for form in FORMS for part in (form, "ratio", "bound")), "aim"]
-    return TEXT + table(head, rows) + measured_on(cases)
+    text = TEXT + table(["shape", "form", "TRL", "ours", "ratio", "bound", "aim"], rows)
+    sampling = ", ".join(f"{seconds(case, 'sampling')} ({name})" for name, case in cases.items())
+    return f"{text}\nOf ours, sampling takes {sampling}.\n" + measured_on(cases)
 
 
 def audio_step(cases: Mapping[str, Any]) -> str:
-    text = AUDIO.format(finding=short_of_the_aim(cases))
+    prompt = next(iter(cases.values()))["prompt_tokens"]
+    text = AUDIO.format(prompt=prompt, finding=short_of_the_aim(cases))
     rows = [
-        [name, str(case["prompt_tokens"])]
-        + [f"{bound(case['prompt_tokens'], int(name[2:]), GROUP, form):.2f}" for form in ("continued", "packed")]
-        + [seconds(case, form) for form in FORMS]
-        + [
-            part
-            for peer in ("ms-swift", "repeated")
-            for part in (
-                seconds(case, peer),
-                *(spread(case["ratio"][peer][form]) for form in FORMS),
-                f"{case['asked'][peer]:g}",
-            )
+        [
+            *(name, peer, form, seconds(case, peer), seconds(case, form), spread(case["ratio"][peer][form])),
+            *(f"{bound(prompt, int(name[2:]), GROUP, form):.2f}", f"{case['asked'][peer]:g}"),
         ]
         for name, case in cases.items()
+        for peer in PEERS
+        for form in FORMS
     ]
-    head = ["completion", "P", "bound, continued", "bound, packed", *FORMS]
-    for peer in ("ms-swift", "repeated form"):
-        head += [peer, *(f"over {form}" for form in FORMS), "aim"]
-    text += table(head, rows)
+    text += table(["completion", "against", "form", "theirs", "ours", "ratio", "bound", "aim"], rows)
     text += "\nA step with one ingredient switched off, over the packed step with all of them:\n"
     ingredients = list(next(iter(cases.values()))["worth"])
     rows = [[name, *(spread(case["worth"][one]) for one in ingredients)] for name, case in cases.items()]
     text += table(["completion", *ingredients], rows)
-    case = list(cases.values())[-1]
-    text += f"\nThe language model's largest product, {case['prompt_tokens']} tokens by a feed-forward matrix, runs at "
+    rates = "{gflop_per_s:.0f} GFLOP/s through oneDNN and at {torch_gflop_per_s:.0f}".format_map(
+        list(cases.values())[-1]
+    )
     text += (
-        f"{case['gflop_per_s']:.0f} GFLOP/s through oneDNN and at {case['torch_gflop_per_s']:.0f} as torch has it.\n"
+        f"\nThe language model's largest product, a prompt by a feed-forward matrix, runs at {rates} as torch has it.\n"
     )
     return text + measured_on(cases)
 
@@ -229,7 +223,7 @@ def short_of_the_aim(cases: Mapping[str, Any]) -> str:
     for name, case in cases.items():
         wanted = [
             f"{aim:g} times as fast as {said} is a step of {case['seconds'][peer]['cpu_s']['median'] / aim:.2f} s"
-            for peer, said in (("ms-swift", "ms-swift"), ("repeated", "the repeated form"))
+            for peer, said in PEERS.items()
             if case["ratio"][peer]["continued"]["median"] < (aim := case["asked"][peer])
         ]
         if wanted:
