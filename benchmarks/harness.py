@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
+from harken.cpu import processor
 from harken.files import write_json
-from harken.run_folder import processor
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "trl")

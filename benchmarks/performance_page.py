@@ -11,10 +11,12 @@ from typing import Any
 from audio_step import GROUP
 from harness import RESULTS
 from own_step import FORMS
+from passes import ASKED_SHARE
 from text_step import bound
 
-PEERS = {"ms-swift": "ms-swift", "repeated": "the repeated form"}
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PEERS = {"ms-swift": "ms-swift", "repeated": "the repeated form"}
+"""A side of the audio step -> what a sentence calls it."""
 
 HEAD = """# Speed and memory
 
@@ -47,12 +49,6 @@ where they are longer, each is a row against a copy of the prompt's keys and val
 row alone: in it attention grows with (P + G R)^2, which the bound does not count. Nothing reads what the last block
 makes of a prompt's tokens but its last one's, so its feed-forward layer is computed for that and for the completions:
 an eighth of the layers here, 1 of 28 at 7B. The bound does not count that either.
-"""
-
-SHORT_PASSES = """
-Below 85% of the bound: {passes}.
-Logits of completions, which both forms compute alike, and attention weigh more beside products that are twice as fast;
-with torch's own products (commit d907e1a) all eight shapes were at 91% and more.
 """
 
 TEXT = """
@@ -167,14 +163,14 @@ def passes(cases: Mapping[str, Any]) -> str:
 
 
 def below_the_share(cases: Mapping[str, Any]) -> str:
-    """Which passes are short of what is asked of them, and what weighs there."""
+    """Which passes are short of what is asked of them."""
     short = [
         f"{kind} at {name} ({case['ratio'][kind]['median'] / case['bound']:.1%})"
         for name, case in cases.items()
         for kind in ("policy", "reference")
         if case["ratio"][kind]["median"] < case["asked"]
     ]
-    return SHORT_PASSES.format(passes=", ".join(short)) if short else ""
+    return f"\nBelow {ASKED_SHARE:.0%} of the bound: {', '.join(short)}.\n" if short else ""
 
 
 def text_step(cases: Mapping[str, Any]) -> str:
@@ -197,7 +193,7 @@ def audio_step(cases: Mapping[str, Any]) -> str:
     rows = [
         [
             *(name, peer, form, seconds(case, peer), seconds(case, form), spread(case["ratio"][peer][form])),
-            *(f"{bound(prompt, int(name[2:]), GROUP, form):.2f}", f"{case['asked'][peer]:g}"),
+            *(f"{bound(prompt, int(name.removeprefix('R=')), GROUP, form):.2f}", f"{case['asked'][peer]:g}"),
         ]
         for name, case in cases.items()
         for peer in PEERS
@@ -208,12 +204,11 @@ def audio_step(cases: Mapping[str, Any]) -> str:
     ingredients = list(next(iter(cases.values()))["worth"])
     rows = [[name, *(spread(case["worth"][one]) for one in ingredients)] for name, case in cases.items()]
     text += table(["completion", *ingredients], rows)
-    rates = "{gflop_per_s:.0f} GFLOP/s through oneDNN and at {torch_gflop_per_s:.0f}".format_map(
-        list(cases.values())[-1]
-    )
+    last = list(cases.values())[-1]
     text += (
-        f"\nThe language model's largest product, a prompt by a feed-forward matrix, runs at {rates} as torch has it.\n"
+        f"\nThe language model's largest product, a prompt by a feed-forward matrix, runs at {last['gflop_per_s']:.0f} "
     )
+    text += f"GFLOP/s through oneDNN and at {last['torch_gflop_per_s']:.0f} as torch has it.\n"
     return text + measured_on(cases)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from harken.models import onednn
 from harken.models.loading import load_model
 from harken.models.lora import add_adapters
-from harken.models.onednn import TOKENS_BEFORE, OneDnnLinear, Reordered, decoding, onednn_pays, use_onednn
+from harken.models.onednn import TOKENS_BEFORE, OneDnnLinear, Reordered, onednn_pays, reordering, use_onednn
 from harken.rollout import Sampling, rollout
 from tiny_models import ARCHITECTURES, plain_logp, prompt, tiny_folder
 
@@ -90,7 +90,7 @@ def test_a_layer_called_token_after_token_says_the_same_from_reordered_weights()
     layer, rows = linear(70, 90), torch.randn(20, 8, 1, 70)
     with torch.no_grad():
         expected = [layer(row[: 8 - t // 4]) for t, row in enumerate(rows)]  # rows leave
-        with decoding(layer):
+        with reordering(layer):
             for t, row in enumerate(rows):
                 torch.testing.assert_close(layer(row[: 8 - t // 4]), expected[t], atol=1e-6, rtol=1e-5)
                 assert (layer.reordered.made is None) == (t < TOKENS_BEFORE)
@@ -101,7 +101,7 @@ def test_reordered_weights_are_gone_when_decoding_ends_however_it_ends():
     layer, x = linear(4, 3), torch.randn(2, 4)
 
     def broken_off() -> None:
-        with decoding(layer):
+        with reordering(layer):
             for _ in range(TOKENS_BEFORE + 1):
                 layer(x)
             raise KeyboardInterrupt
@@ -134,13 +134,13 @@ def test_completions_are_sampled_alike_from_reordered_weights(arch, monkeypatch)
 )
 def test_it_is_taken_on_amd_processors_with_avx_512(tmp_path, monkeypatch, vendor, capability, pays):
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
-    monkeypatch.setattr(onednn, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("harken.cpu.CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert onednn_pays() is pays
 
 
 def test_it_is_not_taken_where_the_processor_does_not_say_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(onednn, "CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr("harken.cpu.CPU_INFO", tmp_path / "none")
     assert onednn_pays() is False
 
 

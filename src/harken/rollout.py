@@ -20,7 +20,7 @@ from transformers import Cache
 from harken.fixed_rows import FixedRows
 from harken.growing_rows import GrowingRows
 from harken.models.base import AudioLM
-from harken.models.onednn import decoding
+from harken.models.onednn import reordering
 from harken.sampling import filter_logits, inverse_cdf
 
 
@@ -172,7 +172,7 @@ def decode(
     model: AudioLM, prefilled: Prefilled, completions_per_prompt: int, sampling: Sampling, uniforms: Tensor | None
 ) -> Completions:
     """As `rollout`, from prompts that are computed already; branches and extends their cache in place."""
-    with _evaluating(model), decoding(model.module):
+    with _evaluating(model), reordering(model.module):
         return _decode(model, prefilled, completions_per_prompt, sampling, uniforms)
 
 

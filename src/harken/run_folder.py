@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from harken.config import Recipe
+from harken.cpu import processor
 from harken.errors import ConfigError, HarkenError
 from harken.files import is_leftover, json_line, remove_leftovers, write_json, write_jsonl, write_text
 
@@ -118,14 +119,6 @@ def source_commit() -> str | None:
         return subprocess.run([*git, *words], check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None  # installed as a package, perhaps inside another project's repository
-
-
-def processor() -> str:
-    """The CPU's name: which kernels round float32 sums depends on it."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), platform.processor() or platform.machine())
 
 
 def environment() -> dict[str, Any]:

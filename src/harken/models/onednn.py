@@ -9,13 +9,13 @@ token. Not taken: that order all the time, a second copy of the weights that eve
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CPU_INFO = Path("/proc/cpuinfo")
+from harken.cpu import made_by_amd
+
 SMALLEST = 2**16
 """Weights of a layer: below, calling oneDNN costs about as much as it saves."""
 TOKENS_BEFORE = 16
@@ -24,9 +24,8 @@ TOKENS_BEFORE = 16
 
 def onednn_pays() -> bool:
     """Whether this is a processor of AMD with AVX-512."""
-    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
-        return False
-    return CPU_INFO.exists() and "AuthenticAMD" in CPU_INFO.read_text(encoding="utf-8")
+    with_avx_512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return torch.backends.mkldnn.is_available() and with_avx_512 and made_by_amd()
 
 
 def use_onednn(module: nn.Module) -> None:
@@ -39,7 +38,7 @@ def use_onednn(module: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def decoding(module: nn.Module) -> Iterator[None]:
+def reordering(module: nn.Module) -> Iterator[None]:
     """Within, without gradients and with weights that stay as they are, its layers are called for token after token.
     The layers of a long completion then hold their weights a second time."""
     layers = [layer for layer in module.modules() if isinstance(layer, OneDnnLinear)]
