@@ -176,6 +176,7 @@ def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
         if child == 0:
             status = 1
             try:
+                torch.set_num_threads(1)  # torch mends its pool after a fork, and does not bear two threads doing that
                 places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
                 places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}
                 places |= {"TORCHELASTIC_USE_AGENT_STORE": True}  # as under torchrun: no rank opens the port itself
