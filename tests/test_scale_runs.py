@@ -177,9 +177,9 @@ def test_parameters_are_gathered_once_for_a_rollout_however_long_each_rank_decod
 def torchrun(*arguments: str, size: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
     tests = str(Path(__file__).parent)
     path = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size), "--master-port"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size), "--standalone"]
     return subprocess.run(
-        [*launcher, str(free_port()), "-m", "harken", *arguments],
+        [*launcher, "-m", "harken", *arguments],
         capture_output=True,
         text=True,
         timeout=300,
