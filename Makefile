@@ -24,6 +24,7 @@ check: install
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 proofs: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
@@ -40,7 +41,7 @@ wheel: install
 # The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits.
 OLDEST := 5.17.0
 NEWEST := 5.23.0
-MODEL_TESTS := $(addprefix tests/test_,model_equality.py models_loading.py rollout.py shared_prefix.py lora.py export.py step.py bugs.py)
+MODEL_TESTS := $(addprefix tests/,models inference export grpo/test_step.py grpo/test_bugs.py)
 versions:
 	$(PYTHON) -m venv $(VENV)-versions
 	grep -v '^transformers' constraints.txt > $(VENV)-versions/constraints.txt
@@ -48,9 +49,9 @@ versions:
 	set -e; for version in $(OLDEST) $(NEWEST); do \
 	  $(VENV)-versions/bin/pip install -q -c $(VENV)-versions/constraints.txt -e '.[dev]' transformers==$$version; \
 	  OMP_NUM_THREADS=1 $(VENV)-versions/bin/pytest $(MODEL_TESTS); \
-	  $(VENV)-versions/bin/python tests/version_logits.py write runs/versions; \
+	  $(VENV)-versions/bin/python tests/helpers/version_logits.py write runs/versions; \
 	done
-	$(VENV)-versions/bin/python tests/version_logits.py compare runs/versions
+	$(VENV)-versions/bin/python tests/helpers/version_logits.py compare runs/versions
 
 clean:
 	rm -rf $(VENV) $(VENV)-versions dist site .pytest_cache .ruff_cache .hypothesis

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from harken.data.audio import load_waveform
-from harken.loss import grpo_loss
+from harken.grpo.loss import grpo_loss
+from harken.inference.decode import Sampling, rollout
+from harken.inference.log_probabilities import score_packed
 from harken.models.base import ModelInput
 from harken.models.loading import frozen_copy
-from harken.models.onednn import use_onednn
 from harken.models.qwen_omni import QwenOmni
-from harken.optim import apply_update, build_optimizer
-from harken.rollout import Sampling, rollout
-from harken.shared_prefix import score_packed
+from harken.training.optimizer import apply_update, build_optimizer
 from harken.types import Question
 from harness import Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import FORMS, OwnStep, settings
@@ -70,8 +69,6 @@ class Clips:
 def load(folder: Path, onednn: bool = True) -> QwenOmni:
     """onednn: where harken takes it; else torch's own products everywhere."""
     model = QwenOmni.load(str(folder / "model"), torch.float32)
-    if onednn:
-        use_onednn(model.module)
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
     model.eos_token_ids = (-1,)  # no token ends a completion
     return model
@@ -207,8 +204,6 @@ def matrix_rate(tokens: int, onednn: bool = True) -> float:
     """Operations a second of this core in the product that the language model is made of most."""
     hidden = torch.randn(tokens, FEED_FORWARD[0])
     layers = nn.ModuleList(nn.Linear(*FEED_FORWARD) for _ in range(8))
-    if onednn:
-        use_onednn(layers)
     taken = []
     for _ in range(20):
         cost = spent(lambda: [layer(hidden) for layer in layers])()

@@ -70,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         captions, answers = write_files(Path(name), chosen.rows)
         sizes = ", ".join(f"{path.stat().st_size / 1e9:.2f} GB" for path in (captions, answers))
-        command = [sys.executable, "-m", "harken.cli", "prepare", "audiosetcaps", "--captions", captions]
+        command = [sys.executable, "-m", "harken", "prepare", "audiosetcaps", "--captions", captions]
         start = time.perf_counter()
         run = subprocess.Popen([*command, "--answers", answers, "--out", Path(name) / "out"], stdout=subprocess.PIPE)
         assert run.stdout is not None

@@ -23,14 +23,14 @@ import torch
 import torch.distributed as dist
 
 import harken
-import harken.session
-import harken.train
+import harken.grpo.loop
+import harken.training.session
 from harken.config import Recipe
-from harken.data.synth import write_demo_set
-from harken.distributed import join
+from harken.data.demo_set import write_demo_set
 from harken.models.base import AudioLM
 from harken.models.loading import load_policy
 from harken.models.tiny import question_texts, write_tiny
+from harken.system.ranks import join
 
 RANKS = 2
 
@@ -116,7 +116,7 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
 
 def as_on_cuda() -> None:
     """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
-    harken.session.travelling_dtype = lambda precision, device_type: torch.bfloat16
+    harken.training.session.travelling_dtype = lambda precision, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
     def in_float32(hidden, shape, weight, bias, eps):
@@ -145,15 +145,15 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
     new = hasattr(dist, "all_gather_single")  # torch 2.13 has new names for them
     counting("all_gather_single" if new else "all_gather_into_tensor", "output_tensor", 0)
     counting("reduce_scatter_single" if new else "reduce_scatter_tensor", "input", 1)
-    gathered = harken.train.gathered
+    gathered = harken.grpo.loop.gathered
 
     def starting(*args, **kwargs):
         moved.clear()
         return gathered(*args, **kwargs)
 
-    harken.train.gathered = starting
+    harken.grpo.loop.gathered = starting
     kept: dict[str, int] = {}
-    update = harken.train.update
+    update = harken.grpo.loop.update
 
     def ending(*args, **kwargs):
         figures = update(*args, **kwargs)
@@ -161,8 +161,8 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
         kept.update(moved)
         return figures
 
-    harken.train.update = ending
-    harken.train.train(recipe, out, Console(quiet=True))
+    harken.grpo.loop.update = ending
+    harken.grpo.loop.train(recipe, out, Console(quiet=True))
     if join().main:
         found.write_text(json.dumps(kept))
 

@@ -23,17 +23,18 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from harken.benchmarks.readers import READERS
 from harken.config import PromptConfig, SourceConfig
 from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
-from harken.data.load import load_source
-from harken.inputs import PromptInputs
+from harken.data.load import load_sources
+from harken.inference.decode import Sampling
+from harken.inference.inputs import PromptInputs
+from harken.inference.predict import predict
 from harken.models.base import AudioLM, ModelInput
 from harken.models.loading import load_model
 from harken.models.qwen_omni import QwenOmni
-from harken.predict import predict
-from harken.prompt import Prompt
-from harken.rollout import Sampling
-from harken.trials import Trial
+from harken.questions.choice_orders import Trial
+from harken.questions.prompt import Prompt
 from harken.types import Question
 
 PROMPT = Prompt.from_config(PromptConfig())
@@ -48,8 +49,8 @@ class InputsHere(PromptInputs):
 
 
 def plain(model: QwenOmni, questions: Sequence[Question], tokens: int) -> dict[str, str]:
-    """As a script for one question at a time does it. The rendering is the model's own (`tests/test_model_equality.py`
-    holds it equal to the processor's)."""
+    """As a script for one question at a time does it. The rendering is the model's own;
+    `tests/models/test_model_equality.py` holds it equal to the processor's."""
     found = {}
     module: Any = model.module
     config = GenerationConfig(
@@ -93,7 +94,7 @@ def main() -> None:
     model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
     if not isinstance(model, QwenOmni):
         raise SystemExit("plain generate is written for Qwen2.5-Omni here")
-    loaded = load_source(SourceConfig(file=arguments.data), need_answer=False)
+    loaded = load_sources([SourceConfig(file=arguments.data)], READERS, need_answer=False)
     shortest_s = 2 * model.min_samples / SAMPLE_RATE_HZ  # plain generate pads no clip
     heard = [q for q in loaded.questions if q.audio is not None and loaded.durations_s[q.audio] > shortest_s]
     questions = heard[: arguments.limit]

@@ -31,23 +31,23 @@ import torch
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
-from harken.account import GIB, account
 from harken.config import GrpoConfig, MemoryConfig, PromptConfig, Recipe
-from harken.experience import MicroBatch, sample
-from harken.inputs import PromptInputs
+from harken.grpo.batch import MicroBatch, sample
+from harken.grpo.update import score_with_reference, update
+from harken.inference.decode import Completions, Sampling, rollout
+from harken.inference.inputs import PromptInputs
+from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.models.loading import enable_gradient_checkpointing, mixed_precision, pick_device
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration, QwenOmni
-from harken.models.shapes import measured, published_config
 from harken.models.tiny import omni_config
 from harken.models.tiny_tokenizer import build_tokenizer
-from harken.optim import build_optimizer
-from harken.prompt import Prompt
-from harken.reference import make_reference
-from harken.rollout import Completions, Sampling, rollout
-from harken.run_folder import source_commit
-from harken.shared_prefix import score_packed, score_repeated
+from harken.planning.memory import GIB, account
+from harken.planning.shapes import measured, published_config
+from harken.questions.prompt import Prompt
+from harken.system.environment import source_commit
+from harken.training.optimizer import build_optimizer
+from harken.training.reference import make_reference
 from harken.types import Question
-from harken.update import score_with_reference, update
 
 TEXT = "Which of these instruments is playing the melody in the second half of the recording?"
 CHOICES = ("an acoustic guitar", "a violin", "a grand piano", "a clarinet")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harken.growing_rows import ROOM_TOKENS
-from harken.rollout import as_completions
-from harken.shared_prefix import score_packed
+from harken.inference.decode import as_completions
+from harken.inference.growing_cache import ROOM_TOKENS
+from harken.inference.log_probabilities import score_packed
 from harness import arguments, interleaved, ratio, spent, summary, write_cases
 from text_model import SHAPE, TextModel, write_text_model
 from text_step import own_side

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from harken.cpu import processor
-from harken.files import write_json
+from harken.system.environment import processor
+from harken.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "trl")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from audio_step import GROUP, PEERS, Clips, load
-from harken.inputs import PromptInputs
+from harken.inference.inputs import PromptInputs
 from harken.models.base import ModelInput
 from harken.types import Question
 from harness import arguments, interleaved, ratio, spent, spread, summary, write_cases

@@ -28,11 +28,11 @@ from aiohttp import web
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-import harken.train as training
+import harken.grpo.loop as training
 from harken.config import load_recipe
-from harken.files import write_json
+from harken.grpo.rewarding import Rewarding
 from harken.models.loading import resolve
-from harken.rewarding import Rewarding
+from harken.system.files import write_json
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 

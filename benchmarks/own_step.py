@@ -7,14 +7,14 @@ peers do not write here either.
 from collections.abc import Callable, Sequence
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
-from harken.experience import MicroBatch, sample
+from harken.grpo.batch import MicroBatch, sample
+from harken.grpo.rewarding import Rewarding
+from harken.grpo.update import score_with_reference, update
 from harken.models.base import AudioLM, ModelInput
 from harken.models.loading import frozen_copy
-from harken.optim import build_optimizer
-from harken.prompt import Prompt
-from harken.rewarding import Rewarding
+from harken.questions.prompt import Prompt
+from harken.training.optimizer import build_optimizer
 from harken.types import Question, Response
-from harken.update import score_with_reference, update
 
 PROMPT = Prompt.from_config(PromptConfig())
 FORMS = {

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harken.files import write_text
 from harken.report.build import write_report
+from harken.system.files import write_text
 
 STAGES = (
     ("question", "clip, text, choices"),

@@ -83,7 +83,7 @@ def peak_mib(folder: Path, n: int) -> float:
     """Largest process of a whole command on n clips."""
     names = sorted((folder / "media").iterdir())[:n]
     (folder / "list.csv").write_text("".join(f"{name.name},a label\n" for name in names))
-    command = [sys.executable, "-m", "harken.cli", "prepare", "vggsound", "--list", folder / "list.csv"]
+    command = [sys.executable, "-m", "harken", "prepare", "vggsound", "--list", folder / "list.csv"]
     out = folder / f"out{n}"
     run = subprocess.Popen([*command, "--media", folder / "media", "--out", out], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(run.pid, 0)

@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 
 from harken.config import Recipe, parse, read_yaml
-from harken.files import write_text
-from harken.shipped import about, shipped_recipes
+from harken.config.builtin_recipes import about, shipped_recipes
+from harken.system.files import write_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 SECONDS_PER_PROMPT = {64: 0.338 + 0.621, 512: 0.469 + 6.375}

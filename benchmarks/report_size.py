@@ -19,9 +19,9 @@ import numpy as np
 import soundfile
 import yaml
 
-from harken.files import write_json, write_jsonl, write_text
 from harken.report.build import write_report
-from harken.results import summarise
+from harken.results.compare import summarise
+from harken.system.files import write_json, write_jsonl, write_text
 
 GROUP = 8
 WORDS = "the clip holds a low steady hum then a bright bell and after it someone speaks two words near the end".split()  # noqa: SIM905

@@ -15,7 +15,6 @@ from transformers import Cache, DynamicCache, PreTrainedTokenizerFast, Qwen2Conf
 
 from harken.models.base import ModelInput
 from harken.models.chat_audio import head_logits, language_model_hidden
-from harken.models.onednn import use_onednn
 
 SHAPE = {
     **{"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8},
@@ -54,8 +53,6 @@ class TextModel:
     def load(cls, folder: Path, onednn: bool = True) -> "TextModel":
         """onednn: where harken takes it; else torch's own products everywhere."""
         module: Any = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-        if onednn:
-            use_onednn(module)
         return cls(module, PreTrainedTokenizerFast.from_pretrained(folder))
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harken.rollout import Sampling, rollout
+from harken.inference.decode import Sampling, rollout
 from harken.types import Question
 from harness import RESULTS, Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import FORMS, OwnStep, settings

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harken.results import compare_folders
+from harken.results.compare import compare_folders
 
 REWARDS = {
     "sft": "SFT start",

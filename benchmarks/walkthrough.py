@@ -26,15 +26,15 @@ from torch import Tensor
 
 from harken.config import load_recipe
 from harken.data.audio import load_waveform
-from harken.experience import MicroBatch, rollout_rows, sample
-from harken.files import write_text
+from harken.grpo.batch import MicroBatch, rollout_rows, sample
+from harken.grpo.rewarding import open_rewarding
+from harken.grpo.update import UpdateFigures, score_with_reference, update
+from harken.inference.log_probabilities import score_packed
 from harken.models.base import AudioLM
-from harken.optim import learning_rate_at
-from harken.results import read_predictions
-from harken.rewarding import open_rewarding
-from harken.session import Session, open_session
-from harken.shared_prefix import score_packed
-from harken.update import UpdateFigures, score_with_reference, update
+from harken.results.compare import read_predictions
+from harken.system.files import write_text
+from harken.training.optimizer import learning_rate_at
+from harken.training.session import Session, open_session
 
 COMPARED = {"reward/mean": 1e-9, "loss/total": 1e-4, "loss/kl": 1e-4, "policy/grad_norm": 1e-3}
 """Metric -> how far the repeated step may be from the run's, relative; both are float32 sums."""

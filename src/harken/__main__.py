@@ -1,5 +1,5 @@
 """`python -m harken`, which is what torchrun starts."""
 
-from harken.cli import main
+from harken.cli.app import main
 
 main()

@@ -38,3 +38,9 @@ class SaidElsewhereError(HarkenError):
 
 class JudgeError(HarkenError):
     """A judge that fails too often for a run to go on."""
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: its repr, cut at 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

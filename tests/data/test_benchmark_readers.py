@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 
+from harken.benchmarks.airbench_records import read_airbench
+from harken.benchmarks.mmar_records import read_mmar
+from harken.benchmarks.mmar_rubrics import Criterion, Rubric, read_rubrics
+from harken.benchmarks.mmau_pro import Instruction, read_instructions
+from harken.benchmarks.mmsu_records import read_mmsu
+from harken.benchmarks.readers import READERS
 from harken.config import SourceConfig
-from harken.data.airbench import read_airbench
-from harken.data.load import READERS
-from harken.data.mmar import read_mmar
-from harken.data.mmar_rubrics import Criterion, Rubric, read_rubrics
-from harken.data.mmau_pro import Instruction, read_instructions
-from harken.data.mmsu import read_mmsu
 from harken.types import Question
 
 MMAR = {

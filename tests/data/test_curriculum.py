@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harken.data.curriculum import easy_to_hard, read_pass_rates
-from harken.data.stream import climb_at
+from harken.data.order import climb_at
 from harken.errors import DataError
 from harken.types import Question
 

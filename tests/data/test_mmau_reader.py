@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harken.data.mmau import read_mmau
+from harken.benchmarks.mmau_records import read_mmau
 from harken.types import Question
 
 RECORD = {

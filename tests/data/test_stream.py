@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harken.data.stream import batch_at
+from harken.data.order import batch_at
 
 
 @given(n=st.integers(1, 30), size=st.integers(1, 40), seed=st.integers(0, 2**63 - 1), first=st.integers(0, 50))

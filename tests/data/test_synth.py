@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from harken.benchmarks.mmau_records import read_mmau
 from harken.data.audio import load_waveform
-from harken.data.mmau import read_mmau
-from harken.data.synth import KINDS, write_demo_set
+from harken.data.demo_set import KINDS, write_demo_set
 from harken.data.tones import FORMANTS_HZ, vowel
 
 N_TRAIN, N_TEST = 960, 240

@@ -10,7 +10,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from made_media import cut, tone, write_media, write_wav
 
+from harken.benchmarks.readers import READERS
 from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
@@ -18,7 +20,6 @@ from harken.prepare.avqa import needed_clips, prepare_avqa, read_avqa
 from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against
 from harken.prepare.names import ClipName, index_media
-from made_media import cut, tone, write_media, write_wav
 
 CHOICES = ["car", "dog", "bird", "rain"]
 
@@ -179,7 +180,7 @@ def test_the_wavs_are_those_of_the_manifest_in_16_khz_mono_16_bit(world):
 
 def test_a_run_trains_on_what_was_written(world):
     source = SourceConfig(reader="manifest", file=world[2] / "manifest.jsonl")
-    loaded = load_sources([source], need_answer=True)
+    loaded = load_sources([source], READERS, need_answer=True)
     assert len(loaded.questions) == len(MANIFEST)
     assert loaded.rejected == []
 
@@ -274,7 +275,17 @@ def test_clips_of_a_benchmark_are_left_out_by_name_and_by_content(world, tmp_pat
 
 def test_a_run_killed_among_its_clips_goes_on_to_the_same_bytes(world, tmp_path):
     annotations, media, out, _ = world
-    command = [sys.executable, "-m", "harken.cli", "prepare", "avqa", "--annotations", annotations, "--media", media]
+    command = [
+        sys.executable,
+        "-m",
+        "harken.cli.app",
+        "prepare",
+        "avqa",
+        "--annotations",
+        annotations,
+        "--media",
+        media,
+    ]
     again = tmp_path / "out"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--out", again], env=environment, stdout=subprocess.DEVNULL) as run:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_media import tone, write_media, write_wav
 
 from harken.data.records import RecordError
 from harken.errors import DataError
@@ -17,7 +18,6 @@ from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against
 from harken.prepare.names import ClipName
 from harken.prepare.vggsound import prepare_vggsound
-from made_media import tone, write_media, write_wav
 
 SOUNDS = "Describe this audio according to the sounds in it within 50 words."
 SPEECH = "Based on the QAs, give some information about the speech, only if speech is present in this audio."

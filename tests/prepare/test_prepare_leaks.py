@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_media import tone, write_wav
 from typer.testing import CliRunner
 
-from harken.cli import app
+from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
 from harken.prepare.check import check_leaks
 from harken.prepare.leaks import Against, Entry, entry_of_name, find_leaks, read_entries, words_of
 from harken.types import Question
-from made_media import tone, write_wav
 
 
 def clip_pairs(training, benchmark):

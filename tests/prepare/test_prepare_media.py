@@ -1,6 +1,5 @@
 """Sound comes out of media files as soxr and soundfile would give it, or with the reason why it cannot."""
 
-import os
 import subprocess
 import sys
 import time
@@ -10,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from made_media import crash_on_three, cut, tone, write_media, write_wav
 
 from harken.errors import AudioError
 from harken.prepare.clips import CRASHED, Extraction, extract_clips, in_processes, measure_wav
 from harken.prepare.media import decode, extract_wav
-from made_media import cut, tone, write_media, write_wav
 
 
 def spectrum_db(samples):
@@ -156,12 +155,6 @@ def test_a_broken_file_is_an_error_with_its_fault_and_leaves_nothing_behind(tmp_
         extract_wav(path, tmp_path / "out" / "a.wav")
     assert str(raised.value).startswith(f"{path}: {says}")
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def crash_on_three(number):
-    if number == 3:
-        os.abort()
-    return f"{number} done"
 
 
 def test_a_file_that_crashes_the_decoder_costs_that_file_and_no_other():

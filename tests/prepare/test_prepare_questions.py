@@ -8,6 +8,7 @@ import datasets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_media import tone, write_wav
 
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import RecordError
@@ -19,7 +20,6 @@ from harken.prepare.conversations import FORMATS, parse_prompt, to_record
 from harken.prepare.convert import export_jsonl, prepare_jsonl
 from harken.prepare.rows import Hub
 from harken.types import Question
-from made_media import tone, write_wav
 
 
 def write_jsonl(path, rows):

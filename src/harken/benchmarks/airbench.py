@@ -8,7 +8,7 @@ score": each mean has its name.
 
 from collections.abc import Mapping, Sequence
 
-from harken.data.lettered import LETTERS
+from harken.benchmarks.lettered import LETTERS
 from harken.stats import Estimate, mean_of_means
 from harken.types import Question
 

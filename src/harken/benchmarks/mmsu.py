@@ -6,7 +6,7 @@ one shared function with switches.
 """
 
 from harken.benchmarks.airbench import letter
-from harken.data.lettered import LETTERS
+from harken.benchmarks.lettered import LETTERS
 from harken.types import Question
 
 

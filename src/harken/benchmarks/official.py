@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harken.benchmarks.readers import READERS
 from harken.benchmarks.score import OFFICIAL, score
 from harken.benchmarks.versions import mmau_version
-from harken.data.load import READERS
 from harken.types import Question
 
 PARTS = {"mmau": "test-mini", "mmar": "", "airbench": "foundation", "mmsu": ""}

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harken.benchmarks.airbench_records import airbench_id
+from harken.benchmarks.lettered import LETTERS
 from harken.benchmarks.versions import mmau_version
-from harken.data.airbench import airbench_id
-from harken.data.lettered import LETTERS
-from harken.data.records import Record, RecordError, read_records, shown
-from harken.errors import DataError
+from harken.data.records import Record, RecordError, read_records
+from harken.errors import DataError, shown
 from harken.types import Question
 
 KEYS = (

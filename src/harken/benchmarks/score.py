@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harken.answer import grade
 from harken.benchmarks import airbench, mmsu, string_match
-from harken.data.lettered import LETTERS
+from harken.benchmarks.lettered import LETTERS
 from harken.errors import DataError
+from harken.questions.grader import grade
 from harken.stats import Estimate, mean_interval
 from harken.types import Question
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from harken.benchmarks.prediction_file import Predictions, read_predictions
+from harken.benchmarks.readers import READERS
 from harken.benchmarks.score import LETTERED, OFFICIAL, score
 from harken.benchmarks.versions import mmau_version
-from harken.data.load import READERS
 from harken.data.records import read_records
 from harken.errors import DataError
-from harken.files import write_json
+from harken.system.files import write_json
 from harken.types import Question
 
 

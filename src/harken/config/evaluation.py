@@ -29,7 +29,7 @@ class EvaluationRecipe(Section):
     """Of samples, choice orders, noise and shuffled clips."""
     model: str | None = None
     """Checkpoint folder, run folder (its newest checkpoint) or Hub id; or random-guess, most-frequent-choice
-    (harken/baselines.py); or `endpoint`."""
+    (harken/evaluation/baselines.py); or `endpoint`."""
     endpoint: EndpointConfig | None = None
     """A served model that takes `input_audio`, in the place of `model`."""
     data: SourceConfig

@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from harken.config.section import Section
-from harken.published import TABLES
+from harken.papers import TABLES
 
 
 class PublishedRow(Section):

@@ -25,7 +25,7 @@ class ProbeConfig(Section):
     audio_root: Path | None = None
     """Folder that clip names are relative to; default: the file's own folder."""
     prompt: Annotated[str, Field(min_length=1)] | None = None
-    """Instruction of records that bring none; default: `TRANSCRIBE` of harken/prompt.py [O]."""
+    """Instruction of records that bring none; default: `TRANSCRIBE` of harken/questions/prompt.py [O]."""
     every: PositiveInt = 100
     """Steps between measurements [O]."""
     max_completion_tokens: PositiveInt = 128

@@ -6,8 +6,11 @@ to its first channel. Not taken: mixing down more than two channels (which weigh
 which the file does not say), and repairing a bad clip: the record is listed instead.
 """
 
+import base64
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -97,3 +100,11 @@ def _frames(path: Path, file: soundfile.SoundFile, start_s: float, end_s: float 
     if end_s is None:
         return first, -1
     return first, max(1, min(round(end_s * file.samplerate), file.frames) - first)
+
+
+def audio_part(waveform: Waveform) -> dict[str, Any]:
+    """A clip as a part of a chat message: 16-bit WAV, what is beyond full scale clipped."""
+    wav = io.BytesIO()
+    soundfile.write(wav, waveform, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    data = base64.b64encode(wav.getvalue()).decode("ascii")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}

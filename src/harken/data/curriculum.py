@@ -7,8 +7,8 @@ the benchmark's own difficulty label; what is hard for people need not be for th
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harken.data.records import read_records, shown
-from harken.errors import DataError
+from harken.data.records import read_records
+from harken.errors import DataError, shown
 from harken.types import Question
 
 

@@ -14,25 +14,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harken.config import SourceConfig
-from harken.data.airbench import read_airbench
 from harken.data.audio import check_audio
-from harken.data.manifest import read_manifest
-from harken.data.mmar import read_mmar
-from harken.data.mmau import read_mmau
-from harken.data.mmsu import read_mmsu
-from harken.data.records import rejection, shown
-from harken.errors import AudioError, DataError
-from harken.files import write_jsonl
+from harken.data.records import rejection
+from harken.errors import AudioError, DataError, shown
+from harken.system.files import write_jsonl
 from harken.types import Part, Question, Rejected, fragment
 
 Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
-READERS: dict[str, Reader] = {
-    "mmau": read_mmau,
-    "mmar": read_mmar,
-    "airbench": read_airbench,
-    "mmsu": read_mmsu,
-    "manifest": read_manifest,
-}
+"""Takes a file and the folder of its clips, gives the questions of the file and the records it rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +38,9 @@ class Loaded:
     missing: Sequence[Path] = ()
 
 
-def load_source(source: SourceConfig, *, need_answer: bool) -> Loaded:
-    """Read and check one source; see `load_sources`."""
-    return load_sources([source], need_answer=need_answer)
-
-
 def load_sources(
     sources: Sequence[SourceConfig],
+    readers: Mapping[str, Reader],
     *,
     need_answer: bool,
     select: Callable[[list[Question]], list[Question]] = lambda questions: questions,
@@ -66,13 +51,16 @@ def load_sources(
     file hides. An id that an earlier source has already is rejected; questions keep the order of their files. `select`
     chooses among the questions before any clip is opened.
 
+    Args:
+        readers: name of a reader, as a source states it -> the reader.
+
     Raises DataError where a file cannot be read at all.
     """
     questions: list[Question] = []
     rejected: list[Rejected] = []
     place_of: dict[str, str] = {}
     for source in sources:
-        read, bad = READERS[source.reader](source.file, source.audio_root)
+        read, bad = readers[source.reader](source.file, source.audio_root)
         rejected += bad
         for question in read:
             if need_answer and question.answer is None:

@@ -12,18 +12,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from harken.data.records import (
-    Record,
-    RecordError,
-    choices_field,
-    clip_path,
-    label_field,
-    read_questions,
-    shown,
-    text_field,
-)
-from harken.errors import DataError
-from harken.files import write_jsonl
+from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, read_questions, text_field
+from harken.errors import DataError, shown
+from harken.system.files import write_jsonl
 from harken.types import Question, Rejected
 
 _PART_KEYS = ("start_s", "end_s")

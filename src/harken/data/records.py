@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from harken.errors import DataError
+from harken.errors import DataError, shown
 from harken.types import Question, Rejected
 
 Record = dict[str, Any]
@@ -84,12 +84,6 @@ def rejection(question: Question, reason: str) -> Rejected:
     """A question that was read and is left out after all, at the place it was read from."""
     file, _, line = question.source.rpartition(":")
     return Rejected(file, int(line), question.id, reason)
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: its repr, cut at 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def text_field(record: Record, key: str) -> str:

@@ -6,8 +6,7 @@ for trying things out, and figures of a part are figures of another benchmark.
 
 from collections.abc import Mapping, Sequence
 
-from harken.data.records import shown
-from harken.errors import DataError
+from harken.errors import DataError, shown
 from harken.types import Question
 
 

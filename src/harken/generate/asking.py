@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from harken.config import SamplingConfig
-from harken.endpoint import Endpoint, Failure, Reply, Request
 from harken.errors import EndpointError
 from harken.generate.reply import BadReplyError
+from harken.system.model_server import Endpoint, Failure, Reply, Request
 
 T = TypeVar("T")
 Content = str | list[dict[str, Any]]

@@ -13,10 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 from harken.config import EndpointConfig
-from harken.data.records import read_records, shown
-from harken.endpoint import Failure, Reply, ReplyCache, Request, content_key, parse_reply, request_body
-from harken.errors import DataError
-from harken.files import write_jsonl
+from harken.data.records import read_records
+from harken.errors import DataError, shown
+from harken.system.files import write_jsonl
+from harken.system.model_server import Failure, Reply, ReplyCache, Request, content_key, parse_reply, request_body
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

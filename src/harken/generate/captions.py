@@ -11,18 +11,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harken.benchmarks.readers import READERS
 from harken.config import CaptionRecipe, SourceConfig
-from harken.data.audio import load_waveform
-from harken.data.load import load_source, write_rejected
+from harken.data.audio import audio_part, load_waveform
+from harken.data.load import load_sources, write_rejected
 from harken.data.records import rejection
-from harken.endpoint import audio_part
-from harken.files import write_text
 from harken.generate.asking import Asker, Unusable, ask_each
 from harken.generate.card import Part, account, card_text, show, usage
 from harken.generate.clips import LABELS, Clip, write_clips
 from harken.generate.instructions import CAPTIONS, Instruction
 from harken.generate.reply import object_in, plain_text
-from harken.progress import StepProgress
+from harken.system.files import write_text
+from harken.system.progress import StepProgress
 from harken.types import Question
 
 
@@ -31,7 +31,7 @@ def generate_captions(recipe: CaptionRecipe, out: Path, asker: Asker, console: C
     instruction = Instruction.resolve(CAPTIONS, recipe.prompt_file)
     root = recipe.manifest.parent if recipe.audio_root is None else recipe.audio_root
     source = SourceConfig(reader="manifest", file=recipe.manifest, audio_root=root)
-    loaded = load_source(source, need_answer=False)
+    loaded = load_sources([source], READERS, need_answer=False)
     heard: dict[Path, Question] = {}
     for question in loaded.questions:
         if question.audio is not None:

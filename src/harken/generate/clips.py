@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harken.data.records import Record, RecordError, clip_path, label_field, read_records, shown, text_field
-from harken.files import write_jsonl
+from harken.data.records import Record, RecordError, clip_path, label_field, read_records, text_field
+from harken.errors import shown
+from harken.system.files import write_jsonl
 from harken.types import Rejected
 
 LABELS = {"caption": "A1", "sounds": "A2", "speech": "A3", "music": "A4"}

@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harken.answer import grade
 from harken.config import PromptConfig, QuestionFilters, SamplingConfig
-from harken.endpoint import Reply, Request
 from harken.errors import CheckpointError
 from harken.generate.asking import Advance, Asker
 from harken.generate.clips import Clip
-from harken.prompt import Prompt
+from harken.questions.grader import grade
+from harken.questions.prompt import Prompt
+from harken.system.model_server import Reply, Request
 from harken.types import Question
 
 _NO_MUSIC = re.compile(

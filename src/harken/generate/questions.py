@@ -12,12 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harken.answer import grade
 from harken.config import QuestionRecipe
 from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
-from harken.data.records import shown
-from harken.files import write_text
+from harken.errors import shown
 from harken.generate.asking import Asker, Unusable, ask_each
 from harken.generate.balance import balanced
 from harken.generate.card import account, card_text, positions, repeats, show, usage
@@ -25,7 +23,9 @@ from harken.generate.clips import Clip, facts, read_clips
 from harken.generate.filters import answered_unheard, dropped_by_tokens, dropped_by_words
 from harken.generate.instructions import QUESTIONS, Instruction
 from harken.generate.reply import BadReplyError, object_in, plain_text
-from harken.progress import StepProgress
+from harken.questions.grader import grade
+from harken.system.files import write_text
+from harken.system.progress import StepProgress
 from harken.types import Question, Rejected
 
 KEYS = ("question_text", "multi_choice", "answer")

@@ -15,19 +15,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harken.answer import form, grade
 from harken.config import PromptConfig, ReasoningRecipe
 from harken.data.load import write_rejected
 from harken.data.manifest import read_manifest, write_manifest
-from harken.data.records import rejection, shown
-from harken.files import write_text
+from harken.data.records import rejection
+from harken.errors import shown
 from harken.generate.asking import Asker, Unusable, ask_each
 from harken.generate.card import Part, account, card_text, show, usage
 from harken.generate.clips import Clip, facts, quoted, read_clips
 from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply import BadReplyError, object_in, plain_text
-from harken.progress import StepProgress
-from harken.prompt import Prompt
+from harken.questions.grader import form, grade
+from harken.questions.prompt import Prompt
+from harken.system.files import write_text
+from harken.system.progress import StepProgress
 from harken.types import Question
 
 PARTS = ("planning", "caption", "reasoning", "summary")

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from harken.data.records import shown
+from harken.errors import shown
 
 MAX_CHARACTERS = 100_000
 _MAX_STARTS = 200

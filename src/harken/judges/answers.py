@@ -1,7 +1,7 @@
 """A judge's opinion of answers, to stand beside string matching: questions and predictions -> verdicts.
 
-For the one published row that is scored so. Never mixed with the grader: harken/answer.py decides every reward and
-every accuracy, and this column has a name of its own.
+For the one published row that is scored so. Never mixed with the grader: harken/questions/grader.py decides every
+reward and every accuracy, and this column has a name of its own.
 """
 
 from collections.abc import Sequence

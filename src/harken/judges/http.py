@@ -1,15 +1,15 @@
 """A judge model behind an OpenAI-compatible server: a base model at its completion endpoint, or a chat model.
 
-Concurrency, attempts, time limits and the replies kept on disk are the endpoint's (harken/endpoint.py). Not taken: a
-stop sequence, which servers treat differently; a reply of 8 tokens is cut when it is read.
+Concurrency, attempts, time limits and the replies kept on disk are the endpoint's (harken/system/model_server.py).
+Not taken: a stop sequence, which servers treat differently; a reply of 8 tokens is cut when it is read.
 """
 
 from concurrent.futures import Future
 from pathlib import Path
 
 from harken.config import EndpointConfig
-from harken.endpoint import Endpoint, Failure, Reply, Request
 from harken.judges.prompts import MAX_NEW_TOKENS
+from harken.system.model_server import Endpoint, Failure, Reply, Request
 
 
 class ServedModel:

@@ -18,10 +18,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from harken.config import LocalJudgeConfig
-from harken.endpoint import Failure, Reply, ReplyCache
 from harken.errors import CheckpointError
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.models.loading import explained, pick_device
+from harken.system.model_server import Failure, Reply, ReplyCache
 
 
 class LocalModel:

@@ -8,7 +8,7 @@ the line it was asked for). consistency and answer: exactly `1` or `0`. quality:
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
-from harken.data.records import shown
+from harken.errors import shown
 from harken.judges.verdict import Aspect, Verdict
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Protocol
 
-from harken.endpoint import Failure, Reply
 from harken.judges.parse import parse_reply
 from harken.judges.prompts import JudgePrompts
 from harken.judges.verdict import Aspect, Verdict
+from harken.system.model_server import Failure, Reply
 from harken.types import Question
 
 

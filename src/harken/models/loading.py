@@ -22,7 +22,6 @@ from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.base import AudioLM
 from harken.models.lora import ADAPTER_CONFIG, add_adapters, is_adapter, merge_adapter
-from harken.models.onednn import use_onednn
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
@@ -44,7 +43,6 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     model = _merged(resolve(path), dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
-    use_onednn(model.module)
     return model
 
 

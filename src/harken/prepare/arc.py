@@ -8,7 +8,8 @@ the key is looked up among the labels, never counted.
 from pathlib import Path
 from typing import Any
 
-from harken.data.records import Record, RecordError, choices_field, shown, text_field
+from harken.data.records import Record, RecordError, choices_field, text_field
+from harken.errors import shown
 from harken.prepare.card import Card
 from harken.prepare.leaks import Against
 from harken.prepare.output import Draft, draft_of, finish

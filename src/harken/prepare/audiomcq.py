@@ -8,7 +8,7 @@ Clips stay where they are. Not taken: the reasoning texts, which are not ours to
 from collections.abc import Callable
 from pathlib import Path
 
-from harken.data.mmau import parse_mmau
+from harken.benchmarks.mmau_records import parse_mmau
 from harken.data.records import Record, text_field
 from harken.prepare.card import Card
 from harken.prepare.leaks import Against

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harken.data.records import Record
-from harken.files import json_line, remove_leftovers, replacing, write_text
 from harken.prepare.caption_rows import KINDS, Row, answer_rows, caption_rows
 from harken.prepare.card import Card, Section, account, counts, kind_of
 from harken.prepare.leaks import UNCHECKED, Against, Entry, clip_matcher, entry_of_name, read_entries
 from harken.prepare.names import clip_files
 from harken.prepare.sources import AUDIOSETCAPS
+from harken.system.files import json_line, remove_leftovers, replacing, write_text
 from harken.types import Rejected
 
 _CACHE_KIB = 65_536

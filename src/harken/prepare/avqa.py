@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harken.data.records import Record, RecordError, label_field, read_records, shown, text_field
-from harken.files import remove_leftovers
+from harken.data.records import Record, RecordError, label_field, read_records, text_field
+from harken.errors import shown
 from harken.prepare.card import Card, Section, counts
 from harken.prepare.choices import clean_choices
 from harken.prepare.clips import Extraction, Measured, extract_clips
@@ -22,6 +22,7 @@ from harken.prepare.names import ClipName, MediaIndex, index_media, parse_clip_n
 from harken.prepare.output import Draft, finish
 from harken.prepare.sources import AVQA
 from harken.prepare.wording import about_sound
+from harken.system.files import remove_leftovers
 from harken.types import Part, Question, Rejected
 
 REWORDED = "question about a video reworded"

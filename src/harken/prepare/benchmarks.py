@@ -7,7 +7,8 @@ records without an answer stay without one.
 from collections.abc import Callable
 from pathlib import Path
 
-from harken.data.load import READERS, Reader
+from harken.benchmarks.readers import READERS
+from harken.data.load import Reader
 from harken.prepare.card import Card
 from harken.prepare.output import Draft, finish, measure
 from harken.prepare.sources import AIRBENCH, MMAR, MMAU, Source

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from harken.data.records import RecordError, shown
-from harken.errors import DataError
+from harken.data.records import RecordError
+from harken.errors import DataError, shown
 
 KINDS = ("sounds", "speech", "music")
 _AUDIOSET = re.compile(r"Y?([A-Za-z0-9_-]{11})")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harken.files import write_jsonl
 from harken.prepare.card import Section
 from harken.prepare.leaks import Against, Leak, digests_of, find_leaks, read_entries
+from harken.system.files import write_jsonl
 
 RULES = ("clip", "content", "question")
 

@@ -8,7 +8,8 @@ and the names of what was mended, or a RecordError. What a mend drops is never t
 import math
 from typing import Any
 
-from harken.data.records import RecordError, shown
+from harken.data.records import RecordError
+from harken.errors import shown
 
 NULL, BLANK, NUMBER, TWICE = (
     "null choice dropped",

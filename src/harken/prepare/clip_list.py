@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harken.data.records import RecordError, shown
-from harken.errors import DataError
+from harken.data.records import RecordError
+from harken.errors import DataError, shown
 from harken.prepare.names import ClipName, parse_clip_name
 from harken.types import Rejected
 

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import PromptConfig
-from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, shown, text_field
+from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, text_field
+from harken.errors import shown
 from harken.prepare.choices import clean_choices
-from harken.prompt import Prompt
+from harken.questions.prompt import Prompt
 from harken.types import Question
 
 _PROMPT = Prompt.from_config(PromptConfig())

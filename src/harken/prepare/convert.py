@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.files import write_jsonl
 from harken.prepare.card import Card, account, by_reason
 from harken.prepare.conversations import FORMATS, to_record
 from harken.prepare.leaks import Against
@@ -17,6 +16,7 @@ from harken.prepare.output import draft_of, finish, measure
 from harken.prepare.rows import Hub, read_rows
 from harken.prepare.sources import OWN
 from harken.prepare.wording import about_sound
+from harken.system.files import write_jsonl
 from harken.types import Question
 
 

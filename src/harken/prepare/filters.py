@@ -12,7 +12,7 @@ from pathlib import Path
 from harken.config import PromptConfig
 from harken.errors import ConfigError
 from harken.prepare.clips import Measured
-from harken.prompt import Prompt
+from harken.questions.prompt import Prompt
 from harken.types import Question
 
 

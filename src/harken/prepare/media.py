@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from harken.data.audio import SAMPLE_RATE_HZ
 from harken.errors import AudioError
-from harken.files import replacing
+from harken.system.files import replacing
 
 _BLOCK_SAMPLES = 1 << 16
 _CUT_TOLERANCE_S = 0.5

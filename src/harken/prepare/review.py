@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.text import Text
 
 from harken.data.manifest import read_manifest
-from harken.data.records import read_records, shown, text_field
-from harken.errors import DataError
-from harken.files import write_jsonl, write_text
+from harken.data.records import read_records, text_field
+from harken.errors import DataError, shown
+from harken.results.tables import percent
 from harken.stats import mean_interval
-from harken.tables import percent
+from harken.system.files import write_jsonl, write_text
 from harken.types import Question
 
 TITLE = "## Review by hand"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harken.data.load import write_rejected
-from harken.files import write_jsonl, write_text
 from harken.prepare.avqa import extract_indexed, media_section
 from harken.prepare.card import Card, account, by_reason, counts, durations
 from harken.prepare.clip_list import ListedClip, read_clip_list
@@ -18,6 +17,7 @@ from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against, entry_of_name, leak_reasons
 from harken.prepare.names import index_media
 from harken.prepare.sources import VGGSOUND
+from harken.system.files import write_jsonl, write_text
 from harken.types import Part, Rejected
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harken.answer import form
 from harken.errors import DataError
+from harken.questions.grader import form
 from harken.report.run import Evaluation, Run, start_evaluations
-from harken.results import SeedComparison, compare, groups, over_seeds
+from harken.results.compare import SeedComparison, compare, groups, over_seeds
 from harken.stats import Estimate, chance, mean_interval
 
 BEFORE, AFTER = "before", "after"

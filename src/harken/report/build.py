@@ -11,7 +11,6 @@ from typing import Any
 
 from harken.data.audio import SAMPLE_RATE_HZ
 from harken.errors import AudioError
-from harken.files import write_text
 from harken.report.accuracy import QuestionSet, question_sets, seed_lines, set_table
 from harken.report.clips import ClipFinder, as_mp3, data_uri, load_clip, picture
 from harken.report.curves import SECTIONS, panels
@@ -20,6 +19,7 @@ from harken.report.page import render_page, render_summary
 from harken.report.paper import paper_tables
 from harken.report.questions import TRAINING, Item, evaluation_items, set_names, spread, training_items, within
 from harken.report.run import Run, read_run
+from harken.system.files import write_text
 
 TEXT_BUDGET, SOUND_BUDGET = 9_000_000, 6_000_000
 """Bytes of questions and completions, and of clips, that one file holds at most."""

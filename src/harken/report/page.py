@@ -19,8 +19,8 @@ from markupsafe import Markup
 
 from harken.report.accuracy import SetTable
 from harken.report.paper import PaperTable
-from harken.results import SeedComparison
-from harken.tables import SEEDS_HEADER, percent, points, seed_rows
+from harken.results.compare import SeedComparison
+from harken.results.tables import SEEDS_HEADER, percent, points, seed_rows
 
 SCRIPTS = ("dom.js", "charts.js", "player.js", "listen.js", "page.js")
 

@@ -2,7 +2,7 @@
 
 Takes runs and their evaluations, gives each published table that some evaluation is about, with the run's figures and
 intervals, and for a row that a recipe names the reason why there are none. Placing and refusing are those of
-`harken compare --published` (`harken.published.place`). Not taken: a table that the questions only resemble.
+`harken compare --published` (`harken.results.beside_paper`). Not taken: a table that the questions only resemble.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harken.errors import DataError
-from harken.published import TABLES, PublishedTable
-from harken.published.place import place
+from harken.papers import TABLES, PublishedTable
 from harken.report.accuracy import AFTER, BEFORE, QuestionSet
 from harken.report.run import Run
+from harken.results.beside_paper import place
+from harken.results.tables import published_header, published_notes
 from harken.stats import Estimate
-from harken.tables import published_header, published_notes
 
 
 @dataclass(frozen=True, slots=True)

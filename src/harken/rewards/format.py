@@ -3,8 +3,8 @@
 Not taken: a pattern searched for somewhere in the text, which grants the reward to nearly everything.
 """
 
-from harken.answer import form
-from harken.prompt import ExpectedForm
+from harken.questions.grader import form
+from harken.questions.prompt import ExpectedForm
 
 
 def format_reward(text: str, form_expected: ExpectedForm | None) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 from harken.config import RewardConfig
-from harken.prompt import ExpectedForm
+from harken.questions.prompt import ExpectedForm
 from harken.rewards.accuracy import accuracy
 from harken.rewards.adaptive import Factors, consistent, factors, think_accuracy
 from harken.rewards.custom import CustomReward

@@ -1,0 +1,122 @@
+"""`harken score` and `compare`: tables of predictions that are there already."""
+
+import glob
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import console
+from harken.system.console import say
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSON or JSON lines: an id and a prediction each.")],
+    benchmark: Annotated[str, typer.Option("--benchmark", help="mmau, mmar, airbench or mmsu.")],
+    data: Annotated[Path, typer.Option("--data", help="The benchmark's JSON file; no audio is needed.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    letters: Annotated[
+        bool, typer.Option("--letters", help="The prompt showed letters: the strict column reads them.")
+    ] = False,
+    submission: Annotated[
+        Path | None, typer.Option("--submission", help="Write MMAU's submission file here, instead of scoring.")
+    ] = None,
+) -> None:
+    """Score anybody's predictions: the benchmark's official figure beside a strict one."""
+    import json
+
+    from harken.benchmarks.score_file import score_file, write_submission
+    from harken.results.tables import score_table
+
+    if submission is not None:
+        if benchmark != "mmau" or letters:
+            raise typer.BadParameter("goes with --benchmark mmau, without --letters", param_hint="--submission")
+        result = write_submission(data, predictions, submission)
+    else:
+        result = score_file(benchmark, data, predictions, letters_shown=letters or None)
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    elif submission is None:
+        console.print(score_table(result))
+    else:
+        said = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
+        say(console, f"submission: {submission} ({said})")
+
+
+def compare(
+    folders: Annotated[
+        list[str],
+        typer.Argument(
+            help="Evaluation folders, or quoted patterns over seeds: the earlier model's, then one or more to compare "
+            "with it; as many seeds each, paired in order.",
+            metavar="FOLDER",
+        ),
+    ],
+    published: Annotated[
+        str | None,
+        typer.Option("--published", help="Show the folders in this published table instead.", metavar="omni-r1-v2:I"),
+    ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+) -> None:
+    """Evaluations of the same questions before and after, paired; with patterns, mean and spread over seeds.
+
+    harken compare runs/base runs/a runs/b
+
+    harken compare 'runs/x/seed*/sft/eval/test' 'runs/x/seed*/grpo/eval/test'
+
+    harken compare runs/mmau --published omni-r1-v2:I
+    """
+    if published is not None:
+        _beside_published([folder for pattern in folders for folder in _folders(pattern)], published, as_markdown)
+        return
+    if len(folders) < 2:
+        raise typer.BadParameter("give two folders or more, or --published", param_hint="FOLDER")
+    from harken.results.compare import compare_folders, over_seeds
+    from harken.results.tables import HEADER, SEEDS_HEADER, comparison_table, rows_of, seed_rows, seeds_table
+
+    before, *others = folders
+    earlier = _folders(before)
+    for after in others:
+        later = _folders(after)
+        if len(earlier) != len(later):
+            raise typer.BadParameter(f"{len(earlier)} folders before and {len(later)} after", param_hint="FOLDER")
+        comparisons = [compare_folders(a, b) for a, b in zip(earlier, later, strict=True)]
+        title = f"{before} -> {after}"
+        if len(comparisons) == 1:
+            table, header, rows = comparison_table(title, comparisons[0]), HEADER, rows_of(comparisons[0])
+        else:
+            seeds = over_seeds(comparisons)
+            table, header, rows = seeds_table(title, seeds), SEEDS_HEADER, seed_rows(seeds)
+        _show(table, header, rows, as_markdown, title if len(others) > 1 else "")
+
+
+def _beside_published(folders: list[Path], key: str, as_markdown: bool) -> None:
+    from harken.papers import published_table
+    from harken.results.beside_paper import place
+    from harken.results.tables import published_header, published_notes, published_rows
+    from harken.results.tables import published_table as shown
+
+    table = published_table(key)
+    runs = {str(folder): place(folder, table) for folder in folders}
+    title = f"{table.source}: {table.about}; accuracy, %; {published_notes(table)}"
+    _show(shown(table, runs), published_header(table), published_rows(table, runs), as_markdown, title)
+
+
+def _show(table, header, rows, as_markdown: bool, title: str) -> None:
+    """A table for a person, or as Markdown under its title."""
+    from harken.results.tables import markdown
+
+    if as_markdown:
+        print(*([title, ""] if title else []), markdown(header, rows), sep="\n")  # noqa: T201
+    else:
+        console.print(table)
+
+
+def _folders(pattern: str) -> list[Path]:
+    """A folder, or those a pattern finds, in order of name."""
+    if not any(sign in pattern for sign in "*?["):
+        return [Path(pattern)]
+    found = sorted(Path(name) for name in glob.glob(pattern))
+    if not found:
+        raise typer.BadParameter(f"nothing matches {pattern!r}", param_hint="FOLDER")
+    return found

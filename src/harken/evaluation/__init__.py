@@ -1,0 +1,1 @@
+"""Asks a model the questions of a benchmark, grades its answers and writes them down."""

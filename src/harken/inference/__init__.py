@@ -1,0 +1,1 @@
+"""What the model reads and what it writes: inputs, prefill, decoding, caches, log-probabilities."""

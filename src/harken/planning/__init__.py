@@ -1,0 +1,1 @@
+"""Computes what a recipe needs of a card before anything is loaded."""

@@ -1,0 +1,147 @@
+"""Sizes of a model without its weights.
+
+Takes a checkpoint's path, gives a `Shape` and the module's parameters counted on the meta device. For the published
+models the sizes are written down here, since a plan is made before anything is fetched. Not taken: formulas for the
+number of parameters; the model's own class knows it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AudioFlamingo3ForConditionalGeneration,
+    AutoConfig,
+    Qwen2_5OmniThinkerConfig,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+)
+
+from harken.errors import CheckpointError
+from harken.models.loading import base_of, explained, resolve
+from harken.models.lora import is_adapter
+from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
+from harken.planning.memory import Shape
+
+CLASSES: dict[str, Any] = {
+    "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
+    "qwen2_audio": Qwen2AudioForConditionalGeneration,
+    "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+}
+TOWER = {
+    **{"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20, "encoder_ffn_dim": 5120},
+    "num_mel_bins": 128,
+}
+OMNI_ROPE = {"mrope_section": [16, 24, 24], "rope_type": "default", "rope_theta": 1e6}
+PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "Qwen/Qwen2.5-Omni-7B": (
+        "qwen2_5_omni_thinker",
+        {
+            **{"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28},
+            **{"num_key_value_heads": 4, "vocab_size": 152_064, "rope_parameters": OMNI_ROPE},
+        },
+        {**TOWER, "output_dim": 3584},
+    ),
+    "Qwen/Qwen2.5-Omni-3B": (
+        "qwen2_5_omni_thinker",
+        {
+            **{"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16},
+            **{"num_key_value_heads": 2, "vocab_size": 151_936, "rope_parameters": OMNI_ROPE},
+        },
+        {**TOWER, "output_dim": 2048},
+    ),
+    "Qwen/Qwen2-Audio-7B-Instruct": (
+        "qwen2_audio",
+        {
+            **{"model_type": "qwen2", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32},
+            **{"num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 156_032},
+        },
+        {**TOWER, "max_source_positions": 1500},
+    ),
+}
+"""Hub id -> model type, sizes of the language model, sizes of the tower, as their config.json files have them."""
+
+NO_VISION = {
+    **{"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "fullatt_block_indexes": [0]},
+}
+"""Of the vision tower that is dropped anyway."""
+
+
+def published_config(path: str, **changes: int) -> Any:
+    """The configuration of a published model; `changes` to the language model's sizes make it smaller."""
+    kind, text, audio = PUBLISHED[path]
+    text = {**text, **changes}
+    if kind == "qwen2_audio":
+        return Qwen2AudioConfig(text_config=text, audio_config=audio)
+    config_class: Any = Qwen2_5OmniThinkerConfig  # takes more names than its signature lists
+    return config_class(text_config=text, audio_config=audio, vision_config=NO_VISION)
+
+
+def shape_of(path: str) -> Shape:
+    """Of a published id, a local folder (a run's is its newest checkpoint's) or another Hub id that can be read.
+
+    Raises CheckpointError where there is no such checkpoint, or one of another architecture.
+    """
+    path = resolve(path)
+    if is_adapter(Path(path)):
+        return shape_of(base_of(Path(path)))
+    if path in PUBLISHED:
+        return measured(published_config(path))
+    with explained(path):
+        config: Any = AutoConfig.from_pretrained(path)
+    config = getattr(config, "thinker_config", config)
+    if config.model_type not in CLASSES:
+        raise CheckpointError(f"{path}: a checkpoint of model_type {config.model_type!r}; known: {', '.join(CLASSES)}")
+    return measured(config)
+
+
+def measured(config: Any) -> Shape:
+    """Of a configuration, by the parameters of its module on the meta device."""
+    with torch.device("meta"):
+        module: nn.Module = CLASSES[config.model_type](config)
+    named = dict(module.named_parameters())
+    linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
+    text, audio = config.text_config, config.audio_config
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+
+    def count(*within: str, blocks: bool = False) -> int:
+        return sum(
+            p.numel() for name, p in named.items() if _part(name) in within and (".layers." in name or not blocks)
+        )
+
+    def edges(part: str) -> int:
+        found = [layer for name, layer in linear.items() if _part(name) == part and ".layers." in name]
+        return sum(layer.in_features + layer.out_features for layer in found)
+
+    return Shape(
+        tower=count("tower"),
+        projector=count("projector"),
+        language=count("language"),
+        tower_blocks=count("tower", blocks=True),
+        language_blocks=count("language", blocks=True),
+        linear=sum(layer.weight.numel() for layer in linear.values()),
+        largest=max(p.numel() for p in named.values()),
+        adapter_edges=(edges("tower"), edges("language")),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        intermediate=text.intermediate_size,
+        queries=text.num_attention_heads * head,
+        keys=text.num_key_value_heads * head,
+        vocabulary=text.vocab_size,
+        tower_layers=_either(audio, "encoder_layers", "num_hidden_layers"),
+        tower_hidden=_either(audio, "d_model", "hidden_size"),
+        tower_intermediate=_either(audio, "encoder_ffn_dim", "intermediate_size"),
+        window_s=None if "output_dim" in audio.to_dict() else audio.max_source_positions / 50,
+    )
+
+
+def _either(config: Any, *names: str) -> int:
+    return next(int(getattr(config, name)) for name in names if hasattr(config, name))
+
+
+def _part(name: str) -> str:
+    """Which of the three switches of a recipe a parameter belongs to."""
+    if "multi_modal_projector" in name or "audio_tower.proj." in name:
+        return "projector"
+    return "tower" if "audio_tower" in name else "language"

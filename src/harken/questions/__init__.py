@@ -1,0 +1,1 @@
+"""A question becomes a prompt, and a completion becomes a choice."""

@@ -1,0 +1,147 @@
+"""The only place where instructions to the model live.
+
+Takes a question, gives the conversation the model reads and, for SFT, the completion it should write.
+Wording: omni_r1 is Omni-R1's sentence (III-A); the two r1_aqa styles end it with a full stop and add R1-AQA's, as
+R1-AQA's code joins them: `<question> Please choose the answer from the following options: <choices>. Output the final
+answer in <answer> </answer>.` The sentence of adaptive is ours; Audio-Thinker's is not public.
+Benchmarks' own wording, as their authors give it: mmau in github.com/Sakshi113/MMAU issue 3 (the line feed before the
+question left out), mmar in github.com/ddlBoJack/MMAR issue 3, airbench in `Inference_Foundation.py` of
+github.com/OFA-Sys/AIR-Bench (which writes `C. None` and `D. None` where a question has two choices; here they are left
+out).
+Not taken: `str.format` or a template language. Questions are data and may hold `{choices}` or `{0}`; they are put in as
+they are, in one pass, and never read again.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from harken.config import ChoicesShown, PromptConfig
+from harken.errors import ConfigError, DataError
+from harken.questions.grader import form
+from harken.types import Conversation, Question
+
+ExpectedForm = Literal["answer", "think", "adaptive"]
+"""Tags a prompt asks for. answer: `<answer>` (thinking first is allowed). think: `<think>` and `<answer>`. adaptive:
+either, as the model judges."""
+
+TRANSCRIBE = "Transcribe the speech in the audio word for word. Output only the transcript."
+"""What a probe asks where neither its records nor the recipe say [O]."""
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_ASK = "{question} Please choose the answer from the following options: {choices}"
+_TEMPLATES = {
+    "omni_r1": _ASK,
+    "r1_aqa": _ASK + ". Output the final answer in <answer> </answer>.",
+    "r1_aqa_think": _ASK + ". Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
+    "adaptive": _ASK
+    + ". First judge whether this problem needs thinking. If it does, output the thinking process in <think> </think> "
+    "and final answer in <answer> </answer>. If it does not, output only the final answer in <answer> </answer>.",
+    "mmau": "{question}  Select one option from the provided choices.\n{choices}.",
+    "mmar": "{question}\nSelect one option from the provided choices:\n{choices}",
+    "airbench": "Choose the most suitable answer from options A, B, C, and D to respond the question in next line, you "
+    "may only choose A or B or C or D.\n{question}\n{choices}",
+}
+_FORMS: dict[str, ExpectedForm] = {"r1_aqa": "answer", "r1_aqa_think": "think", "adaptive": "adaptive"}
+_CHOICES: dict[str, ChoicesShown] = {"mmar": "lines", "airbench": "lettered_lines"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A resolved prompt: nothing is read from disk after this is built.
+
+    Attributes:
+        template: text with `{question}` and `{choices}`, each at least once.
+        choices: how they are written out, as `PromptConfig.choices` says.
+        form: the tags the format reward expects; None where the prompt asks for none.
+    """
+
+    template: str
+    choices: ChoicesShown
+    form: ExpectedForm | None
+
+    @property
+    def letters_shown(self) -> bool:
+        """Whether choices are shown with letters; only then does a letter count as an answer."""
+        return self.choices in ("letters", "lettered_lines")
+
+    @classmethod
+    def from_config(cls, config: PromptConfig) -> "Prompt":
+        """Read `prompt_file`, if there is one, and check it. Its edge whitespace is not part of the prompt.
+
+        `style` still says which form is expected where `prompt_file` replaces the wording.
+        Raises ConfigError where the file cannot be read or lacks a placeholder.
+        """
+        template = _TEMPLATES[config.style]
+        if config.prompt_file is not None:
+            try:
+                template = config.prompt_file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"prompt.prompt_file: {config.prompt_file} cannot be read: {error}") from error
+            for placeholder in ("{question}", "{choices}"):
+                if placeholder not in template:
+                    raise ConfigError(
+                        f"prompt.prompt_file: {config.prompt_file} has no {placeholder}: write it where it belongs"
+                    )
+        choices = config.choices or _CHOICES.get(config.style, "list")
+        return cls(template, choices, _FORMS.get(config.style))
+
+    def text(self, question: Question) -> str:
+        """The user's text. Raises DataError for more choices than letters where letters are shown."""
+        parts = {"{question}": question.text, "{choices}": self._choices(question)}
+        return re.sub(r"\{question\}|\{choices\}", lambda found: parts[found[0]], self.template)
+
+    def conversation(self, question: Question) -> Conversation:
+        """One user turn, audio before text; no audio element where the question has no clip; no system prompt."""
+        audio = [{"type": "audio"}] if question.audio is not None else []
+        return [{"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
+
+    def answer_text(self, question: Question) -> str:
+        """The completion SFT trains on: the choice's text, in `<answer>` tags where the prompt asks for them.
+
+        The record's reasoning comes before it, in `<think>` tags, where the prompt asks for thinking; an adaptive
+        prompt takes it where the record has one.
+
+        Raises DataError where the answer is hidden, where the prompt asks for a thinking process and the record holds
+        none, or where the completion would not have the form asked for, because its texts hold tags themselves.
+        """
+        where = question.source or f"question {question.id!r}"
+        fault = self.target_fault(question)
+        if fault is not None:
+            raise DataError(f"{where}: {fault}")
+        return self._target(question)
+
+    def target_fault(self, question: Question) -> str | None:
+        """Why SFT cannot train on this question; None where it can."""
+        if question.answer is None:
+            return "has no answer to train on"
+        if self.form == "think" and not question.reasoning.strip():
+            return (
+                "the prompt asks for a thinking process and the record holds none: write one into its field "
+                "reasoning, or use style r1_aqa or omni_r1 for SFT on answers"
+            )
+        if self.form is not None and form(self._target(question)) == "malformed":
+            return "its answer or its reasoning holds tags or nothing, so the completion would be malformed"
+        return None
+
+    def _target(self, question: Question) -> str:
+        assert question.answer is not None
+        choice = question.choices[question.answer]
+        if self.form is None:
+            return choice
+        thinks = self.form != "answer" and question.reasoning.strip()
+        return (f"<think>{question.reasoning.strip()}</think>" if thinks else "") + f"<answer>{choice}</answer>"
+
+    def _choices(self, question: Question) -> str:
+        if self.choices == "list":
+            return repr(list(question.choices))
+        if self.choices == "lines":
+            return "\n".join(question.choices)
+        if len(question.choices) > len(LETTERS):
+            where = question.source or f"question {question.id!r}"
+            raise DataError(f"{where}: {len(question.choices)} choices, only 26 letters: set prompt.choices: list")
+        lettered = zip(LETTERS, question.choices, strict=False)
+        if self.choices == "lettered_lines":
+            return "\n".join(f"{letter}. {text}" for letter, text in lettered)
+        return " ".join(f"({letter}) {text}" for letter, text in lettered)

@@ -1,0 +1,1 @@
+"""Predictions become figures with intervals, comparisons and tables beside those of the papers."""

@@ -1,0 +1,1 @@
+"""What any training loop needs: session, run folder, checkpoints, optimizers, reference, probe, trackers."""

@@ -1,0 +1,213 @@
+"""README and docs: links and anchors lead somewhere, commands parse, what is named exists, the tree is the tree."""
+
+import importlib
+import re
+import shlex
+import sys
+import tomllib
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+
+import recipes_table
+from harken.cli.app import app
+from harken.config import RewardConfig, parse
+from harken.models.tiny import write_tiny
+
+ROOT = Path(__file__).parents[2]
+PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+COMMAND = typer.main.get_command(app)
+
+
+def prose(text: str) -> str:
+    """Without blocks of code."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return "\n".join(line for line in text.split("\n") if not line.startswith("    "))
+
+
+def block_lines(text: str) -> Iterator[str]:
+    """Lines of code blocks, continued lines joined, remarks left out."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    indented = [line[4:] for line in text.split("\n") if line.startswith("    ")]
+    for line in "\n".join([*fenced, *indented]).replace("\\\n", " ").split("\n"):
+        yield re.sub(r"\s{2,}#.*|^#.*", "", line).strip()
+
+
+def inline(text: str) -> list[str]:
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose(text))]
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings, as mkdocs makes them; GitHub makes the same of these."""
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.M):
+        plain = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
+        found.add(re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower()))
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_relative_link_and_anchor_leads_somewhere(name):
+    links = re.findall(r"\]\(([^)\s]+)\)", prose(TEXTS[name])) + re.findall(r'(?:src|srcset)="([^"]+)"', TEXTS[name])
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            assert link.startswith("https://"), link
+            continue
+        file, _, anchor = link.partition("#")
+        target = PAGES[name] if not file else (PAGES[name].parent / file).resolve()
+        assert target.exists(), f"{name}: {link}"
+        if name != "README.md":
+            assert target.is_relative_to(ROOT / "docs"), f"{name}: {link}: a page of the site leads out of it"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{name}: {link}"
+
+
+def test_every_page_is_in_the_sites_navigation():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    def files(entry) -> set[str]:
+        values = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else [entry]
+        return {entry} if isinstance(entry, str) else set().union(*map(files, values))
+
+    assert files(settings["nav"]) == {path.name for path in PAGES.values()} - {"README.md"}
+
+
+def parsed(line: str, *, whole: bool) -> None:
+    """Parse a `harken` line with the real command line. Raises what that raises; `whole` asks for all it needs."""
+    words = [word.split("|")[0] for word in shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line))]
+    if ">" in words:
+        words = words[: words.index(">")]
+    command, path, words = COMMAND, "harken", words[1:]
+    while hasattr(command, "commands"):
+        if not words and not whole:
+            return
+        assert words[0] in command.commands, f"{line}: no command {words[0]}"
+        command, path, words = command.commands[words[0]], f"{path} {words[0]}", words[1:]
+    if whole:
+        command.make_context(path, words)
+    else:
+        context = command.make_context(path, [], resilient_parsing=True)
+        context.resilient_parsing = False
+        command.make_parser(context).parse_args(args=words)
+
+
+LINES = [(name, line) for name, text in TEXTS.items() for line in block_lines(text)]
+HARKEN = sorted({(name, line) for name, line in LINES if line.startswith("harken ")})
+SPOKEN = sorted({(name, code) for name, text in TEXTS.items() for code in inline(text) if code.startswith("harken ")})
+
+
+@pytest.mark.parametrize(("name", "line"), HARKEN)
+def test_every_harken_line_of_a_block_is_a_command_with_all_it_needs(name, line):
+    parsed(line, whole=True)
+
+
+@pytest.mark.parametrize(("name", "code"), SPOKEN)
+def test_every_harken_command_in_a_sentence_exists_with_its_options(name, code):
+    parsed(code, whole=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("harken train omni_r1_avqa --not-there", "No such option"),
+        ("harken nothing", "no command nothing"),
+        ("harken evaluate --limit many", "valid integer"),
+        ("harken train omni_r1", "no shipped recipe"),
+        ("harken score predictions.json", "Missing"),
+        ("harken ask clip.wav", "Missing"),
+    ],
+)
+def test_a_command_that_would_not_run_is_told(line, said):
+    with pytest.raises(Exception, match=said):
+        parsed(line, whole=True)
+
+
+def test_an_option_that_a_sentence_makes_up_is_told():
+    with pytest.raises(Exception, match="No such option"):
+        parsed("harken evaluate --forced no_think", whole=False)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_targets_of_make_extras_of_pip_and_recipes_by_name_exist(name):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    said = [*block_lines(TEXTS[name]), *inline(TEXTS[name])]
+    for line in said:
+        if line.startswith("make "):
+            assert line.split()[1] in targets, line
+        for names in re.findall(r"(?:harken|\.)\[([a-z,]+)\]", line):
+            assert set(names.split(",")) <= extras.keys(), line
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_of_the_project_that_a_page_names_exist(name):
+    ends = r"(?:py|yaml|sh|md|txt|j2|ipynb|svg|png)"
+    text = "\n".join([*block_lines(TEXTS[name]), *inline(TEXTS[name])])
+    for path in re.findall(rf"(?<![\w./<-])((?:src|benchmarks|recipes|tests|docs|notebooks)/[\w./-]*\.{ends})\b", text):
+        assert (ROOT / path).is_file(), path
+    for path in re.findall(r"(?<![\w./-])(harken/[\w/]+\.py)\b", text):
+        assert (ROOT / "src" / path).is_file(), path
+    for path in re.findall(r"`((?:src/harken|tests)/[\w/]*/)`", TEXTS[name]):
+        assert (ROOT / path).is_dir(), path
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_dotted_name_is_a_module_or_what_it_holds(name):
+    for dotted in set(re.findall(r"`(harken(?:\.\w+)+)`", TEXTS[name])):
+        if (ROOT / "src" / Path(*dotted.split("."))).with_suffix(".py").is_file():
+            continue
+        module, _, held = dotted.rpartition(".")
+        assert hasattr(importlib.import_module(module), held), dotted
+
+
+def test_the_trees_of_the_readme_are_the_folders():
+    [tree] = re.findall(r"## Where things are\n\n```text\n(.*?)\n```", TEXTS["README.md"], flags=re.DOTALL)
+    top, package, below = set(), set(), False
+    for line in tree.split("\n"):
+        if line == "src/harken/":
+            below = True
+            continue
+        names = re.split(r"\s{2,}|(?<=[a-z/]) (?=[a-z;])", line.strip())[0]
+        (package if below else top).update(part.strip().rstrip("/") for part in names.split(","))
+    ignored = {"__init__.py", "__pycache__"}
+    assert package == {path.name for path in (ROOT / "src" / "harken").iterdir()} - ignored
+    made = (ROOT / ".gitignore").read_text(encoding="utf-8").replace("/", "").split("\n")
+    assert top | {"src"} == {
+        path.name
+        for path in ROOT.iterdir()
+        if path.name[0] != "." and path.name not in made and path.name != "coverage"
+    }
+
+
+def test_the_readme_is_short():
+    assert TEXTS["README.md"].count("\n") < 250
+
+
+def test_the_page_of_recipes_is_written_from_the_recipes():
+    assert TEXTS["docs/recipes.md"] == recipes_table.page()
+
+
+def python_blocks(name: str) -> str:
+    return "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXTS[name], flags=re.MULTILINE | re.DOTALL))
+
+
+def test_the_snippets_on_adding_to_harken_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tiny("qwen2_5_omni", Path("tiny"), [], 0)
+    exec(compile(python_blocks("docs/extending.md"), "docs/extending.md", "exec"), {})
+
+
+def test_the_reward_of_the_page_runs_and_its_settings_are_read(tmp_path, monkeypatch):
+    (tmp_path / "my_rewards.py").write_text(python_blocks("docs/rewards.md"))
+    monkeypatch.syspath_prepend(tmp_path)
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", TEXTS["docs/rewards.md"], flags=re.MULTILINE | re.DOTALL)
+    named = [parse(RewardConfig, yaml.safe_load(block)["reward"], "docs/rewards.md").names for block in blocks]
+    assert named == [("adaptive", "format", "quality"), ("accuracy", "my_rewards:brief")]
+    assert callable(importlib.import_module("my_rewards").brief)
+    del sys.modules["my_rewards"]

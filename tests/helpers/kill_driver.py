@@ -1,0 +1,166 @@
+"""Runs that kill themselves at named points: kill_driver.py JOBS.json, where JOBS is {"recipe", "loop", "runs"}.
+
+Each run is {"out": folder, "kill": [point, ...]}: one process a point, the first on a new folder, the others going on
+with it, then one that goes on undisturbed until the run is done. Processes are forked after the imports, which take
+longer than a run. With "points": FILE the undisturbed process also writes down every point it passes. Prints how each
+process ended, as JSON.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+import transformers.modeling_utils
+from small_runs import LOOPS, silent
+
+import harken.grpo.loop
+import harken.training.sft
+from harken.config import load_recipe
+from harken.training.run_folder import RunFolder
+
+
+class Points:
+    """Every place where a process may be killed, by name; paths are written from the run folder, temporary names as
+    the names they stand for."""
+
+    def __init__(self, run: Path, kill: str | None) -> None:
+        self.run, self.kill, self.passed = run, kill, []
+
+    def pass_by(self, name: str) -> None:
+        self.passed.append(name)
+        if name == self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def name(self, path) -> str:
+        path = Path(os.path.abspath(path))
+        parts = path.relative_to(self.run).parts if path.is_relative_to(self.run) else path.parts
+        return "/".join(part[1:-4] if part.startswith(".") and part.endswith(".tmp") else part for part in parts)
+
+    def around(self, owner, function: str, say: str, name_of) -> None:
+        """A point before and one after each call of `owner.function`."""
+        original = getattr(owner, function)
+
+        def wrapped(*args, **kwargs):
+            name = name_of(*args, **kwargs)
+            self.pass_by(f"before {say} {name}")
+            result = original(*args, **kwargs)
+            self.pass_by(f"after {say} {name}")
+            return result
+
+        setattr(owner, function, wrapped)
+
+    def halfway(self, owner, function: str, say: str, path_of) -> None:
+        """A point where the file that a call writes is half there."""
+        original = getattr(owner, function)
+
+        def wrapped(*args, **kwargs):
+            path = Path(path_of(*args, **kwargs))
+            result = original(*args, **kwargs)
+            name = f"half {say} {self.name(path)}"
+            if name == self.kill:
+                os.truncate(path, path.stat().st_size // 2)
+            self.pass_by(name)
+            return result
+
+        setattr(owner, function, wrapped)
+
+    def install(self) -> None:
+        # The file is cut before the points around the call are passed: halves first, then what goes around them.
+        self.halfway(torch, "save", "save", lambda value, path, *_, **__: path)
+        self.halfway(transformers.modeling_utils, "safe_save_file", "save", lambda tensors, path, *_, **__: path)
+        self.halfway(Path, "write_text", "write", lambda path, *_, **__: path)
+        self.around(torch, "save", "save", lambda value, path, *_, **__: self.name(path))
+        self.around(
+            transformers.modeling_utils, "safe_save_file", "save", lambda tensors, path, *_, **__: self.name(path)
+        )
+        self.around(harken.grpo.loop, "update", "update", lambda *_, **__: "")
+        self.around(harken.training.sft, "apply_update", "update", lambda *_, **__: "")
+        self._rename()
+        self._removal()
+        self._rows()
+
+    def _rename(self) -> None:
+        """Into a name: replace; out of one, before its folder is removed: retire."""
+
+        def name_of(source, target) -> str:
+            return self.name(target)
+
+        original = os.replace
+
+        def wrapped(source, target):
+            say = "retire" if Path(target).name.startswith(".") else "replace"
+            self.pass_by(f"before {say} {name_of(source, target)}")
+            original(source, target)
+            self.pass_by(f"after {say} {name_of(source, target)}")
+
+        os.replace = wrapped
+
+    def _removal(self) -> None:
+        original = shutil.rmtree
+
+        def wrapped(path, *args, **kwargs):
+            name = f"half remove {self.name(path)}"
+            if name == self.kill:
+                first = next(file for file in sorted(Path(path).rglob("*")) if file.is_file())
+                first.unlink()
+            self.pass_by(name)
+            original(path, *args, **kwargs)
+
+        shutil.rmtree = wrapped
+
+    def _rows(self) -> None:
+        original = RunFolder.append_metrics
+
+        def wrapped(run, row):
+            before = run.metrics.stat().st_size if run.metrics.exists() else 0
+            original(run, row)
+            name = f"half row {row['step']}"
+            if name == self.kill:
+                os.truncate(run.metrics, (before + run.metrics.stat().st_size) // 2)
+            self.pass_by(name)
+
+        RunFolder.append_metrics = wrapped
+
+
+def go_on(recipe_file: Path, loop: str, out: Path, kill: str | None, passed: Path | None) -> None:
+    points = Points(out, kill)
+    points.install()
+    resume = (out / "config.yaml").exists()
+    LOOPS[loop](load_recipe(recipe_file), out, silent(), resume=resume)
+    if passed is not None:
+        passed.write_text("\n".join(points.passed))
+
+
+def in_a_process(*arguments) -> str:
+    """How it ended: done, killed, or the number it returned."""
+    child = os.fork()
+    if child == 0:
+        try:
+            go_on(*arguments)
+        except BaseException:  # noqa: BLE001 (reported, then the process ends)
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {0: "done", -signal.SIGKILL: "killed"}.get(code, str(code))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    ended = []
+    for run in jobs["runs"]:
+        points = Path(run["points"]) if "points" in run else None
+        ends = [in_a_process(Path(jobs["recipe"]), jobs["loop"], Path(run["out"]), kill, None) for kill in run["kill"]]
+        ends.append(in_a_process(Path(jobs["recipe"]), jobs["loop"], Path(run["out"]), None, points))
+        ended.append(ends)
+    sys.stdout.write(json.dumps(ended))
+
+
+if __name__ == "__main__":
+    main()

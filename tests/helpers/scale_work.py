@@ -1,0 +1,143 @@
+"""What each rank of a job does, where a job is not a whole run. Functions take this process's ranks and the job."""
+
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import torch
+from small_runs import silent
+
+from harken.config import GrpoConfig, PromptConfig, RewardConfig, load_recipe
+from harken.errors import DataError, HarkenError
+from harken.grpo.batch import MicroBatch
+from harken.grpo.rewarding import Rewarding
+from harken.judges import FailureLimit, Verdict
+from harken.models.sharding import gathered, units
+from harken.questions.grader import understand
+from harken.questions.prompt import Prompt
+from harken.system.ranks import Ranks
+from harken.training.checkpoint import save_checkpoint
+from harken.training.run_folder import RunFolder
+from harken.training.session import open_session
+from harken.types import Question
+
+CHOICES = ("one", "two", "three")
+THINK, DIRECT = "<think>{}</think><answer>{}</answer>", "<answer>{}</answer>"
+SAID = [  # five questions, whose answer is one; two completions each
+    (THINK.format("it is", "one"), DIRECT.format("one")),
+    (THINK.format("it may be", "two"), THINK.format("so", "one")),
+    (DIRECT.format("three"), "no form"),
+    (THINK.format("a b c", "one"), THINK.format("a b", "one")),
+    (DIRECT.format("one"), DIRECT.format("two")),
+]
+PARTS = ({"name": "adaptive", "options": {"consistency": "equation"}}, {"name": "format"}, {"name": "quality"})
+
+
+def facts(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """What the ranks tell each other."""
+
+    def fail_on(rank: int):
+        if ranks.rank == rank:
+            raise DataError("train.jsonl:3: no such clip")
+
+    def ends(work) -> list[str]:
+        try:
+            return ["fine", str(work())]
+        except HarkenError as error:
+            return [type(error).__name__, str(error)]
+
+    times: list[float] = []
+
+    def turn() -> int:
+        times.append(time.monotonic())
+        time.sleep(0.05)
+        times.append(time.monotonic())
+        return ranks.rank
+
+    return {
+        "shares": [list(ranks.share(range(n))) for n in (0, 1, 2, 5)],
+        "sum": ranks.sum([1.5, ranks.rank]),
+        "largest": ranks.largest([ranks.rank, -ranks.rank]),
+        "gather": ranks.gather({"says": ["\udcff", "ä", ranks.rank], "none": None}),
+        "tell": ranks.tell(f"by {ranks.rank}"),
+        "fine": ends(lambda: ranks.together(lambda: ranks.rank)),
+        "first fails": ends(lambda: ranks.together(lambda: fail_on(0))),
+        "last fails": ends(lambda: ranks.together(lambda: fail_on(ranks.size - 1))),
+        "main fails": ends(lambda: ranks.on_main(lambda: fail_on(0))),
+        "in turn": ranks.in_turn(turn),
+        "turns": times,
+    }
+
+
+class PromptJudge:
+    """Scores by the reasoning's length, or never answers at all."""
+
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
+
+    def submit(self, aspect, question, reasoning, answer) -> Future[Verdict]:
+        verdict: Future[Verdict] = Future()
+        if self.answers:
+            verdict.set_result(Verdict(len(reasoning) % (2 if aspect == "consistency" else 11) / 10, ""))
+        return verdict
+
+    def close(self) -> None: ...
+
+
+def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """This rank's part of a step of SAID, rewarded: the adaptive reward with a judge."""
+    config = RewardConfig.model_validate({"parts": PARTS})
+    settings = GrpoConfig(completions_per_prompt=2)
+    prompt = Prompt.from_config(PromptConfig(style="adaptive"))
+    limit = FailureLimit(0.9)
+    rewarding = Rewarding(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
+    batches: list[Any] = []
+    for number in ranks.share(range(len(SAID))):
+        question = Question(f"q{number}", "Which?", CHOICES, 0, None)
+        responses = [understand(text, question, letters_shown=False, tokens=3, ended=True) for text in SAID[number]]
+        batch = MicroBatch([question], [], [], None, responses, [{}, {}])  # pyright: ignore[reportArgumentType]
+        rewarding.ask(batch)
+        batches.append(batch)
+    earned = rewarding(batches, progress=0.25)
+    return {
+        "reward": [value for batch in batches for value in batch.reward.flatten().tolist()],
+        "advantages": [value for batch in batches for value in batch.advantages.tolist()],
+        "figures": {name: value for name, value in earned.figures.items() if not name.startswith("time/")},
+        "warnings": earned.warnings,
+    }
+
+
+def saved_again(ranks: Ranks, job: dict) -> None:
+    """Open a run where it stopped and write the same checkpoint into another folder."""
+    recipe = load_recipe(Path(job["recipe"]))
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True, beta=recipe.grpo.beta)
+    other = RunFolder(Path(job["again"]))
+    if ranks.main:
+        other.path.mkdir(exist_ok=True)
+        other.append_metrics({"step": session.start})
+    save_checkpoint(other, session.start, session.policy, session.optimizer, keep=1, ranks=ranks)
+
+
+def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """How often parameters are gathered while one rank decodes more tokens than the other."""
+    recipe = load_recipe(Path(job["recipe"]))
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=False)
+    calls: list[int] = []
+    name = "all_gather_single" if hasattr(torch.distributed, "all_gather_single") else "all_gather_into_tensor"
+    original = getattr(torch.distributed, name)
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return original(*args, **kwargs)
+
+    setattr(torch.distributed, name, counted)
+    policy = session.policy
+    with gathered(policy), torch.no_grad():
+        for _ in range(3 + 4 * ranks.rank):
+            hidden = policy.embed_tokens(torch.zeros(1, 1, dtype=torch.long))
+            ones = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+            policy.logits(policy.hidden(hidden, torch.zeros(1, 1, dtype=torch.long), ones))
+    sharded = [parameter.to_local().numel() for parameter in policy.module.parameters()]  # pyright: ignore
+    whole = sum(parameter.numel() for parameter in policy.module.parameters())
+    return {"gathers": len(calls), "units": len(units(policy)), "share": sum(sharded) / whole}

@@ -1,0 +1,244 @@
+"""Tiny models of the real architectures and prompts for them, made once per test process."""
+
+import copy
+import functools
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor
+
+from harken.inference.decode import Completions
+from harken.models.base import AudioLM, ModelInput
+from harken.models.loading import load_model
+from harken.models.lora import add_adapters
+from harken.models.tiny import omni_config, write_tiny
+
+ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
+MODELS = [*ARCHITECTURES, *(f"{arch} {lora}" for arch in ARCHITECTURES[:2] for lora in ("adapters", "merged"))]
+"""Every test of a model runs over these."""
+
+TEXTS = ("Which digit is spoken in the audio?", "['one', 'two', 'three', 'dog barking']", "What is 2 + 2?")
+
+SMALL_TALKER = {
+    **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
+    **{"num_key_value_heads": 1, "vocab_size": 64, "embedding_size": 128, "head_dim": 16, "audio_token_index": 1},
+    "rope_parameters": {"mrope_section": [2, 3, 3], "rope_type": "default", "rope_theta": 10000.0},
+}
+SMALL_TOKEN2WAV = {
+    "dit_config": {
+        **{"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "ff_mult": 1, "emb_dim": 16},
+        **{"head_dim": 16, "enc_dim": 16, "enc_emb_dim": 16, "enc_channels": [16, 16, 16, 16, 48]},
+        **{"enc_attention_channels": 8, "enc_res2net_scale": 2, "enc_se_channels": 8, "mel_dim": 16, "num_embeds": 16},
+    },
+    "bigvgan_config": {
+        **{"mel_dim": 16, "upsample_initial_channel": 16, "resblock_kernel_sizes": [3]},
+        **{"resblock_dilation_sizes": [[1, 3, 5]], "upsample_rates": [2], "upsample_kernel_sizes": [4]},
+    },
+}
+
+
+@functools.cache
+def tiny_folder(arch: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"harken-{arch}-"))
+    write_tiny(arch, folder, TEXTS, seed=1)
+    return folder
+
+
+def write_full_omni(path: Path, **options) -> transformers.Qwen2_5OmniForConditionalGeneration:
+    """A full Qwen2.5-Omni checkpoint, talker and all, as published ones are; `options` go to `save_pretrained`."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_5_omni"))
+    logging.disable(logging.WARNING)  # the tiny talker lacks the published control tokens
+    try:
+        config = transformers.Qwen2_5OmniConfig(
+            thinker_config=omni_config(tokenizer).to_dict(),
+            talker_config=SMALL_TALKER,
+            token2wav_config=SMALL_TOKEN2WAV,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            full = transformers.Qwen2_5OmniForConditionalGeneration(config)
+        full.save_pretrained(path, **options)
+    finally:
+        logging.disable(logging.NOTSET)
+    tokenizer.save_pretrained(path)
+    transformers.WhisperFeatureExtractor.from_pretrained(tiny_folder("qwen2_5_omni")).save_pretrained(path)
+    voice = {"cond": torch.zeros(1, 4), "ref_mel": torch.zeros(1, 3, 16), "bos_token": 1}
+    torch.save({"Chelsie": voice}, path / "spk_dict.pt")  # the talker's voices
+    return full.eval()
+
+
+EVERYTHING = {"audio_tower": True, "projector": True, "language_model": True}
+LANGUAGE_MODEL = {"audio_tower": False, "projector": False, "language_model": True}
+
+
+def adapted(arch: str, parts: dict[str, bool], dtype: torch.dtype = torch.float64, moved: bool = True) -> AudioLM:
+    """A model with adapters; `moved` = adapters (and projector) away from the identity."""
+    model = tiny_model(arch, dtype)
+    torch.manual_seed(0)  # peft starts A at random
+    add_adapters(model, str(tiny_folder(arch)), rank=4, alpha=8, **parts)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in model.module.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+            if moved:
+                parameter.data.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64), alpha=0.05)
+    return model
+
+
+def tiny_model(arch: str = "qwen2_5_omni", dtype: torch.dtype = torch.float64) -> AudioLM:
+    """A fresh copy with weights large enough that attention and audio matter (0.02 is nearly uniform).
+
+    `arch` is one of MODELS: with adapters on the tower and the language model, or with such adapters merged, too.
+    """
+    arch, _, lora = arch.partition(" ")
+    if lora:
+        model = adapted(arch, EVERYTHING, dtype)
+        if lora == "merged":
+            model.adapters.merge_and_unload()
+            model.adapters = None
+        return model
+    model = load_model(str(tiny_folder(arch)), dtype=dtype, device="cpu")
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.module.parameters():
+            if parameter.ndim >= 2:
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.copy_(noise * parameter.shape[-1] ** -0.5)
+    if dtype == torch.float64:
+        keep_float64(model.module)
+    return model
+
+
+def keep_float64(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if type(part).__name__.endswith("RMSNorm"):
+            part.forward = functools.partial(rms_norm_in_float64, part)
+
+
+def rms_norm_in_float64(module, hidden: Tensor) -> Tensor:
+    """transformers rounds to float32 inside every RMSNorm, which alone moves float64 gradients by 8e-8. Not here."""
+    variance = hidden.pow(2).mean(-1, keepdim=True)
+    return module.weight * hidden * torch.rsqrt(variance + module.variance_epsilon)
+
+
+def speaking(model: AudioLM, *words: str, sharpness: float = 0.9) -> AudioLM:
+    """The model with a head that prefers the first tokens of `words` and end of sequence, and hardly says else."""
+    wanted = [int(model.encode_answer(word)[0]) for word in words] + list(model.eos_token_ids)
+    head = model.module.lm_head
+    louder = torch.nn.Linear(head.in_features, head.out_features, dtype=head.weight.dtype)
+    with torch.no_grad():
+        louder.weight.copy_(head.weight * sharpness)
+        louder.bias.fill_(-12.0)
+        louder.bias[wanted] = 0.0
+    model.module.lm_head = louder.requires_grad_(head.weight.requires_grad)
+    return model
+
+
+def perturbed(model: AudioLM, scale: float, seed: int = 11) -> AudioLM:
+    """A copy with every weight moved a little: another policy."""
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in other.module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype), alpha=scale)
+    return other
+
+
+def plain_arguments(inputs: Sequence[ModelInput], module: torch.nn.Module) -> dict[str, Tensor]:
+    """The prompts as transformers' own forward and generate take them: left-padded ids, right-padded features."""
+    longest = max(one.length for one in inputs)
+    ids = torch.zeros(len(inputs), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, one in enumerate(inputs):
+        ids[row, longest - one.length :] = one.input_ids
+        mask[row, longest - one.length :] = 1
+    arguments = {"input_ids": ids, "attention_mask": mask}
+    heard = [one.features for one in inputs if one.features is not None]
+    if heard:
+        arguments |= WINDOWED.get(module.config.model_type, plain_features)(heard, module.config)
+    return arguments
+
+
+def plain_features(heard: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Qwen2.5-Omni: as long as the longest clip."""
+    frames = max(features.shape[1] for features in heard)
+    padded = [torch.nn.functional.pad(features, (0, frames - features.shape[1])) for features in heard]
+    lengths = torch.tensor([[features.shape[1]] for features in heard])
+    return {
+        "input_features": torch.stack(padded),
+        "feature_attention_mask": (torch.arange(frames) < lengths).long(),
+    }
+
+
+def plain_windows(mask_name: str, heard: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Whole windows; `features` are a clip's frames and the two after them, windows one after another."""
+    window = 2 * config.audio_config.max_source_positions
+    windows, masks = [], []
+    for features in heard:
+        frames = features.shape[1] - 2
+        row = torch.nn.functional.pad(features, (0, window))
+        for start in range(0, frames, window):
+            windows.append(row[:, start : start + window])
+            masks.append((torch.arange(start, start + window) < frames).long())
+    return {"input_features": torch.stack(windows), mask_name: torch.stack(masks)}
+
+
+WINDOWED = {
+    "qwen2_audio": functools.partial(plain_windows, "feature_attention_mask"),
+    "audioflamingo3": functools.partial(plain_windows, "input_features_mask"),
+}
+
+
+def plain_logp(
+    module: torch.nn.Module, one: ModelInput, tokens: Sequence[int] | Tensor, temperature: float = 1.0
+) -> Tensor:
+    """[L] log-probabilities of a completion by one forward of transformers' own over prompt and completion."""
+    tokens = torch.as_tensor(tokens)
+    arguments = plain_arguments([one], module)
+    arguments["input_ids"] = torch.cat([one.input_ids, tokens])[None]
+    arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
+    dtype = module.lm_head.weight.dtype
+    if "input_features" in arguments:
+        arguments["input_features"] = arguments["input_features"].to(dtype)
+    logits = module(**arguments, use_cache=False).logits[0, one.length - 1 : -1]
+    return torch.log_softmax(logits / temperature, -1).gather(-1, tokens[:, None])[:, 0]
+
+
+def noise(seconds: float, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(int(seconds * 16_000)) * 0.1).astype(np.float32)
+
+
+def prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> ModelInput:
+    """One prompt; `seconds` None = text only."""
+    content = [] if seconds is None else [{"type": "audio"}]
+    conversation = [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+    return model.render(conversation, None if seconds is None else noise(seconds, seed))
+
+
+def two_prompts(model: AudioLM) -> list[ModelInput]:
+    """One with a clip, one without."""
+    return [prompt(model, "Which digit is spoken in the audio?", 0.5), prompt(model, "What is 2 + 2?", None)]
+
+
+def completions(model: AudioLM, lengths: list[int], seed: int = 0) -> Completions:
+    """Random rows of the given lengths."""
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    tokens = torch.randint(20, 250, (len(lengths), longest), generator=generator)
+    mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    tokens = torch.where(mask, tokens, 0)
+    logp = torch.zeros(tokens.shape, dtype=next(model.module.parameters()).dtype)
+    return Completions(tokens, mask, logp, torch.ones(len(lengths), dtype=torch.bool))
+
+
+def gradients(model: AudioLM) -> dict[str, Tensor]:
+    return {
+        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+        for name, parameter in model.module.named_parameters()
+        if parameter.requires_grad
+    }

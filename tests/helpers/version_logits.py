@@ -1,0 +1,63 @@
+"""Logits of tiny checkpoints under the installed transformers; `make versions` compares them between two of them.
+
+python tests/helpers/version_logits.py write FOLDER      checkpoints into FOLDER, and FOLDER/<version>.safetensors
+python tests/helpers/version_logits.py compare FOLDER    the largest difference between all versions found there
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from tiny_models import ARCHITECTURES, TEXTS, plain_arguments, prompt
+from torch import Tensor
+
+from harken.inference.decode import Sampling, rollout
+from harken.inference.log_probabilities import score_packed
+from harken.models.loading import load_model
+from harken.models.tiny import write_tiny
+
+
+def logits(folder: Path) -> dict[str, Tensor]:
+    """For each architecture: greedy tokens, the log-probabilities of a packed pass, and
+    the logits of transformers' own forward."""
+    found = {}
+    for arch in ARCHITECTURES:
+        checkpoint = folder / arch
+        if not checkpoint.exists():
+            write_tiny(arch, checkpoint, TEXTS, seed=1)
+        model = load_model(str(checkpoint), device="cpu")
+        asked = [prompt(model, "Which digit?", 0.7), prompt(model, "Which of these two?", None)]
+        with torch.no_grad():
+            audio = model.encode_audio(asked)
+            embedded = model.embed(asked, audio)
+            said = rollout(model, embedded, 2, Sampling(temperature=0, max_completion_tokens=6), None)
+            scored = score_packed(model, embedded, said)
+            found[f"{arch}/logits"] = model.module(**plain_arguments(asked[:1], model.module)).logits
+        found[f"{arch}/tokens"] = said.tokens
+        found[f"{arch}/logp"] = scored.logp
+    return {name: value.contiguous() for name, value in found.items()}
+
+
+def compare(folder: Path) -> int:
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) < 2:
+        sys.exit(f"{folder}: {len(files)} versions, two are needed")
+    first, *others = [load_file(file) for file in files]
+    worst = 0.0
+    for file, other in zip(files[1:], others, strict=True):
+        for name, value in first.items():
+            difference = float(np.abs(value.numpy() - other[name].numpy()).max())
+            worst = max(worst, difference)
+            print(f"{name:28} {files[0].stem} and {file.stem}: {tuple(value.shape)}, largest difference {difference:g}")
+    return int(worst > 1e-6)
+
+
+if __name__ == "__main__":
+    command, folder = sys.argv[1], Path(sys.argv[2])
+    if command == "compare":
+        sys.exit(compare(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(logits(folder), folder / f"{transformers.__version__}.safetensors")

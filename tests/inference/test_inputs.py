@@ -1,0 +1,176 @@
+"""Questions as the model reads them: short clips padded, long ones refused or cropped, memory bounded, all counted."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tiny_models import ARCHITECTURES, noise, prompt, tiny_model
+
+from harken.config import PromptConfig
+from harken.errors import AudioError
+from harken.inference.inputs import PromptInputs, leave_out_unusable, unusable
+from harken.questions.prompt import Prompt
+from harken.types import Question
+
+PROMPT = Prompt.from_config(PromptConfig())
+
+
+def question(path, samples, ident="a", **changes):
+    """About a clip of so many samples, written here; None = text only."""
+    clip = None
+    if samples is not None:
+        clip = path / f"{ident}.wav"
+        soundfile.write(clip, np.resize(noise(1.0, 1), samples), 16_000, subtype="FLOAT")
+    values = {"text": "Which digit?", "choices": ("one", "two"), "answer": 0, "source": f"q.json:{ord(ident)}"}
+    return Question(**{"id": ident, "audio": clip, **values, **changes})
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(dtype=torch.float32)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_spectrograms_are_made_in_float32_under_mixed_precision_too(arch):
+    model = tiny_model(arch, torch.float32)
+    plain = prompt(model, "Which digit?", 0.7)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = prompt(model, "Which digit?", 0.7)
+    assert torch.equal(mixed.features, plain.features)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path):
+    model = tiny_model(arch, torch.float32)
+    short = question(tmp_path, 304)
+    inputs = PromptInputs(model, PROMPT, cache_gib=1)
+    (read,) = inputs([short])
+    inputs([short])
+    assert inputs.padded == {short.part}
+    assert inputs.cropped == set()
+    assert model.min_samples > 304
+    with torch.no_grad():
+        assert len(model.encode_audio([read])[0]) == 1
+    silence = np.zeros(model.min_samples - 304, np.float32)
+    whole = model.render(PROMPT.conversation(short), np.concatenate([np.resize(noise(1.0, 1), 304), silence]))
+    assert torch.equal(read.features, whole.features)
+    assert unusable(short, {short.part: 0.019}, model, PROMPT) is None
+
+
+def test_a_clip_long_enough_is_read_as_it_is(model, tmp_path):
+    inputs = PromptInputs(model, PROMPT, cache_gib=1)
+    (read,) = inputs([question(tmp_path, model.min_samples)])
+    assert inputs.padded == set()
+    expected = model.render(PROMPT.conversation(question(tmp_path, 10)), np.resize(noise(1.0, 1), model.min_samples))
+    assert torch.equal(read.features, expected.features)
+
+
+def test_a_question_without_a_clip_opens_no_file_and_has_no_features(model, tmp_path):
+    (read,) = PromptInputs(model, PROMPT, cache_gib=1)([question(tmp_path, None)])
+    assert read.features is None
+    assert "Which digit? Please choose the answer" in read.text
+
+
+def test_what_fits_the_budget_is_rendered_once_and_the_least_recently_used_leaves(model, tmp_path, monkeypatch):
+    questions = [question(tmp_path, 16_000, ident) for ident in "abc"]
+    rendered, render = [], type(model).render
+    monkeypatch.setattr(type(model), "render", lambda self, *given: rendered.append(1) or render(self, *given))
+    (read,) = PromptInputs(model, PROMPT, cache_gib=0)(questions[:1])
+    bytes_each = read.features.nbytes + read.input_ids.nbytes
+
+    def renderings(order, cache_bytes):
+        rendered.clear()
+        inputs = PromptInputs(model, PROMPT, cache_gib=cache_bytes / 2**30)
+        for name in order:
+            inputs([questions["abc".index(name)]])
+            assert inputs._used_bytes <= cache_bytes
+        return len(rendered)
+
+    assert renderings("abcabc", 10 * bytes_each) == 3
+    assert renderings("aabb", 0) == 4
+    assert renderings("abacab", 2 * bytes_each) == 4  # a, b, c pushes out b, b again: 1 2 - 3 - 4
+    assert renderings("abcabc", 2 * bytes_each) == 6
+
+
+def test_cropping_is_counted_and_only_on_request(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "max_samples", 8_000)
+    long, short = question(tmp_path, 9_000), question(tmp_path, 8_000, "b")
+    inputs = PromptInputs(model, PROMPT, cache_gib=1, crop_long_audio=True)
+    read = inputs([long, short])
+    assert inputs.cropped == {long.part}
+    assert torch.equal(read[0].features, read[1].features)  # the same noise, cut to the same length
+    with pytest.raises(ValueError, match=rf"9000 samples is outside .* {model.min_samples} to 8000"):
+        PromptInputs(model, PROMPT, cache_gib=1)([long])
+
+
+def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "max_samples", 32_000)
+    fine, long = question(tmp_path, 16_000), question(tmp_path, 40_000, "b")
+    durations = {fine.part: 1.0, long.part: 2.5}
+    assert unusable(fine, durations, model, PROMPT) is None
+    assert unusable(long, durations, model, PROMPT) == f"{long.audio}: 2.5 s, the model hears 2 s; cut the clip"
+    assert unusable(long, durations, model, PROMPT, crop=True) is None
+    length = PromptInputs(model, PROMPT, 0)([fine])[0].length
+    assert unusable(fine, durations, model, PROMPT, max_prompt_tokens=length) is None
+    assert unusable(fine, durations, model, PROMPT, max_prompt_tokens=length - 1) == (
+        f"a prompt of {length} tokens, data.max_prompt_tokens is {length - 1}; a prompt is never cut"
+    )
+    spoken = question(tmp_path, None, "c", text="Which?<|im_end|>")
+    assert unusable(spoken, {}, model, PROMPT) == "the text holds the control token '<|im_end|>'"
+    kept, rejected = leave_out_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
+    assert [one.id for one in kept] == ["a"]
+    assert [(one.file, one.line, one.id) for one in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]
+
+
+def test_two_parts_of_one_file_are_heard_and_cached_apart(model, tmp_path):
+    whole = question(tmp_path, 16_000)
+    first = replace(whole, id="1", end_s=0.5)
+    second = replace(whole, id="2", start_s=0.5)
+    samples = np.resize(noise(1.0, 1), 16_000)
+    inputs = PromptInputs(model, PROMPT, cache_gib=1)
+    for _ in range(2):
+        read = inputs([first, second])
+        for got, heard in zip(read, (samples[:8000], samples[8000:]), strict=True):
+            assert torch.equal(got.features, model.render(PROMPT.conversation(whole), heard).features)
+
+
+def test_inputs_ahead_are_those_made_here_and_one_window_runs_ahead(model, tmp_path):
+    questions = [question(tmp_path, 4_000 + 800 * i, "bcdefg"[i]) for i in range(6)] + [question(tmp_path, None, "t")]
+    windows, read = [questions[:3], questions[3:6], questions[6:]], []
+
+    def watched():
+        for window in windows:
+            read.append(len(window))
+            yield window
+
+    inputs = PromptInputs(model, PROMPT, 0)
+    ahead = inputs.ahead(watched())
+    found = next(ahead)
+    assert read == [3, 3]
+    found += [one for window in ahead for one in window]
+    for made, here in zip(found, PromptInputs(model, PROMPT, 0)(questions), strict=True):
+        assert torch.equal(made.input_ids, here.input_ids)
+        assert (made.features is None) == (here.features is None)
+        assert made.features is None or torch.equal(made.features, here.features)
+    cached = PromptInputs(model, PROMPT, 1)
+    first = list(cached.ahead(windows))
+    assert [one for window in cached.ahead(windows) for one in window] == [one for window in first for one in window]
+
+
+def test_a_fault_in_a_thread_is_the_callers_and_no_thread_stays(model, tmp_path):
+    gone = question(tmp_path, 4_000, "x")
+    gone.audio.unlink()
+    with pytest.raises(AudioError, match="no such file"):
+        list(PromptInputs(model, PROMPT, 0).ahead([[gone]]))
+    after_two = [[question(tmp_path, 4_000, "a")], [question(tmp_path, 4_000, "b")], [gone]]
+    ahead = PromptInputs(model, PROMPT, 0).ahead(after_two)
+    assert [len(next(ahead)), len(next(ahead))] == [1, 1]  # the third has failed by now, or will
+    with pytest.raises(AudioError, match=r"x\.wav: no such file"):
+        next(ahead)
+    ahead = PromptInputs(model, PROMPT, 0).ahead([[question(tmp_path, 4_000, name)] for name in "abcd"])
+    next(ahead)
+    ahead.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("inputs")]

@@ -1,0 +1,331 @@
+"""Prefill-once rollouts against transformers' own generate; sampling that depends on nothing but its own numbers."""
+
+import contextlib
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from tiny_models import ARCHITECTURES, MODELS, plain_arguments, plain_logp, prompt, speaking, tiny_model
+from transformers import DynamicCache
+
+from harken.inference import decode as rollout_module
+from harken.inference.decode import Completions, Sampling, completion_texts, last_logits, rollout
+from harken.inference.log_probabilities import score_packed
+from harken.models.loading import enable_gradient_checkpointing
+from harken.system.random import uniforms
+
+PROMPTS = {
+    "audio": [("Which digit is spoken in the audio?", 0.9), ("Which?", 0.06), ("Two digits. What is their sum?", 1.7)],
+    "text only": [("What is 2 + 2?", None), ("Which of these is an instrument and which one is not?", None)],
+    "mixed": [("Which digit?", 1.1), ("What is 2 + 2?", None), ("And which one comes second?", 0.4)],
+}
+
+
+def inputs_of(model, batch):
+    return [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(PROMPTS[batch])]
+
+
+def embedded(model, inputs):
+    with torch.no_grad():
+        return model.embed(inputs, model.encode_audio(inputs))
+
+
+def numbers(rows, n, name="q"):
+    return torch.from_numpy(np.stack([uniforms(0, 1, name, g, n) for g in range(rows)]))
+
+
+def generate(model, inputs, group, n, **options):
+    """New tokens of transformers' own generate, [R, L], 0 after the end."""
+    arguments = plain_arguments(inputs, model.module)
+    if "input_features" in arguments:
+        arguments["input_features"] = arguments["input_features"].to(model.module.lm_head.weight.dtype)
+    out = model.module.generate(
+        **{**arguments, "num_return_sequences": group, "max_new_tokens": n, "pad_token_id": 0},
+        **{"eos_token_id": list(model.eos_token_ids), **options},
+    )
+    return out[:, arguments["input_ids"].shape[1] :]
+
+
+def tokens_that_end_rows_apart(rows) -> tuple[int, int]:
+    """Two tokens of these rows; both end one, and not all rows at the same place."""
+    said = sorted({token for row in rows for token in row})
+    for a, b in combinations(said, 2):
+        ends = [min(row.index(t) if t in row else 99 for t in (a, b)) for row in rows]
+        ended_by = {row[end] for row, end in zip(rows, ends, strict=True) if end < 99}
+        if len(set(ends)) > 1 and ended_by == {a, b} and max(end for end in ends if end < 99) > 0:
+            return a, b
+    raise AssertionError(f"rows too much alike: {rows}")
+
+
+@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize("batch", PROMPTS)
+@pytest.mark.parametrize("stopping", [False, True], ids=["to the maximum", "several end tokens"])
+def test_greedy_tokens_are_those_of_generate(arch, batch, stopping):
+    model = tiny_model(arch)
+    inputs = inputs_of(model, batch)
+    greedy = Sampling(temperature=0, max_completion_tokens=10)
+    found = rollout(model, embedded(model, inputs), 3, greedy, None)
+    if stopping:
+        model.eos_token_ids = tokens_that_end_rows_apart(found.tokens[::3].tolist())
+        found = rollout(model, embedded(model, inputs), 3, greedy, None)
+        assert found.ended.any()
+        assert len(set(found.lengths.tolist())) > 1
+    expected = generate(model, inputs, 3, 10, do_sample=True, top_k=1)  # the one way to ask it for G greedy rows
+    assert torch.equal(found.tokens, expected)
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_batch_layout_changes_no_sample(arch):
+    model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", sharpness=0.7)
+    inputs = inputs_of(model, "audio") + inputs_of(model, "text only")
+    group, sampling = 3, Sampling(temperature=1.2, max_completion_tokens=8)
+    each = [numbers(group, 8, name=f"q{p}") for p in range(len(inputs))]
+    together = rollout(model, embedded(model, inputs), group, sampling, torch.cat(each))
+    assert len(set(together.lengths.tolist())) > 2
+    for p, one in enumerate(inputs):
+        alone = rollout(model, embedded(model, [one]), group, sampling, each[p])
+        rows = slice(p * group, (p + 1) * group)
+        width = alone.tokens.shape[1]
+        assert torch.equal(together.mask[rows, :width], alone.mask)
+        assert not together.mask[rows, width:].any()
+        assert torch.equal(together.tokens[rows, :width], alone.tokens)
+        assert torch.equal(together.ended[rows], alone.ended)
+        assert (together.logp[rows, :width] - alone.logp).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_rows_at_fixed_places_say_what_growing_rows_say(arch):
+    model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", sharpness=0.7)
+    inputs = inputs_of(model, "audio") + inputs_of(model, "text only")
+    drawn = torch.cat([numbers(3, 20, name=f"q{p}") for p in range(len(inputs))])
+    growing, fixed = (
+        rollout(model, embedded(model, inputs), 3, Sampling(1.2, 20, cuda_graph=fixed), drawn)
+        for fixed in (False, True)
+    )
+    assert len(set(growing.lengths.tolist())) > 3
+    assert torch.equal(fixed.tokens, growing.tokens)
+    assert torch.equal(fixed.ended, growing.ended)
+    assert (fixed.logp - growing.logp).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("seconds", [0.3, None], ids=["audio", "text"])
+def test_first_two_tokens_have_the_models_distribution(arch, seconds):
+    """Chi-square of 3,000 rows against probabilities of plain forwards, 10 likely tokens, one of which ends a row."""
+    model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", "W", "a", "n", "s", sharpness=0.5)
+    one = prompt(model, "Which?", seconds)
+    rows, cut = [], Sampling(temperature=1.0, max_completion_tokens=2)
+    for part in range(3):
+        rows += rollout(model, embedded(model, [one]), 1000, cut, numbers(1000, 2, f"part {part}")).tokens.tolist()
+
+    vocabulary = model.module.lm_head.out_features
+    with torch.no_grad():
+        first = all_next(model.module, one, []).exp()
+        likely = [t for t in range(vocabulary) if first[t] > 1e-3]
+        assert 8 <= len(likely) <= 12
+        expected = {}
+        for t in likely:
+            if t in model.eos_token_ids:
+                expected[(t, 0)] = float(first[t])
+            else:
+                second = (first[t] * all_next(model.module, one, [t]).exp()).tolist()
+                expected |= {(t, u): second[u] for u in range(vocabulary) if second[u] * len(rows) >= 5}
+    counted = dict.fromkeys(expected, 0)
+    others = 0
+    for pair in map(tuple, rows):
+        if pair in counted:
+            counted[pair] += 1
+        else:
+            others += 1
+    assert len(expected) > 20
+    rest = 1 - sum(expected.values())
+    shares = np.array([*expected.values(), rest])
+    assert chisquare([*counted.values(), others], shares * len(rows)).pvalue > 1e-3
+
+
+def all_next(module, one, tokens):
+    """[V] log-probabilities of the token after prompt and `tokens`, by transformers' own forward."""
+    arguments = plain_arguments([one], module)
+    arguments["input_ids"] = torch.cat([one.input_ids, torch.tensor(tokens, dtype=torch.long)])[None]
+    arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
+    if "input_features" in arguments:
+        arguments["input_features"] = arguments["input_features"].to(module.lm_head.weight.dtype)
+    return torch.log_softmax(module(**arguments, use_cache=False).logits[0, -1], -1)
+
+
+@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"), [(1.2, 0, 1.0), (0.6, 5, 1.0), (1.5, 0, 0.7), (0.9, 12, 0.8)]
+)
+def test_temperature_top_k_and_top_p_are_those_of_generate(arch, temperature, top_k, top_p):
+    model = tiny_model(arch)
+    inputs = inputs_of(model, "mixed")
+    arguments = plain_arguments(inputs, model.module)
+    arguments["input_features"] = arguments["input_features"].to(torch.float64)
+    out = model.module.generate(
+        **{**arguments, "do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": top_p},
+        **{"max_new_tokens": 1, "output_scores": True, "return_dict_in_generate": True, "pad_token_id": 0},
+    )
+    expected = torch.softmax(out.scores[0].double(), -1)
+    group = 50
+    sampling = Sampling(temperature, 1, top_p, top_k)
+    grid = ((torch.arange(group, dtype=torch.float64) + 0.37) / group).repeat(len(inputs))[:, None]
+    found = rollout(model, embedded(model, inputs), group, sampling, grid)
+    for row, token in enumerate(found.tokens[:, 0].tolist()):
+        cumulative = expected[row // group].cumsum(0)
+        assert token == int(torch.searchsorted(cumulative, grid[row, 0], right=True))
+    untempered = torch.log_softmax(last_logits(model, embedded(model, inputs)), -1).repeat_interleave(group, 0)
+    assert (found.logp - untempered.gather(-1, found.tokens)).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize("batch", PROMPTS)
+def test_sampled_log_probabilities_are_those_of_the_training_pass(arch, batch):
+    model = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.4)
+    inputs = inputs_of(model, batch)
+    rows = rollout(model, embedded(model, inputs), 6, Sampling(1.2, 7), numbers(6 * len(inputs), 7, "other"))
+    assert 1 in rows.lengths
+    assert len(set(rows.lengths.tolist())) > 2
+    with torch.no_grad():
+        scored = score_packed(model, embedded(model, inputs), rows)
+    assert (rows.logp - scored.logp).abs().max() < 1e-9
+    for r, length in enumerate(rows.lengths.tolist()):
+        with torch.no_grad():
+            plain = plain_logp(model.module, inputs[r // 6], rows.tokens[r, :length])
+        assert (rows.logp[r, :length] - plain).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_rows_that_end_change_nothing_for_the_others(arch):
+    model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", sharpness=0.7)
+    inputs = inputs_of(model, "mixed")
+    prompts, draws = embedded(model, inputs), numbers(12, 9)
+    stopping = rollout(model, prompts, 4, Sampling(1.0, 9), draws)
+    model.eos_token_ids = (-1,)  # nothing stops now
+    running = rollout(model, prompts, 4, Sampling(1.0, 9), draws)
+    assert running.mask.all()
+    assert len(set(stopping.lengths.tolist())) > 3
+    for r, length in enumerate(stopping.lengths.tolist()):
+        assert torch.equal(stopping.tokens[r, :length], running.tokens[r, :length])
+        assert (stopping.logp[r, :length] - running.logp[r, :length]).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch, monkeypatch):
+    """transformers then sets past_key_values to None with a log line."""
+    model = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.7)
+    inputs = inputs_of(model, "mixed")
+    prompts, draws = embedded(model, inputs), numbers(6, 6)
+    expected = rollout(model, prompts, 2, Sampling(1.0, 6), draws)
+    assert not model.module.training
+    model.set_trainable(audio_tower=True, projector=True, language_model=True)
+    enable_gradient_checkpointing(model.module)
+    model.module.train()
+    found = rollout(model, prompts, 2, Sampling(1.0, 6), draws)
+    assert model.module.training
+    assert torch.equal(found.tokens, expected.tokens)
+    assert torch.equal(found.logp, expected.logp)
+    monkeypatch.setattr(rollout_module, "_evaluating", lambda model: contextlib.nullcontext())
+    with pytest.raises(RuntimeError, match="the cache holds 0 of"):
+        rollout(model, prompts, 2, Sampling(1.0, 6), draws)
+
+
+class Countdown:
+    """A hand-made language model: after token n it says n - 1. H = V = 12, tokens as one-hot vectors."""
+
+    eos_token_ids = (1, 3)
+
+    def __init__(self, loses_cache=False):
+        self.module = torch.nn.Identity().eval()
+        self.loses_cache = loses_cache
+        self.batches = []
+        self.positions = []
+
+    def embed_tokens(self, tokens):
+        return torch.nn.functional.one_hot(tokens, 12).float()
+
+    def new_cache(self):
+        return DynamicCache()
+
+    def hidden(self, embeddings, positions, mask, cache=None, read=None):
+        assert not self.module.training
+        self.batches.append(len(embeddings))
+        self.positions.append(positions[:, -1].tolist())
+        if not self.loses_cache:
+            keys, _ = cache.update(embeddings[:, None], embeddings[:, None], 0)
+            assert mask is None or mask.shape[-1] == keys.shape[2]
+        return embeddings
+
+    def logits(self, hidden):
+        return 50.0 * torch.roll(hidden, -1, dims=-1)
+
+    def decode(self, tokens):
+        return " ".join(map(str, tokens))
+
+
+def counted(model, starts, maximum=6, group=1):
+    prompts = [model.embed_tokens(torch.tensor([9] * n + [start])) for n, start in enumerate(starts)]
+    return rollout(model, prompts, group, Sampling(0, maximum), None)
+
+
+def test_mask_lengths_and_ended_of_rows_that_end_at_different_times():
+    model = Countdown()
+    found = counted(model, [2, 4, 7, 11, 6])
+    assert found.tokens.tolist() == [
+        [1, 0, 0, 0, 0, 0],  # one token, the first end token
+        [3, 0, 0, 0, 0, 0],  # one token, the other end token
+        [6, 5, 4, 3, 0, 0],
+        [10, 9, 8, 7, 6, 5],  # cut at the maximum
+        [5, 4, 3, 0, 0, 0],
+    ]
+    assert found.mask.tolist() == [[token > 0 for token in row] for row in found.tokens.tolist()]
+    assert found.lengths.tolist() == [1, 1, 4, 6, 3]
+    assert found.ended.tolist() == [True, True, True, False, True]
+    assert (found.logp[~found.mask] == 0).all()
+    assert completion_texts(model, found) == ["1", "3", "6 5 4 3", "10 9 8 7 6 5", "5 4 3"]
+
+
+def test_finished_rows_leave_the_batch_and_positions_go_on_after_each_prompt():
+    model = Countdown()
+    counted(model, [2, 4, 7, 11, 6])
+    assert model.batches == [5, 3, 3, 2, 1, 1]
+    assert model.positions == [[0, 1, 2, 3, 4], [3, 4, 5], [4, 5, 6], [5, 6], [7], [8]]
+
+
+def test_a_row_that_ends_with_the_last_token_allowed_has_ended():
+    found = counted(Countdown(), [7, 8], maximum=4)
+    assert found.lengths.tolist() == [4, 4]
+    assert found.ended.tolist() == [True, False]
+
+
+def test_tokens_after_the_longest_row_are_not_kept():
+    found = counted(Countdown(), [2, 6], maximum=50)
+    assert found.tokens.shape == found.mask.shape == found.logp.shape == (2, 3)
+
+
+def test_rows_are_prompt_major():
+    found = counted(Countdown(), [2, 7], group=3)
+    assert found.lengths.tolist() == [1, 1, 1, 4, 4, 4]
+
+
+def test_train_mode_is_restored_even_after_an_error():
+    model = Countdown()
+    model.module.train()
+    counted(model, [4])
+    assert model.module.training
+    model.loses_cache = True
+    with pytest.raises(RuntimeError, match="the cache holds 0 of 1 prompt tokens after prefill"):
+        counted(model, [4])
+    assert model.module.training
+
+
+def test_a_cache_shorter_than_the_prompt_is_an_error():
+    with pytest.raises(RuntimeError, match="the cache holds 0 of 2 prompt tokens after prefill"):
+        counted(Countdown(loses_cache=True), [4, 5])
+
+
+def test_lengths_count_the_mask():
+    mask = torch.tensor([[True, False], [True, True], [False, False]])
+    assert Completions(mask.long(), mask, mask.double(), mask[:, 0]).lengths.tolist() == [1, 2, 0]

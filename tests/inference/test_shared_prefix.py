@@ -1,0 +1,154 @@
+"""The packed row, and completions after kept prompts, against the plain repeated form."""
+
+import pytest
+import torch
+from prompt_batches import BATCHES, LENGTHS, relative_errors
+from tiny_models import ARCHITECTURES, completions, gradients, prompt, tiny_model
+
+from harken.inference.decode import Completions, prefill
+from harken.inference.log_probabilities import score_continued, score_packed, score_repeated, score_shared
+from harken.models.loading import enable_gradient_checkpointing
+
+TRAINED = {"everything": (True, True), "frozen tower": (False, False), "projector and language model": (False, True)}
+
+
+def both_forms(
+    arch: str, batch: str, trained: str, checkpointing: bool, dtype: torch.dtype, shared="packed", said=None
+):
+    """Log-probabilities and gradients of a weighted sum of them, with the prompt shared and repeated.
+
+    `said`: the completions; default: rows of LENGTHS, all different.
+    """
+    results = []
+    for form in (shared, "repeated"):
+        model = tiny_model(arch, dtype)
+        tower, projector = TRAINED[trained]
+        model.set_trainable(audio_tower=tower, projector=projector, language_model=True)
+        if checkpointing:
+            enable_gradient_checkpointing(model.module)
+        model.module.train()
+        inputs = [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
+        rows = completions(model, LENGTHS) if said is None else said
+        if form == "packed":
+            scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows)
+        elif form == "shared":
+            scores = score_shared(model, model.embed(inputs, model.encode_audio(inputs)), rows)
+        elif form == "continued":
+            scores = score_continued(model, prefill(model, model.embed(inputs, model.encode_audio(inputs))), rows)
+        else:
+            scores = score_repeated(model, inputs, rows)
+        weights = torch.linspace(-1, 1, scores.logp.numel(), dtype=dtype).view_as(scores.logp)
+        (scores.logp * weights).sum().backward()
+        results.append((scores, gradients(model)))
+    return results
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("trained", TRAINED)
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkpointing):
+    (packed, packed_gradients), (plain, plain_gradients) = both_forms(
+        arch, batch, trained, checkpointing, torch.float64
+    )
+    assert (packed.logp - plain.logp).abs().max() < 1e-9
+    assert (packed.entropy - plain.entropy).abs().max() < 1e-9
+    errors = relative_errors(packed_gradients, plain_gradients)
+    assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+def test_packed_row_equals_repeated_form_in_float32(arch, batch, checkpointing):
+    (packed, packed_gradients), (plain, plain_gradients) = both_forms(
+        arch, batch, "everything", checkpointing, torch.float32
+    )
+    assert (packed.logp - plain.logp).abs().max() < 1e-5
+    errors = relative_errors(packed_gradients, plain_gradients)
+    assert max(errors.values()) < 1e-4, max(errors, key=errors.__getitem__)
+
+
+@pytest.mark.parametrize(("more", "rows"), [(0, [1]), (1, [1, 3])])
+def test_completions_longer_than_half_their_prompt_are_rows_of_their_own(more, rows, monkeypatch):
+    model = tiny_model("qwen2_5_omni", torch.float32)
+    (embedded,) = model.embed([prompt(model, "What is 2 + 2?", None)], [None])
+    tokens = len(embedded) // 2 + more
+    said, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
+    monkeypatch.setattr(
+        model, "hidden", lambda rows, *rest, **named: passes.append(len(rows)) or hidden(rows, *rest, **named)
+    )
+    score_shared(model, [embedded], said)
+    assert passes == rows
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_audio_tower_gets_a_gradient_where_it_trains_and_none_where_it_is_frozen(arch):
+    (_, trained), _ = both_forms(arch, "audio", "everything", False, torch.float64)
+    (_, frozen), _ = both_forms(arch, "audio", "frozen tower", False, torch.float64)
+    tower = [name for name in trained if "audio_tower" in name]
+    assert len(tower) > 10
+    assert all(trained[name].norm() > 0 for name in tower if "k_proj.bias" not in name)
+    assert not any("audio_tower" in name for name in frozen)
+
+
+def agree(found, expected):
+    (shared, shared_gradients), (plain, plain_gradients) = found, expected
+    assert (shared.logp - plain.logp).abs().max() < 1e-9
+    assert (shared.entropy - plain.entropy).abs().max() < 1e-9
+    errors = relative_errors(shared_gradients, plain_gradients)
+    assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("trained", ["everything", "frozen tower"])
+def test_completions_after_prompts_computed_with_gradients_equal_the_repeated_form(arch, batch, trained):
+    agree(*both_forms(arch, batch, trained, False, torch.float64, shared="continued"))
+
+
+def rows_of(*said: list[int]) -> Completions:
+    longest = max(map(len, said))
+    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in said])
+    mask = torch.arange(longest) < torch.tensor([len(row) for row in said])[:, None]
+    return Completions(tokens, mask, torch.zeros(tokens.shape), torch.ones(len(said), dtype=torch.bool))
+
+
+REPEATS = {
+    "one token each": rows_of([30], [31], [32], [30], [33], [34]),
+    "said again": rows_of([30, 31, 2], [40, 2], [30, 31, 2], [30, 31, 2], [30, 31], [30, 31, 2]),
+    "all alike": rows_of(*[[30, 31, 2]] * 6),
+    "one token, said again": rows_of(*[[30]] * 6),
+    "longer than the prompts": completions(tiny_model(), [70, 90, 80, 1, 95, 60]),
+    "longer, said again": rows_of(*[[*range(30, 100 + r % 2), 2] for r in range(6)]),
+}
+
+
+@pytest.mark.parametrize("said", REPEATS)
+@pytest.mark.parametrize("shared", ["packed", "continued", "shared"])
+@pytest.mark.parametrize("batch", ["audio", "mixed"])
+def test_long_completions_and_what_is_said_again_have_the_scores_and_weights_of_plain_rows(said, shared, batch):
+    agree(*both_forms("qwen2_5_omni", batch, "everything", False, torch.float64, shared=shared, said=REPEATS[said]))
+
+
+def test_what_is_said_again_in_a_group_is_computed_once():
+    """Two prompts; of the first [a b] twice and [a], of the second [a] once more and [c d e] twice: its own rows."""
+    model = tiny_model("qwen2_5_omni")
+    embedded = model.embed(inputs := [prompt(model, "What is 2 + 2?", None)] * 2, [None] * len(inputs))
+    widths, hidden = [], model.hidden
+    model.hidden = lambda embeddings, *given, **named: (
+        widths.append(embeddings.shape) or hidden(embeddings, *given, **named)
+    )
+    score_packed(model, embedded, rows_of([30, 31], [30, 31], [30], [30], [42, 43, 44], [42, 43, 44]))
+    score_packed(model, embedded, rows_of([30, 31], [32, 33], [34], [30], [42, 43, 44], [45, 46, 47]))
+    assert [width[1] - len(embedded[0]) for width in widths] == [2, 4]
+
+
+def test_kept_prompts_stay_as_they_are():
+    model = tiny_model("qwen2_5_omni")
+    inputs = [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
+    kept = prefill(model, model.embed(inputs, model.encode_audio(inputs)))
+    longest = kept.cache.get_seq_length()
+    first = score_continued(model, kept, completions(model, LENGTHS))
+    assert kept.cache.get_seq_length() == longest
+    assert torch.equal(score_continued(model, kept, completions(model, LENGTHS)).logp, first.logp)

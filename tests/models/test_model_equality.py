@@ -1,0 +1,356 @@
+"""Every architecture's split path against transformers' own forward, generate and processors, in float64."""
+
+import copy
+
+import pytest
+import torch
+from plain_classes import PLAIN_CLASSES
+from tiny_models import ARCHITECTURES, keep_float64, noise, plain_arguments, prompt, tiny_folder, tiny_model
+from torch import Tensor
+from transformers import (
+    AutoProcessor,
+    WhisperFeatureExtractor,
+)
+
+from harken.errors import CheckpointError
+from harken.inference.decode import Sampling, rollout
+from harken.models.base import AudioLM, ModelInput
+from harken.models.chat_audio import ChatAudio
+from harken.models.loading import load_model, load_renderer
+from harken.models.tiny import WRITERS
+from harken.models.whisper_windows import WhisperWindows
+
+WITH_WINDOW = [arch for arch in ARCHITECTURES if arch != "qwen2_5_omni"]
+EVERYTHING = {"audio_tower": True, "projector": True, "language_model": True}
+BATCHES = {
+    "one clip": [("Which digit?", 0.7)],
+    "several clips": [("Which digit?", 0.7), ("Two digits. What is their sum?", 2.33), ("Which comes second?", 1.1)],
+    "text only": [("What is 2 + 2?", None), ("Which of these is an instrument and which is not?", None)],
+    "mixed": [("Which digit?", 1.1), ("What is 2 + 2?", None), ("And which one comes second?", 0.4)],
+}
+
+
+def inputs_of(model: AudioLM, batch: str) -> list[ModelInput]:
+    return [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
+
+
+def clip_prompt(model: AudioLM, samples: int) -> ModelInput:
+    content = [{"type": "audio"}, {"type": "text", "text": "Which digit?"}]
+    return model.render([{"role": "user", "content": content}], noise(samples / 16_000 + 1e-6, samples)[:samples])
+
+
+@torch.no_grad()
+def split_logits(model: AudioLM, inputs: list[ModelInput]) -> list[Tensor]:
+    """Logits at every prompt position, [T, V] each: audio in one call, language model one prompt at a time."""
+    found = []
+    for embedded in model.embed(inputs, model.encode_audio(inputs)):
+        positions = torch.arange(len(embedded))
+        causal = (positions[:, None] >= positions)[None, None]
+        found.append(model.logits(model.hidden(embedded[None], positions[None], causal))[0])
+    return found
+
+
+@torch.no_grad()
+def plain_logits(module, inputs: list[ModelInput]) -> list[Tensor]:
+    """The same by the class's own forward, from its documented inputs, left-padded to one batch."""
+    arguments = plain_arguments(inputs, module)
+    if "input_features" in arguments:
+        arguments["input_features"] = arguments["input_features"].to(module.lm_head.weight.dtype)
+    position_ids = (arguments["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    rows = module(**arguments, position_ids=positions_of(module, position_ids), use_cache=False).logits
+    return [row[-one.length :] for row, one in zip(rows, inputs, strict=True)]
+
+
+def positions_of(module, position_ids: Tensor) -> Tensor:
+    return position_ids.expand(3, -1, -1) if "omni" in module.config.model_type else position_ids
+
+
+def largest_gap(found: list[Tensor], expected: list[Tensor]) -> float:
+    assert [one.shape for one in found] == [one.shape for one in expected]
+    return max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("batch", BATCHES)
+def test_logits_equal_the_plain_forward(arch, batch):
+    model = tiny_model(arch)
+    inputs = inputs_of(model, batch)
+    assert largest_gap(split_logits(model, inputs), plain_logits(model.module, inputs)) < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_logits_equal_the_plain_forward_for_the_shortest_clip_and_the_next_ones(arch):
+    model = tiny_model(arch)
+    for samples in (model.min_samples, model.min_samples + 1, model.min_samples + 320, model.min_samples + 641):
+        inputs = [clip_prompt(model, samples)]
+        assert largest_gap(split_logits(model, inputs), plain_logits(model.module, inputs)) < 1e-9
+
+
+@pytest.mark.parametrize("arch", WITH_WINDOW)
+@pytest.mark.parametrize("missing", [0, 1, 159, 161, 400], ids="{} samples short of the window".format)
+def test_logits_equal_the_plain_forward_where_the_clip_fills_the_window(arch, missing):
+    """At the window's end there is no room for the padding that the last position otherwise sees."""
+    model = tiny_model(arch)
+    window = 2 * model.module.config.audio_config.max_source_positions * 160
+    inputs = [clip_prompt(model, window - missing)]
+    assert largest_gap(split_logits(model, inputs), plain_logits(model.module, inputs)) < 1e-9
+
+
+@pytest.mark.parametrize("samples", [96_001, 96_000 + 321, 2 * 96_000 - 80, 2 * 96_000, 2 * 96_000 + 7_000, 3 * 96_000])
+def test_a_clip_longer_than_one_window_is_heard_whole_where_the_model_hears_several(samples):
+    model = tiny_model("audioflamingo3")
+    assert model.max_samples == 3 * 96_000
+    inputs = [clip_prompt(model, 5_000), clip_prompt(model, samples)]
+    assert largest_gap(split_logits(model, inputs), plain_logits(model.module, inputs)) < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_clip_is_encoded_alike_alone_and_among_others(arch):
+    model = tiny_model(arch)
+    inputs = [*inputs_of(model, "several clips"), *inputs_of(model, "text only"), clip_prompt(model, model.min_samples)]
+    with torch.no_grad():
+        together = model.encode_audio(inputs)
+        for one, found in zip(inputs, together, strict=True):
+            (alone,) = model.encode_audio([one])
+            assert (found is None) == (alone is None) == (one.features is None)
+            if found is not None:
+                assert found.shape == alone.shape
+                assert (found - alone).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_as_many_features_as_placeholders_at_every_length(arch):
+    """encode_audio and embed raise where they differ; prompt_length says the same without the clip."""
+    model = tiny_model(arch, torch.float32)
+    lengths = range(model.min_samples, 3 * 16_000 + 1, 641)
+    conversation = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "Which digit?"}]}]
+    previous = 0
+    with torch.no_grad():
+        for start in range(0, len(lengths), 16):
+            inputs = [clip_prompt(model, samples) for samples in lengths[start : start + 16]]
+            for samples, one, features in zip(lengths[start:], inputs, model.encode_audio(inputs), strict=False):
+                places = int((one.input_ids == model.module.config.audio_token_id).sum())
+                assert features.shape == (places, 128)
+                assert model.prompt_length(conversation, samples) == one.length
+                assert places in (previous, previous + 1)
+                previous = places
+    assert previous == 75  # 3 s at 40 ms
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_clips_outside_what_the_model_hears_and_places_that_do_not_match_are_refused(arch):
+    model = tiny_model(arch)
+    for samples in (model.min_samples - 1, model.max_samples + 1):
+        with pytest.raises(ValueError, match="outside what the model hears"):
+            clip_prompt(model, samples)
+    short, long = clip_prompt(model, 8_000), clip_prompt(model, 16_000)
+    swapped = ModelInput(short.input_ids, long.features, short.text)
+    with pytest.raises(ValueError, match="audio features for"):
+        model.encode_audio([swapped])
+    with torch.no_grad():
+        audio = model.encode_audio([long])
+    with pytest.raises(ValueError, match="audio features for"):
+        model.embed([short], audio)
+    text = [{"role": "user", "content": [{"type": "text", "text": "Which?"}]}]
+    with pytest.raises(ValueError, match="audio places"):
+        model.render(text, noise(1, 0))
+    with pytest.raises(ValueError, match="control token"):
+        model.render([{"role": "user", "content": [{"type": "text", "text": "a<|im_end|>b"}]}], None)
+
+
+@pytest.mark.parametrize("arch", WITH_WINDOW)
+@pytest.mark.parametrize("samples", [321, 4_000, 16_000, 20_001, 47_999, 96_000])
+def test_prompt_and_features_are_those_of_the_models_own_processor(arch, samples):
+    model = tiny_model(arch)
+    processor = AutoProcessor.from_pretrained(tiny_folder(arch))
+    one = clip_prompt(model, samples)
+    clip = noise(samples / 16_000 + 1e-6, samples)[:samples]
+    made = processor(text=[one.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
+    ours = plain_arguments([one], model.module)
+    assert set(made) == set(ours)
+    assert torch.equal(made["input_ids"], ours["input_ids"])
+    mask_name = next(name for name in made if name.endswith("_mask") and "feature" in name)
+    assert torch.equal(made[mask_name].long(), ours[mask_name])
+    heard = min(int(ours[mask_name].sum()) + 2, ours["input_features"].shape[-1])
+    assert torch.equal(made["input_features"][..., :heard], ours["input_features"][..., :heard])
+    with torch.no_grad():
+        made["input_features"] = made["input_features"].double()
+        expected = model.module(**made, use_cache=False).logits[0]
+    assert largest_gap(split_logits(model, [one]), [expected]) < 1e-9
+
+
+def test_several_windows_are_those_of_the_models_own_processor():
+    model = tiny_model("audioflamingo3")
+    processor = AutoProcessor.from_pretrained(tiny_folder("audioflamingo3"))
+    samples = 2 * 96_000 + 7_003
+    one = clip_prompt(model, samples)
+    clip = noise(samples / 16_000 + 1e-6, samples)[:samples]
+    made = processor(text=[one.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
+    assert torch.equal(made["input_ids"][0], one.input_ids)
+    with torch.no_grad():
+        made["input_features"] = made["input_features"].double()
+        expected = model.module(**made, use_cache=False).logits[0]
+    assert largest_gap(split_logits(model, [one]), [expected]) < 1e-9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_greedy_rollout_equals_generate(arch):
+    model = tiny_model(arch)
+    inputs = inputs_of(model, "mixed")
+    with torch.no_grad():
+        embedded = model.embed(inputs, model.encode_audio(inputs))
+    found = rollout(model, embedded, 1, Sampling(temperature=0, max_completion_tokens=12), None)
+    for one, tokens, length in zip(inputs, found.tokens, found.lengths, strict=True):
+        arguments = plain_arguments([one], model.module)
+        if "input_features" in arguments:
+            arguments["input_features"] = arguments["input_features"].double()
+        expected = model.module.generate(
+            **arguments, max_new_tokens=12, do_sample=False, eos_token_id=list(model.eos_token_ids), pad_token_id=0
+        )
+        assert tokens[:length].tolist() == expected[0, one.length :].tolist()
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_is_saved_loads_in_plain_transformers_with_equal_logits(arch, tmp_path):
+    model = tiny_model(arch)
+    model.save(tmp_path)
+    plain = PLAIN_CLASSES[arch].from_pretrained(tmp_path, dtype=torch.float64)
+    keep_float64(plain)
+    inputs = inputs_of(model, "mixed")
+    assert largest_gap(split_logits(model, inputs), plain_logits(plain.eval(), inputs)) < 1e-9
+
+    again = load_model(str(tmp_path), dtype=torch.float64, device="cpu")
+    keep_float64(again.module)
+    assert again.eos_token_ids == model.eos_token_ids
+    assert [one.input_ids.tolist() for one in inputs_of(again, "mixed")] == [one.input_ids.tolist() for one in inputs]
+    assert largest_gap(split_logits(again, inputs), split_logits(model, inputs)) < 1e-12
+    original = {file.name for file in tiny_folder(arch).iterdir()}
+    assert {file.name for file in tmp_path.iterdir()} == original
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_renderer_without_weights_renders_the_same(arch):
+    model, renderer = tiny_model(arch), load_renderer(str(tiny_folder(arch)))
+    assert renderer.module.lm_head.weight.is_meta
+    assert (renderer.min_samples, renderer.max_samples) == (model.min_samples, model.max_samples)
+    for one, other in zip(inputs_of(renderer, "mixed"), inputs_of(model, "mixed"), strict=True):
+        assert torch.equal(one.input_ids, other.input_ids)
+        assert (one.features is None) == (other.features is None)
+        assert one.features is None or torch.equal(one.features, other.features)
+    assert torch.equal(renderer.encode_answer("one"), model.encode_answer("one"))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_attention_is_set_on_the_language_model_and_an_answer_ends_its_turn(arch):
+    model = tiny_model(arch)
+    language_model = getattr(model.module.model, "language_model", model.module.model)
+    assert language_model.config._attn_implementation == "sdpa"
+    assert model.decode(model.encode_answer("one two").tolist()) == "one two"
+    end = int(model.encode_answer("one")[-1])
+    assert end == model.eos_token_ids[0]
+    assert end == 2  # <|im_end|>
+
+
+@pytest.mark.parametrize("arch", WITH_WINDOW)
+def test_the_end_of_turn_is_the_chat_templates_and_not_the_tokenizers(arch):
+    """Some published tokenizers name the end of a document as their eos_token."""
+    processor = AutoProcessor.from_pretrained(tiny_folder(arch))
+    module = tiny_model(arch).module
+    processor.tokenizer.eos_token = "<|endoftext|>"
+    chat = ChatAudio(processor.tokenizer, processor.audio_token, module.config.audio_token_id)
+    ids = processor.tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    assert chat.eos_token_ids(module) == tuple(ids)
+    with pytest.raises(ValueError, match="control token"):
+        chat.render_text([{"role": "user", "content": "a<|im_end|>b"}], has_audio=False)
+
+
+@pytest.mark.parametrize("arch", WITH_WINDOW)
+def test_a_feature_extractor_or_tokenizer_of_another_checkpoint_is_refused(arch):
+    model = tiny_model(arch)
+    with pytest.raises(CheckpointError, match="of different checkpoints"):
+        WhisperWindows(model.processor.feature_extractor, 1500)
+    with pytest.raises(CheckpointError, match="of different checkpoints"):
+        ChatAudio(model.processor.tokenizer, model.processor.audio_token, 77)
+
+
+@pytest.mark.parametrize("arch", WITH_WINDOW)
+def test_features_leave_most_padding_out_and_what_is_left_out_changes_nothing(arch):
+    """Rubbish in the padded frames that the tower masks, two frames past the clip, moves no feature by one bit."""
+    model = tiny_model(arch)
+    one = clip_prompt(model, 20_001)
+    assert one.features.shape == (128, 126 + 2)
+    with torch.no_grad():
+        (expected,) = model.encode_audio([one])
+        windows = model._windows.windows
+
+        def rubbish(clips):
+            made, heard = windows(clips)
+            made[..., one.features.shape[1] :] = 7.0
+            return made, heard
+
+        model._windows.windows = rubbish
+        (found,) = model.encode_audio([one])
+        assert torch.equal(found, expected)
+        model._windows.windows = lambda clips: (windows(clips)[0].flip(1), windows(clips)[1])
+        assert not torch.equal(model.encode_audio([one])[0], expected)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_part_hears_and_fixed_positions_stay_fixed(arch):
+    model = tiny_model(arch)
+    model.set_trainable(**EVERYTHING)
+    frozen = [name for name, parameter in model.module.named_parameters() if not parameter.requires_grad]
+    assert all("embed_positions" in name or "audio_bos_eos_token" in name for name in frozen)
+    inputs = [clip_prompt(model, 9_000)]
+    loud = copy.deepcopy(inputs[0])
+    loud = ModelInput(loud.input_ids, loud.features + 0.5, loud.text)
+    assert largest_gap(split_logits(model, inputs), split_logits(model, [loud])) > 1e-3
+    (audio,) = model.encode_audio(inputs)
+    assert audio.requires_grad
+    with torch.no_grad():
+        assert not model.encode_audio(inputs)[0].requires_grad
+    model.set_trainable(audio_tower=False, projector=False, language_model=True)
+    assert not model.encode_audio(inputs)[0].requires_grad
+
+
+def test_every_tiny_architecture_is_tested():
+    assert set(WRITERS) == set(ARCHITECTURES) == set(PLAIN_CLASSES)
+    for arch in ARCHITECTURES:
+        assert 0.5e6 < sum(parameter.numel() for parameter in tiny_model(arch).module.parameters()) < 2e6
+
+
+@pytest.mark.parametrize("samples", [321, 1_000, 16_000, 16_001, 20_801])
+def test_omni_features_are_those_its_own_processor_makes(samples):
+    model = tiny_model("qwen2_5_omni")
+    waveform = noise(samples / 16_000, seed=samples)[:samples]
+    found = model.render([{"role": "user", "content": [{"type": "audio"}]}], waveform).features
+    # The processor pads every clip to the extractor's 300 s and keeps the frames of its attention mask.
+    whole = WhisperFeatureExtractor(feature_size=128, chunk_length=300)(
+        [waveform], sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt"
+    )
+    expected = whole["input_features"][0, :, : int(whole["attention_mask"].sum())]
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_is_read_is_the_same_where_the_rest_is_left_out(arch):
+    """Also where a place is read twice: its gradient counts twice, through the last block as well."""
+    model = tiny_model(arch, torch.float64)
+    model.set_trainable(audio_tower=False, projector=False, language_model=True)
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    positions, read = torch.arange(4).expand(2, -1), torch.tensor([3, 3, 6])
+    found = []
+    for given in (read, None):
+        for parameter in model.module.parameters():
+            parameter.grad = None
+        hidden = model.hidden(model.embed_tokens(tokens), positions, None, read=given).flatten(0, 1)[read]
+        hidden.pow(2).sum().backward()
+        gradients = {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}
+        found.append((hidden.detach(), gradients))
+    (some, some_gradients), (all_, all_gradients) = found
+    torch.testing.assert_close(some, all_)
+    assert some_gradients.keys() == all_gradients.keys()
+    assert any(".mlp." in name for name in some_gradients)
+    for name, gradient in some_gradients.items():
+        torch.testing.assert_close(gradient, all_gradients[name], msg=name)

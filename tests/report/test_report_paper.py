@@ -1,0 +1,153 @@
+"""A run in its row of a paper's table, in the report."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from report_runs import metric_rows, prediction, write_evaluation, write_run
+
+from harken.config import EvaluationRecipe, PublishedRow, Recipe, parse, read_yaml
+from harken.papers import TABLES
+from harken.report.accuracy import question_sets
+from harken.report.build import report
+from harken.report.paper import paper_tables
+from harken.report.run import read_run
+from harken.system.files import write_json
+
+ROW = "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"
+MINI = {"name": "mmau", "version": "original", "part": "test-mini"}
+V05 = {"name": "mmau", "version": "v05.15.25", "part": "test-mini"}
+
+
+def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, heard: bool = True) -> Path:
+    """A run whose recipe names a row of tables I, II and IV, evaluated on 30 questions that say they are `on`."""
+    rows = [
+        prediction(f"q{i}", correct=i % 3 > 0, task=("sound", "music", "speech")[i % 3], clip=f"{i}.wav")
+        for i in range(30)
+    ]
+    table_iv = {"table": "omni-r1-v2:IV", "row": "Qwen2.5-Omni, ✓, AVQA"}
+    rows_named = [{"table": "omni-r1-v2:I", "row": name}, {"table": "omni-r1-v2:II", "row": name}, table_iv]
+    run = write_run(folder / "run", metrics=metric_rows(40), published=rows_named)
+    for audio in (True, False) if not heard else (True,):
+        label = "mmau" if audio else "mmau-no-audio"
+        write_evaluation(run, label, rows, model=str(run), heard=audio)
+        summary = run / "eval" / label / "summary.json"
+        values = json.loads(summary.read_text())
+        values["audio"] = "real" if audio else "none"
+        write_json(summary, {**values, **({"benchmark": on} if on else {})})
+    return run
+
+
+def papers(run: Path):
+    one = read_run(run)
+    return {found.table.source: found for found in paper_tables(["mine"], [one], [question_sets(one)])}
+
+
+def test_the_run_stands_under_the_row_that_its_recipe_names_in_the_columns_of_its_benchmark(tmp_path):
+    found = papers(write_paper_run(tmp_path))
+    table = found[TABLES["omni-r1-v2:I"].source]
+    (own,) = table.rows[ROW]
+    assert own.label == "mine, after"
+    assert [None if one is None else (round(one.mean, 3), one.n) for one in own.figures] == [
+        *((0.0, 10), (1.0, 10), (1.0, 10), (0.667, 30)),  # sound, music, speech, all of test-mini
+        *[None] * 4,  # test-full was not asked
+    ]
+    assert table.written(own.figures[3])[0] == "66.7"
+
+
+def test_with_and_without_the_clip_are_two_columns_of_one_row(tmp_path):
+    table = papers(write_paper_run(tmp_path, heard=False))[TABLES["omni-r1-v2:IV"].source]
+    (own,) = table.rows["Qwen2.5-Omni, ✓, AVQA"]
+    assert all(one is not None and one.n == 30 for one in own.figures)
+
+
+def test_the_other_version_is_refused_and_the_page_says_why(tmp_path):
+    run = write_paper_run(tmp_path, on=V05)
+    found = papers(run)
+    refused = found[TABLES["omni-r1-v2:I"].source]
+    assert not any(refused.rows.values())
+    (why,) = refused.missing
+    assert why.startswith(f"mine, row “{ROW}”: mmau: the run is on mmau v05.15.25 test-mini")
+    assert "are two benchmarks, and their figures never share a table" in why
+    assert found[TABLES["omni-r1-v2:II"].source].rows[ROW]
+    assert "two benchmarks, and their figures never share a table" in report([read_run(run)])
+
+
+def test_data_that_is_no_benchmark_has_no_figure_and_a_run_without_evaluation_says_so(tmp_path):
+    (why,) = papers(write_paper_run(tmp_path, on=None))[TABLES["omni-r1-v2:I"].source].missing
+    assert "does not say which benchmark and version the run is on" in why
+    run = write_run(tmp_path / "new", published=[{"table": "omni-r1-v2:I", "row": ROW}])
+    assert papers(run)[TABLES["omni-r1-v2:I"].source].missing == [
+        f"mine, row “{ROW}”: no evaluation in the run folder yet"
+    ]
+
+
+def test_a_run_that_names_no_row_stands_at_the_end_of_every_table_that_fits(tmp_path):
+    run = write_paper_run(tmp_path)
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(re.sub(r"published:\n(?:[- ] .*\n)+", "", config), encoding="utf-8")
+    found = papers(run)
+    fits = {key for key, table in TABLES.items() if TABLES[key].source in found}
+    assert fits == {
+        "omni-r1-v1:I",
+        "omni-r1-v1:II",
+        "omni-r1-v2:I",
+        "omni-r1-v2:IV",
+        "audio-thinker:1",
+        "audio-thinker:2",
+    }
+    assert all(list(one.rows) == [""] for one in found.values())
+    assert "Beside the papers" in report([read_run(run)])
+
+
+def test_a_run_on_other_data_has_no_such_part(tmp_path):
+    run = write_run(tmp_path / "run")
+    write_evaluation(run, "test", [prediction("a", correct=True)], model="m")
+    assert papers(run) == {}
+    assert "Beside the papers" not in report([read_run(run)])
+
+
+def test_what_an_older_or_damaged_recipe_names_counts_as_nothing(tmp_path):
+    for published in ("omni-r1", [3, {"table": "x", "row": "<b>"}], {"table": "omni-r1-v2:I"}):
+        run = write_run(tmp_path / str(len(str(published))), published=published)
+        assert papers(run) == {}
+
+
+def test_the_papers_figures_and_the_runs_are_in_the_page_and_judged_rows_are_marked(tmp_path):
+    html = report([read_run(write_paper_run(tmp_path))])
+    text = " ".join(re.sub(r"<[^>]+>", " ", html.split("<script")[0]).split())
+    assert f"{ROW} 70.9 70.1 64.9 68.6 73.6 68.6 70.1 70.8 " in text
+    own = text.split(f"{ROW} 70.9")[1]
+    assert re.search(r"run, after 0\.0 \[[\d., ]+\] n 10 100\.0 .*? 66\.7 \[[\d., ]+\] n 30 – – – – ", own)
+    assert "SARI ‡ 72.8" in text
+
+
+def test_every_row_that_a_recipe_names_is_a_row_of_its_table():
+    named = 0
+    for file in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml")):
+        if "published:" in file.read_text(encoding="utf-8"):
+            values = read_yaml(file)
+            recipe = parse(Recipe if isinstance(values["model"], dict) else EvaluationRecipe, values, str(file))
+            named += len(recipe.published)
+            tables = [one.table for one in recipe.published]
+            assert len(set(tables)) == len(tables), file
+            for one in recipe.published:
+                assert one.table.partition(":")[2] in file.read_text(encoding="utf-8").splitlines()[0] or file.stem in (
+                    # "tables I to III"
+                    *("omni_r1_avqa", "omni_r1_avqa_gpt", "omni_r1_vggs_gpt", "zero_shot_omni"),
+                    *("r1_aqa", "sari"),  # rows of two papers
+                ), file
+    assert named == 45
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "says"),
+    [
+        ("omni-r1-v2:V", ROW, "no published table 'omni-r1-v2:V': set one of omni-r1-v1:I"),
+        ("omni-r1-v2:I", "Omni-R1", "omni-r1-v2:I has no row 'Omni-R1': set one of Human; "),
+    ],
+)
+def test_a_row_that_is_in_no_paper_is_an_error_that_lists_those_that_are(table, row, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        PublishedRow(table=table, row=row)

@@ -1,0 +1,202 @@
+"""Audio-Thinker's rewards: the printed values, and batches worked out by hand."""
+
+import math
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harken.config import RewardConfig
+from harken.errors import ConfigError, HarkenError
+from harken.questions.grader import understand
+from harken.rewards import Judged, StepTotals, compose, factors, load_custom, reward_parts, step_totals, think_accuracy
+from harken.types import Question
+
+QUESTION = Question("q", "What barks?", ("dog", "cat"), 0, None)
+
+RIGHT, WRONG = "<answer>dog</answer>", "<answer>cat</answer>"
+THINK_RIGHT, THINK_WRONG = f"<think>it barks</think>{RIGHT}", f"<think>it barks</think>{WRONG}"
+MALFORMED = f"it barks</think>{RIGHT}"  # the opening tag dropped, and right
+
+SHARES = st.floats(0, 1)
+
+
+def said(*texts: str):
+    return [understand(text, QUESTION, letters_shown=False, tokens=5, ended=True) for text in texts]
+
+
+def config(*parts: dict) -> RewardConfig:
+    return RewardConfig.model_validate({"parts": parts})
+
+
+def adaptive(**options) -> dict:
+    return {"name": "adaptive", "options": options}
+
+
+FORMAT = {"name": "format", "weight": 0.5}
+ATAR = config(adaptive(), FORMAT)
+CONSISTENT = config(adaptive(consistency="equation"), FORMAT)
+OVERALL = config(adaptive(consistency="equation"), FORMAT, {"name": "quality"})
+
+
+def rewards(texts, reward: RewardConfig, progress=0.0, judged=None, group=None, totals=None) -> list[float]:
+    responses = said(*texts)
+    scores = judged or [Judged()] * len(texts)
+    totals = totals or step_totals(responses, scores)
+    parts = reward_parts(responses, scores, group or len(texts), reward, "adaptive", {}, totals, progress)
+    return compose(parts, {part.name: part.weight for part in reward.parts})
+
+
+@pytest.mark.parametrize(
+    ("share", "progress", "expected"),
+    [
+        (0.0, 0.0, (1, 0, 0.7358, -1.6321)),
+        (0.5, 0.0, (0.6065, -0.3935, 1.2131, -1.3935)),
+        (1.0, 0.0, (0.3679, -0.6321, 2, -1)),
+        (0.5, 0.5, (0.7788, -0.2212, 1.5576, -1.2212)),
+        (0.9, 0.5, (0.6376, -0.3624, 1.9025, -1.0488)),
+        (0.0, 1.0, (1, 0, 2, -1)),
+        (0.7, 1.0, (1, 0, 2, -1)),
+    ],
+)
+def test_the_four_cases_have_the_papers_values(share, progress, expected):
+    g = factors(share, progress)
+    four = [think_accuracy(form, correct, g) for form in ("think", "no_think") for correct in (True, False)]
+    assert four == pytest.approx(expected, abs=1e-4)
+
+
+@given(SHARES, SHARES)
+def test_a_malformed_output_is_worth_a_wrong_answer_after_thinking_and_never_more_than_a_right_one(share, progress):
+    g = factors(share, progress)
+    wrong = think_accuracy("think", False, g)
+    assert think_accuracy("malformed", True, g) == think_accuracy("malformed", False, g) == wrong
+    assert wrong <= 0 < think_accuracy("think", True, g)
+    assert think_accuracy("no_think", False, g) < 0 < think_accuracy("no_think", True, g)
+
+
+@given(st.floats(-1, 2), SHARES)
+def test_progress_outside_the_run_counts_as_its_ends(progress, share):
+    assert factors(share, progress) == factors(share, min(1, max(0, progress)))
+
+
+@given(SHARES)
+def test_the_rarer_mode_is_favoured(share):
+    g = factors(share, 0.0)
+    assert (g.think >= g.no_think) == (share <= 0.5) or math.isclose(share, 0.5)
+
+
+def test_all_think():
+    """lambda 1, p 0: R_a 0.3679 and -0.6321; both forms valid, so + 0.5."""
+    assert rewards([THINK_RIGHT, THINK_WRONG, THINK_RIGHT, THINK_RIGHT], ATAR) == pytest.approx(
+        [0.8679, -0.1321, 0.8679, 0.8679], abs=1e-4
+    )
+
+
+def test_none_thinks():
+    """lambda 0, p 0: R_a 0.7358 and -1.6321, + 0.5."""
+    assert rewards([RIGHT, WRONG], ATAR) == pytest.approx([1.2358, -1.1321], abs=1e-4)
+
+
+def test_mixed_with_malformed_halfway():
+    """Two of four valid ones think: lambda 0.5, p 0.5. The malformed one: -0.2212 and no 0.5."""
+    texts = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG, MALFORMED]
+    assert rewards(texts, ATAR, 0.5) == pytest.approx([1.2788, 0.2788, 2.0576, -0.7212, -0.2212], abs=1e-4)
+
+
+def test_nothing_valid():
+    """lambda is 0 of nothing: R_a is -(1 - 1) = 0, and there is no form to reward."""
+    assert rewards([MALFORMED, "", "dog"], ATAR) == [0, 0, 0]
+
+
+def test_the_end_of_the_schedule_and_no_balance_are_the_plain_values():
+    texts = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG, MALFORMED]
+    plain = [1.5, 0.5, 2.5, -0.5, 0.0]
+    assert rewards(texts, ATAR, 1.0) == plain
+    assert rewards(texts, config(adaptive(balance=False), FORMAT), 0.0) == plain
+
+
+def test_consistency_multiplies_negative_rewards_too_or_right_answers_alone():
+    """lambda 2/4 = 0.5, p 0: R_a 0.6065, -0.3935, 1.2131, -1.3935. R_c: 1, 1, and 1 for no-think."""
+    texts, judged = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], [Judged(1.0), Judged(1.0), Judged(), Judged()]
+    assert rewards(texts, CONSISTENT, judged=judged) == pytest.approx(
+        [0.5 + 0.6065 * 1.5, 0.5 - 0.3935 * 1.5, 0.5 + 1.2131 * 1.5, 0.5 - 1.3935 * 1.5], abs=2e-4
+    )
+    correct_only = config(adaptive(consistency="correct_only"), FORMAT)
+    assert rewards(texts, correct_only, judged=judged) == pytest.approx(
+        [0.5 + 0.6065 * 1.5, 0.5 - 0.3935, 0.5 + 1.2131 * 1.5, 0.5 - 1.3935], abs=2e-4
+    )
+
+
+def test_reasoning_that_contradicts_the_answer_and_malformed_outputs_earn_no_consistency():
+    """lambda 1, p 0: 0.3679 x 1; malformed -0.6321 x 1."""
+    assert rewards([THINK_RIGHT, MALFORMED], CONSISTENT, judged=[Judged(0.0), Judged()]) == pytest.approx(
+        [0.8679, -0.6321], abs=1e-4
+    )
+
+
+def test_quality_is_the_score_and_for_no_think_the_mean_over_thinking():
+    """p 1: R_a 1, 0, 2, 0 (malformed). R_c 1, 0, 1, 0. R_t 0.8, 0.3, their mean 0.55, 0.
+
+    1 x 1.5 + 0.5 + 0.8; 0 + 0.5 + 0.3; 2 x 1.5 + 0.5 + 0.55; 0.
+    """
+    texts = [THINK_RIGHT, THINK_WRONG, RIGHT, MALFORMED]
+    judged = [Judged(1.0, 0.8), Judged(0.0, 0.3), Judged(), Judged()]
+    assert rewards(texts, OVERALL, 1.0, judged) == pytest.approx([2.8, 0.8, 4.05, 0.0], abs=1e-9)
+
+
+def test_a_failed_judgement_is_left_out_of_its_completion_and_of_the_mean():
+    """p 1: R_a 1, 1, 2. The first has no verdicts: factor 1, R_t the mean of the readable, which is 0.4 alone."""
+    judged = [Judged(None, None), Judged(1.0, 0.4), Judged()]
+    assert rewards([THINK_RIGHT, THINK_RIGHT, RIGHT], OVERALL, 1.0, judged) == pytest.approx(
+        [1 + 0.5 + 0.4, 1.5 + 0.5 + 0.4, 3 + 0.5 + 0.4], abs=1e-9
+    )
+
+
+def test_without_any_readable_quality_the_mean_is_0():
+    assert rewards([THINK_RIGHT, RIGHT], OVERALL, 1.0, [Judged(None, None), Judged()]) == [1.5, 3.5]
+
+
+def test_balance_over_the_group_counts_each_prompt_alone():
+    """First group all think (lambda 1), second none (lambda 0); over the step 0.5."""
+    texts = [THINK_RIGHT, THINK_RIGHT, RIGHT, RIGHT]
+    by_group = config(adaptive(balance_scope="group"))
+    assert rewards(texts, by_group, group=2) == pytest.approx([0.3679, 0.3679, 0.7358, 0.7358], abs=1e-4)
+    assert rewards(texts, config(adaptive()), group=2) == pytest.approx([0.6065, 0.6065, 1.2131, 1.2131], abs=1e-4)
+
+
+def test_two_processes_that_add_their_totals_reward_as_one():
+    texts = [THINK_RIGHT, THINK_WRONG, THINK_RIGHT, RIGHT, MALFORMED, WRONG]
+    judged = [Judged(1.0, 0.8), Judged(0.0, 0.5), Judged(None, None), Judged(), Judged(), Judged()]
+    one = rewards(texts, OVERALL, 0.25, judged, group=3)
+    halves = [(texts[:3], judged[:3]), (texts[3:], judged[3:])]
+    first, second = (step_totals(said(*half), scores) for half, scores in halves)
+    both = first + second
+    assert both == StepTotals(think=3, valid=5, quality_sum=1.3, quality_n=2)
+    two = [value for half, scores in halves for value in rewards(half, OVERALL, 0.25, scores, totals=both)]
+    assert two == one
+    alone = [value for half, scores in halves for value in rewards(half, OVERALL, 0.25, scores)]
+    assert alone != one
+
+
+def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
+    (tmp_path / "my_rewards.py").write_text(
+        "def brief(response):\n    return 1.0 if len(response.text) < 25 else 0.0\n"
+        "def broken(response):\n    return float('nan')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    brief = load_custom("my_rewards:brief")
+    named = config({"name": "accuracy"}, {"name": "my_rewards:brief", "weight": 0.25})
+    responses = said(RIGHT, THINK_RIGHT)
+    nothing = [Judged()] * 2
+    parts = reward_parts(
+        responses, nothing, 2, named, None, {"my_rewards:brief": brief}, step_totals(responses, nothing), 0.0
+    )
+    assert parts == {"accuracy": [1.0, 1.0], "my_rewards:brief": [1.0, 0.0]}
+    with pytest.raises(HarkenError, match=r"my_rewards:broken: a reward is a finite number, found nan"):
+        load_custom("my_rewards:broken")(responses[0])
+    with pytest.raises(ConfigError, match="has no function missing"):
+        load_custom("my_rewards:missing")
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        load_custom("not_my_rewards:brief")
+    del sys.modules["my_rewards"]

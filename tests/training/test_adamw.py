@@ -1,0 +1,192 @@
+"""Weights and moments in few bytes: what each mode keeps is kept exactly, what is refused says why."""
+
+import math
+import sys
+
+import pytest
+import torch
+from small_optimizers import far, net, optimizer_of, trained
+
+from harken.config import MemoryConfig
+from harken.errors import ConfigError
+from harken.training.memory_adamw import BLOCK, join, rounded, split
+from harken.training.optimizer import apply_update, build_optimizer
+
+torchao = pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
+
+
+def test_a_float32_number_is_a_bfloat16_and_sixteen_bits():
+    generator = torch.Generator().manual_seed(0)
+    bits = torch.randint(-(2**31), 2**31 - 2**17, (100_000,), generator=generator).to(torch.int32)
+    values = bits.view(torch.float32)
+    values = torch.cat([values[values.isfinite()], torch.tensor([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-45, 3.0e38])])
+    high, low = split(values)
+    assert torch.equal(join(high, low).view(torch.int32), values.view(torch.int32))
+    error = (high.float() - values).abs()
+    assert (error <= (values.to(torch.bfloat16).float() - values).abs() + 1e-45).all()  # the nearest
+
+
+def test_stochastic_rounding_gives_one_of_the_two_neighbours_and_the_right_mean():
+    values = torch.tensor([1.0 + 1 / 512, -1.0 - 3 / 512, 2.5, 1e-6])[:, None].expand(-1, 65_536).contiguous()
+    noise = torch.arange(65_536, dtype=torch.int32).expand(4, -1).contiguous()  # each number once
+    found = rounded(values, noise).float()
+    assert found[0].unique().tolist() == [1.0, 1.0 + 1 / 128]
+    assert found[1].unique().tolist() == [-1.0 - 1 / 128, -1.0]
+    assert found[2].unique().tolist() == [2.5]
+    assert (found.double().mean(1) - values[:, 0].double()).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("memory", [{"optimizer": "offloaded"}, {"step_in_backward": True}])
+def test_offloaded_and_in_the_backward_pass_are_adamw_up_to_rounding(memory):
+    plain, module = net(), net()
+    expected = trained(plain, optimizer_of(plain))
+    found = trained(module, optimizer_of(module, **memory))
+    assert far(module, plain) < 1e-6
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_corrected_bfloat16_weights_move_as_float32_ones_do():
+    """The same gradients, which a bfloat16 pass would round: float32 AdamW and the corrected form side by side."""
+    plain, module = net(), net().to(torch.bfloat16)
+    for a, b in zip(plain.parameters(), module.parameters(), strict=True):
+        a.data.copy_(b.data)
+    optimizers = optimizer_of(plain), optimizer_of(module, weights="bf16_corrected")
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        for a, b in zip(plain.parameters(), module.parameters(), strict=True):
+            b.grad = torch.randn(a.shape, generator=generator).to(torch.bfloat16)
+            a.grad = b.grad.float()
+        for optimizer in optimizers:
+            apply_update(optimizer, 1e-6, None)
+    for a, b in zip(plain.parameters(), module.parameters(), strict=True):
+        whole = join(b.detach(), optimizers[1].state[b]["correction"])
+        assert (whole - a).abs().max() < 2e-8  # the last bit of 0.12
+        assert (whole - a).abs().max() < 1e-3 * (b.float() - a).abs().max()  # bfloat16 alone is far from it
+
+
+def moved_share(weights: str) -> float:
+    """Mean of all moves after 200 steps of rate 1e-6 along one direction, as a share of 200 x 1e-6."""
+    module = torch.nn.Linear(64, 64, bias=False, dtype=torch.bfloat16)
+    torch.nn.init.uniform_(module.weight, 0.02, 0.03)
+    before = module.weight.detach().float()
+    optimizer = build_optimizer(
+        module,
+        learning_rate=1e-6,
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
+        memory=MemoryConfig.model_validate({"weights": weights}),
+    )
+    for _ in range(200):
+        module.weight.grad = torch.full_like(module.weight, -0.5)
+        apply_update(optimizer, 1e-6, None)
+    return float((module.weight.detach().float() - before).mean()) / 2e-4
+
+
+def test_stochastic_rounding_keeps_the_movement_that_rounding_to_nearest_drops():
+    """Spacing of bfloat16 at 0.025 is 1.2e-4: a step of 1e-6 rounds to nothing, 200 of them are 1.6 spacings."""
+    assert moved_share("bf16_stochastic") == pytest.approx(1.0, abs=0.03)
+    assert moved_share("bf16_corrected") == pytest.approx(1.0, abs=0.3)  # the nearest of few values
+
+
+@torchao
+def test_eight_bits_are_near_adamw_and_a_quarter_of_its_size():
+    pytest.importorskip("torchao")
+    plain, module = net(), net()
+    optimizers = optimizer_of(plain), optimizer_of(module, optimizer="adamw_8bit")
+    trained(plain, optimizers[0], 20)
+    trained(module, optimizers[1], 20)
+    start = net()
+    assert 0 < far(module, plain) < 0.2 * far(plain, start)
+    state = optimizers[1].state[module[0].weight]
+    assert state["exp_avg"].dtype == state["exp_avg_sq"].dtype == torch.uint8
+    assert state["exp_avg_scale"].numel() == 64 * 64 // BLOCK
+    assert optimizers[1].state[module[2].weight]["exp_avg"].dtype == torch.float32
+
+
+MODES = {
+    "8 bits": {"optimizer": "adamw_8bit"},
+    "offloaded": {"optimizer": "offloaded"},
+    "corrected": {"weights": "bf16_corrected"},
+    "stochastic": {"weights": "bf16_stochastic"},
+    "all small": {"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "step_in_backward": True},
+    "corrected, offloaded, in backward": {
+        **{"weights": "bf16_corrected", "optimizer": "offloaded", "step_in_backward": True},
+    },
+}
+
+
+@torchao
+@pytest.mark.parametrize("mode", MODES)
+def test_a_state_saved_and_loaded_goes_on_bit_for_bit(mode, tmp_path):
+    memory = MODES[mode]
+    dtype = torch.bfloat16 if "weights" in memory else torch.float32
+    whole, half, other = net(dtype), net(dtype), net(dtype)
+    trained(whole, optimizer_of(whole, **memory), 6)
+    first = optimizer_of(half, **memory)
+    trained(half, first, 3)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    other.load_state_dict(half.state_dict())
+    second = optimizer_of(other, **memory)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    trained(other, second, 3, first=3)
+    assert far(other, whole) == 0
+    if "stochastic" in str(memory):
+        again = net(dtype)
+        trained(again, optimizer_of(again, seed=1, **memory), 6)
+        assert far(again, whole) > 0
+    unlike = optimizer_of(net(torch.bfloat16), weights="bf16_corrected", optimizer="adamw_8bit")
+    with pytest.raises(ValueError, match="another mode of memory"):
+        unlike.load_state_dict(second.state_dict())
+
+
+@torchao
+def test_an_update_in_pieces_is_the_update(monkeypatch):
+    for memory in (MODES["8 bits"], MODES["corrected"], MODES["offloaded"]):
+        dtype = torch.bfloat16 if "weights" in memory else torch.float32
+        whole, pieces = net(dtype), net(dtype)
+        trained(whole, optimizer_of(whole, **memory))
+        monkeypatch.setattr("harken.training.memory_adamw.PIECE", 2 * BLOCK)
+        trained(pieces, optimizer_of(pieces, **memory))
+        monkeypatch.undo()
+        assert far(pieces, whole) == 0
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_and_says_what_moved():
+    for memory, says in (
+        ({"optimizer": "offloaded"}, "no update was made"),
+        ({"step_in_backward": True}, "go on from"),
+    ):
+        module = net()
+        optimizer = optimizer_of(module, **memory)
+        (module(torch.ones(1, 64)) * math.inf).sum().backward()
+        with pytest.raises(FloatingPointError, match=says):
+            apply_update(optimizer, 1e-3, None)
+
+
+def test_a_missing_torchao_names_the_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchao"] + ["torchao"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=r"adamw_8bit needs torchao.*pip install 'harken\[gpu\]'"):
+        optimizer_of(net(), optimizer="adamw_8bit")
+
+
+def test_bfloat16_weights_without_a_mode_that_keeps_updates_are_refused():
+    with pytest.raises(ValueError, match="rounds small updates away"):
+        optimizer_of(net(torch.bfloat16), optimizer="offloaded")
+    with pytest.raises(ValueError, match="takes bfloat16 weights"):
+        optimizer_of(net(), weights="bf16_corrected")
+
+
+def test_autocast_serves_no_weights_of_before_an_update():
+    module = net()
+    optimizer = optimizer_of(module)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = module(torch.ones(1, 64))
+        before.sum().backward()
+        apply_update(optimizer, 0.1, None)
+        after = module(torch.ones(1, 64))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = module(torch.ones(1, 64))
+    assert not torch.equal(before, after)
+    assert torch.equal(after, expected)

@@ -1,0 +1,241 @@
+"""Whole runs on several ranks against the same on one: ways to train, checkpoints between them, ranks that are lost.
+
+Slow: `make proofs`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from scale_driver import free_port
+from scale_runs import completions, moved_apart, on_ranks, plan, questions, same_rows, starting_weights
+from small_runs import differences, left_by, rows_of
+
+pytestmark = pytest.mark.slow
+
+WAYS = {
+    "qwen2_audio": ("grpo", "qwen2_audio", {}),
+    "audioflamingo3": ("grpo", "audioflamingo3", {}),
+    "frozen tower": ("grpo", "qwen2_5_omni", {"model": {"train_audio_tower": False, "train_projector": False}}),
+    "checkpointing": ("grpo", "qwen2_5_omni", {"model": {"gradient_checkpointing": True}}),
+    "two iterations": ("grpo", "qwen2_5_omni", {"grpo": {"num_iterations": 2}}),
+    "repeated rows": ("grpo", "qwen2_5_omni", {"grpo": {"policy_pass": "repeated"}}),
+    "no reference, dapo": ("grpo", "qwen2_5_omni", {"grpo": {"beta": 0.0, "normalization": "dapo"}}),
+    "parts of a rollout": ("grpo", "qwen2_5_omni", {"memory": {"rollout_rows": 3}}),
+    "long completions": ("grpo", "qwen2_5_omni", {"grpo": {"max_completion_tokens": 40}}),
+    "large micro-batches": ("grpo", "qwen2_5_omni", {"grpo": {"prompts_per_micro_batch": 3, "prompts_per_step": 5}}),
+    "sft": ("sft", "qwen2_5_omni", {}),
+    "sft, qwen2_audio": ("sft", "qwen2_audio", {}),
+    "evaluations on the way": (
+        "sft",
+        "qwen2_5_omni",
+        {"data": {"dev_share": 0.34}, "logging": {"evaluate_every": 2}},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    questions(folder)
+    return folder
+
+
+def pair(data: Path, out: Path, /, sizes=(1, 2), loop="grpo", arch="qwen2_5_omni", sgd=True, lora=False, **sections):
+    """The same run on so many ranks and on so many: their folders."""
+    recipe = plan(data, arch, lora, **sections)
+    jobs = [
+        {"recipe": str(recipe), "loop": loop, "sgd": sgd, "size": size, "out": str(out / str(size))} for size in sizes
+    ]
+    for ended in on_ranks(out, *jobs):
+        assert set(ended["ended"]) == {"done"}, ended["said"]
+    return [out / str(size) for size in sizes]
+
+
+def checkpoint(run: Path, step: int = 5) -> Path:
+    return run / "checkpoints" / f"step_{step:06d}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_ranks_take_the_steps_of_one(way, data, tmp_path):
+    loop, arch, sections = WAYS[way]
+    one, two = pair(data, tmp_path, loop=loop, arch=arch, **sections)
+    assert moved_apart(checkpoint(one), checkpoint(two), starting_weights(arch, checkpoint(one))) < 1e-5
+    assert same_rows(one, two, 1e-3) == []
+    assert completions(one) == completions(two)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_more_ranks_than_prompts_take_the_steps_of_one(size, data, tmp_path):
+    one, many = pair(data, tmp_path, (1, size), grpo={"prompts_per_step": 2})
+    assert moved_apart(checkpoint(one), checkpoint(many), starting_weights("qwen2_5_omni", checkpoint(one))) < 1e-5
+    assert completions(one) == completions(many)
+
+
+@pytest.mark.parametrize("model", [{}, {"train_language_model": False}])
+def test_text_alone_leaves_no_rank_waiting(model, data, tmp_path):
+    text = tmp_path / "text"
+    questions(text, text_only=True)
+    one, two = pair(text, tmp_path, model=model)
+    assert same_rows(one, two, 1e-3) == []
+
+
+def test_encoded_clips_are_kept_once_for_any_number_of_ranks(data, tmp_path):
+    frozen = {"train_audio_tower": False, "train_projector": False}
+    kept = tmp_path / "encoded"
+    one, two = pair(data, tmp_path, model=frozen, data={"encoded_cache": str(kept)})
+    assert same_rows(one, two, 1e-3) == []
+    assert completions(one) == completions(two)
+    assert len(list(kept.iterdir())) == 3
+
+
+def test_what_is_for_one_process_is_refused_before_anything_is_written(data, tmp_path):
+    job = {"recipe": str(plan(data, memory={"reference": "streamed"})), "loop": "grpo", "out": str(tmp_path / "run")}
+    (ended,) = on_ranks(tmp_path, {**job, "size": 2})
+    assert ended["ended"] == ["error"] * 2
+    fix = "memory.reference: streamed is for one process: set memory.reference: copy"
+    assert ended["said"] == [f"ConfigError: {fix}", f"SaidElsewhereError: rank 0: {fix}"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_adamw_gives_close_metrics_and_the_same_samples(data, tmp_path):
+    one, two = pair(data, tmp_path, sgd=False, grpo={"learning_rate": 1e-3})
+    assert same_rows(one, two, 1e-3) == []
+    assert completions(one) == completions(two)
+    assert moved_apart(checkpoint(one), checkpoint(two), starting_weights("qwen2_5_omni", checkpoint(one))) < 0.02
+
+
+def test_adapters_train_alike_and_their_checkpoint_goes_on_with_another_number_of_ranks(data, tmp_path):
+    one, two = pair(data, tmp_path, arch="qwen2_audio", sgd=False, lora=True, grpo={"learning_rate": 1e-3})
+    assert same_rows(one, two, 1e-3) == []
+    again(data, two, tmp_path, 1, arch="qwen2_audio", lora=True)
+    again(data, one, tmp_path, 2, arch="qwen2_audio", lora=True)
+
+
+def test_bf16_mixed_stays_near_one_process(data, tmp_path):
+    one, two = pair(data, tmp_path, model={"precision": "bf16_mixed"})
+    first, second = rows_of(one)[0], rows_of(two)[0]
+    assert second["policy/entropy"] == pytest.approx(first["policy/entropy"], rel=1e-2)
+    assert second["policy/grad_norm"] == pytest.approx(first["policy/grad_norm"], rel=0.2)
+
+
+def again(data: Path, run: Path, out: Path, size: int, **kind) -> None:
+    """A checkpoint that `size` ranks read and write again is the same, bit for bit."""
+    recipe, copy = plan(data, **kind), out / f"again{size}"
+    job = {"call": "saved_again", "recipe": str(recipe), "out": str(run), "again": str(copy), "size": size}
+    (ended,) = on_ranks(out, job)
+    assert ended["ended"] == ["done"] * size, ended["said"]
+    left, found = left_by(run), left_by(copy)
+    for part in ("step_000005", "step_000005/optimizer", "step_000005/state"):
+        assert differences(found[part], left[part]) == []
+
+
+def test_a_checkpoint_of_two_ranks_is_one_of_one_rank_bit_for_bit_and_the_reverse(data, tmp_path):
+    one, two = pair(data, tmp_path, sgd=False)
+    again(data, two, tmp_path, 1)
+    again(data, one, tmp_path, 2)
+    again(data, two, tmp_path, 3)
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2), (2, 3)])
+def test_a_run_that_loses_a_rank_goes_on_with_another_number_of_ranks(first, then, data, tmp_path):
+    changes = {"grpo": {"learning_rate": 1e-3}, "logging": {"checkpoint_every": 2}}
+    recipe = str(plan(data, **changes))
+    run = {"recipe": recipe, "loop": "grpo", "out": str(tmp_path / "run")}
+    whole, lost, resumed = on_ranks(
+        tmp_path,
+        {**run, "size": 1, "out": str(tmp_path / "whole")},
+        {**run, "size": first, "lose": [first - 1, 3]},
+        {**run, "size": then, "resume": True},
+    )
+    assert whole["ended"] == ["done"]
+    assert lost["ended"] == ["error"] * (first - 1) + ["killed"]
+    if first > 1:
+        said = lost["said"][0]
+        assert said.startswith("RankError: rank 0 of 2: another rank was lost or is late (")
+        assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in said
+    assert resumed["ended"] == ["done"] * then, resumed["said"]
+    assert [row["step"] for row in rows_of(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert same_rows(tmp_path / "whole", tmp_path / "run", 1e-3) == []
+    assert completions(tmp_path / "whole") == completions(tmp_path / "run")
+
+
+def test_parameters_are_gathered_once_for_a_rollout_however_long_each_rank_decodes(data, tmp_path):
+    job = {"call": "gathers", "recipe": str(plan(data)), "out": str(tmp_path / "run"), "size": 2}
+    (ended,) = on_ranks(tmp_path, job)
+    assert ended["ended"] == ["done"] * 2, ended["said"]
+    for one in ended["gave"]:
+        assert one["gathers"] == one["units"] == 3 + 2 + 2 + 1  # blocks of language model and tower, two ends, the root
+        assert one["share"] == pytest.approx(0.5, abs=0.01)
+
+
+def torchrun(*arguments: str, size: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
+    tests = str(Path(__file__).parents[1] / "helpers")
+    path = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size), "--standalone"]
+    return subprocess.run(
+        [*launcher, "-m", "harken", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment},
+    )
+
+
+def test_torchrun_trains_and_a_lost_rank_ends_it_with_an_error_that_says_how_to_go_on(data, tmp_path):
+    changes = {"reward": {"parts": [{"name": "small_runs:told_apart_until_lost"}]}, "logging": {"checkpoint_every": 2}}
+    recipe, run = plan(data, **changes), tmp_path / "run"
+    lost = torchrun("train", str(recipe), "--out", str(run), HARKEN_TEST_LOSE="1")
+    assert lost.returncode != 0
+    assert "Signal 9 (SIGKILL)" in lost.stderr
+    said = " ".join(lost.stderr.split())
+    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in said
+    assert said.count("error: rank 0 of 2:") == 1
+    assert lost.stdout.count("data: 9 records") == 1
+    resumed = torchrun("train", "--resume", str(run))
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.count(f"checkpoint: {checkpoint(run)}") == 1
+    assert [row["step"] for row in rows_of(run)] == [1, 2, 3, 4, 5]
+
+
+def test_an_error_in_the_data_is_said_once(data, tmp_path):
+    recipe = plan(data)
+    values = yaml.safe_load(recipe.read_text())
+    values["data"]["train"][0]["file"] = str(tmp_path / "nothing.jsonl")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
+    ended = torchrun("train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run"))
+    assert ended.returncode != 0
+    assert ended.stderr.count("nothing.jsonl") == 1
+    assert "Traceback" not in ended.stderr.split("error:")[1].split("\n")[0]
+
+
+def test_a_rank_whose_others_never_come_says_so(data, tmp_path):
+    environment = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "HARKEN_RANK_TIMEOUT_S": "3"}
+    command = [sys.executable, "-m", "harken", "train", str(plan(data)), "--out", str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+    assert ended.returncode == 2
+    assert "rank 0 of 2: the others did not come to 127.0.0.1:" in " ".join(ended.stderr.split())
+
+
+def test_half_an_environment_of_a_launcher_is_an_error(data, tmp_path):
+    command = [sys.executable, "-m", "harken", "train", str(plan(data)), "--out", str(tmp_path / "run")]
+    environment = {name: value for name, value in os.environ.items() if name != "RANK"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**environment, "WORLD_SIZE": "2"})
+    assert ended.returncode == 2
+    assert "start the run by torchrun, see docs/scale.md" in " ".join(ended.stderr.split())
+
+
+def test_the_bytes_of_two_ranks_are_those_of_the_plan(tmp_path):
+    """docs/scale.md counts a step's bytes on paper; the benchmark counts them in the collectives."""
+    program = Path(__file__).parents[2] / "benchmarks" / "communication.py"
+    command = [sys.executable, str(program), "--out", str(tmp_path / "found.json")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    for case in found["cases"]:
+        assert case["measured_bytes"] == pytest.approx(case["planned_bytes"], rel=0.02), case["name"]
