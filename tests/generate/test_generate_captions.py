@@ -14,8 +14,8 @@ from scripted_server import Received, said, serving
 
 from harken.data.manifest import write_manifest
 from harken.generate.captions import read_caption
-from harken.generate.clips import Clip, read_clips
-from harken.generate.reply import BadReplyError
+from harken.generate.clip_facts import Clip, read_clips
+from harken.generate.reply_json import BadReplyError
 from harken.types import Question
 
 HEARD = {"caption": "A tone.", "sounds": ["a tone", "a hum"], "speech": None, "music": None}

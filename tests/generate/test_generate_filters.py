@@ -11,8 +11,8 @@ from scripted_server import Received, Scripted, said, serving
 from tiny_models import tiny_folder
 
 from harken.config import QuestionFilters
-from harken.generate.clips import Clip
-from harken.generate.filters import dropped_by_tokens, dropped_by_words, is_about_music, states_music
+from harken.generate.clip_facts import Clip
+from harken.generate.question_filters import dropped_by_tokens, dropped_by_words, is_about_music, states_music
 from harken.types import Question
 
 ASKED = Question("q", "Which animal barks?", ("a dog", "a very small cat", "a cow", "a door"), 0, None)

@@ -30,11 +30,11 @@ from question_generation import generate
 from scripted_server import Scripted, said, serving
 
 from harken.data.manifest import read_manifest
-from harken.generate.balance import balanced
-from harken.generate.clips import Clip, facts, read_clips, write_clips
+from harken.generate.answer_positions import balanced
+from harken.generate.clip_facts import Clip, facts, read_clips, write_clips
 from harken.generate.instructions import QUESTIONS
 from harken.generate.questions import read_question
-from harken.generate.reply import BadReplyError
+from harken.generate.reply_json import BadReplyError
 from harken.types import Question
 
 CLIP = Clip("c1", "audio/c1.wav", "A dog barks.")

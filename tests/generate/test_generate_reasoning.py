@@ -12,10 +12,10 @@ from scripted_server import said, serving
 
 from harken.config import PromptConfig
 from harken.data.manifest import read_manifest, write_manifest
-from harken.generate.clips import Clip, write_clips
+from harken.generate.clip_facts import Clip, write_clips
 from harken.generate.instructions import REASONING
 from harken.generate.reasoning import read_reasoning
-from harken.generate.reply import BadReplyError
+from harken.generate.reply_json import BadReplyError
 from harken.questions.grader import form, grade
 from harken.questions.prompt import Prompt
 from harken.types import Question

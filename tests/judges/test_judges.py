@@ -8,8 +8,8 @@ import pytest
 from harken.config import EndpointConfig, JudgeConfig, LocalJudgeConfig, parse
 from harken.errors import ConfigError, JudgeError
 from harken.judges import FailureCount, FailureLimit, Verdict, count_failures
-from harken.judges.parse import parse_reply
 from harken.judges.prompts import JudgePrompts
+from harken.judges.score_parsing import parse_reply
 from harken.types import Question
 
 ASPECTS = ("consistency", "quality", "answer")

@@ -13,9 +13,9 @@ from scripted_server import Received, Scripted, said, serving
 
 from harken.config import EndpointConfig, JudgeConfig
 from harken.judges import open_judge
+from harken.judges.judge import Verdict
 from harken.judges.prompts import JudgePrompts
-from harken.judges.quote import block
-from harken.judges.verdict import Verdict
+from harken.judges.quoting import block
 from harken.types import Question
 
 ASPECTS = ("consistency", "quality", "answer")

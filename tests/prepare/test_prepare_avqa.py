@@ -17,9 +17,9 @@ from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
 from harken.prepare.avqa import needed_clips, prepare_avqa, read_avqa
+from harken.prepare.clip_names import ClipName, index_media
 from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against
-from harken.prepare.names import ClipName, index_media
 
 CHOICES = ["car", "dog", "bird", "rain"]
 

@@ -12,12 +12,12 @@ from made_media import tone, write_media, write_wav
 from harken.data.records import RecordError
 from harken.errors import DataError
 from harken.prepare.audiosetcaps import prepare_audiosetcaps
-from harken.prepare.caption_rows import answer_rows, caption_rows, clip_key
-from harken.prepare.clip_list import read_clip_list
+from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows, clip_key
+from harken.prepare.clip_names import ClipName
 from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against
-from harken.prepare.names import ClipName
 from harken.prepare.vggsound import prepare_vggsound
+from harken.prepare.vggsound_list import read_clip_list
 
 SOUNDS = "Describe this audio according to the sounds in it within 50 words."
 SPEECH = "Based on the QAs, give some information about the speech, only if speech is present in this audio."

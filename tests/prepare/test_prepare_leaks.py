@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.check import check_leaks
+from harken.prepare.leak_check import check_leaks
 from harken.prepare.leaks import Against, Entry, entry_of_name, find_leaks, read_entries, words_of
 from harken.types import Question
 

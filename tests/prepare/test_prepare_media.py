@@ -12,8 +12,8 @@ import soxr
 from made_media import crash_on_three, cut, tone, write_media, write_wav
 
 from harken.errors import AudioError
-from harken.prepare.clips import CRASHED, Extraction, extract_clips, in_processes, measure_wav
-from harken.prepare.media import decode, extract_wav
+from harken.prepare.clip_extraction import CRASHED, Extraction, extract_clips, in_processes, measure_wav
+from harken.prepare.media_decoding import decode, extract_wav
 
 
 def spectrum_db(samples):
@@ -180,7 +180,7 @@ def test_clips_come_in_order_with_measures_or_reasons_and_are_not_made_twice(tmp
 
 WORKS_FOREVER = """
 import os, sys, time
-from harken.prepare.clips import in_processes
+from harken.prepare.clip_extraction import in_processes
 
 def work(path):
     with open(path, "w") as file:

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.data.records import RecordError
-from harken.prepare.card import durations, kind_of
 from harken.prepare.choices import BLANK, NULL, NUMBER, TWICE, clean_choices
-from harken.prepare.names import ClipName, index_media, parse_clip_name
+from harken.prepare.clip_names import ClipName, index_media, parse_clip_name
+from harken.prepare.data_card import durations, kind_of
+from harken.prepare.rewording import about_sound
 from harken.prepare.snr import frame_powers, snr_db
-from harken.prepare.wording import about_sound
 
 
 @pytest.mark.parametrize(

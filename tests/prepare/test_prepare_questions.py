@@ -16,9 +16,9 @@ from harken.errors import DataError
 from harken.prepare.arc import prepare_arc
 from harken.prepare.audiomcq import prepare_audiomcq
 from harken.prepare.benchmarks import prepare_benchmark
-from harken.prepare.conversations import FORMATS, parse_prompt, to_record
-from harken.prepare.convert import export_jsonl, prepare_jsonl
-from harken.prepare.rows import Hub
+from harken.prepare.source_records import Hub
+from harken.prepare.trainer_formats import FORMATS, parse_prompt, to_record
+from harken.prepare.trainer_jsonl import export_jsonl, prepare_jsonl
 from harken.types import Question
 
 

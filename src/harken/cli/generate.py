@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harken.config import GenerationT
-    from harken.generate.asking import Asker
+    from harken.generate.retries import Asker
 
 generate = typer.Typer(no_args_is_help=True, help="Training data written by a language model behind a server.")
 console = Console()
@@ -131,8 +131,8 @@ def _run(
     batch_results: list[Path] | None,
 ) -> None:
     """Ask a server, or write a file of requests instead; `written` is named when it is there."""
-    from harken.generate.asking import LiveAsker
-    from harken.generate.batch import BatchAsker, store_results
+    from harken.generate.batch_files import BatchAsker, store_results
+    from harken.generate.retries import LiveAsker
     from harken.system.model_server import Endpoint
 
     replies = out / "replies.jsonl"

@@ -16,7 +16,7 @@ def export(
     audio_root: Annotated[Path | None, typer.Option("--audio-root", help="[the manifest's own folder]")] = None,
 ) -> None:
     """A manifest -> another program's JSON lines."""
-    from harken.prepare.convert import export_jsonl
+    from harken.prepare.trainer_jsonl import export_jsonl
 
     export_jsonl(manifest, audio_root, format_of(format), out).show(console)
 
@@ -28,9 +28,9 @@ def check(
     workers: Workers = 2,
 ) -> None:
     """Clips and questions that a training set shares with benchmarks. Exit code 1 where a clip is in both."""
-    from harken.prepare.card import Card
-    from harken.prepare.check import check_leaks, section
-    from harken.prepare.sources import OWN
+    from harken.prepare.data_card import Card
+    from harken.prepare.leak_check import check_leaks, section
+    from harken.prepare.licences import OWN
 
     [own], others = against_of([training]), against_of(benchmarks)
     checked = check_leaks(own, others, workers, out)

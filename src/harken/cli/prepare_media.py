@@ -20,7 +20,7 @@ from harken.cli.prepare_options import (
 from harken.system.progress import StepProgress
 
 if TYPE_CHECKING:
-    from harken.prepare.names import ClipName
+    from harken.prepare.clip_names import ClipName
 
 
 def avqa(
@@ -77,9 +77,9 @@ def vggsound(
     index_only: IndexOnly = False,
 ) -> None:
     """VGGSound's list and videos -> clips that questions can be generated about."""
-    from harken.prepare.clip_list import read_clip_list
     from harken.prepare.filters import Filters
     from harken.prepare.vggsound import prepare_vggsound
+    from harken.prepare.vggsound_list import read_clip_list
 
     filters = Filters(min_duration_s=min_duration, min_snr_db=min_snr)
     if index_only:
@@ -102,9 +102,9 @@ def vggsound(
 def _index(wanted: "set[ClipName]", media: Path, out: Path) -> None:
     """Count, and list the missing clips in OUT/missing.txt, for whoever fetches them."""
     from harken.prepare.avqa import media_section
-    from harken.prepare.card import Card
-    from harken.prepare.names import index_media
-    from harken.prepare.sources import OWN
+    from harken.prepare.clip_names import index_media
+    from harken.prepare.data_card import Card
+    from harken.prepare.licences import OWN
     from harken.system.files import write_text
 
     index = index_media(media, wanted)

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from harken.prepare.card import Card
+    from harken.prepare.data_card import Card
     from harken.prepare.leaks import Against
-    from harken.prepare.rows import Hub
+    from harken.prepare.source_records import Hub
 
 console = Console()
 
@@ -44,7 +44,7 @@ def against_of(files: list[str] | None) -> "tuple[Against, ...]":
 
 def source_of(data: Path | None, hub: str | None, config: str | None, split: str) -> "Path | Hub":
     """A file of --data or a data set of --hub; a usage error where it is neither or both."""
-    from harken.prepare.rows import Hub
+    from harken.prepare.source_records import Hub
 
     if (data is None) == (hub is None):
         raise typer.BadParameter("give a file or a data set on the Hub", param_hint="--data, --hub")
@@ -53,7 +53,7 @@ def source_of(data: Path | None, hub: str | None, config: str | None, split: str
 
 def format_of(name: str) -> str:
     """A format of other programs that harken knows; a usage error for another."""
-    from harken.prepare.conversations import FORMATS
+    from harken.prepare.trainer_formats import FORMATS
 
     if name not in FORMATS:
         raise typer.BadParameter(f"{name!r}: one of {', '.join(FORMATS)}", param_hint="--format")

@@ -112,7 +112,7 @@ def jsonl(
     against: AgainstFiles = None,
 ) -> None:
     """Questions in another program's JSON lines -> a manifest."""
-    from harken.prepare.convert import prepare_jsonl
+    from harken.prepare.trainer_jsonl import prepare_jsonl
 
     source = source_of(data, hub, config, split)
     with StepProgress(console, "clips", 0, 1000) as progress:

@@ -16,11 +16,11 @@ from harken.config import CaptionRecipe, SourceConfig
 from harken.data.audio import audio_part, load_waveform
 from harken.data.load import load_sources, write_rejected
 from harken.data.records import rejection
-from harken.generate.asking import Asker, Unusable, ask_each
-from harken.generate.card import Part, account, card_text, show, usage
-from harken.generate.clips import LABELS, Clip, write_clips
+from harken.generate.clip_facts import LABELS, Clip, write_clips
+from harken.generate.data_card import Part, account, card_text, show, usage
 from harken.generate.instructions import CAPTIONS, Instruction
-from harken.generate.reply import object_in, plain_text
+from harken.generate.reply_json import object_in, plain_text
+from harken.generate.retries import Asker, Unusable, ask_each
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
 from harken.types import Question

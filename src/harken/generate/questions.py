@@ -16,13 +16,13 @@ from harken.config import QuestionRecipe
 from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.errors import shown
-from harken.generate.asking import Asker, Unusable, ask_each
-from harken.generate.balance import balanced
-from harken.generate.card import account, card_text, positions, repeats, show, usage
-from harken.generate.clips import Clip, facts, read_clips
-from harken.generate.filters import answered_unheard, dropped_by_tokens, dropped_by_words
+from harken.generate.answer_positions import balanced
+from harken.generate.clip_facts import Clip, facts, read_clips
+from harken.generate.data_card import account, card_text, positions, repeats, show, usage
 from harken.generate.instructions import QUESTIONS, Instruction
-from harken.generate.reply import BadReplyError, object_in, plain_text
+from harken.generate.question_filters import answered_unheard, dropped_by_tokens, dropped_by_words
+from harken.generate.reply_json import BadReplyError, object_in, plain_text
+from harken.generate.retries import Asker, Unusable, ask_each
 from harken.questions.grader import grade
 from harken.system.files import write_text
 from harken.system.progress import StepProgress

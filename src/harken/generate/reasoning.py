@@ -20,11 +20,11 @@ from harken.data.load import write_rejected
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import rejection
 from harken.errors import shown
-from harken.generate.asking import Asker, Unusable, ask_each
-from harken.generate.card import Part, account, card_text, show, usage
-from harken.generate.clips import Clip, facts, quoted, read_clips
+from harken.generate.clip_facts import Clip, facts, quoted, read_clips
+from harken.generate.data_card import Part, account, card_text, show, usage
 from harken.generate.instructions import REASONING, Instruction
-from harken.generate.reply import BadReplyError, object_in, plain_text
+from harken.generate.reply_json import BadReplyError, object_in, plain_text
+from harken.generate.retries import Asker, Unusable, ask_each
 from harken.questions.grader import form, grade
 from harken.questions.prompt import Prompt
 from harken.system.files import write_text

@@ -25,7 +25,7 @@ from harken.inference.decode import (
     prefill,
     rollout,
 )
-from harken.judges.background import Asked
+from harken.judges.step_verdicts import Asked
 from harken.models.base import AudioLM, ModelInput
 from harken.models.sharding import silence
 from harken.questions.grader import understand

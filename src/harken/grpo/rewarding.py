@@ -18,7 +18,7 @@ from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
 from harken.grpo.batch import MicroBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
-from harken.judges.background import Heard, ask, hear
+from harken.judges.step_verdicts import Heard, ask, hear
 from harken.questions.prompt import Prompt
 from harken.rewards import Judged, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.step import balance_of, factors_of

@@ -9,10 +9,10 @@ from pathlib import Path
 from harken.config import JudgeConfig
 from harken.judges.answers import judge_answers
 from harken.judges.failures import FailureCount, FailureLimit, count_failures
-from harken.judges.http import ServedModel
-from harken.judges.prompted import PromptedJudge
+from harken.judges.judge import Aspect, Judge, Verdict
+from harken.judges.prompted_judge import PromptedJudge
 from harken.judges.prompts import JudgePrompts
-from harken.judges.verdict import Aspect, Judge, Verdict
+from harken.judges.served_model import ServedModel
 
 __all__ = [
     "Aspect",
@@ -40,6 +40,6 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
     if config.endpoint is not None:
         return PromptedJudge(prompts, ServedModel(config.endpoint, replies))
     assert config.local is not None  # JudgeConfig has exactly one
-    from harken.judges.local import LocalModel  # torch
+    from harken.judges.local_model import LocalModel  # torch
 
     return PromptedJudge(prompts, LocalModel(config.local, replies))

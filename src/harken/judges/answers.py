@@ -6,7 +6,7 @@ reward and every accuracy, and this column has a name of its own.
 
 from collections.abc import Sequence
 
-from harken.judges.verdict import Judge, Verdict
+from harken.judges.judge import Judge, Verdict
 from harken.types import Question
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harken.errors import JudgeError
-from harken.judges.verdict import Verdict
+from harken.judges.judge import Verdict
 
 FEWEST_CALLS = 20
 """Steps with fewer calls than this are pooled before their share of failures is compared with the limit [O]."""

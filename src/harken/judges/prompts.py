@@ -19,8 +19,8 @@ from string import ascii_uppercase
 
 from harken.config import JudgeConfig
 from harken.errors import ConfigError
-from harken.judges.quote import block, ending, entries, entry
-from harken.judges.verdict import Aspect
+from harken.judges.judge import Aspect
+from harken.judges.quoting import block, ending, entries, entry
 from harken.types import Question
 
 MAX_NEW_TOKENS = 8

@@ -10,11 +10,11 @@ from typing import Any
 
 from harken.data.records import Record, RecordError, choices_field, text_field
 from harken.errors import shown
-from harken.prepare.card import Card
+from harken.prepare.data_card import Card
+from harken.prepare.draft import Draft, draft_of, finish
 from harken.prepare.leaks import Against
-from harken.prepare.output import Draft, draft_of, finish
-from harken.prepare.rows import Hub, read_rows
-from harken.prepare.sources import ARC
+from harken.prepare.licences import ARC
+from harken.prepare.source_records import Hub, read_rows
 from harken.types import Question
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harken.benchmarks.mmau_records import parse_mmau
 from harken.data.records import Record, text_field
-from harken.prepare.card import Card
+from harken.prepare.data_card import Card
+from harken.prepare.draft import draft_of, finish, measure
 from harken.prepare.leaks import Against
-from harken.prepare.output import draft_of, finish, measure
-from harken.prepare.rows import Hub, read_rows
-from harken.prepare.sources import AUDIOMCQ
+from harken.prepare.licences import AUDIOMCQ
+from harken.prepare.source_records import Hub, read_rows
 from harken.types import Question
 
 

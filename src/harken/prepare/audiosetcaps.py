@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harken.data.records import Record
-from harken.prepare.caption_rows import KINDS, Row, answer_rows, caption_rows
-from harken.prepare.card import Card, Section, account, counts, kind_of
+from harken.prepare.audiosetcaps_rows import KINDS, Row, answer_rows, caption_rows
+from harken.prepare.clip_names import clip_files
+from harken.prepare.data_card import Card, Section, account, counts, kind_of
 from harken.prepare.leaks import UNCHECKED, Against, Entry, clip_matcher, entry_of_name, read_entries
-from harken.prepare.names import clip_files
-from harken.prepare.sources import AUDIOSETCAPS
+from harken.prepare.licences import AUDIOSETCAPS
 from harken.system.files import json_line, remove_leftovers, replacing, write_text
 from harken.types import Rejected
 

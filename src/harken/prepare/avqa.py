@@ -13,15 +13,15 @@ from pathlib import Path
 
 from harken.data.records import Record, RecordError, label_field, read_records, text_field
 from harken.errors import shown
-from harken.prepare.card import Card, Section, counts
 from harken.prepare.choices import clean_choices
-from harken.prepare.clips import Extraction, Measured, extract_clips
+from harken.prepare.clip_extraction import Extraction, Measured, extract_clips
+from harken.prepare.clip_names import ClipName, MediaIndex, index_media, parse_clip_name
+from harken.prepare.data_card import Card, Section, counts
+from harken.prepare.draft import Draft, finish
 from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against
-from harken.prepare.names import ClipName, MediaIndex, index_media, parse_clip_name
-from harken.prepare.output import Draft, finish
-from harken.prepare.sources import AVQA
-from harken.prepare.wording import about_sound
+from harken.prepare.licences import AVQA
+from harken.prepare.rewording import about_sound
 from harken.system.files import remove_leftovers
 from harken.types import Part, Question, Rejected
 

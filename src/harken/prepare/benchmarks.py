@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harken.benchmarks.readers import READERS
 from harken.data.load import Reader
-from harken.prepare.card import Card
-from harken.prepare.output import Draft, finish, measure
-from harken.prepare.sources import AIRBENCH, MMAR, MMAU, Source
+from harken.prepare.data_card import Card
+from harken.prepare.draft import Draft, finish, measure
+from harken.prepare.licences import AIRBENCH, MMAR, MMAU, Source
 
 BENCHMARKS: dict[str, tuple[Source, Reader]] = {
     "mmau": (MMAU, READERS["mmau"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harken.config import PromptConfig
 from harken.errors import ConfigError
-from harken.prepare.clips import Measured
+from harken.prepare.clip_extraction import Measured
 from harken.questions.prompt import Prompt
 from harken.types import Question
 

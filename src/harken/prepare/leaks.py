@@ -20,10 +20,10 @@ from pathlib import Path, PurePosixPath
 
 from harken.data.records import Record, RecordError, clip_path, read_records
 from harken.errors import DataError
-from harken.prepare.card import Section, counts
-from harken.prepare.clip_list import read_clip_list
-from harken.prepare.clips import Measured, measure_clips
-from harken.prepare.names import parse_clip_name
+from harken.prepare.clip_extraction import Measured, measure_clips
+from harken.prepare.clip_names import parse_clip_name
+from harken.prepare.data_card import Section, counts
+from harken.prepare.vggsound_list import read_clip_list
 from harken.types import Part
 
 _SAME_CLIP_S = 10

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from harken.data.load import write_rejected
 from harken.prepare.avqa import extract_indexed, media_section
-from harken.prepare.card import Card, account, by_reason, counts, durations
-from harken.prepare.clip_list import ListedClip, read_clip_list
-from harken.prepare.clips import Measured
+from harken.prepare.clip_extraction import Measured
+from harken.prepare.clip_names import index_media
+from harken.prepare.data_card import Card, account, by_reason, counts, durations
 from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against, entry_of_name, leak_reasons
-from harken.prepare.names import index_media
-from harken.prepare.sources import VGGSOUND
+from harken.prepare.licences import VGGSOUND
+from harken.prepare.vggsound_list import ListedClip, read_clip_list
 from harken.system.files import write_jsonl, write_text
 from harken.types import Part, Rejected
 

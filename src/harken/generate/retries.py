@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from harken.config import SamplingConfig
 from harken.errors import EndpointError
-from harken.generate.reply import BadReplyError
+from harken.generate.reply_json import BadReplyError
 from harken.system.model_server import Endpoint, Failure, Reply, Request
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harken.prepare.card import Section
+from harken.prepare.data_card import Section
 from harken.prepare.leaks import Against, Leak, digests_of, find_leaks, read_entries
 from harken.system.files import write_jsonl
 

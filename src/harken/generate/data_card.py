@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harken.config import GenerationRecipe
-from harken.generate.asking import Asker
 from harken.generate.instructions import Instruction
+from harken.generate.retries import Asker
 from harken.results.tables import markdown
 from harken.types import Question, Rejected
 

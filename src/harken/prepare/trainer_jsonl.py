@@ -9,13 +9,13 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.prepare.card import Card, account, by_reason
-from harken.prepare.conversations import FORMATS, to_record
+from harken.prepare.data_card import Card, account, by_reason
+from harken.prepare.draft import draft_of, finish, measure
 from harken.prepare.leaks import Against
-from harken.prepare.output import draft_of, finish, measure
-from harken.prepare.rows import Hub, read_rows
-from harken.prepare.sources import OWN
-from harken.prepare.wording import about_sound
+from harken.prepare.licences import OWN
+from harken.prepare.rewording import about_sound
+from harken.prepare.source_records import Hub, read_rows
+from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.system.files import write_jsonl
 from harken.types import Question
 

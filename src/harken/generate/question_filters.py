@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from harken.config import PromptConfig, QuestionFilters, SamplingConfig
 from harken.errors import CheckpointError
-from harken.generate.asking import Advance, Asker
-from harken.generate.clips import Clip
+from harken.generate.clip_facts import Clip
+from harken.generate.retries import Advance, Asker
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.model_server import Reply, Request

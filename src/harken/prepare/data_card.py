@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harken.prepare.sources import Source
+from harken.prepare.licences import Source
 from harken.results.tables import markdown
 from harken.types import Question, Rejected
 

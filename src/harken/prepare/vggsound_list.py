@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harken.data.records import RecordError
 from harken.errors import DataError, shown
-from harken.prepare.names import ClipName, parse_clip_name
+from harken.prepare.clip_names import ClipName, parse_clip_name
 from harken.types import Rejected
 
 

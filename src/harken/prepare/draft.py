@@ -13,11 +13,11 @@ from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
 from harken.errors import shown
-from harken.prepare.card import Card, Section, account, by_reason, counts, duplicates, durations, positions
-from harken.prepare.clips import Measured, measure_clips
+from harken.prepare.clip_extraction import Measured, measure_clips
+from harken.prepare.data_card import Card, Section, account, by_reason, counts, duplicates, durations, positions
 from harken.prepare.leaks import Against, Entry, entry_of_name, leak_reasons, words_of
-from harken.prepare.rows import Rows
-from harken.prepare.sources import Source
+from harken.prepare.licences import Source
+from harken.prepare.source_records import Rows
 from harken.system.files import write_text
 from harken.types import Part, Question, Rejected
 

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Protocol
 
-from harken.judges.parse import parse_reply
+from harken.judges.judge import Aspect, Verdict
 from harken.judges.prompts import JudgePrompts
-from harken.judges.verdict import Aspect, Verdict
+from harken.judges.score_parsing import parse_reply
 from harken.system.model_server import Failure, Reply
 from harken.types import Question
 

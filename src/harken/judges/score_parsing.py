@@ -9,7 +9,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 
 from harken.errors import shown
-from harken.judges.verdict import Aspect, Verdict
+from harken.judges.judge import Aspect, Verdict
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
 

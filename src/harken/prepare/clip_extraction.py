@@ -24,7 +24,7 @@ import soundfile
 
 from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
 from harken.errors import AudioError
-from harken.prepare.media import extract_wav
+from harken.prepare.media_decoding import extract_wav
 from harken.prepare.snr import FRAME_SAMPLES, frame_powers, snr_db
 from harken.types import Part
 
