@@ -46,7 +46,7 @@ from harken.planning.shapes import measured, published_config
 from harken.questions.prompt import Prompt
 from harken.system.environment import source_commit
 from harken.training.optimizer import build_optimizer
-from harken.training.reference import make_reference
+from harken.training.reference_model import make_reference
 from harken.types import Question
 
 TEXT = "Which of these instruments is playing the melody in the second half of the recording?"

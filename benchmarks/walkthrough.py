@@ -33,7 +33,7 @@ from harken.inference.log_probabilities import score_packed
 from harken.models.base import AudioLM
 from harken.results.compare import read_predictions
 from harken.system.files import write_text
-from harken.training.optimizer import learning_rate_at
+from harken.training.schedule import learning_rate_at
 from harken.training.session import Session, open_session
 
 COMPARED = {"reward/mean": 1e-9, "loss/total": 1e-4, "loss/kl": 1e-4, "policy/grad_norm": 1e-3}

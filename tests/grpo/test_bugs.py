@@ -38,8 +38,8 @@ from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.models.loading import enable_gradient_checkpointing, load_model
 from harken.models.tiny import write_tiny
 from harken.questions.prompt import Prompt
-from harken.training.data import load_training_data
 from harken.training.run_folder import RunFolder
+from harken.training.training_data import load_training_data
 from harken.types import Question
 
 PROMPT = Prompt.from_config(PromptConfig())

@@ -19,7 +19,7 @@ from harken.errors import DataError, JudgeError
 from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
 from harken.judges import Verdict
-from harken.rewards import factors, think_accuracy
+from harken.rewards import penalty_factors, think_accuracy
 from harken.training.run_folder import RunFolder
 from harken.training.sft import sft
 
@@ -90,7 +90,7 @@ def test_what_a_judge_says_moves_the_reward_as_the_equation_says(start, data, tm
             assert row["rewards"]["format"] == float(row["form"] != "malformed")
             r_c = {"think": row["judged"].get("consistency"), "no_think": 1.0, "malformed": 0.0}[row["form"]]
             r_t = {"think": row["judged"].get("quality"), "no_think": sum(quality) / len(quality), "malformed": 0.0}
-            r_a = think_accuracy(row["form"], row["correct"], factors(metrics[step]["think/lambda"], step / 4))
+            r_a = think_accuracy(row["form"], row["correct"], penalty_factors(metrics[step]["think/lambda"], step / 4))
             r_f = 0.5 * (row["form"] != "malformed")
             assert row["reward"] == pytest.approx(r_a * (1 + 0.5 * r_c) + r_f + r_t[row["form"]])
     prompts = [asked.body["prompt"] for asked in server.received]

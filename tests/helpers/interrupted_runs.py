@@ -3,7 +3,7 @@
 import pytest
 from small_runs import LOOPS, silent
 
-from harken.training.step_table import StepTable
+from harken.training.progress_table import ProgressTable
 
 
 class InterruptedRunError(Exception):
@@ -18,7 +18,7 @@ def interrupted(loop, recipe, out, after, monkeypatch, *, half_row=False, resume
             raise InterruptedRunError
 
     with monkeypatch.context() as patch:
-        patch.setattr(StepTable, "advance", advance)
+        patch.setattr(ProgressTable, "advance", advance)
         with pytest.raises(InterruptedRunError):
             LOOPS[loop](recipe, out, silent(), resume=resume)
     if half_row:

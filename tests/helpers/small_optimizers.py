@@ -3,7 +3,7 @@
 import torch
 
 from harken.config import MemoryConfig
-from harken.training.optimizer import apply_update, build_optimizer, set_rate
+from harken.training.optimizer import apply_update, build_optimizer, set_learning_rate
 
 
 def net(dtype=torch.float32) -> torch.nn.Module:
@@ -19,7 +19,7 @@ def trained(module, optimizer, steps=6, rate=1e-3, most=None, first=0):
         generator = torch.Generator().manual_seed(step)
         dtype = next(module.parameters()).dtype
         inputs, targets = (torch.randn(8, n, generator=generator).to(dtype) for n in (64, 10))
-        set_rate(optimizer, rate)
+        set_learning_rate(optimizer, rate)
         (module(inputs) - targets).square().mean().backward()
         norms.append(apply_update(optimizer, rate, most))
     return norms

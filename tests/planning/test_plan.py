@@ -13,7 +13,7 @@ import harken.config
 import harken.inference.log_probabilities
 import harken.planning.memory
 import harken.planning.plan
-import harken.training.memory_adamw
+import harken.training.memory_saving_adamw
 from harken.cli.app import app
 from harken.config import Recipe
 from harken.errors import CheckpointError, ConfigError
@@ -23,7 +23,7 @@ from harken.planning.memory import GIB, RESERVE, account
 from harken.planning.plan import account_of, check, print_plan, ways_to_fit
 from harken.planning.shapes import PUBLISHED, shape_of
 from harken.training.optimizer import build_optimizer
-from harken.training.reference import make_reference
+from harken.training.reference_model import make_reference
 
 OMNI_7B, OMNI_3B, QWEN_AUDIO = PUBLISHED
 
@@ -190,7 +190,7 @@ def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
 
 def test_the_rows_of_logits_are_those_of_scoring():
     assert harken.planning.memory.LOGIT_ROWS == harken.inference.log_probabilities.LOGIT_ROWS
-    assert harken.planning.memory.UPDATE == 10 * 4 * harken.training.memory_adamw.PIECE
+    assert harken.planning.memory.UPDATE == 10 * 4 * harken.training.memory_saving_adamw.PIECE
 
 
 def test_more_cards_share_weights_and_gather_them_for_a_rollout():

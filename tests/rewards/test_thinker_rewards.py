@@ -10,10 +10,20 @@ from hypothesis import strategies as st
 from harken.config import RewardConfig
 from harken.errors import ConfigError, HarkenError
 from harken.questions.grader import understand
-from harken.rewards import Judged, StepTotals, compose, factors, load_custom, reward_parts, step_totals, think_accuracy
+from harken.rewards import (
+    JudgeScores,
+    StepTotals,
+    compose,
+    load_custom,
+    penalty_factors,
+    reward_parts,
+    step_totals,
+    think_accuracy,
+)
 from harken.types import Question
 
 QUESTION = Question("q", "What barks?", ("dog", "cat"), 0, None)
+NOT_JUDGED = JudgeScores()
 
 RIGHT, WRONG = "<answer>dog</answer>", "<answer>cat</answer>"
 THINK_RIGHT, THINK_WRONG = f"<think>it barks</think>{RIGHT}", f"<think>it barks</think>{WRONG}"
@@ -42,7 +52,7 @@ OVERALL = config(adaptive(consistency="equation"), FORMAT, {"name": "quality"})
 
 def rewards(texts, reward: RewardConfig, progress=0.0, judged=None, group=None, totals=None) -> list[float]:
     responses = said(*texts)
-    scores = judged or [Judged()] * len(texts)
+    scores = judged or [NOT_JUDGED] * len(texts)
     totals = totals or step_totals(responses, scores)
     parts = reward_parts(responses, scores, group or len(texts), reward, "adaptive", {}, totals, progress)
     return compose(parts, {part.name: part.weight for part in reward.parts})
@@ -61,14 +71,14 @@ def rewards(texts, reward: RewardConfig, progress=0.0, judged=None, group=None, 
     ],
 )
 def test_the_four_cases_have_the_papers_values(share, progress, expected):
-    g = factors(share, progress)
+    g = penalty_factors(share, progress)
     four = [think_accuracy(form, correct, g) for form in ("think", "no_think") for correct in (True, False)]
     assert four == pytest.approx(expected, abs=1e-4)
 
 
 @given(SHARES, SHARES)
 def test_a_malformed_output_is_worth_a_wrong_answer_after_thinking_and_never_more_than_a_right_one(share, progress):
-    g = factors(share, progress)
+    g = penalty_factors(share, progress)
     wrong = think_accuracy("think", False, g)
     assert think_accuracy("malformed", True, g) == think_accuracy("malformed", False, g) == wrong
     assert wrong <= 0 < think_accuracy("think", True, g)
@@ -77,12 +87,12 @@ def test_a_malformed_output_is_worth_a_wrong_answer_after_thinking_and_never_mor
 
 @given(st.floats(-1, 2), SHARES)
 def test_progress_outside_the_run_counts_as_its_ends(progress, share):
-    assert factors(share, progress) == factors(share, min(1, max(0, progress)))
+    assert penalty_factors(share, progress) == penalty_factors(share, min(1, max(0, progress)))
 
 
 @given(SHARES)
 def test_the_rarer_mode_is_favoured(share):
-    g = factors(share, 0.0)
+    g = penalty_factors(share, 0.0)
     assert (g.think >= g.no_think) == (share <= 0.5) or math.isclose(share, 0.5)
 
 
@@ -118,7 +128,10 @@ def test_the_end_of_the_schedule_and_no_balance_are_the_plain_values():
 
 def test_consistency_multiplies_negative_rewards_too_or_right_answers_alone():
     """lambda 2/4 = 0.5, p 0: R_a 0.6065, -0.3935, 1.2131, -1.3935. R_c: 1, 1, and 1 for no-think."""
-    texts, judged = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], [Judged(1.0), Judged(1.0), Judged(), Judged()]
+    texts, judged = (
+        [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG],
+        [JudgeScores(1.0), JudgeScores(1.0), NOT_JUDGED, NOT_JUDGED],
+    )
     assert rewards(texts, CONSISTENT, judged=judged) == pytest.approx(
         [0.5 + 0.6065 * 1.5, 0.5 - 0.3935 * 1.5, 0.5 + 1.2131 * 1.5, 0.5 - 1.3935 * 1.5], abs=2e-4
     )
@@ -130,7 +143,7 @@ def test_consistency_multiplies_negative_rewards_too_or_right_answers_alone():
 
 def test_reasoning_that_contradicts_the_answer_and_malformed_outputs_earn_no_consistency():
     """lambda 1, p 0: 0.3679 x 1; malformed -0.6321 x 1."""
-    assert rewards([THINK_RIGHT, MALFORMED], CONSISTENT, judged=[Judged(0.0), Judged()]) == pytest.approx(
+    assert rewards([THINK_RIGHT, MALFORMED], CONSISTENT, judged=[JudgeScores(0.0), NOT_JUDGED]) == pytest.approx(
         [0.8679, -0.6321], abs=1e-4
     )
 
@@ -141,20 +154,20 @@ def test_quality_is_the_score_and_for_no_think_the_mean_over_thinking():
     1 x 1.5 + 0.5 + 0.8; 0 + 0.5 + 0.3; 2 x 1.5 + 0.5 + 0.55; 0.
     """
     texts = [THINK_RIGHT, THINK_WRONG, RIGHT, MALFORMED]
-    judged = [Judged(1.0, 0.8), Judged(0.0, 0.3), Judged(), Judged()]
+    judged = [JudgeScores(1.0, 0.8), JudgeScores(0.0, 0.3), NOT_JUDGED, NOT_JUDGED]
     assert rewards(texts, OVERALL, 1.0, judged) == pytest.approx([2.8, 0.8, 4.05, 0.0], abs=1e-9)
 
 
 def test_a_failed_judgement_is_left_out_of_its_completion_and_of_the_mean():
     """p 1: R_a 1, 1, 2. The first has no verdicts: factor 1, R_t the mean of the readable, which is 0.4 alone."""
-    judged = [Judged(None, None), Judged(1.0, 0.4), Judged()]
+    judged = [JudgeScores(None, None), JudgeScores(1.0, 0.4), NOT_JUDGED]
     assert rewards([THINK_RIGHT, THINK_RIGHT, RIGHT], OVERALL, 1.0, judged) == pytest.approx(
         [1 + 0.5 + 0.4, 1.5 + 0.5 + 0.4, 3 + 0.5 + 0.4], abs=1e-9
     )
 
 
 def test_without_any_readable_quality_the_mean_is_0():
-    assert rewards([THINK_RIGHT, RIGHT], OVERALL, 1.0, [Judged(None, None), Judged()]) == [1.5, 3.5]
+    assert rewards([THINK_RIGHT, RIGHT], OVERALL, 1.0, [JudgeScores(None, None), NOT_JUDGED]) == [1.5, 3.5]
 
 
 def test_balance_over_the_group_counts_each_prompt_alone():
@@ -167,7 +180,14 @@ def test_balance_over_the_group_counts_each_prompt_alone():
 
 def test_two_processes_that_add_their_totals_reward_as_one():
     texts = [THINK_RIGHT, THINK_WRONG, THINK_RIGHT, RIGHT, MALFORMED, WRONG]
-    judged = [Judged(1.0, 0.8), Judged(0.0, 0.5), Judged(None, None), Judged(), Judged(), Judged()]
+    judged = [
+        JudgeScores(1.0, 0.8),
+        JudgeScores(0.0, 0.5),
+        JudgeScores(None, None),
+        NOT_JUDGED,
+        NOT_JUDGED,
+        NOT_JUDGED,
+    ]
     one = rewards(texts, OVERALL, 0.25, judged, group=3)
     halves = [(texts[:3], judged[:3]), (texts[3:], judged[3:])]
     first, second = (step_totals(said(*half), scores) for half, scores in halves)
@@ -188,12 +208,12 @@ def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
     brief = load_custom("my_rewards:brief")
     named = config({"name": "accuracy"}, {"name": "my_rewards:brief", "weight": 0.25})
     responses = said(RIGHT, THINK_RIGHT)
-    nothing = [Judged()] * 2
+    nothing = [NOT_JUDGED] * 2
     parts = reward_parts(
         responses, nothing, 2, named, None, {"my_rewards:brief": brief}, step_totals(responses, nothing), 0.0
     )
     assert parts == {"accuracy": [1.0, 1.0], "my_rewards:brief": [1.0, 0.0]}
-    with pytest.raises(HarkenError, match=r"my_rewards:broken: a reward is a finite number, found nan"):
+    with pytest.raises(HarkenError, match=r"my_rewards:broken: returned nan; a reward must be a finite number"):
         load_custom("my_rewards:broken")(responses[0])
     with pytest.raises(ConfigError, match="has no function missing"):
         load_custom("my_rewards:missing")

@@ -20,8 +20,8 @@ from harken.results.compare import four_way, read_predictions
 from harken.results.tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables, markdown
 from harken.system.console import say
 from harken.system.files import write_text
+from harken.training.progress_table import OnRow
 from harken.training.sft import sft
-from harken.training.step_table import OnRow
 
 N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {

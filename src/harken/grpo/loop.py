@@ -22,9 +22,9 @@ from harken.models.loading import mixed_precision
 from harken.models.sharding import gathered
 from harken.system.console import warn
 from harken.system.ranks import over_ranks
-from harken.training.optimizer import learning_rate_at
+from harken.training.progress_table import OnRow, grpo_columns
+from harken.training.schedule import is_due, learning_rate_at
 from harken.training.session import Session, open_session
-from harken.training.step_table import OnRow, grpo_figures, is_due
 
 
 @over_ranks
@@ -45,7 +45,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
     encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
     steps = range(session.start + 1, settings.steps + 1)
     chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
-    shown = grpo_figures(recipe.reward.names, dev=bool(session.dev), probe=session.probe is not None)
+    shown = grpo_columns(recipe.reward.names, dev=bool(session.dev), probe=session.probe is not None)
     with (
         open_rewarding(recipe, session.run.judge, ranks) as rewarding,
         contextlib.closing(session.inputs.ahead(chosen)) as ahead,

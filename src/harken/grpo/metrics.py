@@ -16,7 +16,7 @@ from torch import Tensor
 from harken.grpo.advantage import equal_group_share
 from harken.grpo.rewarding import StepEarned
 from harken.grpo.update import UpdateFigures
-from harken.training.cost import cost
+from harken.training.step_cost import step_cost
 
 Row = Mapping[str, Any]
 """One completion, as `harken.grpo.batch.rollout_rows` writes it down."""
@@ -65,7 +65,7 @@ def step_metrics(
     # Rollout (cache, one token at a time) against training pass (one packed row) on the same weights: a bug shows here.
     row |= {"rollout/logp_gap_mean": update["logp_gap_mean"], "rollout/logp_gap_max": update["logp_gap_max"]}
     row |= {"optim/learning_rate": learning_rate, "time/rollout_s": rollout_s}
-    return row | cost(float(lengths.sum()), step_s)
+    return row | step_cost(float(lengths.sum()), step_s)
 
 
 def thinking(rows: Sequence[Row]) -> dict[str, float]:

@@ -20,8 +20,8 @@ from harken.grpo.batch import MicroBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import Heard, ask, hear
 from harken.questions.prompt import Prompt
-from harken.rewards import Judged, StepTotals, compose, load_custom, reward_parts, step_totals
-from harken.rewards.step import balance_of, factors_of
+from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
+from harken.rewards.reward_parts import penalty_factors_at, think_shares
 from harken.system.ranks import ALONE, Ranks
 
 T = TypeVar("T")
@@ -95,12 +95,12 @@ class Rewarding:
             total = torch.tensor(compose(batch.rewards, self._weights), dtype=torch.float64)
             batch.reward = total.view(-1, group)
             batch.advantages = advantages(batch.reward, scale=self._settings.scale_rewards).flatten()
-            shares += balance_of(batch.responses, group, totals, self._config)
+            shares += think_shares(batch.responses, group, totals, self._config)
         figures = self._balance(self._everyones(shares), progress)
         if self._judge is not None:
             latency_s = self._everyones([seconds for one in heard for seconds in one.latency_s])
             judged = self._everyones([asdict(score) for one in heard for score in one.judged])
-            figures |= _judge_figures([Judged(**score) for score in judged], failures)
+            figures |= _judge_figures([JudgeScores(**score) for score in judged], failures)
             figures |= {"time/judge_wait_s": max(self._everyones([waited_s])), "time/judge_latency_s": _mean(latency_s)}
         return StepEarned(self._prompt.form is not None, figures, warnings)
 
@@ -121,7 +121,7 @@ class Rewarding:
     def _balance(self, shares: Sequence[float], progress: float) -> dict[str, float]:
         if self._config.adaptive is None:
             return {}
-        pairs = [factors_of(share, progress, self._config) for share in shares]
+        pairs = [penalty_factors_at(share, progress, self._config) for share in shares]
         return {
             "think/lambda": _mean(shares),
             "think/factor_think": _mean([pair.think for pair in pairs]),
@@ -150,7 +150,7 @@ def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Itera
         yield Rewarding(*plan, judge, FailureLimit(config.max_failed_share), ranks)
 
 
-def _judge_figures(judged: Sequence[Judged], failures: FailureCount) -> dict[str, float]:
+def _judge_figures(judged: Sequence[JudgeScores], failures: FailureCount) -> dict[str, float]:
     """How often the judge was asked and failed, and the means of what it said over what it could score."""
     row = {"judge/asked": float(failures.asked), "judge/failed": float(failures.failed)}
     row["judge/failed_share"] = failures.share

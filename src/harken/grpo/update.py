@@ -21,8 +21,8 @@ from harken.inference.log_probabilities import Scores, score_continued, score_pa
 from harken.models.base import AudioLM
 from harken.models.sharding import forget_silence, is_sharded, release
 from harken.system.ranks import ALONE, Ranks
-from harken.training.memory_adamw import MemoryAdamW
-from harken.training.optimizer import apply_update, set_rate
+from harken.training.memory_saving_adamw import MemorySavingAdamW
+from harken.training.optimizer import apply_update, set_learning_rate
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ def _one_update(
     first: bool,
 ) -> UpdateFigures:
     policy.module.train()
-    set_rate(optimizer, learning_rate)
+    set_learning_rate(optimizer, learning_rate)
     # The graph of the rollout's encoding serves the first pass; after an update, or a pass broken off, there is none.
     encoded = first or not policy.audio_trains
 
@@ -109,7 +109,7 @@ def _one_update(
 
     def undo() -> None:
         nonlocal encoded
-        if isinstance(optimizer, MemoryAdamW) and optimizer.in_backward:
+        if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
             raise HarkenError(
                 "not enough memory for a step in one micro-batch, as memory.step_in_backward has it: set "
                 "model.gradient_checkpointing: true or fewer questions a step, or see `harken plan`"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harken.judges import FailureCount, Judge, Verdict, count_failures
-from harken.rewards import Judged
+from harken.rewards import JudgeScores
 from harken.types import Response
 
 RewardAspect = Literal["consistency", "quality"]
@@ -27,7 +27,7 @@ Asked = list[dict[RewardAspect, Future[Answered]]]
 class Heard:
     """[R] scores, and the calls behind them."""
 
-    judged: list[Judged]
+    judged: list[JudgeScores]
     failures: FailureCount
     latency_s: list[float]
 
@@ -47,7 +47,7 @@ def hear(asked: Asked, until: float | None = None) -> Heard:
     if until is not None:
         _give_up(asked, until)
     found = [{aspect: answer.result() for aspect, answer in one.items()} for one in asked]
-    judged = [Judged(**{aspect: verdict.score for aspect, (verdict, _) in one.items()}) for one in found]
+    judged = [JudgeScores(**{aspect: verdict.score for aspect, (verdict, _) in one.items()}) for one in found]
     answered = [answer for one in found for answer in one.values()]
     return Heard(judged, count_failures(verdict for verdict, _ in answered), [seconds for _, seconds in answered])
 

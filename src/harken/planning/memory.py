@@ -22,7 +22,7 @@ LOGIT_ROWS = 512
 ROOM_TOKENS = 16
 """As in `harken.inference.growing_cache`, whose bytes a test compares."""
 UPDATE = 10 * 2**24 * 4
-"""Float32 pieces on the way in `harken.training.memory_adamw`."""
+"""Float32 pieces on the way in `harken.training.memory_saving_adamw`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,31 @@
-"""Rewards: pure functions from what a completion said to numbers. `compose` weighs and adds the parts of a step."""
+"""Rewards as pure functions: each turns what a completion says into a number.
+
+`reward_parts` computes every part that a recipe names, over all completions of a step; `compose` adds up the weighted
+parts. `harken.grpo.rewarding` calls both.
+"""
 
 from harken.rewards.accuracy import accuracy
-from harken.rewards.adaptive import Factors, consistent, factors, think_accuracy
+from harken.rewards.adaptive import PenaltyFactors, penalty_factors, think_accuracy, with_consistency
 from harken.rewards.compose import compose
 from harken.rewards.custom import CustomReward, load_custom
 from harken.rewards.format import format_reward
-from harken.rewards.judged import Judged, consistency, quality
-from harken.rewards.step import StepTotals, reward_parts, step_totals
+from harken.rewards.judged import JudgeScores, consistency, quality
+from harken.rewards.reward_parts import StepTotals, reward_parts, step_totals
 
 __all__ = [
     "CustomReward",
-    "Factors",
-    "Judged",
+    "JudgeScores",
+    "PenaltyFactors",
     "StepTotals",
     "accuracy",
     "compose",
     "consistency",
-    "consistent",
-    "factors",
     "format_reward",
     "load_custom",
+    "penalty_factors",
     "quality",
     "reward_parts",
     "step_totals",
     "think_accuracy",
+    "with_consistency",
 ]

@@ -1,22 +1,20 @@
-"""Takes the parts of the reward, gives one number per completion.
-
-Not taken: a registry of reward functions. A part is a name and a list of numbers, whoever computed them.
-"""
+"""Adds the weighted parts of the reward up, so that each completion gets one number."""
 
 from collections.abc import Mapping, Sequence
 
 
 def compose(parts: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> list[float]:
-    """sum over parts of weight x value, per completion.
+    """Sum over the parts of weight x value, for each completion (Audio-Thinker, equation 7).
 
     Args:
-        parts: part name -> [R] values; all of one length.
+        parts: part name -> [R] values; all parts have the same length.
         weights: part name -> weight, for exactly these parts.
 
     Returns:
         [R] rewards.
 
-    Raises ValueError where there are no parts, or names or lengths differ: a part without a weight would vanish unseen.
+    Raises ValueError where there are no parts, where the names differ (a part without a weight would silently count
+    for nothing) or where the lengths differ.
     """
     if not parts:
         raise ValueError("no reward part: name one in reward.parts, for example accuracy")

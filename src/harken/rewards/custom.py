@@ -1,7 +1,7 @@
-"""A reward of the user's own: takes `module:function`, gives the function, its values checked.
+"""Imports a reward function that a user wrote and checks every value it returns.
 
-The function is called once per completion with a `Response` and returns a finite number. Not taken: options passed
-through the recipe; a module holds its constants.
+A recipe names it as `module:function`. The function is called once per completion with a `Response` and returns a
+finite number; its constants belong in its module, because the recipe passes it no options.
 """
 
 import importlib
@@ -17,8 +17,8 @@ CustomReward = Callable[[Response], float]
 def load_custom(name: str) -> CustomReward:
     """Import `module:function`; the module must be installed or on PYTHONPATH.
 
-    Raises ConfigError where there is no such module or function. What the function returns is checked on every call:
-    HarkenError for anything but a finite number.
+    The returned function raises HarkenError whenever the user's function returns anything but a finite number.
+    Raises ConfigError where there is no such module or function.
     """
     module_name, _, function_name = name.partition(":")
     try:
@@ -35,6 +35,8 @@ def load_custom(name: str) -> CustomReward:
         value = function(response)
         if isinstance(value, bool | int | float) and math.isfinite(value):
             return float(value)
-        raise HarkenError(f"reward.parts: {name}: a reward is a finite number, found {value!r}; mend the function")
+        raise HarkenError(
+            f"reward.parts: {name}: returned {value!r}; a reward must be a finite number, so correct the function"
+        )
 
     return checked

@@ -1,6 +1,6 @@
-"""Format reward R_f: takes a whole output and the form its prompt asked for, gives 1 or 0.
+"""The format reward R_f: whether the whole output has the form that its prompt asks for.
 
-Not taken: a pattern searched for somewhere in the text, which grants the reward to nearly everything.
+The whole output must match. A pattern that is only searched for somewhere in the text rewards nearly every output.
 """
 
 from harken.questions.grader import form
@@ -8,9 +8,9 @@ from harken.questions.prompt import ExpectedForm
 
 
 def format_reward(text: str, form_expected: ExpectedForm | None) -> float:
-    """1.0 where the whole output has the form asked for, else 0.0 (Audio-Thinker 4.2.1).
+    """1.0 where the whole output has the expected form, else 0.0 (Audio-Thinker, section 4.2.1).
 
-    "answer" and "adaptive" accept both valid forms, "think" only thinking followed by an answer.
+    "answer" and "adaptive" accept both valid forms; "think" accepts only thinking followed by an answer.
     Raises ValueError for None: a prompt that asks for no tags has no form to reward.
     """
     if form_expected is None:

@@ -1,8 +1,7 @@
-"""Consistency and quality rewards: take a form and what the judge said of the reasoning, give R_c and R_t
-(Audio-Thinker 4.2.3, 4.2.4).
+"""The rewards that need a judge: consistency R_c and quality R_t (Audio-Thinker, sections 4.2.3 and 4.2.4).
 
-A judge is asked about completions of the form think and no other. Not taken: 0 where the judge failed; what it does not
-answer would then teach the model something.
+The judge scores only completions of the form think. Where it fails, no score is invented: a reward of 0 for a failed
+call would teach the model something that no judge decided.
 """
 
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from harken.types import Form
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The judge's scores of one think completion, 0 to 1; None where it was not asked or failed."""
+class JudgeScores:
+    """The judge's scores of one completion, each 0 to 1. None: the judge was not called for it, or it failed."""
 
     consistency: float | None = None
     quality: float | None = None
@@ -32,8 +31,8 @@ def quality(form: Form, score: float | None, mean: float) -> float:
     """R_t: the judge's score of the reasoning; 0 for a malformed output [O].
 
     Args:
-        mean: of the readable scores of the step's think completions, 0 where there are none: what a no-think completion
-            earns, and one on which the judge failed.
+        mean: the mean score of the step's think completions that the judge could score, 0 where there are none. A
+            no-think completion earns it, and so does a think completion on which the judge failed.
     """
     if form == "malformed":
         return 0.0

@@ -1,20 +1,20 @@
 """The optimizer and its learning-rate schedule.
 
-Takes trainable parameters and settings, gives AdamW (torch's, or `harken.training.memory_adamw` where the memory
+Takes trainable parameters and settings, gives AdamW (torch's, or `harken.training.memory_saving_adamw` where the memory
 section asks for what that does not have) and a pure function of the step. Not taken: a scheduler object; the
 rate of step s follows from s alone, so a resumed run cannot be out of step.
 """
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
 from harken.config import MemoryConfig
-from harken.training.memory_adamw import MemoryAdamW
+from harken.training.memory_saving_adamw import MemorySavingAdamW
 
 
 def build_optimizer(
@@ -47,7 +47,7 @@ def build_optimizer(
         # fused: one pass over weights, gradients and moments, on a CPU as on a GPU, without a float32 number for every
         # weight on the way; deterministic, so resuming is exact.
         return torch.optim.AdamW(trained.values(), fused=True, **settings)
-    return MemoryAdamW(
+    return MemorySavingAdamW(
         trained.values(),
         weights=memory.weights,
         moments=memory.optimizer,
@@ -57,27 +57,10 @@ def build_optimizer(
     )
 
 
-def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     """Before the backward pass of a step: there may be no other time, see `memory.step_in_backward`."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-
-
-def learning_rate_at(
-    step: int, steps: int, peak: float, schedule: Literal["linear", "cosine", "constant"], warmup_share: float
-) -> float:
-    """Rate of update `step` (0-based) of `steps`: linear warm-up, then to 0 along the schedule."""
-    warmup = math.ceil(warmup_share * steps)
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    match schedule:
-        case "constant":
-            return peak
-        case "linear":
-            return peak * (1 - progress)
-        case "cosine":
-            return peak * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_grad_norm: float | None) -> float:
@@ -89,7 +72,7 @@ def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_gra
     Raises FloatingPointError instead of taking a step along a gradient that is not finite; where the step was made in
     the backward pass it is too late for that, and the error says so.
     """
-    if isinstance(optimizer, MemoryAdamW) and optimizer.in_backward:
+    if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
         norm, made = optimizer.take_norm(), "the update was made in the backward pass: go on from the last checkpoint"
     else:
         parameters: Iterable[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
@@ -99,7 +82,7 @@ def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_gra
         made = "no update was made"
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient norm is {norm}; {made}")
-    set_rate(optimizer, learning_rate)
+    set_learning_rate(optimizer, learning_rate)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     torch.clear_autocast_cache()  # it would keep serving the weights before the update until its context ends

@@ -25,13 +25,14 @@ from harken.questions.prompt import Prompt
 from harken.system.console import say, warn
 from harken.system.ranks import Ranks, join
 from harken.training.checkpoint import remove_old, restore, save_checkpoint
-from harken.training.data import load_training_data
+from harken.training.forgetting_probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.training.optimizer import build_optimizer
-from harken.training.probe import Probe, first_measurement, forgetting, load_probe, measure
-from harken.training.reference import make_reference
+from harken.training.progress_table import Figure, OnRow, ProgressTable
+from harken.training.reference_model import make_reference
 from harken.training.run_folder import RunFolder
-from harken.training.step_table import Figure, OnRow, StepTable, is_due
+from harken.training.schedule import is_due
 from harken.training.trackers import Tracker, open_trackers
+from harken.training.training_data import load_training_data
 from harken.types import Question
 
 
@@ -63,11 +64,11 @@ class Session:
             order = batch_at(len(self.questions), size, step - 1, self.recipe.seed)
         return [self.questions[i] for i in self.ranks.share(order)]
 
-    def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> StepTable:
+    def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> ProgressTable:
         """What a person sees of the loop; rank 0 alone calls `on_row`."""
         every = self.recipe.logging.every
         on_row = on_row if self.ranks.main else None
-        return StepTable(self.console, label, figures, total=total, every=every, done=self.start, on_row=on_row)
+        return ProgressTable(self.console, label, figures, total=total, every=every, done=self.start, on_row=on_row)
 
     def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
         """Write what a step leaves: its metric row, then its checkpoint if one is due."""

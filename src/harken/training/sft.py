@@ -22,10 +22,11 @@ from harken.models.sharding import forget_silence, silence
 from harken.questions.prompt import Prompt
 from harken.system.console import say
 from harken.system.ranks import ALONE, Ranks, over_ranks
-from harken.training.cost import cost
-from harken.training.optimizer import apply_update, learning_rate_at, set_rate
+from harken.training.optimizer import apply_update, set_learning_rate
+from harken.training.progress_table import OnRow, sft_columns
+from harken.training.schedule import learning_rate_at
 from harken.training.session import Session, open_session
-from harken.training.step_table import OnRow, sft_figures
+from harken.training.step_cost import step_cost
 from harken.types import Question
 
 
@@ -36,7 +37,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
     session = open_session(recipe, settings, out, console, resume=resume)
     policy, ranks = session.policy, session.ranks
     steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.questions_per_step)
-    shown = sft_figures(dev=bool(session.dev), probe=session.probe is not None)
+    shown = sft_columns(dev=bool(session.dev), probe=session.probe is not None)
     with session.table("sft", shown, steps, on_row) as table:
         stopped = ranks.tell(ranks.main and _stopped(session, settings.stop_at_dev_accuracy))
         last = session.start if stopped else steps
@@ -44,13 +45,13 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
             started = time.perf_counter()
             chosen = session.questions_at(step, settings.questions_per_step, steps)
             rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
-            set_rate(session.optimizer, rate)
+            set_learning_rate(session.optimizer, rate)
             with mixed_precision(policy, recipe.model.precision):
                 size = settings.questions_per_micro_batch
                 loss, tokens = accumulate(policy, chosen, session.inputs, session.prompt, size, ranks)
             norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
-            row |= cost(tokens, time.perf_counter() - started)
+            row |= step_cost(tokens, time.perf_counter() - started)
             row |= session.development(step, steps)
             reached = _reached(row, settings.stop_at_dev_accuracy)
             row |= session.probed(step, steps, stop=reached)

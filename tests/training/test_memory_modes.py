@@ -21,7 +21,7 @@ from harken.inference.log_probabilities import LOGIT_ROWS, score_packed
 from harken.models.loading import load_policy
 from harken.system.random import uniforms
 from harken.training.checkpoint import restore, save_checkpoint
-from harken.training.optimizer import apply_update, build_optimizer, set_rate
+from harken.training.optimizer import apply_update, build_optimizer, set_learning_rate
 from harken.training.run_folder import RunFolder
 
 torchao = pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
@@ -139,7 +139,7 @@ def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
     def step(model, optimizer, seed):
         generator = torch.Generator().manual_seed(seed)
         trains = [p for p in model.module.parameters() if p.requires_grad]
-        set_rate(optimizer, 1e-4)
+        set_learning_rate(optimizer, 1e-4)
         sum((p * torch.randn(p.shape, generator=generator)).sum() for p in trains).backward()
         apply_update(optimizer, 1e-4, None)
 

@@ -15,6 +15,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harken.training.schedule import is_due
+
 OnRow = Callable[[Mapping[str, Any]], None]
 """Called with {"step", ...} of each logged step."""
 
@@ -59,7 +61,7 @@ _WER = Figure("probe/wer", "wer", _decimals, 5)
 _SPEED = Figure("time/tokens_per_s", "tokens/s", _whole)
 
 
-def grpo_figures(rewards: Sequence[str], *, dev: bool, probe: bool) -> list[Figure]:
+def grpo_columns(rewards: Sequence[str], *, dev: bool, probe: bool) -> list[Figure]:
     """Those of a GRPO run, the most wanted first: a narrow line ends where the terminal does."""
     return [
         Figure("reward/mean", "reward", _decimals),
@@ -75,7 +77,7 @@ def grpo_figures(rewards: Sequence[str], *, dev: bool, probe: bool) -> list[Figu
     ]
 
 
-def sft_figures(*, dev: bool, probe: bool) -> list[Figure]:
+def sft_columns(*, dev: bool, probe: bool) -> list[Figure]:
     return [
         Figure("loss/sft", "loss", _three),
         *([_DEV] if dev else []),
@@ -86,7 +88,7 @@ def sft_figures(*, dev: bool, probe: bool) -> list[Figure]:
     ]
 
 
-class StepTable:
+class ProgressTable:
     """Use as a context manager; call `advance` after each step."""
 
     def __init__(
@@ -111,7 +113,7 @@ class StepTable:
             # Once a second: the steps of a large model take longer, and the time must be seen to go on.
             self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=1, transient=True)
 
-    def __enter__(self) -> "StepTable":
+    def __enter__(self) -> "ProgressTable":
         if self._live is not None:
             self._live.start()
         return self
@@ -229,8 +231,3 @@ def spoken(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
-
-
-def is_due(step: int, every: int | None, last: int) -> bool:
-    """Whether something that happens every so many steps, and always at the last, happens after this one."""
-    return step == last or (every is not None and step % every == 0)

@@ -9,7 +9,7 @@ from small_optimizers import far, net, optimizer_of, trained
 
 from harken.config import MemoryConfig
 from harken.errors import ConfigError
-from harken.training.memory_adamw import BLOCK, join, rounded, split
+from harken.training.memory_saving_adamw import BLOCK, join, rounded, split
 from harken.training.optimizer import apply_update, build_optimizer
 
 torchao = pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
@@ -146,7 +146,7 @@ def test_an_update_in_pieces_is_the_update(monkeypatch):
         dtype = torch.bfloat16 if "weights" in memory else torch.float32
         whole, pieces = net(dtype), net(dtype)
         trained(whole, optimizer_of(whole, **memory))
-        monkeypatch.setattr("harken.training.memory_adamw.PIECE", 2 * BLOCK)
+        monkeypatch.setattr("harken.training.memory_saving_adamw.PIECE", 2 * BLOCK)
         trained(pieces, optimizer_of(pieces, **memory))
         monkeypatch.undo()
         assert far(pieces, whole) == 0

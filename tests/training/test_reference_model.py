@@ -6,7 +6,7 @@ from tiny_models import ARCHITECTURES, EVERYTHING, completions, tiny_model, two_
 
 from harken.inference.log_probabilities import score_packed
 from harken.models.loading import frozen_copy
-from harken.training.reference import make_reference, quantized
+from harken.training.reference_model import make_reference, quantized
 
 
 def scored(model, said):

@@ -33,14 +33,14 @@ SMALL = 4096
 EPSILON = 1e-8
 
 
-class MemoryAdamW(torch.optim.Optimizer):
+class MemorySavingAdamW(torch.optim.Optimizer):
     """AdamW (arXiv 1711.05101) as `torch.optim.AdamW` computes it, up to float32 rounding.
 
     Args:
         weights: float32 parameters stay so; the other two take bfloat16 parameters.
         seed: of stochastic rounding; a number depends on (seed, place of the parameter, its update, piece).
         in_backward: update a parameter when its gradient is complete, then drop the gradient. The learning rate of a
-            step is set before its backward pass then, by `harken.training.optimizer.set_rate`.
+            step is set before its backward pass then, by `harken.training.optimizer.set_learning_rate`.
 
     Raises ConfigError where adamw_8bit is asked for and torchao is not installed.
     """

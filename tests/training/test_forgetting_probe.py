@@ -19,7 +19,7 @@ from harken.grpo.loop import train
 from harken.inference.inputs import PromptInputs
 from harken.models.loading import load_model
 from harken.questions.prompt import TRANSCRIBE
-from harken.training.probe import BATCH, INSTRUCTION_ALONE, WER_RISE_WARNED, forgetting, load_probe, measure
+from harken.training.forgetting_probe import BATCH, INSTRUCTION_ALONE, WER_RISE_WARNED, forgetting, load_probe, measure
 from harken.training.sft import accumulate, sft
 from harken.training.word_error_rate import words
 from harken.types import Question

@@ -21,7 +21,7 @@ from harken.cli.next_steps import command, next_steps
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.system.console import leave_out_unused_kernels, say, visible, warn
-from harken.training.step_table import StepTable, grpo_figures, sft_figures, spoken
+from harken.training.progress_table import ProgressTable, grpo_columns, sft_columns, spoken
 
 ROW = {
     **{"reward/mean": 0.5, "reward/accuracy": 0.75, "reward/format": 0.25, "loss/kl": 0.01234, "policy/entropy": 1.5},
@@ -57,9 +57,9 @@ def clock(monkeypatch):
     return now
 
 
-def table(console: Console, **changes) -> StepTable:
-    figures = grpo_figures(["accuracy", "format"], dev=True, probe=False)
-    return StepTable(console, "grpo", figures, **({"total": 40, "every": 10} | changes))
+def table(console: Console, **changes) -> ProgressTable:
+    figures = grpo_columns(["accuracy", "format"], dev=True, probe=False)
+    return ProgressTable(console, "grpo", figures, **({"total": 40, "every": 10} | changes))
 
 
 def terminal(width: int, **options) -> tuple[Terminal, Console]:
@@ -67,7 +67,7 @@ def terminal(width: int, **options) -> tuple[Terminal, Console]:
     return out, Console(file=out, width=width, force_terminal=True, **({"color_system": None} | options))
 
 
-def run(shown: StepTable, clock, steps: int) -> None:
+def run(shown: ProgressTable, clock, steps: int) -> None:
     for step in range(1, steps + 1):
         clock[0] += 0.5
         shown.advance(step, ROW | ({"dev/accuracy": 0.875} if step == 20 else {}))
@@ -174,7 +174,7 @@ def test_speed_counts_from_where_a_resumed_run_stopped(clock):
 
 def test_a_supervised_run_shows_loss_and_gradient(clock):
     out = io.StringIO()
-    shown = StepTable(Console(file=out, width=500), "sft", sft_figures(dev=True, probe=True), total=2, every=1)
+    shown = ProgressTable(Console(file=out, width=500), "sft", sft_columns(dev=True, probe=True), total=2, every=1)
     row = {"loss/sft": 0.0004, "policy/grad_norm": 10.0, "probe/wer": 0.25, "memory/rss_gib": 0.55}
     clock[0] += 1
     shown.advance(1, row)
