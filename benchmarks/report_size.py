@@ -20,7 +20,7 @@ import soundfile
 import yaml
 
 from harken.report.build import write_report
-from harken.results.compare import summarise
+from harken.results.summary import summarise
 from harken.system.files import write_json, write_jsonl, write_text
 
 GROUP = 8

@@ -31,7 +31,7 @@ from harken.grpo.rewarding import open_rewarding
 from harken.grpo.update import UpdateFigures, score_with_reference, update
 from harken.inference.log_probabilities import score_packed
 from harken.models.base import AudioLM
-from harken.results.compare import read_predictions
+from harken.results.evaluation_rows import read_evaluation_rows
 from harken.system.files import write_text
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session, open_session
@@ -245,7 +245,7 @@ def _percent(share: dict[str, float]) -> str:
 
 def _changed(run: Path) -> dict[str, Any] | None:
     """The first test question that became right."""
-    before, after = (read_predictions(run.parent / stage / "eval" / "test") for stage in ("sft", "grpo"))
+    before, after = (read_evaluation_rows(run.parent / stage / "eval" / "test") for stage in ("sft", "grpo"))
     for old, new in zip(before, after, strict=True):
         if new["correct"] and not old["correct"]:
             said = {"before": _shown(old["completion"]), "after": _shown(new["completion"])}

@@ -34,7 +34,7 @@ def test_pure_functions_import_no_part_with_effects(module):
 @pytest.mark.parametrize(
     "statement",
     [
-        "import harken.stats, harken.results.compare, harken.results.tables, harken.judges",
+        "import harken.stats, harken.results.compare, harken.results.evaluation_tables, harken.judges",
         "import harken.config, harken.questions.prompt, harken.data.load, harken.data.demo_set",
         "import harken.generate.questions, harken.generate.reasoning, harken.generate.captions, harken.prepare.review",
         "import harken.report.build, harken.report.server",

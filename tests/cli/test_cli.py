@@ -318,7 +318,7 @@ def test_an_evaluation_keeps_bad_records_in_the_denominator(world, bad, tmp_path
     assert f"{bad.parent / 'gone.wav'}" in refused.err
     said = harken(*words, "--allow-missing")
     assert said.code == 0, said.err
-    assert "1 clips missing (their questions counted wrong)" in " ".join(said.out.split())
+    assert "1 clips are missing (their questions are counted as wrong)" in " ".join(said.out.split())
     summary = json.loads((out / "summary.json").read_text())
     assert summary["n"] == summary["accuracy"]["all"]["n"] == 15
     assert summary["n_rejected"] == len(rows_of(out / "rejected.jsonl")) == 9

@@ -8,7 +8,7 @@ from tiny_models import tiny_folder
 from harken.config import EvaluationRecipe
 from harken.data.manifest import write_manifest
 from harken.evaluation.evaluate import evaluate
-from harken.results.tables import summary_table
+from harken.results.evaluation_tables import summary_table
 from harken.types import Question
 
 
@@ -44,4 +44,4 @@ def test_the_judges_column_is_its_own_and_failures_count_as_wrong(tmp_path):
     assert [row["judged"] for row in rows] == [True, False, False, False, None, None]
     assert rows[4]["judge_reason"].startswith("not 1 or 0")
     assert "503" in rows[5]["judge_reason"]
-    assert "a judge's opinion beside it: 16.7" in str(summary_table("t", summary).caption)
+    assert "a judge finds 16.7" in str(summary_table("t", summary).caption)

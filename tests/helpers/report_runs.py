@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from harken.results.compare import summarise
+from harken.results.summary import summarise
 from harken.system.files import write_json, write_jsonl, write_text
 
 Row = dict[str, Any]

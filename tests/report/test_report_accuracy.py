@@ -131,7 +131,7 @@ def test_answers_that_are_hidden_are_a_fault_on_the_page_and_no_error(tmp_path):
     for name, model in (("a", "base"), ("b", "trained")):
         write_evaluation(path, name, [{**prediction("1", correct=True), "correct": None}], model=model)
     table = set_table("run", question_sets(read_run(path))[0])
-    assert table.faults == ["the benchmark hides its answers: there is nothing to compare"]
+    assert table.faults == ["the benchmark hides its answers, so there is nothing to compare"]
     assert table.lines[0].before is None
 
 

@@ -68,15 +68,15 @@ def test_the_other_version_is_refused_and_the_page_says_why(tmp_path):
     refused = found[TABLES["omni-r1-v2:I"].source]
     assert not any(refused.rows.values())
     (why,) = refused.missing
-    assert why.startswith(f"mine, row “{ROW}”: mmau: the run is on mmau v05.15.25 test-mini")
-    assert "are two benchmarks, and their figures never share a table" in why
+    assert why.startswith(f"mine, row “{ROW}”: mmau: the evaluation is on mmau v05.15.25 test-mini")
+    assert "are different benchmarks and never share a table" in why
     assert found[TABLES["omni-r1-v2:II"].source].rows[ROW]
-    assert "two benchmarks, and their figures never share a table" in report([read_run(run)])
+    assert "different benchmarks and never share a table" in report([read_run(run)])
 
 
 def test_data_that_is_no_benchmark_has_no_figure_and_a_run_without_evaluation_says_so(tmp_path):
     (why,) = papers(write_paper_run(tmp_path, on=None))[TABLES["omni-r1-v2:I"].source].missing
-    assert "does not say which benchmark and version the run is on" in why
+    assert "summary.json names no benchmark" in why
     run = write_run(tmp_path / "new", published=[{"table": "omni-r1-v2:I", "row": ROW}])
     assert papers(run)[TABLES["omni-r1-v2:I"].source].missing == [
         f"mine, row “{ROW}”: no evaluation in the run folder yet"

@@ -12,11 +12,11 @@ from rich.console import Console
 from harken.errors import DataError
 from harken.evaluation.baselines import BASELINES
 from harken.papers import TABLES, published_table
-from harken.results.beside_paper import BASELINES as DEAF
-from harken.results.beside_paper import place, place_beside
-from harken.results.compare import compare_folders, summarise
-from harken.results.tables import comparison_table, published_rows
-from harken.results.tables import published_table as shown
+from harken.results.beside_paper import BASELINE_NAMES, place_beside_rows, place_in_table
+from harken.results.beside_paper_table import beside_paper_rows, beside_paper_table
+from harken.results.compare import compare_folders
+from harken.results.comparison_tables import comparison_table
+from harken.results.summary import summarise
 
 ORIGINAL = {"name": "mmau", "version": "original", "part": "test-mini"}
 V05 = {**ORIGINAL, "version": "v05.15.25"}
@@ -74,13 +74,13 @@ def test_patterns_over_seeds_stay_pairs_in_order(tmp_path):
             evaluation(tmp_path / f"s{seed}" / run, f"{run}{seed}")
     said = harken("compare", *(tmp_path / "s*" / run for run in ("base", "one", "two")))
     assert said.code == 0, said.err
-    assert said.out.count("mean of 2 seeds") == 2
+    assert said.out.count("Mean of 2 seeds") == 2
     assert "2 folders before and 1 after" in refused(tmp_path / "s*" / "base", tmp_path / "s0" / "one")
 
 
 def test_what_cannot_be_compared_is_said_with_the_folders_and_counts(tmp_path):
     a, b = evaluation(tmp_path / "a", 0), evaluation(tmp_path / "b", 0, tasks={**TASKS, "sound": 4})
-    with pytest.raises(DataError, match=r"/a and .*/b: not the same questions: 2 only before \(such as 'sound-4'\)"):
+    with pytest.raises(DataError, match=r"/a and .*/b: the questions are not the same: 2 only before \(such as 'sound-4'\)"):
         compare_folders(a, b)
     assert "2 only before (such as 'sound-4'), of 21 and 19" in refused(a, b)
     assert "give two folders or more" in refused(a)
@@ -113,7 +113,7 @@ def test_a_comparison_shows_every_figure_in_80_columns(tmp_path):
 def test_a_run_stands_in_the_columns_of_its_own_benchmark(tmp_path, key, benchmark, tasks, columns):
     folder = evaluation(tmp_path / "run", 0, tasks=tasks, benchmark=benchmark)
     accuracy = json.loads((folder / "summary.json").read_text())["accuracy"]
-    placed = place(folder, TABLES[key])
+    placed = place_in_table(folder, TABLES[key])
     assert [one if one is None else (one.mean, one.low, one.high, one.n) for one in placed] == [
         name if name is None else tuple(accuracy[name][part] for part in ("mean", "low", "high", "n"))
         for name in columns
@@ -122,30 +122,30 @@ def test_a_run_stands_in_the_columns_of_its_own_benchmark(tmp_path, key, benchma
 
 def test_a_run_without_audio_stands_in_the_column_without_audio_only(tmp_path):
     unheard = evaluation(tmp_path / "unheard", 0, benchmark=ORIGINAL, audio="none")
-    assert [one is None for one in place(unheard, TABLES["omni-r1-v2:IV"])] == [True, False]
-    with pytest.raises(DataError, match=r"none of its columns is with audio 'none'; tables that fit the run: .*v2:IV"):
-        place(unheard, TABLES["omni-r1-v2:I"])
+    assert [one is None for one in place_in_table(unheard, TABLES["omni-r1-v2:IV"])] == [True, False]
+    with pytest.raises(DataError, match=r"no column on mmau original test-mini with audio 'none'; tables that fit the evaluation: .*v2:IV"):
+        place_in_table(unheard, TABLES["omni-r1-v2:I"])
     silent = evaluation(tmp_path / "silent", 0, benchmark=ORIGINAL, audio="silence")
-    with pytest.raises(DataError, match="audio 'silence'; tables that fit the run: none"):
-        place(silent, TABLES["omni-r1-v2:IV"])
+    with pytest.raises(DataError, match="audio 'silence'; tables that fit the evaluation: none"):
+        place_in_table(silent, TABLES["omni-r1-v2:IV"])
 
 
 def test_a_baseline_hears_nothing_and_stands_in_columns_with_audio_too(tmp_path):
-    assert BASELINES.keys() == DEAF
+    assert BASELINES.keys() == BASELINE_NAMES
     guess = evaluation(tmp_path / "guess", 0, benchmark=ORIGINAL, audio="none", model="random-guess")
-    assert None not in place(guess, TABLES["omni-r1-v2:IV"])
-    assert [one is None for one in place(guess, TABLES["audio-thinker:2"])] == [False, True] * 4
+    assert None not in place_in_table(guess, TABLES["omni-r1-v2:IV"])
+    assert [one is None for one in place_in_table(guess, TABLES["audio-thinker:2"])] == [False, True] * 4
 
 
 def test_the_rows_that_a_recipe_names_stand_beside_its_evaluation(tmp_path):
     rows = {"omni-r1-v2:I": "Qwen2.5-Omni-7B, Reproduced", "omni-r1-v2:II": "Qwen2.5-Omni-7B, Reproduced"}
-    placed, reasons = place_beside(evaluation(tmp_path / "run", 0, tasks=TASKS, benchmark=V05), rows)
+    placed, reasons = place_beside_rows(evaluation(tmp_path / "run", 0, tasks=TASKS, benchmark=V05), rows)
     ((table, figures),) = placed
     assert [row.name for row in table.rows] == ["Qwen2.5-Omni-7B, Reproduced"]
     assert [str(value) for value in table.rows[0].values[:4]] == ["78.1", "65.9", "70.6", "71.5"]
     assert [one and one.n for one in figures] == [6, 7, 8, 21, None, None, None, None]
     (reason,) = reasons
-    assert "v05.15.25 and original are two benchmarks" in reason
+    assert "v05.15.25 and original are different benchmarks" in reason
 
 
 def test_evaluate_prints_the_papers_row_or_why_there_is_none(tmp_path, shared):
@@ -157,28 +157,28 @@ def test_evaluate_prints_the_papers_row_or_why_there_is_none(tmp_path, shared):
     assert harken(*words, tmp_path / "quiet", "--data", data, "--quiet").out == f"{tmp_path / 'quiet'}\n"
     said = harken(*words, tmp_path / "v05", "--data", data.with_name("mmau-test-mini.v05.15.25.json"))
     assert "not beside a paper" in said.out
-    assert "are two benchmarks" in " ".join(said.out.split())
+    assert "are different benchmarks" in " ".join(said.out.split())
 
 
 def test_a_run_of_the_other_version_is_refused_and_told_both(tmp_path):
     said = refused(evaluation(tmp_path / "run", 0, benchmark=V05), "--published", "omni-r1-v2:I")
-    assert "the run is on mmau v05.15.25 test-mini" in said
+    assert "the evaluation is on mmau v05.15.25 test-mini" in said
     assert "Omni-R1 v2, Table I is on mmau original test-mini, mmau original test-full" in said
-    assert "two benchmarks" in said
-    assert said.endswith("tables that fit the run: omni-r1-v2:II, audio-thinker:5")
+    assert "different benchmarks" in said
+    assert said.endswith("tables that fit the evaluation: omni-r1-v2:II, audio-thinker:5")
     back = refused(evaluation(tmp_path / "back", 0, benchmark=ORIGINAL), "--published", "audio-thinker:5")
-    assert "original and v05.15.25 are two benchmarks" in back
+    assert "original and v05.15.25 are different benchmarks" in back
     unnamed = {**ORIGINAL, "version": ""}
     said = refused(evaluation(tmp_path / "unnamed", 0, benchmark=unnamed), "--published", "omni-r1-v2:I")
-    assert "an unnamed version and original are two benchmarks" in said
+    assert "an unnamed version and original are different benchmarks" in said
 
 
 def test_a_run_that_does_not_say_its_benchmark_has_no_row(tmp_path):
     run = evaluation(tmp_path / "run", 0)
-    assert "does not say which benchmark and version" in refused(run, "--published", "omni-r1-v2:I")
+    assert "summary.json names no benchmark" in refused(run, "--published", "omni-r1-v2:I")
     assert "omni-r1-v1:I, omni-r1-v1:II, omni-r1-v2:I" in refused(run, "--published", "omni-r1:I")
     other = evaluation(tmp_path / "other", 0, benchmark=MMAR)
-    assert "the run is on mmar, Omni-R1 v2, Table I is on" in refused(other, "--published", "omni-r1-v2:I")
+    assert "the evaluation is on mmar, but Omni-R1 v2, Table I is on" in refused(other, "--published", "omni-r1-v2:I")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_run_that_does_not_say_its_benchmark_has_no_row(tmp_path):
         ('{"audio": "clip", "benchmark": "mmau"}', "summary.json: benchmark: "),
         ('{"audio": "clip", "accuracy": {"all": {"mean": "x"}}}', "summary.json: accuracy.all"),
         ('{"benchmark": {"name": "mmau"}}', "summary.json: audio: "),
-        (json.dumps({"audio": "clip", "benchmark": ORIGINAL, "accuracy": {}}), "no accuracy (hidden answers)"),
+        (json.dumps({"audio": "clip", "benchmark": ORIGINAL, "accuracy": {}}), "the evaluation has no accuracy"),
     ],
 )
 def test_a_summary_that_cannot_be_used_is_named(tmp_path, text, says):
@@ -201,8 +201,8 @@ def test_a_summary_that_cannot_be_used_is_named(tmp_path, text, says):
 def test_the_table_is_the_papers_and_yours_with_intervals_and_n(tmp_path):
     run = evaluation(tmp_path / "run", 0, benchmark=ORIGINAL)
     table = published_table("omni-r1-v2:I")
-    placed = place(run, table)
-    rows = published_rows(table, {"mine": placed})
+    placed = place_in_table(run, table)
+    rows = beside_paper_rows(table, {"mine": placed})
     assert rows[0] == ["Baselines:", *[""] * 8]
     assert rows[2] == [
         "Audio Flamingo 2, Direct Inference",
@@ -227,7 +227,7 @@ def test_the_table_is_the_papers_and_yours_with_intervals_and_n(tmp_path):
 def test_every_published_table_shows_every_figure_in_80_columns(key):
     table = published_table(key)
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(shown(table, {"runs/a-long-name-of-a-run": [None] * len(table.columns)}))
+    console.print(beside_paper_table(table, {"runs/a-long-name-of-a-run": [None] * len(table.columns)}))
     text = console.export_text()
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from harken.results.evaluation_tables import listening_table
 from harken.results.listening import listening_figures, listening_rows
-from harken.results.tables import listening_table
 from harken.stats import paired_gain
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
@@ -74,6 +74,6 @@ def test_the_table_fits_80_columns_and_says_the_gain():
         Console(file=out, width=80).print(listening_table("test.json", figures))
     said = out.getvalue()
     assert max(map(len, said.splitlines())) <= 80
-    assert "audio gain (real minus none): +25.0 [" in said
+    assert "Audio gain (real minus none): +25.0 [" in said
     assert "answers are hidden" in said
     assert all(mode in said for mode in MODES)

@@ -151,7 +151,7 @@ def test_every_column_says_what_it_was_measured_on():
     }
     mini, full = Benchmark("mmau", "original", "test-mini"), Benchmark("mmau", "original", "test-full")
     assert [column.benchmark for column in TABLES["audio-thinker:2"].columns] == [mini, full] * 4
-    assert [column.heard for column in TABLES["omni-r1-v2:IV"].columns] == [True, False]
+    assert [column.with_audio for column in TABLES["omni-r1-v2:IV"].columns] == [True, False]
     assert str(mini) == "mmau original test-mini"
 
 

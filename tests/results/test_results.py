@@ -7,17 +7,13 @@ import pytest
 from rich.console import Console
 
 from harken.errors import DataError
-from harken.results.compare import compare, four_way, groups, over_seeds, read_predictions, summarise
-from harken.results.tables import (
-    comparison_table,
-    four_way_rows,
-    markdown,
-    p_value,
-    percent,
-    points,
-    rows_of,
-    summary_table,
-)
+from harken.results.compare import compare, four_way
+from harken.results.comparison_tables import comparison_rows, comparison_table, four_way_rows
+from harken.results.evaluation_rows import group_rows, read_evaluation_rows
+from harken.results.evaluation_tables import summary_table
+from harken.results.formatting import markdown, p_value, percent, points
+from harken.results.seeds import over_seeds
+from harken.results.summary import summarise
 from harken.stats import mean_interval
 
 
@@ -80,7 +76,7 @@ def test_hidden_answers_are_counted_and_not_scored():
 def test_a_comparison_pairs_by_id_whatever_the_order():
     after = [{**one, "correct": one["id"] in "124"} for one in ROWS[::-1]]
     found = {one.group: one for one in compare(ROWS, after)}
-    assert list(found) == list(groups(ROWS))
+    assert list(found) == list(group_rows(ROWS))
     whole = found["all"]
     assert (whole.before.mean, whole.after.mean) == (2 / 5, 3 / 5)
     assert whole.gain.mean == pytest.approx(1 / 5)  # 2 and 4 gained, 3 lost
@@ -120,7 +116,7 @@ def test_choices_in_another_order_and_a_clip_lost_on_the_way_are_the_same_questi
 def test_a_question_answered_twice_is_no_pair(side):
     both = [list(ROWS), list(ROWS)]
     both[side] += ROWS[:2]
-    with pytest.raises(DataError, match=rf"2 ids stand twice {('before', 'after')[side]}"):
+    with pytest.raises(DataError, match=rf"2 ids appear twice {('before', 'after')[side]}"):
         compare(*both)
 
 
@@ -140,7 +136,7 @@ def test_four_ways_put_hearing_and_not_hearing_side_by_side():
     right = [{**one, "correct": True} for one in ROWS]
     whole = four_way(ROWS, wrong, right, ROWS)[0]
     assert (whole.comparison.before.mean, whole.comparison.after.mean) == (2 / 5, 1.0)
-    assert (whole.before_unheard.mean, whole.after_unheard.mean) == (0.0, 2 / 5)
+    assert (whole.before_without_audio.mean, whole.after_without_audio.mean) == (0.0, 2 / 5)
     assert whole.chance == pytest.approx(1.25 / 4)
     assert four_way_rows([whole])[0][-1] == "31"
 
@@ -149,24 +145,24 @@ def test_predictions_read_back_whatever_the_model_said(tmp_path):
     said = [row("1", True, completion="a\u2028b\x85c\n"), row("2", False, completion="")]
     text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in said)
     (tmp_path / "predictions.jsonl").write_text(text, encoding="utf-8")
-    assert read_predictions(tmp_path) == said
+    assert read_evaluation_rows(tmp_path) == said
     with pytest.raises(DataError, match=r"no predictions\.jsonl; give a folder that `harken evaluate` wrote"):
-        read_predictions(tmp_path / "elsewhere")
+        read_evaluation_rows(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (b'{"id": "1"', "not a line of JSON"),
-        (b"\xff\xfe{}", "not a line of JSON"),
-        (b"[1]", "lacks id, clip"),
-        (b'{"id": "1", "clip": "x"}', "lacks task, difficulty, question"),
+        (b'{"id": "1"', "the line is not JSON"),
+        (b"\xff\xfe{}", "the line is not JSON"),
+        (b"[1]", "the line lacks id, clip"),
+        (b'{"id": "1", "clip": "x"}', "the line lacks task, difficulty, question"),
     ],
 )
 def test_a_damaged_line_is_named_with_its_place(tmp_path, line, says):
     (tmp_path / "predictions.jsonl").write_bytes(json.dumps(row("0", True)).encode() + b"\n" + line + b"\n")
     with pytest.raises(DataError, match=rf"predictions\.jsonl:2: {says}"):
-        read_predictions(tmp_path)
+        read_evaluation_rows(tmp_path)
 
 
 def thinking(ident, form, difficulty, **changes):
@@ -200,7 +196,7 @@ def test_a_table_shows_no_think_rates_only_where_outputs_have_tags():
     text = console.export_text()
     assert text.count("no-think, % of valid outputs") == 2
     assert f"{percent(mean_interval([1.0], ['x']))} of 1" in text
-    assert "1 outputs of neither form (in no rate)" in " ".join(text.split())
+    assert "1 outputs are malformed and in no rate" in " ".join(text.split())
     assert not {"forms", "no_think"} & summarise([row("1", True)]).keys()
     console.print(summary_table("t", summarise([row("1", True)])))
     assert "no-think" not in console.export_text()
@@ -213,7 +209,7 @@ def test_an_interval_never_reads_as_one_of_no_width():
 
 def test_tables_say_figures_intervals_and_n():
     (whole, *_) = compare(ROWS, [{**one, "correct": True} for one in ROWS])
-    name, n, before, after, gain, p = rows_of([whole])[0]
+    name, n, before, after, gain, p = comparison_rows([whole])[0]
     assert (name, n) == ("all", "5")
     assert before == percent(whole.before) == f"40.0 [{100 * whole.before.low:.0f}, {100 * whole.before.high:.0f}]"
     assert after.startswith("100.0 [")

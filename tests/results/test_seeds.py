@@ -3,8 +3,9 @@
 import pytest
 
 from harken.errors import DataError
-from harken.results.compare import Comparison, compare, over_seeds
-from harken.results.tables import SEEDS_HEADER, seed_rows
+from harken.results.compare import Comparison, compare
+from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
+from harken.results.seeds import over_seeds
 from harken.stats import Estimate
 
 

@@ -16,8 +16,10 @@ from harken.data.demo_set import write_demo_set
 from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
 from harken.models.tiny import question_texts, write_tiny
-from harken.results.compare import four_way, read_predictions
-from harken.results.tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables, markdown
+from harken.results.compare import four_way
+from harken.results.comparison_tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables
+from harken.results.evaluation_rows import read_evaluation_rows
+from harken.results.formatting import markdown
 from harken.system.console import say
 from harken.system.files import write_text
 from harken.training.progress_table import OnRow
@@ -60,7 +62,7 @@ def run_demo(out: Path, seed: int, console: Console, on_row: OnRow | None = None
             folders.append(out / run / "eval" / name)
             summary = _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
             accuracy[f"{run} {name}"] = summary["accuracy"]["all"]
-    rows = four_way(*(read_predictions(folder) for folder in folders))
+    rows = four_way(*(read_evaluation_rows(folder) for folder in folders))
     title = f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s"
     for table in four_way_tables(title, rows):
         console.print(table)

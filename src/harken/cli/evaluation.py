@@ -92,7 +92,7 @@ def evaluate(
     resolved = resolve(EvaluationRecipe, recipe, overrides or [], options, "harken evaluate", replaced)
     from harken.evaluation.evaluate import evaluate as run
     from harken.evaluation.evaluate import listen
-    from harken.results.tables import listening_table, summary_table, trials_table
+    from harken.results.evaluation_tables import listening_table, summary_table, trials_table
     from harken.system.progress import StepProgress
 
     folder = out or Path("runs") / "eval" / resolved.name
@@ -114,12 +114,12 @@ def evaluate(
 
 def _beside_papers(screen: Console, folder: Path, recipe: "EvaluationRecipe") -> None:
     """The rows that the recipe names, with the result; where it fits none of their tables, the first reason."""
-    from harken.results.beside_paper import place_beside
-    from harken.results.tables import published_table
+    from harken.results.beside_paper import place_beside_rows
+    from harken.results.beside_paper_table import beside_paper_table
 
-    tables, reasons = place_beside(folder, {one.table: one.row for one in recipe.published})
+    tables, reasons = place_beside_rows(folder, {one.table: one.row for one in recipe.published})
     for table, figures in tables:
-        screen.print(published_table(table, {recipe.name: figures}))
+        screen.print(beside_paper_table(table, {recipe.name: figures}))
     if reasons and not tables:
         say(screen, f"not beside a paper: {reasons[0]}")
 

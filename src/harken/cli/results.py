@@ -26,7 +26,7 @@ def score(
     import json
 
     from harken.benchmarks.score_file import score_file, write_submission
-    from harken.results.tables import score_table
+    from harken.results.score_table import score_table
 
     if submission is not None:
         if benchmark != "mmau" or letters:
@@ -71,8 +71,16 @@ def compare(
         return
     if len(folders) < 2:
         raise typer.BadParameter("give two folders or more, or --published", param_hint="FOLDER")
-    from harken.results.compare import compare_folders, over_seeds
-    from harken.results.tables import HEADER, SEEDS_HEADER, comparison_table, rows_of, seed_rows, seeds_table
+    from harken.results.compare import compare_folders
+    from harken.results.comparison_tables import (
+        COMPARISON_HEADER,
+        SEEDS_HEADER,
+        comparison_rows,
+        comparison_table,
+        seed_rows,
+        seeds_table,
+    )
+    from harken.results.seeds import over_seeds
 
     before, *others = folders
     earlier = _folders(before)
@@ -83,7 +91,8 @@ def compare(
         comparisons = [compare_folders(a, b) for a, b in zip(earlier, later, strict=True)]
         title = f"{before} -> {after}"
         if len(comparisons) == 1:
-            table, header, rows = comparison_table(title, comparisons[0]), HEADER, rows_of(comparisons[0])
+            table, header = comparison_table(title, comparisons[0]), COMPARISON_HEADER
+            rows = comparison_rows(comparisons[0])
         else:
             seeds = over_seeds(comparisons)
             table, header, rows = seeds_table(title, seeds), SEEDS_HEADER, seed_rows(seeds)
@@ -92,19 +101,24 @@ def compare(
 
 def _beside_published(folders: list[Path], key: str, as_markdown: bool) -> None:
     from harken.papers import published_table
-    from harken.results.beside_paper import place
-    from harken.results.tables import published_header, published_notes, published_rows
-    from harken.results.tables import published_table as shown
+    from harken.results.beside_paper import place_in_table
+    from harken.results.beside_paper_table import (
+        beside_paper_header,
+        beside_paper_notes,
+        beside_paper_rows,
+        beside_paper_table,
+    )
 
     table = published_table(key)
-    runs = {str(folder): place(folder, table) for folder in folders}
-    title = f"{table.source}: {table.about}; accuracy, %; {published_notes(table)}"
-    _show(shown(table, runs), published_header(table), published_rows(table, runs), as_markdown, title)
+    runs = {str(folder): place_in_table(folder, table) for folder in folders}
+    title = f"{table.source}: {table.about}; accuracy, %; {beside_paper_notes(table)}"
+    shown = beside_paper_table(table, runs)
+    _show(shown, beside_paper_header(table), beside_paper_rows(table, runs), as_markdown, title)
 
 
 def _show(table, header, rows, as_markdown: bool, title: str) -> None:
     """A table for a person, or as Markdown under its title."""
-    from harken.results.tables import markdown
+    from harken.results.formatting import markdown
 
     if as_markdown:
         print(*([title, ""] if title else []), markdown(header, rows), sep="\n")  # noqa: T201

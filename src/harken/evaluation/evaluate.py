@@ -31,8 +31,8 @@ from harken.judges import open_judge
 from harken.models.loading import load_model, resolve
 from harken.questions.choice_orders import Answer, Trial, order_figures, pass_rate_rows, sample_figures, trials_of
 from harken.questions.prompt import Prompt
-from harken.results.compare import summarise
 from harken.results.listening import listening_figures, listening_rows, read_mode
+from harken.results.summary import summarise
 from harken.system.files import write_json, write_jsonl
 from harken.system.model_server import Endpoint
 from harken.types import Part, Question

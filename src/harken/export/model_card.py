@@ -19,7 +19,7 @@ from harken.questions.prompt import Prompt
 from harken.report.accuracy import AFTER, BEFORE, QuestionSet, SetTable, question_sets, set_table
 from harken.report.facts import run_facts
 from harken.report.run import read_run
-from harken.results.tables import markdown, percent, points
+from harken.results.formatting import markdown, percent, points
 from harken.system.console import visible
 from harken.types import Question
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from harken.config import GenerationRecipe
 from harken.generate.instructions import Instruction
 from harken.generate.retries import Asker
-from harken.results.tables import markdown
+from harken.results.formatting import markdown
 from harken.types import Question, Rejected
 
 SHAPING = ("sampling", "filters", "seed")

@@ -35,7 +35,7 @@ _MODALITIES = (
 )
 _WITH_AND_WITHOUT = (
     Column(("Inference", "w/ audio"), _ORIGINAL[0], "all"),
-    Column(("Inference", "w/o audio"), _ORIGINAL[0], "all", heard=False),
+    Column(("Inference", "w/o audio"), _ORIGINAL[0], "all", with_audio=False),
 )
 
 _MMAU_ORIGINAL = """

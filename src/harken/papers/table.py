@@ -29,13 +29,13 @@ class Column:
         benchmark: the benchmark, its version and its part.
         group: the questions it is over, named as in a summary: "all", or a task or modality; "" where the paper does
             not say which mean it is, so that no figure of ours belongs there.
-        heard: False where the models answered without the clip.
+        with_audio: False where the models answered without the clip.
     """
 
     heading: tuple[str, ...]
     benchmark: Benchmark
     group: str
-    heard: bool = True
+    with_audio: bool = True
 
 
 @dataclass(frozen=True, slots=True)

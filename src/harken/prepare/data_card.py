@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harken.prepare.licences import Source
-from harken.results.tables import markdown
+from harken.results.formatting import markdown
 from harken.types import Question, Rejected
 
 Rows = Sequence[tuple[str, str]]

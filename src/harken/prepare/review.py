@@ -22,7 +22,7 @@ from rich.text import Text
 from harken.data.manifest import read_manifest
 from harken.data.records import read_records, text_field
 from harken.errors import DataError, shown
-from harken.results.tables import percent
+from harken.results.formatting import percent
 from harken.stats import mean_interval
 from harken.system.files import write_jsonl, write_text
 from harken.types import Question

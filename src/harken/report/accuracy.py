@@ -12,7 +12,9 @@ from typing import Any
 from harken.errors import DataError
 from harken.questions.grader import form
 from harken.report.run import Evaluation, Run, start_evaluations
-from harken.results.compare import SeedComparison, compare, groups, over_seeds
+from harken.results.compare import compare
+from harken.results.evaluation_rows import group_rows
+from harken.results.seeds import SeedComparison, over_seeds
 from harken.stats import Estimate, chance, mean_interval
 
 BEFORE, AFTER = "before", "after"
@@ -91,7 +93,7 @@ def set_table(run: str, questions: QuestionSet) -> SetTable:
     gains = _gains(before, after, faults)
     audio_gains = _gains(deaf_after, after, faults) if deaf_after and after else _gains(deaf_before, before, faults)
     lines = []
-    for group, members in groups((after or given[0]).rows).items():
+    for group, members in group_rows((after or given[0]).rows).items():
         counts = [len(row["choices"]) for row in members if row["choices"]]
         lines.append(
             Line(

@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from harken.report.accuracy import SetTable
 from harken.report.paper import PaperTable
-from harken.results.compare import SeedComparison
-from harken.results.tables import SEEDS_HEADER, percent, points, seed_rows
+from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
+from harken.results.formatting import percent, points
+from harken.results.seeds import SeedComparison
 
 SCRIPTS = ("dom.js", "charts.js", "player.js", "listen.js", "page.js")
 

@@ -13,8 +13,8 @@ from harken.errors import DataError
 from harken.papers import TABLES, PublishedTable
 from harken.report.accuracy import AFTER, BEFORE, QuestionSet
 from harken.report.run import Run
-from harken.results.beside_paper import place
-from harken.results.tables import published_header, published_notes
+from harken.results.beside_paper import place_in_table
+from harken.results.beside_paper_table import beside_paper_header, beside_paper_notes, printed_digits
 from harken.stats import Estimate
 
 
@@ -44,18 +44,16 @@ class PaperTable:
 
     @property
     def header(self) -> list[str]:
-        return published_header(self.table)
+        return beside_paper_header(self.table)
 
     @property
     def notes(self) -> str:
-        return published_notes(self.table)
+        return beside_paper_notes(self.table)
 
     def written(self, figure: Estimate) -> tuple[str, str]:
         """Percent with the digits of the table, and its interval."""
-        printed = [value for row in self.table.rows for value in row.values if value is not None]
-        digits = max(-int(value.as_tuple().exponent) for value in printed)
         low, high = (f"{100 * bound:.1f}" for bound in (figure.low, figure.high))
-        return f"{100 * figure.mean:.{digits}f}", f"[{low}, {high}]"
+        return f"{100 * figure.mean:.{printed_digits(self.table)}f}", f"[{low}, {high}]"
 
 
 def paper_tables(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> list[PaperTable]:
@@ -87,7 +85,7 @@ def _placed(
     for questions in sets:
         for (when, _), one in questions.evaluations.items():
             try:
-                figures = place(one.path, table)
+                figures = place_in_table(one.path, table)
             except DataError as error:
                 reasons[f"{one.name}: {str(error).removeprefix(f'{one.path}: ')}"] = None
                 continue

@@ -1,1 +1,4 @@
-"""Predictions become figures with intervals, comparisons and tables beside those of the papers."""
+"""Turns graded predictions into figures with intervals, into comparisons, and into tables beside those of the papers.
+
+These modules read files and never import torch. Commands, reports and model cards show what they return.
+"""

@@ -1,7 +1,7 @@
-"""A run of ours in its row of a published table.
+"""Puts the accuracies of an evaluation into the columns of a published table.
 
-Takes an evaluation folder and a table, gives one estimate for each column that is about the same questions, asked in
-the same way. Not taken: a figure of one benchmark version beside those of another, with a remark; it is refused.
+A column takes a figure only where benchmark, version, part and use of audio are the same as in the paper; any other
+figure is refused with the reason.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,16 @@ from harken.errors import DataError
 from harken.papers import TABLES, Benchmark, Column, PublishedTable
 from harken.stats import Estimate
 
-HEARD = {"clip": True, "real": True, "none": False}
-"""What a summary says of audio that the papers' columns know; silence, noise and exchanged clips are in no table."""
-BASELINES = {"random-guess", "most-frequent-choice"}
-"""Models of harken/evaluation/baselines.py: they hear nothing either way, and stand in columns with audio too."""
+WITH_AUDIO = {"clip": True, "real": True, "none": False}
+"""Whether an audio mode of summary.json is with audio in the sense of the papers' columns. Silence, noise and another
+question's clip are in no published table."""
+BASELINE_NAMES = {"random-guess", "most-frequent-choice"}
+"""Models of harken/evaluation/baselines.py. They never use audio, so they also stand in columns with audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What summary.json says of a run, as far as a table asks."""
+    """The parts of an evaluation's summary.json that placing needs."""
 
     audio: str
     benchmark: Benchmark | None = None
@@ -39,70 +40,70 @@ def read_summary(folder: Path) -> RunSummary:
         return TypeAdapter(RunSummary).validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {place}: {first['msg']}; evaluate again") from error
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: {key}: {first['msg']}; evaluate again") from error
 
 
-def place(folder: Path, table: PublishedTable) -> list[Estimate | None]:
-    """The run's accuracy for each column of the table; None where the column is about something else.
+def place_in_table(folder: Path, table: PublishedTable) -> list[Estimate | None]:
+    """The evaluation's accuracy for each column of the table; None for a column on other questions or other audio.
 
-    Raises DataError where the run does not say what it was measured on, where no column is about that (naming the
-    tables that have one), and where it has no accuracy.
+    Raises DataError where the summary does not name its benchmark, where no column is on that benchmark (the message
+    names the tables that have one), and where the evaluation has no accuracy.
     """
     run = read_summary(folder)
     if run.benchmark is None:
         raise DataError(
-            f"{folder}: summary.json does not say which benchmark and version the run is on (`benchmark`: name, "
-            "version, part), so no row of a published table is its own; evaluate again on a benchmark's own file"
+            f"{folder}: summary.json names no benchmark (`benchmark`: name, version, part), so the evaluation has no "
+            "place in a published table; evaluate again on the benchmark's own file"
         )
     fitting = [_fits(run, run.benchmark, column) for column in table.columns]
     if not any(fitting):
         raise DataError(f"{folder}: {_refusal(run, run.benchmark, table)}")
     if not run.accuracy:
-        raise DataError(f"{folder}: the run has no accuracy (hidden answers): there is nothing to show")
+        raise DataError(f"{folder}: the evaluation has no accuracy because the benchmark hides its answers")
     return [
         run.accuracy.get(column.group) if fits else None for column, fits in zip(table.columns, fitting, strict=True)
     ]
 
 
-def place_beside(
+def place_beside_rows(
     folder: Path, rows: Mapping[str, str]
 ) -> tuple[list[tuple[PublishedTable, list[Estimate | None]]], list[str]]:
-    """The rows that a recipe names, beside the run.
+    """Put an evaluation beside the rows that a recipe names.
 
     Args:
-        rows: key of a table -> name of a row in it.
+        rows: name of a row by the key of its table.
 
-    Returns the tables that the run is about, each with that row alone, and the run's figures for its columns; and for
-    each other table why the run has no place in it.
+    Returns the tables that the evaluation fits, each cut down to that row, with the evaluation's figure for each
+    column; and for each other table the reason why it does not fit.
     """
     placed, reasons = [], []
-    for key, row in rows.items():
+    for key, name in rows.items():
         table = TABLES[key]
         try:
-            figures = place(folder, table)
+            figures = place_in_table(folder, table)
         except DataError as error:
             reasons.append(str(error))
             continue
-        placed.append((replace(table, rows=tuple(one for one in table.rows if one.name == row)), figures))
+        placed.append((replace(table, rows=tuple(row for row in table.rows if row.name == name)), figures))
     return placed, reasons
 
 
 def _fits(run: RunSummary, measured: Benchmark, column: Column) -> bool:
     on = column.benchmark
     same = on.name == measured.name and on.version in ("", measured.version) and on.part in ("", measured.part)
-    return same and (HEARD.get(run.audio) is column.heard or run.model in BASELINES)
+    return same and (WITH_AUDIO.get(run.audio) is column.with_audio or run.model in BASELINE_NAMES)
 
 
 def _refusal(run: RunSummary, measured: Benchmark, table: PublishedTable) -> str:
-    """Why no column fits, and which tables have one that does."""
+    """Why the evaluation fits no column of the table, and which tables it fits."""
     known = list(dict.fromkeys(column.benchmark for column in table.columns))
-    said = f"the run is on {measured}, {table.source} is on {', '.join(map(str, known))}"
-    versions = {one.version for one in known if one.name == measured.name}
+    reason = f"the evaluation is on {measured}, but {table.source} is on {', '.join(map(str, known))}"
+    versions = {benchmark.version for benchmark in known if benchmark.name == measured.name}
     if versions and not versions & {"", measured.version}:
         version = measured.version or "an unnamed version"
-        said += f": {version} and {', '.join(versions)} are two benchmarks, and their figures never share a table"
-    elif any((one.name, one.part) == (measured.name, measured.part) for one in known):
-        said += f", and none of its columns is with audio {run.audio!r}"
+        reason += f": {version} and {', '.join(versions)} are different benchmarks and never share a table"
+    elif any((benchmark.name, benchmark.part) == (measured.name, measured.part) for benchmark in known):
+        reason = f"{table.source} has no column on {measured} with audio {run.audio!r}"
     others = [key for key, other in TABLES.items() if any(_fits(run, measured, column) for column in other.columns)]
-    return f"{said}; tables that fit the run: {', '.join(others) or 'none'}"
+    return f"{reason}; tables that fit the evaluation: {', '.join(others) or 'none'}"

@@ -1,0 +1,88 @@
+"""Terminal tables of one evaluation: its summary, its repeated trials, and its listening test."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from harken.results.formatting import percent, points, terminal_table
+from harken.stats import Estimate
+
+_COUNTS = {
+    "n_failed": "requests failed (counted as wrong)",
+    "n_missing_clips": "clips are missing (their questions are counted as wrong)",
+    "n_cut_at_maximum": "were cut at the maximum length",
+    "n_rejected": "records were rejected (counted as wrong)",
+    "n_hidden_answer": "have a hidden answer (not scored)",
+    "clips_padded": "clips were padded with silence",
+    "clips_cropped": "clips were cropped",
+}
+
+
+def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
+    """Accuracy by group; where outputs have tags, also the share of answers without thinking (the no-think rate)."""
+    accuracies, rates = summary["accuracy"], summary.get("no_think")
+    rows = []
+    for name in dict.fromkeys((*accuracies, *(rates or {}))):
+        group = accuracies.get(name)  # None where answers are hidden
+        row = [name, *(("", "") if group is None else (str(group["n"]), percent(Estimate(**group))))]
+        if rates:
+            row.append(f"{percent(Estimate(**rates[name]))} of {rates[name]['n']}" if name in rates else "")
+        rows.append(row)
+    header = ["questions", "n", "accuracy, % [95 %]", *(["no-think, % of valid outputs"] if rates else [])]
+    return terminal_table(title, header, rows, "; ".join(_summary_notes(summary)))
+
+
+def _summary_notes(summary: Mapping[str, Any]) -> list[str]:
+    notes = [f"chance {100 * summary['chance']:.1f} %", f"{summary['n_unreadable']} unreadable (counted as wrong)"]
+    notes += [f"{summary[key]} {words}" for key, words in _COUNTS.items() if summary.get(key)]
+    judged = summary.get("judged")
+    if judged is not None and judged["accuracy"] is not None:
+        accuracy = percent(Estimate(**judged["accuracy"]))
+        notes.append(f"a judge finds {accuracy} % right, {judged['n_failed']} calls failed (counted as wrong)")
+    if summary.get("no_think"):
+        notes.append(f"{summary['forms'].get('malformed', 0)} outputs are malformed and in no rate")
+    return notes
+
+
+def trials_table(title: str, summary: Mapping[str, Any]) -> Table:
+    """Figures over several samples of each question, or over several orders of its choices."""
+    if "samples" in summary:
+        figures = summary["samples"]
+        header = f"{figures['n_samples']} samples"
+        rows = [("average", figures["average"]), ("majority vote", figures["majority"])]
+        rows += [(f"pass@{k}", figure) for k, figure in figures["pass_at"].items()]
+        note = ""
+    else:
+        figures = summary["orders"]
+        header = f"{figures['n_orders']} orders of the choices"
+        rows = [("mean over orders", figures["mean"]), ("same choice in all orders", figures["same_choice"])]
+        low, high, sd = (100 * figures[key] for key in ("low", "high", "sd"))
+        note = f"; accuracy of single orders {low:.1f}-{high:.1f}, sd {sd:.1f}"
+    cells = [(name, str(figure["n"]), percent(Estimate(**figure))) for name, figure in rows]
+    return terminal_table(title, (header, "n", "% [95 %]"), cells, f"predictions.jsonl holds the first of them{note}")
+
+
+def listening_table(title: str, figures: Mapping[str, Any]) -> Table:
+    """Accuracy in each audio mode, and how far the accuracy with the clip lies above it."""
+    header = ("audio", "n", "accuracy, %", "unreadable", "real minus it", "changed, %")
+    rows = []
+    for mode, figure in figures["modes"].items():
+        accuracy, gain, changed = figure["accuracy"], figure["real_minus_this"], figure["changed"]
+        rows.append(
+            (
+                mode,
+                str(figure["n"]),
+                "" if accuracy is None else percent(Estimate(**accuracy)),
+                str(figure["n_unreadable"]),
+                "" if gain is None else points(Estimate(**gain)),
+                "" if changed is None else percent(Estimate(**changed)),
+            )
+        )
+    gain = figures["audio_gain"]
+    if gain is None:
+        result = "The benchmark hides its answers, so there is no accuracy and no audio gain."
+    else:
+        result = f"Audio gain (real minus none): {points(Estimate(**gain))} points."
+    caption = f"{result} Intervals are 95 %, clustered by clip. Unreadable answers count as wrong."
+    return terminal_table(title, header, rows, caption)

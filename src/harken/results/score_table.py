@@ -1,0 +1,52 @@
+"""Terminal table of `harken score`: the benchmark's official figure beside strict accuracies."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from harken.results.formatting import interval, terminal_table
+
+SCORE_HEADER = ("questions", "n", "official, %", "all, %", "strict, %")
+LONGEST_NAME = 28
+"""Characters of a group's name, so that the table fits 80 columns."""
+
+
+def score_table(result: Mapping[str, Any]) -> Table:
+    """What `harken.benchmarks.score` returned: all questions, each label except sub-categories, folders and modalities,
+    and the means of AIR-Bench."""
+    rows = [_score_row("all", result)]
+    for axis, groups in result["by"].items():
+        if axis not in ("sub_category", "folder", "modality"):
+            rows += [_score_row(name or f"no {axis}", group) for name, group in groups.items()]
+    means = result.get("averages", {})
+    rows += [_score_row(name, mean) for name, mean in means.items() if isinstance(mean, dict)]
+    title = " ".join(part for part in (result["benchmark"], result["version"]) if part)
+    return terminal_table(f"{title}: {result['predictions']}", SCORE_HEADER, rows, "; ".join(_notes(result, means)))
+
+
+def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
+    notes = [
+        f"{result['n_missing']} missing and {result['n_unreadable']} unreadable answers count as wrong in the last two "
+        "columns",
+        f"official: over the {result['n_official']} items that the benchmark's script counts, on the "
+        f"{result['official_input']}",
+    ]
+    if result["n_unreadable_letters"]:
+        notes.append(f"{result['n_unreadable_letters']} unreadable answers are letters, which --letters reads")
+    notes += [
+        f"{key.replace('_', ' ')}: {', '.join(names)}"
+        for key, names in means.items()
+        if key.startswith(("tasks", "folders")) and names
+    ]
+    return notes
+
+
+def _score_row(name: str, group: Mapping[str, Any]) -> tuple[str, ...]:
+    official, of_all, strict = (group[key] for key in ("official_accuracy", "official_accuracy_all", "choice_accuracy"))
+    name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return name, str(group.get("n", "")), _share(official), f"{100 * of_all['value']:.1f}", _share(strict)
+
+
+def _share(figure: Mapping[str, Any]) -> str:
+    return f"{100 * figure['value']:.1f} {interval(*figure['ci95'])}"
