@@ -80,7 +80,9 @@ def test_patterns_over_seeds_stay_pairs_in_order(tmp_path):
 
 def test_what_cannot_be_compared_is_said_with_the_folders_and_counts(tmp_path):
     a, b = evaluation(tmp_path / "a", 0), evaluation(tmp_path / "b", 0, tasks={**TASKS, "sound": 4})
-    with pytest.raises(DataError, match=r"/a and .*/b: the questions are not the same: 2 only before \(such as 'sound-4'\)"):
+    with pytest.raises(
+        DataError, match=r"/a and .*/b: the questions are not the same: 2 only before \(such as 'sound-4'\)"
+    ):
         compare_folders(a, b)
     assert "2 only before (such as 'sound-4'), of 21 and 19" in refused(a, b)
     assert "give two folders or more" in refused(a)
@@ -123,7 +125,10 @@ def test_a_run_stands_in_the_columns_of_its_own_benchmark(tmp_path, key, benchma
 def test_a_run_without_audio_stands_in_the_column_without_audio_only(tmp_path):
     unheard = evaluation(tmp_path / "unheard", 0, benchmark=ORIGINAL, audio="none")
     assert [one is None for one in place_in_table(unheard, TABLES["omni-r1-v2:IV"])] == [True, False]
-    with pytest.raises(DataError, match=r"no column on mmau original test-mini with audio 'none'; tables that fit the evaluation: .*v2:IV"):
+    with pytest.raises(
+        DataError,
+        match=r"no column on mmau original test-mini with audio 'none'; tables that fit the evaluation: .*v2:IV",
+    ):
         place_in_table(unheard, TABLES["omni-r1-v2:I"])
     silent = evaluation(tmp_path / "silent", 0, benchmark=ORIGINAL, audio="silence")
     with pytest.raises(DataError, match="audio 'silence'; tables that fit the evaluation: none"):
