@@ -168,7 +168,7 @@ def test_an_evaluation_of_a_part_in_several_ways(world, tmp_path):
     said = harken(*words, "--out", tmp_path / "b", "--permute", 2, "--subset", f"task={task}", "--style", "airbench")
     assert "same choice in all orders" in said.out
     said = harken(*words, "--out", tmp_path / "c", "--listening")
-    assert "audio gain (real minus none)" in " ".join(said.out.split())
+    assert "Audio gain (real minus none)" in " ".join(said.out.split())
     assert "15/15" in said.out
     assert len(rows_of(tmp_path / "c" / "listening.jsonl")) == 3
     said = harken(*words, "--out", tmp_path / "a", "--audio", "silence")
@@ -323,7 +323,7 @@ def test_an_evaluation_keeps_bad_records_in_the_denominator(world, bad, tmp_path
     assert summary["n"] == summary["accuracy"]["all"]["n"] == 15
     assert summary["n_rejected"] == len(rows_of(out / "rejected.jsonl")) == 9
     assert summary["clips_padded"] == 1
-    assert "1 clips padded with silence" in " ".join(said.out.split())
+    assert "1 clips were padded with silence" in " ".join(said.out.split())
 
 
 def failing(world, bad, tmp_path) -> dict[str, tuple[list, list[str]]]:

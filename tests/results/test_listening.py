@@ -75,5 +75,5 @@ def test_the_table_fits_80_columns_and_says_the_gain():
     said = out.getvalue()
     assert max(map(len, said.splitlines())) <= 80
     assert "Audio gain (real minus none): +25.0 [" in said
-    assert "answers are hidden" in said
+    assert "hides its answers" in said
     assert all(mode in said for mode in MODES)
