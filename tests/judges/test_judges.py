@@ -9,7 +9,7 @@ from harken.config import EndpointConfig, JudgeConfig, LocalJudgeConfig, parse
 from harken.errors import ConfigError, JudgeError
 from harken.judges import FailureCount, FailureLimit, Verdict, count_failures
 from harken.judges.prompts import JudgePrompts
-from harken.judges.score_parsing import parse_reply
+from harken.judges.score_parsing import parse_score
 from harken.types import Question
 
 ASPECTS = ("consistency", "quality", "answer")
@@ -121,7 +121,7 @@ def test_a_prompt_file_replaces_the_wording_of_its_aspect_alone(tmp_path):
         ("consistency", "{reasoning}\n{answer}\n{reference}\nScore:", "may not see {reference}"),
         ("consistency", "{reasoning}\nScore:", "has no {answer}"),
         ("answer", "{prediction}\nScore:", "has no {reference}"),
-        ("quality", "Rate: {reasoning}\nScore:", "give each a line of its own"),
+        ("quality", "Rate: {reasoning}\nScore:", "put each on a line of its own"),
         ("quality", "Rate.\n{reasoning}\n", "ends with a placeholder"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_run_without_a_limit_of_its_own_allows_a_fifth_of_the_calls_to_fail():
     ],
 )
 def test_a_quality_reply_is_a_plain_number_rounded_to_a_tenth(reply, score):
-    assert parse_reply("quality", reply) == Verdict(score, "")
+    assert parse_score("quality", reply) == Verdict(score, "")
 
 
 @pytest.mark.parametrize(
@@ -194,16 +194,16 @@ def test_a_quality_reply_is_a_plain_number_rounded_to_a_tenth(reply, score):
     ],
 )
 def test_anything_else_is_no_score_and_says_why(reply, reason):
-    assert parse_reply("quality", reply) == Verdict(None, reason)
+    assert parse_score("quality", reply) == Verdict(None, reason)
 
 
 @pytest.mark.parametrize("aspect", ["consistency", "answer"])
 def test_a_yes_or_no_reply_is_one_character(aspect):
-    assert parse_reply(aspect, " 1\n\nCase 7") == Verdict(1.0, "")
-    assert parse_reply(aspect, "0") == Verdict(0.0, "")
-    assert parse_reply(aspect, "").reason == "empty reply"
+    assert parse_score(aspect, " 1\n\nCase 7") == Verdict(1.0, "")
+    assert parse_score(aspect, "0") == Verdict(0.0, "")
+    assert parse_score(aspect, "").reason == "empty reply"
     for reply in ("1.0", "0.5", "7", "10", "yes", "是", "1 because", "１", "01", "-0", "Score: 1"):
-        assert parse_reply(aspect, reply) == Verdict(None, f"not 1 or 0: {reply!r}")
+        assert parse_score(aspect, reply) == Verdict(None, f"not 1 or 0: {reply!r}")
 
 
 # Failures
@@ -216,14 +216,14 @@ REFUSED = Verdict(None, "http://h/v1 (model 'm'): status 401, the key was refuse
 def test_failures_are_counted_by_kind():
     later = Verdict(None, "status 503: 'busy since 12:02'")
     count = count_failures([GOOD, BUSY, SEVEN, GOOD, later])
-    assert (count.asked, count.failed, count.share, count.fatal) == (5, 3, 0.6, None)
+    assert (count.n_calls, count.n_failed, count.failed_share, count.fatal) == (5, 3, 0.6, None)
     assert count.kinds == {"status 503": 2, "not between 0 and 1": 1}
     assert count.examples == {"status 503": BUSY.reason, "not between 0 and 1": SEVEN.reason}
 
 
 def test_nothing_asked_is_nothing_failed():
     assert count_failures([]) == FailureCount()
-    assert FailureCount().share == 0.0
+    assert FailureCount().failed_share == 0.0
 
 
 def test_counts_of_ranks_add_up_to_the_count_of_all():
@@ -235,9 +235,9 @@ def test_counts_of_ranks_add_up_to_the_count_of_all():
 
 def test_a_share_up_to_the_limit_goes_on_and_above_it_stops_with_the_reasons():
     limit = FailureLimit(0.2)
-    limit.step(count_failures([GOOD] * 80 + [BUSY] * 20))
+    limit.check_step(count_failures([GOOD] * 80 + [BUSY] * 20))
     with pytest.raises(JudgeError) as error:
-        limit.step(count_failures([GOOD] * 79 + [BUSY] * 18 + [SEVEN] * 3))
+        limit.check_step(count_failures([GOOD] * 79 + [BUSY] * 18 + [SEVEN] * 3))
     assert str(error.value) == (
         "judge: 21 of 100 calls failed (21%, limit 20%): 18 x status 503: 'busy since 12:01'; 3 x not between 0 and 1: "
         "'7'. Mend the judge, or allow more with judge.max_failed_share, and resume the run"
@@ -246,30 +246,30 @@ def test_a_share_up_to_the_limit_goes_on_and_above_it_stops_with_the_reasons():
 
 def test_each_kind_of_failure_is_explained_once():
     limit = FailureLimit(0.5)
-    assert limit.step(count_failures([GOOD] * 30)) == []
-    assert limit.step(count_failures([GOOD] * 30 + [SEVEN] * 2)) == [
+    assert limit.check_step(count_failures([GOOD] * 30)) == []
+    assert limit.check_step(count_failures([GOOD] * 30 + [SEVEN] * 2)) == [
         "judge: 2 of 32 calls failed: not between 0 and 1: '7'"
     ]
-    assert limit.step(count_failures([GOOD] * 30 + [SEVEN] * 2)) == []
-    assert limit.step(count_failures([GOOD] * 30 + [BUSY, SEVEN])) == [
+    assert limit.check_step(count_failures([GOOD] * 30 + [SEVEN] * 2)) == []
+    assert limit.check_step(count_failures([GOOD] * 30 + [BUSY, SEVEN])) == [
         "judge: 1 of 32 calls failed: status 503: 'busy since 12:01'"
     ]
 
 
 def test_steps_of_few_calls_are_pooled_before_they_are_judged():
     limit = FailureLimit(0.2)
-    limit.step(count_failures([BUSY, GOOD]))  # half of two calls: too few to say
+    limit.check_step(count_failures([BUSY, GOOD]))  # half of two calls: too few to say
     for _ in range(3):
-        limit.step(count_failures([GOOD] * 6))  # 1 of 20 in all
-    limit.step(count_failures([BUSY] * 10))
+        limit.check_step(count_failures([GOOD] * 6))  # 1 of 20 in all
+    limit.check_step(count_failures([BUSY] * 10))
     with pytest.raises(JudgeError, match="20 of 20 calls failed"):
-        limit.step(count_failures([BUSY] * 10))
+        limit.check_step(count_failures([BUSY] * 10))
 
 
 def test_a_refused_key_stops_at_once_where_it_fails_more_than_the_limit():
     with pytest.raises(
         JudgeError, match=r"2 of 2 calls failed \(100%, limit 20%\): http://h/v1 .* the key was refused"
     ):
-        FailureLimit(0.2).step(count_failures([REFUSED, REFUSED]))
-    glitch = FailureLimit(0.2).step(count_failures([GOOD] * 30 + [REFUSED]))
+        FailureLimit(0.2).check_step(count_failures([REFUSED, REFUSED]))
+    glitch = FailureLimit(0.2).check_step(count_failures([GOOD] * 30 + [REFUSED]))
     assert glitch == [f"judge: 1 of 31 calls failed: {REFUSED.reason}"]

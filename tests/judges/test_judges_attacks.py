@@ -15,7 +15,7 @@ from harken.config import EndpointConfig, JudgeConfig
 from harken.judges import open_judge
 from harken.judges.judge import Verdict
 from harken.judges.prompts import JudgePrompts
-from harken.judges.quoting import block
+from harken.judges.quoting import quote_text
 from harken.types import Question
 
 ASPECTS = ("consistency", "quality", "answer")
@@ -83,7 +83,7 @@ def test_no_text_at_all_changes_anything_outside_of_quotation(aspect, text):
 
 @given(text=st.text(st.characters(codec=None), max_size=200))
 def test_quoted_text_spells_no_tag_no_heading_and_nothing_invisible_in_any_unicode_form(text):
-    quoted = block(text, 1000)
+    quoted = quote_text(text, 1000)
     for unicode_form in ("NFC", "NFD", "NFKC", "NFKD"):
         for line in unicodedata.normalize(unicode_form, quoted).split("\n"):
             assert line.startswith("> ")
@@ -94,7 +94,7 @@ def test_quoted_text_spells_no_tag_no_heading_and_nothing_invisible_in_any_unico
 
 def test_every_single_character_is_harmless():
     every = "".join(map(chr, [*range(0x30000), *range(0xE0000, 0xE0200)]))
-    quoted = block(every, len(every) * 20)
+    quoted = quote_text(every, len(every) * 20)
     assert all(line.startswith("> ") and line == line.strip() for line in quoted.splitlines())
     plain = unicodedata.normalize("NFKC", quoted.replace("\n> ", "").removeprefix("> "))
     assert not set(plain) & set("<>[]:")
@@ -106,7 +106,7 @@ def test_the_examples_in_the_wordings_are_quoted_as_texts_are():
         quoted = [line.removeprefix("> ") for line in wording.splitlines() if line.startswith("> ")]
         assert len(quoted) > 10
         for line in quoted:
-            assert block(line, 1000) == f"> {line}"
+            assert quote_text(line, 1000) == f"> {line}"
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)

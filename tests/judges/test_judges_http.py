@@ -126,7 +126,7 @@ def test_a_wrong_key_or_model_stops_a_run_with_a_message_that_names_server_and_m
         judge.close()
     assert all(verdict.fatal and verdict.score is None for verdict in verdicts)
     with pytest.raises(JudgeError) as error:
-        FailureLimit(0.2).step(count_failures(verdicts))
+        FailureLimit(0.2).check_step(count_failures(verdicts))
     assert str(error.value) == (
         f"judge: 3 of 3 calls failed (100%, limit 20%): {server.url} (model 'm'): status {status}, {said_so}: 'no'"
     )
@@ -140,7 +140,7 @@ def test_no_server_at_all_stops_a_run_with_a_message_that_names_the_address(tmp_
     judge.close()
     assert all(verdict.score is None for verdict in verdicts)
     with pytest.raises(JudgeError, match=f"20 of 20 calls failed .*20 x {url}: cannot be reached"):
-        FailureLimit(0.2).step(count_failures(verdicts))
+        FailureLimit(0.2).check_step(count_failures(verdicts))
 
 
 def test_a_missing_key_is_an_error_before_anything_is_asked(tmp_path, monkeypatch):
@@ -178,11 +178,11 @@ def test_thirty_percent_of_failing_or_slow_calls_are_tried_again_or_else_counted
             judge.close()
         assert {verdict.score for verdict in verdicts} <= {0.7, None}
         counts[retries] = count_failures(verdicts)
-    assert (counts[2].asked, counts[2].failed) == (40, 0)
-    assert 8 <= counts[0].failed <= 20
-    assert FailureLimit(0.5).step(counts[0])[0].startswith("judge: ")
-    with pytest.raises(JudgeError, match=f"{counts[0].failed} of 40 calls failed"):
-        FailureLimit(0.15).step(counts[0])
+    assert (counts[2].n_calls, counts[2].n_failed) == (40, 0)
+    assert 8 <= counts[0].n_failed <= 20
+    assert FailureLimit(0.5).check_step(counts[0])[0].startswith("judge: ")
+    with pytest.raises(JudgeError, match=f"{counts[0].n_failed} of 40 calls failed"):
+        FailureLimit(0.15).check_step(counts[0])
 
 
 # Nothing twice

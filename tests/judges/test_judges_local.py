@@ -196,7 +196,7 @@ def test_a_model_that_cannot_be_used_is_an_error_before_anything_is_asked(checkp
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     tokenizer.chat_template = None
     tokenizer.save_pretrained(plain)
-    with pytest.raises(CheckpointError, match=r"has no chat template: set judge\.local\.style: completion"):
+    with pytest.raises(CheckpointError, match=r"has no chat template; set judge\.local\.style: completion"):
         open_judge(local(plain, style="chat"), tmp_path)
 
 

@@ -22,12 +22,11 @@ from harken.data.select import select
 from harken.errors import ConfigError, DataError
 from harken.evaluation.baselines import BASELINES, Baseline
 from harken.evaluation.folder import EvaluationFolder
-from harken.evaluation.judged_column import with_judged_column
 from harken.evaluation.local import LocalModel
 from harken.evaluation.rows import prediction_row, rejected_row, unasked_row
 from harken.evaluation.served import ServedModel
 from harken.inference.predict import Batch
-from harken.judges import open_judge
+from harken.judges import add_judged_column, open_judge
 from harken.models.loading import load_model, resolve
 from harken.questions.choice_orders import Answer, Trial, order_figures, pass_rate_rows, sample_figures, trials_of
 from harken.questions.prompt import Prompt
@@ -127,7 +126,7 @@ def _evaluate(
     judged: dict[str, Any] = {}
     if recipe.judge is not None:
         with contextlib.closing(open_judge(recipe.judge, folder.path / "judge")) as judge:
-            first, judged = with_judged_column(judge, {one.id: one for one in loaded.questions}, first)
+            first, judged = add_judged_column(judge, {one.id: one for one in loaded.questions}, first)
     samples = sample_figures(rows) if recipe.samples > 1 else None
     orders = order_figures(rows) if recipe.permute > 1 else None
     summary = {

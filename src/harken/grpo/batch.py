@@ -25,7 +25,7 @@ from harken.inference.decode import (
     prefill,
     rollout,
 )
-from harken.judges.step_verdicts import Asked
+from harken.judges.step_verdicts import PendingVerdicts
 from harken.models.base import AudioLM, ModelInput
 from harken.models.sharding import silence
 from harken.questions.grader import understand
@@ -45,7 +45,7 @@ class MicroBatch:
         audio: encoded audio of each prompt; carries the encoder's graph where the tower or projector trains, until the
             first backward pass.
         responses: R, what the completions say.
-        asked: R, what a judge was asked about them; nothing as long as none was.
+        pending_verdicts: [R] a judge's verdicts on them that are under way; empty where no judge is used.
         rewards: part name -> [R], not weighed; filled by `harken.grpo.rewarding`, as the two below.
         reward: [P, G] weighted sum.
         advantages: [R].
@@ -59,7 +59,7 @@ class MicroBatch:
     audio: Sequence[Tensor | None]
     completions: Completions
     responses: list[Response]
-    asked: Asked
+    pending_verdicts: PendingVerdicts
     rewards: dict[str, list[float]] = field(init=False)
     reward: Tensor = field(init=False)
     advantages: Tensor = field(init=False)
@@ -79,7 +79,7 @@ class MicroBatch:
             [None if one is None else one.detach() for one in self.audio[first:last]],
             Completions(said.tokens[rows], said.mask[rows], said.logp[rows], said.ended[rows]),
             self.responses[rows],
-            self.asked[rows],
+            self.pending_verdicts[rows],
             None if self.reference_logp is None else self.reference_logp[rows],
             None if self.old_logp is None else self.old_logp[rows],
         )
@@ -213,7 +213,9 @@ def rollout_rows(batches: Sequence[MicroBatch]) -> list[dict[str, Any]]:
                     "tokens": said.tokens,
                     "ended": said.ended,
                     "reward": float(batch.reward.flatten()[r]),
-                    "judged": {aspect: answer.result()[0].score for aspect, answer in batch.asked[r].items()},
+                    "judged": {
+                        aspect: timed.result().verdict.score for aspect, timed in batch.pending_verdicts[r].items()
+                    },
                     "rewards": {name: values[r] for name, values in batch.rewards.items()},
                     "advantage": float(batch.advantages[r]),
                 }

@@ -18,7 +18,7 @@ from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
 from harken.grpo.batch import MicroBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
-from harken.judges.step_verdicts import Heard, ask, hear
+from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions
 from harken.questions.prompt import Prompt
 from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.reward_parts import penalty_factors_at, think_shares
@@ -67,7 +67,7 @@ class Rewarding:
     def ask(self, batch: MicroBatch) -> None:
         """Put the finished groups of a batch to the judge; returns at once."""
         if self._judge is not None:
-            batch.asked = ask(self._judge, self._config.judged, batch.responses)
+            batch.pending_verdicts = submit_completions(self._judge, self._config.judged, batch.responses)
 
     def __call__(self, batches: Sequence[MicroBatch], *, progress: float) -> StepEarned:
         """Wait for the judge, then fill `rewards`, `reward` and `advantages` of every batch.
@@ -82,15 +82,22 @@ class Rewarding:
         group = self._settings.completions_per_prompt
         started = time.perf_counter()
         deadline_s = self._ranks.judge_deadline_s
-        until = None if deadline_s is None else started + deadline_s
-        heard = [hear(batch.asked, until) for batch in batches]
+        deadline = None if deadline_s is None else started + deadline_s
+        verdicts = [collect_verdicts(batch.pending_verdicts, deadline) for batch in batches]
         waited_s = time.perf_counter() - started
-        totals, failures = self._over_the_step(batches, heard)
-        warnings = [] if self._limit is None else self._limit.step(failures)
+        totals, failures = self._over_the_step(batches, verdicts)
+        warnings = [] if self._limit is None else self._limit.check_step(failures)
         shares = []
-        for batch, one in zip(batches, heard, strict=True):
+        for batch, batch_verdicts in zip(batches, verdicts, strict=True):
             batch.rewards = reward_parts(
-                batch.responses, one.judged, group, self._config, self._prompt.form, self._custom, totals, progress
+                batch.responses,
+                batch_verdicts.scores,
+                group,
+                self._config,
+                self._prompt.form,
+                self._custom,
+                totals,
+                progress,
             )
             total = torch.tensor(compose(batch.rewards, self._weights), dtype=torch.float64)
             batch.reward = total.view(-1, group)
@@ -98,17 +105,19 @@ class Rewarding:
             shares += think_shares(batch.responses, group, totals, self._config)
         figures = self._balance(self._everyones(shares), progress)
         if self._judge is not None:
-            latency_s = self._everyones([seconds for one in heard for seconds in one.latency_s])
-            judged = self._everyones([asdict(score) for one in heard for score in one.judged])
+            latency_s = self._everyones([seconds for part in verdicts for seconds in part.latency_s])
+            judged = self._everyones([asdict(scores) for part in verdicts for scores in part.scores])
             figures |= _judge_figures([JudgeScores(**score) for score in judged], failures)
             figures |= {"time/judge_wait_s": max(self._everyones([waited_s])), "time/judge_latency_s": _mean(latency_s)}
         return StepEarned(self._prompt.form is not None, figures, warnings)
 
-    def _over_the_step(self, batches: Sequence[MicroBatch], heard: Sequence[Heard]) -> tuple[StepTotals, FailureCount]:
+    def _over_the_step(
+        self, batches: Sequence[MicroBatch], verdicts: Sequence[BatchVerdicts]
+    ) -> tuple[StepTotals, FailureCount]:
         """The sums of the whole step. With several processes, theirs are added here and nowhere else."""
-        own = [step_totals(batch.responses, one.judged) for batch, one in zip(batches, heard, strict=True)]
+        own = [step_totals(batch.responses, part.scores) for batch, part in zip(batches, verdicts, strict=True)]
         totals = self._everyones([asdict(one) for one in own])
-        failures = self._everyones([asdict(one.failures) for one in heard])
+        failures = self._everyones([asdict(part.failures) for part in verdicts])
         return (
             sum((StepTotals(**one) for one in totals), start=StepTotals(0, 0)),
             sum((FailureCount(**one) for one in failures), start=FailureCount()),
@@ -152,8 +161,8 @@ def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Itera
 
 def _judge_figures(judged: Sequence[JudgeScores], failures: FailureCount) -> dict[str, float]:
     """How often the judge was asked and failed, and the means of what it said over what it could score."""
-    row = {"judge/asked": float(failures.asked), "judge/failed": float(failures.failed)}
-    row["judge/failed_share"] = failures.share
+    row = {"judge/asked": float(failures.n_calls), "judge/failed": float(failures.n_failed)}
+    row["judge/failed_share"] = failures.failed_share
     for aspect in ("consistency", "quality"):
         scores = [score for one in judged if (score := getattr(one, aspect)) is not None]
         if scores:

@@ -1,13 +1,22 @@
-"""Judges: a language model's opinion of what a completion says, asked in the background.
+"""Judges: language models that score the reasoning or the answer of a completion, in the background.
 
-Takes question, reasoning and answer, gives a score or the reason why there is none. A judged text cannot set its own
-score by form (quote.py); a reply is read strictly (parse.py); what was answered once is never asked again.
+    judge.py                         the interface: `Judge`, and the `Verdict` that it returns
+    prompted_judge.py                the judge that comes with harken: it prompts a language model and reads the score
+    served_model.py, local_model.py  that language model, behind a server or in this process
+    prompts.py, wording/             what the language model is shown
+    quoting.py                       how completions are quoted, so that they cannot set their own score
+    score_parsing.py                 how a score is read from a reply
+    failures.py                      how failed calls are counted, and when there are too many
+    step_verdicts.py                 the completions of a training step, for `harken.grpo.rewarding`
+    answers.py                       the answers of an evaluation, for `harken.evaluation.evaluate`
+
+`harken.rewards` says what a score earns.
 """
 
 from pathlib import Path
 
 from harken.config import JudgeConfig
-from harken.judges.answers import judge_answers
+from harken.judges.answers import add_judged_column, judge_answers
 from harken.judges.failures import FailureCount, FailureLimit, count_failures
 from harken.judges.judge import Aspect, Judge, Verdict
 from harken.judges.prompted_judge import PromptedJudge
@@ -20,6 +29,7 @@ __all__ = [
     "FailureLimit",
     "Judge",
     "Verdict",
+    "add_judged_column",
     "count_failures",
     "judge_answers",
     "open_judge",
@@ -27,10 +37,11 @@ __all__ = [
 
 
 def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
-    """Open a judge; close it when done.
+    """Open a judge. The caller closes it.
 
     Args:
-        cache_dir: folder for the replies, kept by content. One process at a time writes there.
+        cache_dir: folder where replies are stored by content, so that the same prompt is never sent twice. Only one
+            process at a time may write there.
 
     Raises ConfigError for a prompt file that cannot be used or a key that the environment lacks, CheckpointError for a
     local model that cannot be loaded, DataError for a damaged file of replies.
@@ -39,7 +50,7 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
     replies = cache_dir / "replies.jsonl"
     if config.endpoint is not None:
         return PromptedJudge(prompts, ServedModel(config.endpoint, replies))
-    assert config.local is not None  # JudgeConfig has exactly one
-    from harken.judges.local_model import LocalModel  # torch
+    assert config.local is not None  # JudgeConfig has exactly one of the two
+    from harken.judges.local_model import LocalModel  # imports torch
 
     return PromptedJudge(prompts, LocalModel(config.local, replies))

@@ -1,24 +1,63 @@
-"""A judge's opinion of answers, to stand beside string matching: questions and predictions -> verdicts.
+"""The answers of an evaluation as a judge sees them: a second column beside the grader's.
 
-For the one published row that is scored so. Never mixed with the grader: harken/questions/grader.py decides every
-reward and every accuracy, and this column has a name of its own.
+`harken.evaluation` adds this column to its predictions, because one published row is scored so. It never changes
+`accuracy`: the grader (harken/questions/grader.py) alone decides every reward and every accuracy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from harken.judges.judge import Judge, Verdict
+from harken.stats import mean_interval
 from harken.types import Question
+
+EMPTY_ANSWER = Verdict(0.0, "nothing was said")
 
 
 def judge_answers(judge: Judge, questions: Sequence[Question], predictions: Sequence[str]) -> list[Verdict]:
-    """Whether each prediction means its question's reference: 1, 0, or none with a reason.
+    """Score each prediction 1 if it means the same as its question's reference, else 0.
 
     Args:
         questions: [n], with their choices and the index of the right one.
-        predictions: [n] texts, as the model said them, reasoning taken out.
+        predictions: [n] texts of the model, without its reasoning.
 
     Raises ValueError where the lengths differ.
     """
     pairs = zip(questions, predictions, strict=True)
-    asked = [judge.submit("answer", question, "", prediction) for question, prediction in pairs]
-    return [verdict.result() for verdict in asked]
+    verdicts = [judge.submit("answer", question, "", prediction) for question, prediction in pairs]
+    return [verdict.result() for verdict in verdicts]
+
+
+def add_judged_column(
+    judge: Judge, questions: Mapping[str, Question], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Add `judged` and `judge_reason` to the graded rows of an evaluation.
+
+    The judge sees the question, its choices, the right answer and the part of the text that answers. An empty answer is
+    wrong and is not sent to the judge. An answer on which the judge failed counts as wrong, and the failure is counted.
+
+    Args:
+        questions: id -> question; rows with other ids are not sent to the judge.
+
+    Returns:
+        The rows with the two columns, and the entry `judged` of the summary: accuracy (an estimate), n_asked, n_failed.
+    """
+    sent = [row for row in rows if row["correct"] is not None and row["id"] in questions and row["extracted"].strip()]
+    verdicts = judge_answers(judge, [questions[row["id"]] for row in sent], [row["extracted"] for row in sent])
+    verdict_of = {row["id"]: verdict for row, verdict in zip(sent, verdicts, strict=True)}
+    scored = [row for row in rows if row["correct"] is not None]
+    scores = [verdict_of.get(row["id"], EMPTY_ANSWER).score or 0.0 for row in scored]
+    judged_rows = [{**row, **_columns(row, verdict_of.get(row["id"], EMPTY_ANSWER))} for row in rows]
+    summary = {
+        "accuracy": asdict(mean_interval(scores, [row["clip"] for row in scored])) if scored else None,
+        "n_asked": len(sent),
+        "n_failed": sum(verdict.score is None for verdict in verdicts),
+    }
+    return judged_rows, summary
+
+
+def _columns(row: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    if row["correct"] is None:
+        return {"judged": None, "judge_reason": "the benchmark hides its answer"}
+    return {"judged": None if verdict.score is None else bool(verdict.score), "judge_reason": verdict.reason}

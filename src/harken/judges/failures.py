@@ -1,8 +1,9 @@
-"""How often a judge failed: verdicts of a step -> counts, lines to print once, and the decision to stop.
+"""How many calls to a judge failed, what the user is told about them, and when a run must stop.
 
-Counts add up over ranks and parts of a step; all ranks that see the same sum decide the same. Not taken: stopping on
-one step of few calls. Where a model hardly thinks any more a step may hold two calls, and one failure of two says
-nothing about the server: steps are pooled until they hold enough.
+`count_failures` counts the verdicts of a step; counts add up over micro-batches and ranks, so that all ranks that see
+the same sum decide the same. `FailureLimit` follows the run and stops it when too many calls fail. Where the model
+hardly thinks, a step may have two calls, and one failure of two says nothing about the server: steps are added up until
+they have enough calls to judge by.
 """
 
 from collections import Counter
@@ -13,34 +14,34 @@ from harken.errors import JudgeError
 from harken.judges.judge import Verdict
 
 FEWEST_CALLS = 20
-"""Steps with fewer calls than this are pooled before their share of failures is compared with the limit [O]."""
+"""Steps are added up until they have this many calls; then their share of failures is compared with the limit [O]."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """Calls to a judge and what became of them.
+    """Calls to a judge, and the failed ones by kind.
 
     Attributes:
-        kinds: kind of failure (the reason up to its first ": ") -> how many; they sum to `failed`.
+        kinds: kind of failure (the reason up to its first ": ") -> number of calls; they sum to `n_failed`.
         examples: kind of failure -> the first whole reason.
-        fatal: the first reason for which every further call would fail too.
+        fatal: the first reason because of which every further call would fail too.
     """
 
-    asked: int = 0
-    failed: int = 0
+    n_calls: int = 0
+    n_failed: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, str] = field(default_factory=dict)
     fatal: str | None = None
 
     @property
-    def share(self) -> float:
-        """Of the calls asked; 0 where none was."""
-        return self.failed / self.asked if self.asked else 0.0
+    def failed_share(self) -> float:
+        """Failed calls / all calls; 0 without any call."""
+        return self.n_failed / self.n_calls if self.n_calls else 0.0
 
     def __add__(self, other: "FailureCount") -> "FailureCount":
         return FailureCount(
-            self.asked + other.asked,
-            self.failed + other.failed,
+            self.n_calls + other.n_calls,
+            self.n_failed + other.n_failed,
             dict(Counter(self.kinds) + Counter(other.kinds)),
             {**other.examples, **self.examples},
             self.fatal or other.fatal,
@@ -48,11 +49,11 @@ class FailureCount:
 
 
 def count_failures(verdicts: Iterable[Verdict]) -> FailureCount:
-    """Count the verdicts that were asked for; no-think completions have none and are not among them."""
+    """Count calls and failures; each verdict is one call."""
     total = FailureCount()
     for verdict in verdicts:
         if verdict.score is not None:
-            total += FailureCount(asked=1)
+            total += FailureCount(n_calls=1)
         else:
             kind = verdict.reason.partition(": ")[0]
             fatal = verdict.reason if verdict.fatal else None
@@ -61,31 +62,37 @@ def count_failures(verdicts: Iterable[Verdict]) -> FailureCount:
 
 
 class FailureLimit:
-    """Follows a run step by step; `max_share` as `JudgeConfig.max_failed_share`."""
+    """Stops a run whose judge fails too often.
+
+    Args:
+        max_share: as `JudgeConfig.max_failed_share`.
+    """
 
     def __init__(self, max_share: float) -> None:
         self._max_share = max_share
-        self._explained: set[str] = set()
+        self._kinds_shown: set[str] = set()
         self._pooled = FailureCount()
 
-    def step(self, count: FailureCount) -> list[str]:
-        """Take the count of one step over all ranks, give a line for each kind of failure not seen before.
+    def check_step(self, count: FailureCount) -> list[str]:
+        """Add the count of one step over all ranks. Returns a line to show for each kind of failure that is new.
 
-        Raises JudgeError where the share of failed calls is above the limit; with a fatal reason at once, otherwise
-        over the steps since the last `FEWEST_CALLS` calls.
+        Raises JudgeError where the share of failed calls is above the limit: at once if a failure is fatal, otherwise
+        when the steps since the last check have `FEWEST_CALLS` calls together.
         """
         self._pooled += count
-        if self._pooled.asked >= FEWEST_CALLS or count.fatal is not None:
-            if self._pooled.share > self._max_share:
+        if self._pooled.n_calls >= FEWEST_CALLS or count.fatal is not None:
+            if self._pooled.failed_share > self._max_share:
                 raise JudgeError(_stop_message(self._pooled, self._max_share))
             self._pooled = FailureCount()
-        fresh = [kind for kind in count.kinds if kind not in self._explained]
-        self._explained.update(fresh)
-        return [f"judge: {count.kinds[kind]} of {count.asked} calls failed: {count.examples[kind]}" for kind in fresh]
+        new_kinds = [kind for kind in count.kinds if kind not in self._kinds_shown]
+        self._kinds_shown.update(new_kinds)
+        n = count.n_calls
+        return [f"judge: {count.kinds[kind]} of {n} calls failed: {count.examples[kind]}" for kind in new_kinds]
 
 
 def _stop_message(count: FailureCount, max_share: float) -> str:
-    failed = f"judge: {count.failed} of {count.asked} calls failed ({count.share:.0%}, limit {max_share:.0%})"
+    limit = f"({count.failed_share:.0%}, limit {max_share:.0%})"
+    failed = f"judge: {count.n_failed} of {count.n_calls} calls failed {limit}"
     if count.fatal is not None:
         return f"{failed}: {count.fatal}"
     frequent = sorted(count.kinds, key=lambda kind: (-count.kinds[kind], kind))[:3]

@@ -1,4 +1,7 @@
-"""What a judge gives and how it is asked: the types that training, evaluation and the judges share."""
+"""The interface of a judge: `Judge`, and the `Verdict` that it returns.
+
+Training and evaluation use judges through these types only, so that a test or a user can put another judge in place.
+"""
 
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -7,18 +10,18 @@ from typing import Literal, Protocol
 from harken.types import Question
 
 Aspect = Literal["consistency", "quality", "answer"]
-"""consistency: whether the reasoning supports the answer, 0 or 1. quality: of the reasoning alone, 0 to 1 in steps of
-0.1. answer: whether the answer means the reference, 0 or 1."""
+"""What is scored. consistency: whether the reasoning supports the answer, 0 or 1. quality: how good the reasoning is,
+whatever the answer, 0 to 1 in steps of 0.1. answer: whether the answer means the same as the reference, 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A score, or none.
+    """A score, or the reason why there is none.
 
     Attributes:
         score: in [0, 1]; None where the judge failed.
-        reason: "" beside a score; else why there is none, as `kind: detail`.
-        fatal: whether asking anything else would fail in the same way (key, model name, path).
+        reason: "" if there is a score, else why there is none, as `kind: detail`.
+        fatal: whether every other call would fail in the same way (wrong key, model name or path).
     """
 
     score: float | None
@@ -28,12 +31,13 @@ class Verdict:
 
 class Judge(Protocol):
     def submit(self, aspect: Aspect, question: Question, reasoning: str, answer: str) -> Future[Verdict]:
-        """Ask in the background. What a server, a network or a model does is a Verdict, never an exception.
+        """Score one completion in the background. Errors of a server, a network or a model become a Verdict without a
+        score; they never raise.
 
-        `quality` does not look at `answer`; `answer` does not look at `reasoning`.
+        `quality` ignores `answer`; `answer` ignores `reasoning`.
         """
         ...
 
     def close(self) -> None:
-        """Give up what is under way and release model and connections."""
+        """Cancel the calls that are under way, and release the model and the connections."""
         ...

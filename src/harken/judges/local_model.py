@@ -1,10 +1,10 @@
-"""A judge model in this process: texts -> replies, in batches on a thread of their own, greedy.
+"""A judge's language model in this process: it replies to prompts greedily, in batches, on a thread of its own.
 
-Takes a folder or Hub id of a causal language model. The thread takes whatever is waiting, up to a batch, so that single
-questions are answered at once and many of them together. The same text gives the same reply as the same model behind a
-server: the prompt is tokenized as servers do it, and left padding changes nothing but rounding. Replies are kept on
-disk like a server's. Not taken: the checkpoint's own sampling defaults (generation_config.json), which may punish
-repetition; only its end tokens are used.
+The model is a folder or a Hub id of a causal language model. The thread takes the prompts that are waiting, up to a
+batch, so that a single prompt is answered at once and many are answered together. A prompt gets the same reply as from
+the same model behind a server: it is tokenized as servers do it, and left padding changes nothing but rounding. Replies
+are stored on disk like those of a server. Of the checkpoint's generation_config.json only the end tokens are used: its
+sampling defaults may punish repetition.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from harken.system.model_server import Failure, Reply, ReplyCache
 
 
 class LocalModel:
-    """Raises CheckpointError for a model that cannot be loaded, ConfigError for a device that is not here."""
+    """A `TextModel`. Raises CheckpointError for a model that cannot be loaded, ConfigError for a missing device."""
 
     def __init__(self, config: LocalJudgeConfig, cache: Path) -> None:
         self._config = config
@@ -36,14 +36,16 @@ class LocalModel:
                 config.path, dtype=getattr(torch, config.dtype), use_safetensors=True
             )
         if config.style == "chat" and not self._tokenizer.chat_template:
-            raise CheckpointError(f"{config.path}: has no chat template: set judge.local.style: completion")
+            raise CheckpointError(f"{config.path}: has no chat template; set judge.local.style: completion")
         self._model.to(device).eval()
         end = self._model.generation_config.eos_token_id
         end = self._tokenizer.eos_token_id if end is None else end
-        # In place of the checkpoint's own, from which `generate` would take what it is not given.
+        # Replaces the checkpoint's own, from which `generate` would take every setting that is not given.
         self._model.generation_config = GenerationConfig(
-            **{"max_new_tokens": MAX_NEW_TOKENS, "do_sample": False, "eos_token_id": end},
-            pad_token_id=end[0] if isinstance(end, list) else end,  # after the end, and left out when decoded
+            max_new_tokens=MAX_NEW_TOKENS,
+            do_sample=False,
+            eos_token_id=end,
+            pad_token_id=end[0] if isinstance(end, list) else end,  # stands after the end, and is not decoded
         )
         self._longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._cache = ReplyCache(cache)
@@ -51,49 +53,49 @@ class LocalModel:
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
 
-    def ask(self, text: str) -> Future[Reply | Failure]:
+    def submit(self, text: str) -> Future[Reply | Failure]:
         content = json.dumps([self._config.path, self._config.style, text])
         key = hashlib.sha256(content.encode()).hexdigest()
-        known = self._cache.get(key)
-        if known is not None:
-            answered: Future[Reply | Failure] = Future()
-            answered.set_result(known)
-            return answered
+        stored = self._cache.get(key)
+        if stored is not None:
+            reply: Future[Reply | Failure] = Future()
+            reply.set_result(stored)
+            return reply
         with self._lock:
             self._waiting[key] = text
         return self._thread.submit(self._reply, key, text)
 
     def close(self) -> None:
-        """Waits for the batch that is under way, gives up the rest."""
+        """Wait for the batch that is under way, and cancel the rest."""
         self._thread.shutdown(cancel_futures=True)
         self._cache.close()
 
     def _reply(self, key: str, text: str) -> Reply | Failure:
-        """Answer this text, and with it others that wait; they find their replies when their turn comes."""
-        known = self._cache.get(key)
-        if known is not None:
-            return known
-        batch = {one: self._tokens(waiting) for one, waiting in self._batch(key, text).items()}
+        """Reply to this text, and to others that wait; they find their replies stored when their turn comes."""
+        stored = self._cache.get(key)
+        if stored is not None:
+            return stored
+        batch = {each_key: self._tokens(each_text) for each_key, each_text in self._take_batch(key, text).items()}
         room = self._longest - MAX_NEW_TOKENS if self._longest is not None else None
         if room is not None and len(batch[key]) > room:
             return Failure(f"prompt too long: {len(batch[key])} tokens, the judge model has room for {room}")
-        batch = {one: tokens for one, tokens in batch.items() if room is None or len(tokens) <= room}
+        batch = {each_key: tokens for each_key, tokens in batch.items() if room is None or len(tokens) <= room}
         try:
             replies = self._generate(list(batch.values()))
         except torch.OutOfMemoryError as error:
             memory = " ".join(str(error).split())
             return Failure(f"out of memory: {len(batch)} prompts: {memory}; lower judge.local.batch_size")
-        for one, reply in zip(batch, replies, strict=True):
-            self._cache.put(one, Reply(reply, ended=True))
+        for each_key, reply in zip(batch, replies, strict=True):
+            self._cache.put(each_key, Reply(reply, ended=True))
         return Reply(replies[0], ended=True)
 
-    def _batch(self, key: str, text: str) -> dict[str, str]:
-        """This text first, then as many as fit of those that have waited longest."""
+    def _take_batch(self, key: str, text: str) -> dict[str, str]:
+        """This text first, then those that have waited longest, as many as fit."""
         batch = {key: text}
         with self._lock:
             self._waiting.pop(key, None)
-            for one in list(self._waiting)[: self._config.batch_size - 1]:
-                batch[one] = self._waiting.pop(one)
+            for each_key in list(self._waiting)[: self._config.batch_size - 1]:
+                batch[each_key] = self._waiting.pop(each_key)
         return batch
 
     def _tokens(self, text: str) -> list[int]:
@@ -111,5 +113,5 @@ class LocalModel:
         mask = torch.tensor(
             [[0] * (longest - len(tokens)) + [1] * len(tokens) for tokens in batch], device=self._model.device
         )
-        said = self._model.generate(input_ids=ids, attention_mask=mask)[:, longest:]
-        return self._tokenizer.batch_decode(said, skip_special_tokens=True)
+        new_tokens = self._model.generate(input_ids=ids, attention_mask=mask)[:, longest:]
+        return self._tokenizer.batch_decode(new_tokens, skip_special_tokens=True)

@@ -1,8 +1,8 @@
-"""A judge made of a wording and a language model: prompt, ask, parse.
+"""The judge that comes with harken: it writes a prompt, sends it to a language model and reads the score.
 
-Takes a model that answers texts in the background, served (http.py) or in process (local.py); both come through here,
-so that the same text means the same prompt and the same reading of the reply. Equal prompts under way at one time are
-asked once: the completions of a group are often the same.
+The model is served (served_model.py) or runs in this process (local_model.py); both come through here, so that the same
+text means the same prompt and the same reading of the reply. Equal prompts that are under way at the same time are sent
+once, because the completions of a group are often the same.
 """
 
 from concurrent.futures import Future
@@ -11,21 +11,23 @@ from typing import Protocol
 
 from harken.judges.judge import Aspect, Verdict
 from harken.judges.prompts import JudgePrompts
-from harken.judges.score_parsing import parse_reply
+from harken.judges.score_parsing import parse_score
 from harken.system.model_server import Failure, Reply
 from harken.types import Question
 
 
 class TextModel(Protocol):
-    def ask(self, text: str) -> Future[Reply | Failure]:
-        """Answer greedily, at most MAX_NEW_TOKENS tokens; what was answered before comes from disk."""
+    """A language model that continues prompts in the background."""
+
+    def submit(self, text: str) -> Future[Reply | Failure]:
+        """Reply greedily with at most MAX_NEW_TOKENS tokens; replies to earlier prompts come from disk."""
         ...
 
     def close(self) -> None: ...
 
 
 class PromptedJudge:
-    """See `Judge`."""
+    """A `Judge` made of prompts and a language model."""
 
     def __init__(self, prompts: JudgePrompts, model: TextModel) -> None:
         self._prompts, self._model = prompts, model
@@ -39,31 +41,31 @@ class PromptedJudge:
             verdict.set_result(Verdict(None, f"no reference: question {question.id!r} hides its answer"))
             return verdict
 
-        def finish(asked: Future[Reply | Failure]) -> None:
-            if asked.cancelled():
+        def finish(reply: Future[Reply | Failure]) -> None:
+            if reply.cancelled():
                 verdict.set_result(Verdict(None, "the judge was closed before it replied"))
-            elif error := asked.exception():
+            elif error := reply.exception():
                 verdict.set_exception(error)  # a bug of harken
             else:
-                verdict.set_result(_verdict(aspect, asked.result()))
+                verdict.set_result(_verdict(aspect, reply.result()))
 
-        self._ask(self._prompts.text(aspect, question, reasoning, answer)).add_done_callback(finish)
+        self._send(self._prompts.text(aspect, question, reasoning, answer)).add_done_callback(finish)
         return verdict
 
     def close(self) -> None:
         self._model.close()
 
-    def _ask(self, text: str) -> Future[Reply | Failure]:
+    def _send(self, text: str) -> Future[Reply | Failure]:
         with self._lock:
-            known = self._under_way.get(text)
-            asked = known or self._model.ask(text)
-            self._under_way[text] = asked
-        if known is None:
-            asked.add_done_callback(lambda _: self._under_way.pop(text, None))
-        return asked
+            under_way = self._under_way.get(text)
+            reply = under_way or self._model.submit(text)
+            self._under_way[text] = reply
+        if under_way is None:
+            reply.add_done_callback(lambda _: self._under_way.pop(text, None))
+        return reply
 
 
 def _verdict(aspect: Aspect, reply: Reply | Failure) -> Verdict:
     if isinstance(reply, Failure):
         return Verdict(None, reply.reason, reply.fatal)
-    return parse_reply(aspect, reply.text)
+    return parse_score(aspect, reply.text)

@@ -1,8 +1,8 @@
-"""A judge's reply -> a score, or the reason why it is none. Strict: nothing is guessed from a longer text.
+"""Read the score from a judge's reply, or say why there is none.
 
-Read is the first line that says something, without spaces at its edges (a base model goes on with text of its own after
-the line it was asked for). consistency and answer: exactly `1` or `0`. quality: a plain decimal from 0 to 1, rounded to
-0.1, halves upwards. Not taken: searching the reply for a number, which reads 7 in "7 of 10" and 1 in "Step 1".
+Only the first line that is not empty is read, because a base model goes on writing after it. For consistency and answer
+the line must be exactly `1` or `0`. For quality it must be a plain decimal from 0 to 1, which is rounded to 0.1, halves
+upwards. No number is searched for in a longer text: that would read 7 in "7 of 10" and 1 in "Step 1".
 """
 
 import re
@@ -14,11 +14,11 @@ from harken.judges.judge import Aspect, Verdict
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
 
 
-def parse_reply(aspect: Aspect, reply: str) -> Verdict:
+def parse_score(aspect: Aspect, reply: str) -> Verdict:
     """Never raises, whatever the reply.
 
     Example:
-        >>> parse_reply("quality", " 0.73\\n\\nCase 6").score
+        >>> parse_score("quality", " 0.73\\n\\nCase 6").score
         0.7
     """
     line = reply.strip().partition("\n")[0].strip()

@@ -1,7 +1,7 @@
-"""A judge model behind an OpenAI-compatible server: a base model at its completion endpoint, or a chat model.
+"""A judge's language model behind an OpenAI-compatible server: a base model (completion endpoint) or a chat model.
 
-Concurrency, attempts, time limits and the replies kept on disk are the endpoint's (harken/system/model_server.py).
-Not taken: a stop sequence, which servers treat differently; a reply of 8 tokens is cut when it is read.
+Concurrency, retries, time limits and stored replies are those of `Endpoint` (harken/system/model_server.py). No stop
+sequence is sent, because servers treat it differently; a reply has at most 8 tokens and its first line is read.
 """
 
 from concurrent.futures import Future
@@ -13,13 +13,13 @@ from harken.system.model_server import Endpoint, Failure, Reply, Request
 
 
 class ServedModel:
-    """Raises ConfigError as `Endpoint` does."""
+    """A `TextModel`. Raises ConfigError as `Endpoint` does."""
 
     def __init__(self, config: EndpointConfig, cache: Path) -> None:
         self._chat = config.api == "chat"
         self._endpoint = Endpoint(config, cache)
 
-    def ask(self, text: str) -> Future[Reply | Failure]:
+    def submit(self, text: str) -> Future[Reply | Failure]:
         content = [{"role": "user", "content": text}] if self._chat else text
         return self._endpoint.submit(Request(content, MAX_NEW_TOKENS))
 

@@ -1,78 +1,96 @@
-"""What a step's completions are judged to be, asked in the background while the reference scores them.
+"""The verdicts that a training step needs, computed in the background while the reference model scores the completions.
 
-Takes responses, gives the judge's scores of those that think, with what failed and how long it took. Not taken: asking
-about malformed outputs. What they hold is no reasoning that could be told from the rest, and they earn none of it.
+`harken.grpo.rewarding` submits each micro-batch with `submit_completions` and later waits with `collect_verdicts`. Only
+completions of the form think are judged: the others have no reasoning, and malformed ones earn nothing by it anyway.
 """
 
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from harken.judges import FailureCount, Judge, Verdict, count_failures
+from harken.judges.failures import FailureCount, count_failures
+from harken.judges.judge import Judge, Verdict
 from harken.rewards import JudgeScores
 from harken.types import Response
 
 RewardAspect = Literal["consistency", "quality"]
+"""The aspects that earn a reward."""
 
-Answered = tuple[Verdict, float]
-"""A verdict and the seconds it took."""
 
-Asked = list[dict[RewardAspect, Future[Answered]]]
-"""[R] aspect -> its verdict, on its way; empty for a completion that is not judged."""
+class TimedVerdict(NamedTuple):
+    """A verdict, and the time from its request to its arrival."""
+
+    verdict: Verdict
+    latency_s: float
+
+
+PendingVerdicts = list[dict[RewardAspect, Future[TimedVerdict]]]
+"""[R] the verdicts under way for each completion, by aspect; empty for a completion that is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """[R] scores, and the calls behind them."""
+class BatchVerdicts:
+    """The verdicts on the completions of a micro-batch.
 
-    judged: list[JudgeScores]
+    Attributes:
+        scores: [R], without values where a completion is not judged or the judge failed.
+        failures: all calls, and those that failed.
+        latency_s: one value a call.
+    """
+
+    scores: list[JudgeScores]
     failures: FailureCount
     latency_s: list[float]
 
 
-def ask(judge: Judge, aspects: Iterable[RewardAspect], responses: Sequence[Response]) -> Asked:
-    """Put every completion of the form think to the judge; returns at once."""
-    wanted = sorted(aspects)
+def submit_completions(judge: Judge, aspects: Iterable[RewardAspect], responses: Sequence[Response]) -> PendingVerdicts:
+    """Send every completion of the form think to the judge, and return at once."""
+    ordered = sorted(aspects)
     return [
-        {aspect: _ask(judge, aspect, response) for aspect in wanted} if response.form == "think" else {}
+        {aspect: _submit(judge, aspect, response) for aspect in ordered} if response.form == "think" else {}
         for response in responses
     ]
 
 
-def hear(asked: Asked, until: float | None = None) -> Heard:
-    """Wait for every verdict; those that are not there at `until` (of `time.perf_counter`) have failed, here and in
-    `asked`."""
-    if until is not None:
-        _give_up(asked, until)
-    found = [{aspect: answer.result() for aspect, answer in one.items()} for one in asked]
-    judged = [JudgeScores(**{aspect: verdict.score for aspect, (verdict, _) in one.items()}) for one in found]
-    answered = [answer for one in found for answer in one.values()]
-    return Heard(judged, count_failures(verdict for verdict, _ in answered), [seconds for _, seconds in answered])
+def collect_verdicts(pending: PendingVerdicts, deadline: float | None = None) -> BatchVerdicts:
+    """Wait for every verdict.
+
+    Args:
+        deadline: a time of `time.perf_counter`. A verdict that has not arrived by then counts as failed, and a failed
+            verdict takes its place in `pending`. None waits without limit.
+    """
+    if deadline is not None:
+        _fail_late_verdicts(pending, deadline)
+    by_row = [{aspect: verdict.result() for aspect, verdict in verdicts.items()} for verdicts in pending]
+    scores = [JudgeScores(**{aspect: timed.verdict.score for aspect, timed in row.items()}) for row in by_row]
+    calls = [timed for row in by_row for timed in row.values()]
+    return BatchVerdicts(scores, count_failures(call.verdict for call in calls), [call.latency_s for call in calls])
 
 
-def _give_up(asked: Asked, until: float) -> None:
-    wait([answer for one in asked for answer in one.values()], timeout=max(0.0, until - time.perf_counter()))
-    for one in asked:
-        for aspect, answer in one.items():
-            if not answer.done():
-                late: Future[Answered] = Future()
-                late.set_result((Verdict(None, "late: no verdict before the step's deadline"), 0.0))
-                one[aspect] = late
+def _fail_late_verdicts(pending: PendingVerdicts, deadline: float) -> None:
+    calls = [verdict for verdicts in pending for verdict in verdicts.values()]
+    wait(calls, timeout=max(0.0, deadline - time.perf_counter()))
+    for verdicts in pending:
+        for aspect, verdict in verdicts.items():
+            if not verdict.done():
+                late: Future[TimedVerdict] = Future()
+                late.set_result(TimedVerdict(Verdict(None, "late: no verdict before the step's deadline"), 0.0))
+                verdicts[aspect] = late
 
 
-def _ask(judge: Judge, aspect: RewardAspect, response: Response) -> Future[Answered]:
-    answered: Future[Answered] = Future()
+def _submit(judge: Judge, aspect: RewardAspect, response: Response) -> Future[TimedVerdict]:
+    timed: Future[TimedVerdict] = Future()
     started = time.perf_counter()
 
     def finish(verdict: Future[Verdict]) -> None:
         error = verdict.exception()
         if error is not None:
-            answered.set_exception(error)  # a bug: what a judge does wrong is a verdict without a score
+            timed.set_exception(error)  # a bug of harken: whatever a judge does wrong is a verdict without a score
         else:
-            answered.set_result((verdict.result(), time.perf_counter() - started))
+            timed.set_result(TimedVerdict(verdict.result(), time.perf_counter() - started))
 
     answer = response.grade.extracted.strip()
     judge.submit(aspect, response.question, response.reasoning, answer).add_done_callback(finish)
-    return answered
+    return timed
