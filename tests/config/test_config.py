@@ -1,32 +1,20 @@
-"""Recipes: every key known, every error with the key, the value and the fix; every shipped recipe can be run."""
+"""Recipes: every key is known, and every error names the key, the value and the fix."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from harken.config import EvaluationRecipe, Recipe, load_recipe, parse, read_yaml
+from harken.config import Recipe, load_recipe
 from harken.errors import ConfigError
 
 SMALLEST = {"name": "x", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}}
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
 def written(folder, **sections) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({**SMALLEST, **sections}), encoding="utf-8")
     return path
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_shipped_recipe_parses(path):
-    evaluates = isinstance(read_yaml(path)["model"], str)
-    recipe = parse(EvaluationRecipe, read_yaml(path), str(path)) if evaluates else load_recipe(path)
-    assert recipe.name.replace("-", "_") == path.stem.replace("-", "_")
-
-
-def test_there_are_shipped_recipes():
-    assert len(RECIPES) >= 1
 
 
 def test_the_defaults_are_those_of_omni_r1(tmp_path):
@@ -68,6 +56,7 @@ WRONG = {
         "data.train.0.audio_rot: unknown key; known here: reader, file, audio_root, audio",
     ),
     "missing key": ({"model": {}}, "model.path: missing"),
+    "a base that is run": ({"name": None}, "name: Input should be a valid string"),
     "no source": ({"data": {"train": []}}, "data.train: "),
     "text for a number": ({"grpo": {"steps": "many"}}, "grpo.steps: Input should be a valid integer"),
     "fraction for a count": ({"grpo": {"steps": 1.5}}, "(found 1.5)"),

@@ -1,4 +1,4 @@
-"""Every shipped recipe: read, named after a row of a paper, run on a tiny checkpoint of its architecture."""
+"""Every built-in recipe is read, says which row of a paper it is, and runs on a tiny checkpoint of its architecture."""
 
 import json
 from dataclasses import dataclass, replace
@@ -10,7 +10,8 @@ from scripted_server import said, serving
 from tiny_models import tiny_folder
 
 from harken.benchmarks.mmau_records import read_mmau
-from harken.config import EvaluationRecipe, JudgeConfig, Recipe, load_recipe, parse, read_yaml
+from harken.config import EvaluationRecipe, JudgeConfig, Recipe, load_any_recipe, load_recipe, parse, read_values
+from harken.config.builtin_recipes import builtin_recipes
 from harken.data.demo_set import write_demo_set
 from harken.data.manifest import write_manifest
 from harken.evaluation.evaluate import evaluate
@@ -21,8 +22,10 @@ from harken.training.sft import sft
 from harken.types import Question
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-FILES = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
-TRAINING = [name for name, file in FILES.items() if isinstance(read_yaml(file)["model"], dict)]
+BASES = {"omni_r1", "audio_thinker", "zero_shot", "realaqa", "realaqa_thinker"}
+"""Recipes that others extend and that are not run themselves."""
+FILES = {name: file for name, file in builtin_recipes().items() if name not in BASES}
+TRAINING = [name for name, file in FILES.items() if isinstance(load_any_recipe(file), Recipe)]
 EVALUATION = [name for name in FILES if name not in TRAINING]
 
 ROWS = {
@@ -128,6 +131,18 @@ def test_the_folder_holds_every_row_of_the_paper():
     assert {f"realaqa_thinker_{run}" for run in ("sft", "atar", "accuracy", "no_balance")} <= set(TRAINING)
 
 
+def test_a_recipe_without_a_name_is_a_base_and_says_so():
+    assert {name for name, file in builtin_recipes().items() if "name" not in read_values(file)} == BASES
+    for name in BASES:
+        assert builtin_recipes()[name].read_text(encoding="utf-8").startswith("# Base of ")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_row_of_a_paper_is_what_differs_from_its_base_in_15_lines_at_most(name):
+    if not name.startswith("realaqa"):
+        assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= 15
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_recipe_says_first_what_it_stands_for_and_is_named_as_its_file(name):
     first = next(line for line in FILES[name].read_text(encoding="utf-8").split("\n") if line.strip())
@@ -135,13 +150,13 @@ def test_a_recipe_says_first_what_it_stands_for_and_is_named_as_its_file(name):
     stated = first.removeprefix("# ")
     published = "arXiv" in stated and ("table" in stated or "row" in stated)
     assert published or stated.startswith(OWN) or stated.startswith("Zero-shot chain of thought")
-    assert read_yaml(FILES[name])["name"] == name.replace("_", "-")
+    assert read_values(FILES[name])["name"] == name.replace("_", "-")
 
 
 @pytest.mark.parametrize("name", EVALUATION)
 def test_an_evaluation_recipe_that_says_it_is_a_row_of_a_table_names_that_row(name):
     stated = FILES[name].read_text(encoding="utf-8").partition("\n")[0]
-    assert bool(parse(EvaluationRecipe, read_yaml(FILES[name]), name).published) == ("table" in stated)
+    assert bool(parse(EvaluationRecipe, read_values(FILES[name]), name).published) == ("table" in stated)
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -171,9 +186,9 @@ def test_the_rows_of_audio_thinker_are_those_of_its_table(row):
     assert ("Qwen2-Audio-7B-Instruct" in recipe.model.path) == (arch_of(f"audio_thinker_{row}") == "qwen2_audio")
     assert recipe.prompt.style == style
     if reward is None:
-        assert recipe.data.train[0].file.stem == ("reasoning" if style == "r1_aqa_think" else "train")
+        assert recipe.data.train[0].file.parent.name == ("avqa_reasoning" if style == "r1_aqa_think" else "avqa")
         return
-    assert recipe.data.train[0].file.stem == "train"
+    assert recipe.data.train[0].file.parent.name == "avqa"
     assert (grpo.prompts_per_step, grpo.completions_per_prompt, grpo.temperature) == (16, 8, 1.0)
     assert (grpo.steps, grpo.learning_rate, grpo.beta, grpo.max_completion_tokens) == (1000, 1e-6, 0.04, longest)
     said = []
@@ -225,7 +240,7 @@ def test_a_training_recipe_runs_on_a_tiny_checkpoint(name, data, judge, tmp_path
 @pytest.mark.parametrize("name", EVALUATION)
 @pytest.mark.parametrize("audio", ["real", "none"])
 def test_an_evaluation_recipe_answers_on_a_tiny_checkpoint(name, audio, data, tmp_path):
-    shipped = parse(EvaluationRecipe, read_yaml(FILES[name]), name)
+    shipped = parse(EvaluationRecipe, read_values(FILES[name]), name)
     assert ("Qwen2-Audio" in shipped.model) == (arch_of(name) == "qwen2_audio")
     style = "r1_aqa_think" if "cot" in name else "adaptive" if "thinker" in name else "omni_r1"
     assert shipped.prompt.style == style
@@ -234,7 +249,7 @@ def test_an_evaluation_recipe_answers_on_a_tiny_checkpoint(name, audio, data, tm
     model = shipped.model if name in BASELINES else tiny_folder(arch_of(name))
     overrides = [f"model={model}", f"data.file={data.mmau}", f"data.audio={audio}"]
     overrides += ["data.reader=mmau", "data.audio_root=null", "prompt.prompt_file=null"]
-    values = read_yaml(FILES[name], [*overrides, "max_completion_tokens=4"])
+    values = read_values(FILES[name], [*overrides, "max_completion_tokens=4"])
     summary = evaluate(parse(EvaluationRecipe, values, name), tmp_path / "eval")
     assert (summary["n"], summary["n_rejected"], summary["audio"]) == (4, 0, audio)
     assert summary["chance"] == 0.25

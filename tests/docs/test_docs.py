@@ -117,7 +117,7 @@ def test_every_harken_command_in_a_sentence_exists_with_its_options(name, code):
         ("harken train omni_r1_avqa --not-there", "No such option"),
         ("harken nothing", "no command nothing"),
         ("harken evaluate --limit many", "valid integer"),
-        ("harken train omni_r1", "no shipped recipe"),
+        ("harken train omni-r1", "no built-in recipe"),
         ("harken score predictions.json", "Missing"),
         ("harken ask clip.wav", "Missing"),
     ],

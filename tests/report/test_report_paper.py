@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from report_runs import metric_rows, prediction, write_evaluation, write_run
 
-from harken.config import EvaluationRecipe, PublishedRow, Recipe, parse, read_yaml
+from harken.config import EvaluationRecipe, PublishedRow, Recipe, parse, read_values
 from harken.papers import TABLES
 from harken.report.accuracy import question_sets
 from harken.report.build import report
@@ -127,7 +127,7 @@ def test_every_row_that_a_recipe_names_is_a_row_of_its_table():
     named = 0
     for file in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml")):
         if "published:" in file.read_text(encoding="utf-8"):
-            values = read_yaml(file)
+            values = read_values(file)
             recipe = parse(Recipe if isinstance(values["model"], dict) else EvaluationRecipe, values, str(file))
             named += len(recipe.published)
             tables = [one.table for one in recipe.published]

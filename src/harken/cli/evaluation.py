@@ -72,7 +72,7 @@ def evaluate(
 ) -> None:
     """Answer a benchmark and grade it: greedily or in samples, with a checkpoint or a served model."""
     screen = screen_of(quiet, as_json)
-    from harken.config import EvaluationRecipe, resolve
+    from harken.config import EvaluationRecipe, resolve_recipe
 
     if no_audio and audio not in (None, "none"):
         raise typer.BadParameter(f"--no-audio is --audio none, and --audio says {audio!r}", param_hint="--audio")
@@ -89,7 +89,7 @@ def evaluate(
         **{"max_completion_tokens": max_completion_tokens, "batch_size": batch_size, "device": device, "dtype": dtype},
     }
     replaced = () if model is None and endpoint is None else ("model", "endpoint")
-    resolved = resolve(EvaluationRecipe, recipe, overrides or [], options, "harken evaluate", replaced)
+    resolved = resolve_recipe(EvaluationRecipe, recipe, overrides or [], options, "harken evaluate", replaced)
     from harken.evaluation.evaluate import evaluate as run
     from harken.evaluation.evaluate import listen
     from harken.results.evaluation_tables import listening_table, summary_table, trials_table

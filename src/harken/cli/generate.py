@@ -59,11 +59,11 @@ def questions(
     overrides: Overrides = None,
 ) -> None:
     """Multiple-choice questions from facts about clips, as AVQA-GPT and VGGS-GPT were made."""
-    from harken.config import QuestionRecipe, resolve
+    from harken.config import QuestionRecipe, resolve_recipe
     from harken.generate.questions import generate_questions
 
     options = {"captions": captions, "prompt_file": prompt_file, **_server(endpoint, model, api_key_env, concurrency)}
-    resolved = resolve(QuestionRecipe, recipe, overrides or [], options, "harken generate")
+    resolved = resolve_recipe(QuestionRecipe, recipe, overrides or [], options, "harken generate")
     _run(generate_questions, resolved, out, out / "manifest.jsonl", batch_requests, batch_results)
 
 
@@ -83,12 +83,12 @@ def reasoning(
     overrides: Overrides = None,
 ) -> None:
     """A manifest's questions with reasoning to teach, from the questions, their answers and facts about the clips."""
-    from harken.config import ReasoningRecipe, resolve
+    from harken.config import ReasoningRecipe, resolve_recipe
     from harken.generate.reasoning import generate_reasoning
 
     options = {"captions": captions, "prompt_file": prompt_file, **_server(endpoint, model, api_key_env, concurrency)}
     options["manifest"] = manifest
-    resolved = resolve(ReasoningRecipe, recipe, overrides or [], options, "harken generate")
+    resolved = resolve_recipe(ReasoningRecipe, recipe, overrides or [], options, "harken generate")
     _run(generate_reasoning, resolved, out, out / "manifest.jsonl", batch_requests, batch_results)
 
 
@@ -106,12 +106,12 @@ def captions(
     overrides: Overrides = None,
 ) -> None:
     """Facts about a manifest's clips, heard by a served audio model."""
-    from harken.config import CaptionRecipe, resolve
+    from harken.config import CaptionRecipe, resolve_recipe
     from harken.generate.captions import generate_captions
 
     options = {"manifest": manifest, "audio_root": audio_root, "prompt_file": prompt_file}
     options |= _server(endpoint, model, api_key_env, concurrency)
-    resolved = resolve(CaptionRecipe, recipe, overrides or [], options, "harken generate")
+    resolved = resolve_recipe(CaptionRecipe, recipe, overrides or [], options, "harken generate")
     _run(generate_captions, resolved, out, out / "captions.jsonl", None, None)
 
 

@@ -124,9 +124,8 @@ def _trained(recipe: "Recipe", run: Path, checkpoint: Path, quiet: bool, as_json
 
 
 def _dry_run(recipe: "Recipe") -> None:
-    import yaml
-
     from harken.cli.dry_run import first_prompt
+    from harken.config import as_yaml
 
-    console.print(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), markup=False, highlight=False)
+    console.print(as_yaml(recipe), markup=False, highlight=False)
     console.print(first_prompt(recipe), markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,17 @@ from harken.config.memory import MemoryConfig
 from harken.config.model import LoraConfig, ModelConfig
 from harken.config.prompt import ChoicesShown, PromptConfig
 from harken.config.published import PublishedRow
-from harken.config.read import apply_override, load_recipe, parse, read_yaml, resolve, set_key
+from harken.config.read import (
+    apply_override,
+    as_yaml,
+    kind_of,
+    load_any_recipe,
+    load_recipe,
+    parse,
+    read_values,
+    resolve_recipe,
+    set_key,
+)
 from harken.config.recipe import LoggingConfig, ProbeConfig, Recipe
 from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
 from harken.config.section import Section
@@ -64,9 +74,12 @@ __all__ = [
     "SourceConfig",
     "SubsetConfig",
     "apply_override",
+    "as_yaml",
+    "kind_of",
+    "load_any_recipe",
     "load_recipe",
     "parse",
-    "read_yaml",
-    "resolve",
+    "read_values",
+    "resolve_recipe",
     "set_key",
 ]

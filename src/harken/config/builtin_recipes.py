@@ -1,8 +1,7 @@
 """The recipes that come with harken, by name.
 
-Takes the word a user gave, gives a file: a name (`omni_r1_avqa`) is a shipped recipe, anything with a folder or an
-ending (`mine.yaml`, `recipes/mine.yaml`) is a path. Not taken: looking for a file first and for a name second, where a
-stray file would change what a command runs.
+A recipe argument of a command and the key `extends` of a recipe go through here: a bare name (`omni_r1_avqa`) is a
+built-in recipe, anything with a folder or an ending (`mine.yaml`, `recipes/mine.yaml`) is a path.
 """
 
 from pathlib import Path
@@ -10,29 +9,34 @@ from pathlib import Path
 from harken.errors import ConfigError
 
 
-def shipped_recipes() -> dict[str, Path]:
+def builtin_recipes() -> dict[str, Path]:
     """Name -> file, sorted. An installed wheel has the folder inside the package, a checkout at its root."""
     here = Path(__file__).resolve()
-    folder = next(one for one in (here.parents[1] / "recipes", here.parents[3] / "recipes") if one.is_dir())
+    folder = next(path for path in (here.parents[1] / "recipes", here.parents[3] / "recipes") if path.is_dir())
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def recipe_file(said: str) -> Path:
-    """The file that a recipe argument means. Raises ConfigError for a name that no shipped recipe has."""
-    if Path(said).name != said or Path(said).suffix:
-        return Path(said)
-    found = shipped_recipes().get(said)
-    if found is None:
-        raise ConfigError(f"no shipped recipe is named {said!r}: `harken recipes` lists them; a file ends in .yaml")
-    return found
+def recipe_file(name_or_path: str) -> Path:
+    """The file that a recipe argument names. Raises ConfigError for a name that no built-in recipe has."""
+    if Path(name_or_path).name != name_or_path or Path(name_or_path).suffix:
+        return Path(name_or_path)
+    file = builtin_recipes().get(name_or_path)
+    if file is None:
+        raise ConfigError(
+            f"no built-in recipe is named {name_or_path!r}: `harken recipes` lists them; a file ends in .yaml"
+        )
+    return file
 
 
 def about(file: Path) -> tuple[str, list[str]]:
-    """(what a recipe stands for, the commands that use it): the comment lines it begins with."""
+    """(what a recipe stands for, the commands that use it), from the comment lines it begins with.
+
+    Indented lines are commands; a backslash at the end of a line continues it.
+    """
     lines = []
-    for line in file.read_text(encoding="utf-8").split("\n"):
+    for line in file.read_text(encoding="utf-8").replace("\\\n#", "").split("\n"):
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#"))
-    commands = [line.strip() for line in lines if line.startswith("   ")]
+    commands = [" ".join(line.split()) for line in lines if line.startswith("   ")]
     return " ".join(line.strip() for line in lines if line.strip() and not line.startswith("   ")), commands

@@ -1,46 +1,59 @@
-"""A recipe file, `--set` overrides and options -> validated values.
+"""Reads what a command runs: a recipe file, what it extends, `--set` overrides and options, as validated values.
 
-Raises ConfigError alone, naming file, key, value and fix.
+Every error is a ConfigError that names the file, the key, the value and the fix.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from harken.config.evaluation import EvaluationRecipe
+from harken.config.explain import explanations
+from harken.config.extends import read_merged
+from harken.config.generation import CaptionRecipe, QuestionRecipe, ReasoningRecipe
 from harken.config.recipe import Recipe
 from harken.config.section import Section, SectionT
 from harken.errors import ConfigError
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a YAML training recipe and apply `key.path=value` overrides, the value parsed as YAML.
-
-    Raises ConfigError naming file, key, value and fix.
-    """
-    return parse(Recipe, read_yaml(path, overrides), str(path))
+    """Read a training recipe and apply `key.path=value` overrides, the value parsed as YAML. Raises ConfigError."""
+    return parse(Recipe, read_values(path, overrides), str(path))
 
 
-def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The mapping in a YAML file, overrides applied. Raises ConfigError."""
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, found {type(loaded).__name__}")
+def load_any_recipe(path: Path) -> Section:
+    """Read a recipe of any kind. Raises ConfigError."""
+    values = read_values(path)
+    return parse(kind_of(values), values, str(path))
+
+
+def kind_of(values: Mapping[str, Any]) -> type[Section]:
+    """Which class of recipe the values are for: generation recipes have an endpoint and no `data`; `model` is a section
+    of a training recipe, and a name in an evaluation recipe."""
+    if "endpoint" in values and "data" not in values:
+        if "manifest" not in values:
+            return QuestionRecipe
+        return ReasoningRecipe if "captions" in values else CaptionRecipe
+    return Recipe if isinstance(values.get("model"), dict) else EvaluationRecipe
+
+
+def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The values of a recipe file, merged over what it extends, with overrides applied. Raises ConfigError."""
+    values = read_merged(path)
     for override in overrides:
-        apply_override(loaded, override)
-    return loaded
+        apply_override(values, override)
+    return values
 
 
-def resolve(
+def as_yaml(section: Section) -> str:
+    """All values of a recipe, defaults too, as `config.yaml` of a run folder holds them."""
+    return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False)
+
+
+def resolve_recipe(
     section: type[SectionT],
     recipe: Path | None,
     overrides: Sequence[str],
@@ -48,15 +61,15 @@ def resolve(
     command: str,
     without: Collection[str] = (),
 ) -> SectionT:
-    """What a command runs: its recipe, `key=value` overrides over it, options that were given (not None) over both.
+    """The recipe of a command, with `key=value` overrides over it and the options that are not None over both.
 
     Args:
         options: dotted key -> value.
-        command: named in errors where there is no recipe.
-        without: keys of the recipe that options take the place of.
+        command: what errors name where there is no recipe file.
+        without: keys of the recipe that options replace as a whole.
     """
     origin = str(recipe) if recipe is not None else command
-    values = read_yaml(recipe) if recipe is not None else {}
+    values = read_values(recipe) if recipe is not None else {}
     values = {key: value for key, value in values.items() if key not in without}
     for override in overrides:
         apply_override(values, override)
@@ -67,11 +80,11 @@ def resolve(
 
 
 def parse(section: type[SectionT], values: dict[str, Any], origin: str) -> SectionT:
-    """Validate a mapping; `origin` is named in errors."""
+    """Validate a mapping. Errors name `origin`, the file or command that the values come from. Raises ConfigError."""
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in _explanations(section, error))) from error
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in explanations(section, error))) from error
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
@@ -87,8 +100,10 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def set_key(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
-    """Put a value at `key.path` into a recipe's values; `origin` begins the ConfigError where a part of the path is no
-    section."""
+    """Put a value at `key.path` into a recipe's values.
+
+    Raises ConfigError, which begins with `origin`, where a part of the path is not a section or an entry of a list.
+    """
     *parts, last = key.split(".")
     target: Any = values
     for part in parts:
@@ -112,30 +127,3 @@ def _index(target: list[Any], part: str, origin: str) -> int:
     if not part.isdigit() or int(part) >= len(target):
         raise ConfigError(f"{origin}: {part!r} is not an entry of a list of {len(target)}")
     return int(part)
-
-
-def _explanations(section: type[Section], error: ValidationError) -> list[str]:
-    details = error.errors()
-    # A list whose only entry is wrong is also reported as too short; the entry's own error says more.
-    nested = {detail["loc"][:n] for detail in details for n in range(len(detail["loc"]))}
-    telling = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in nested]
-    return [_explain(section, detail) for detail in telling]
-
-
-def _explain(section: type[Section], detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"]) or "recipe"
-    if detail["type"] == "extra_forbidden":
-        for part in detail["loc"][:-1]:
-            if isinstance(part, str):
-                section = _section_in(section.model_fields[part].annotation)
-        return f"{key}: unknown key; known here: {', '.join(section.model_fields)}"
-    if detail["type"] == "missing":
-        return f"{key}: missing"
-    return f"{key}: {detail['msg'].removeprefix('Value error, ')} (found {detail['input']!r})"
-
-
-def _section_in(annotation: Any) -> type[Section]:
-    """The section a field holds, alone, in a tuple or beside None."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next(_section_in(part) for part in get_args(annotation) if part not in (type(None), ...))

@@ -13,9 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harken.config import EvaluationRecipe, parse, read_yaml
+from harken.config import EvaluationRecipe, as_yaml, parse, read_values
 from harken.errors import ConfigError, DataError, HarkenError
 from harken.system.environment import environment
 from harken.system.files import json_line, remove_leftovers, write_json, write_text
@@ -47,8 +45,7 @@ class EvaluationFolder:
         remove_leftovers(self.path)
         if not (self.path / "config.yaml").exists():
             write_json(self.path / "environment.json", {**environment(), "data_sha256": self.data_sha256})
-            values = self.recipe.model_dump(mode="json")
-            write_text(self.path / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+            write_text(self.path / "config.yaml", as_yaml(self.recipe))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, with which the evaluation is done; every other file is there before."""
@@ -60,7 +57,7 @@ class EvaluationFolder:
         if not config.exists():
             return
         try:
-            there = parse(EvaluationRecipe, read_yaml(config), str(config))
+            there = parse(EvaluationRecipe, read_values(config), str(config))
         except ConfigError as error:
             raise ConfigError(f"{self.path}: holds something that is no evaluation; choose another --out") from error
         lines = _differences(there.model_dump(mode="json"), self.recipe.model_dump(mode="json"))

@@ -13,9 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harken.config import Recipe
+from harken.config import Recipe, as_yaml
 from harken.errors import ConfigError, HarkenError
 from harken.system.environment import environment
 from harken.system.files import is_leftover, json_line, remove_leftovers, write_json, write_jsonl, write_text
@@ -50,7 +48,7 @@ class RunFolder:
             raise ConfigError(f"{path}: holds a run already; choose another --out, or remove it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
-        write_text(path / "config.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        write_text(path / "config.yaml", as_yaml(recipe))
         write_json(path / "environment.json", environment())
         return run
 
