@@ -30,7 +30,7 @@ from harken.data.demo_set import write_demo_set
 from harken.models.base import AudioLM
 from harken.models.loading import load_policy
 from harken.models.tiny import question_texts, write_tiny
-from harken.system.ranks import join
+from harken.system.ranks import join_ranks
 
 RANKS = 2
 
@@ -163,7 +163,7 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
 
     harken.grpo.loop.update = ending
     harken.grpo.loop.train(recipe, out, Console(quiet=True))
-    if join().main:
+    if join_ranks().is_main:
         found.write_text(json.dumps(kept))
 
 

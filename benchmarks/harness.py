@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from harken.system.environment import processor
+from harken.system.environment import processor_name
 from harken.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -127,7 +127,7 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
         "threads": torch.get_num_threads(),
         "load": f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
         "versions": {"python": platform.python_version()}

@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 import harken.grpo.loop as training
 from harken.config import load_recipe
 from harken.grpo.rewarding import Rewarding
-from harken.models.loading import resolve
+from harken.models.loading import resolve_checkpoint
 from harken.system.files import write_json
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -150,7 +150,7 @@ def main() -> None:
     url = f"http://127.0.0.1:{port.get()}/v1"
     with_judge, without, spans = [], [], []
     with tempfile.TemporaryDirectory() as folder, traced(spans):
-        data, model = arguments.start / "data" / "grpo.jsonl", Path(resolve(str(arguments.start / "sft")))
+        data, model = arguments.start / "data" / "grpo.jsonl", Path(resolve_checkpoint(str(arguments.start / "sft")))
         if arguments.layers is not None:
             deeper(model, model := Path(folder) / "model", arguments.layers)
         for n in range(arguments.rounds):

@@ -21,7 +21,8 @@ import yaml
 
 from harken.report.build import write_report
 from harken.results.summary import summarise
-from harken.system.files import write_json, write_jsonl, write_text
+from harken.system.files import write_json, write_text
+from harken.system.json_lines import write_json_lines
 
 GROUP = 8
 WORDS = "the clip holds a low steady hum then a bright bell and after it someone speaks two words near the end".split()  # noqa: SIM905
@@ -46,13 +47,13 @@ def write_synthetic_run(folder: Path, *, steps: int, completions: int, n_clips: 
     keys += ["completion/length_mean", "completion/truncated", "completion/think", "time/step_s", "memory/peak_gib"]
     figures = rng.random((steps, len(keys)))
     rows = [{"step": i + 1, **dict(zip(keys, map(float, row), strict=True))} for i, row in enumerate(figures)]
-    write_jsonl(run / "metrics.jsonl", rows)
+    write_json_lines(run / "metrics.jsonl", rows)
     questions = completions // GROUP
     for step in range(1, steps + 1):
         kept = range(questions * (step - 1) // steps, questions * step // steps)
         if kept:
             rows = [_completion(rng, question, g, n_clips) for question in kept for g in range(GROUP)]
-            write_jsonl(run / "rollouts" / f"step_{step:06d}.jsonl", rows)
+            write_json_lines(run / "rollouts" / f"step_{step:06d}.jsonl", rows)
     for path, share in ((start, 0.5), (run, 0.7)):
         for audio in ("clip", "none"):
             out = path / "eval" / f"test-{audio}"
@@ -60,7 +61,7 @@ def write_synthetic_run(folder: Path, *, steps: int, completions: int, n_clips: 
             rows = [_prediction(rng, number, chance, n_clips) for number in range(1000)]
             source = {"file": str(data / "test.json"), "audio": audio}
             write_text(out / "config.yaml", yaml.safe_dump({"data": source}))
-            write_jsonl(out / "predictions.jsonl", rows)
+            write_json_lines(out / "predictions.jsonl", rows)
             write_json(out / "summary.json", {**summarise(rows), "audio": audio, "model": "m", "data": source["file"]})
     return run
 

@@ -12,7 +12,7 @@ class ConfigError(HarkenError):
     """A recipe that cannot be run; the message names the key, the value and the fix."""
 
 
-class EndpointError(HarkenError):
+class ServerError(HarkenError):
     """A server that cannot be used."""
 
 
@@ -32,7 +32,7 @@ class RankError(HarkenError):
     """Another process of a run stopped, or does not come."""
 
 
-class SaidElsewhereError(HarkenError):
+class ReportedByOtherRankError(HarkenError):
     """What another process of the run says already: this one ends without a word."""
 
 
@@ -40,7 +40,7 @@ class JudgeError(HarkenError):
     """A judge that fails too often for a run to go on."""
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as an error message shows it: its repr, cut at 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -27,7 +27,7 @@ The audio element only marks the place; the waveform travels beside the conversa
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AudioSpan:
     """What of a file is heard: from `start_s` up to `end_s`, None = to its end. The default is the whole file."""
 
     path: Path
@@ -84,9 +84,9 @@ class Question:
     end_s: float | None = None
 
     @property
-    def part(self) -> Part | None:
+    def audio_span(self) -> AudioSpan | None:
         """The sound the model hears; None where it hears none."""
-        return None if self.audio is None else Part(self.audio, self.start_s, self.end_s)
+        return None if self.audio is None else AudioSpan(self.audio, self.start_s, self.end_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from benchmark_files import KEY, RECORDS, answered, gold, mmar_records, mmau_rec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.benchmarks.prediction_file import KEYS, read_predictions
+from harken.benchmarks.prediction_file import KEYS, read_prediction_file
 from harken.benchmarks.readers import READERS
 from harken.benchmarks.score_file import read_benchmark, score_file, write_submission
 from harken.benchmarks.versions import mmau_version
@@ -353,7 +353,7 @@ def test_a_submission_holds_every_record_as_published_with_both_keys(files, tmp_
     assert written == [
         {**one, "model_output": text, "model_prediction": text} for one, text in zip(records, said, strict=True)
     ]
-    assert set(read_predictions(out, "mmau", read_benchmark("mmau", data)).texts.values()) == set(said)
+    assert set(read_prediction_file(out, "mmau", read_benchmark("mmau", data)).texts.values()) == set(said)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from harken.data.manifest import write_manifest
 from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
 from harken.models.loading import load_model
-from harken.system.files import write_jsonl
+from harken.system.json_lines import write_json_lines
 from harken.training.sft import sft
 from harken.types import Question
 
@@ -88,7 +88,7 @@ def data(tmp_path_factory) -> Data:
     text = [Question(f"t{i}", "What is 2 + 2?", ("one", "two", "four"), answer=2, audio=None) for i in range(4)]
     write_manifest(folder / "text.jsonl", text)
     write_manifest(folder / "reasoned.jsonl", [replace(question, reasoning="it sounds so") for question in questions])
-    write_jsonl(folder / "rates.jsonl", [{"id": q.id, "pass_rate": i / 7} for i, q in enumerate(questions)])
+    write_json_lines(folder / "rates.jsonl", [{"id": q.id, "pass_rate": i / 7} for i, q in enumerate(questions)])
     return Data(
         *(folder / name for name in ("test.json", "train.jsonl", "text.jsonl", "reasoned.jsonl", "rates.jsonl"))
     )

@@ -14,7 +14,7 @@ from harken.config import SourceConfig
 from harken.data import load
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
 from harken.errors import DataError
-from harken.types import Part, Question, Rejected
+from harken.types import AudioSpan, Question, Rejected
 
 
 def record(ident, clip="good.wav", **changes):
@@ -34,7 +34,7 @@ def test_a_question_whose_clip_cannot_be_decoded_is_rejected_with_its_line(tmp_p
     loaded = load_sources([SourceConfig(file=path)], READERS, need_answer=True)
     assert [question.id for question in loaded.questions] == ["a"]
     assert [(one.id, one.line) for one in loaded.rejected] == [("b", 2), ("c", 3), ("d", 4)]
-    assert loaded.durations_s == {Part(tmp_path / "good.wav"): 0.1}
+    assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 0.1}
     assert loaded.rejected[0].reason.startswith(f"{tmp_path / 'bad.wav'}: cannot be decoded")
     assert loaded.rejected[1].reason.startswith(f"{tmp_path / 'gone.wav'}: no such file")
 
@@ -45,7 +45,7 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     path = write_set(tmp_path, record("a"), record("b", "./good.wav"), record("c", "bad.wav"), record("d", None))
     loaded = load_sources([SourceConfig(file=path)], READERS, need_answer=True)
     assert len(loaded.questions) == 4
-    assert loaded.durations_s == {Part(tmp_path / "good.wav"): 1.5, Part(tmp_path / "bad.wav"): 1.5}
+    assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 1.5, AudioSpan(tmp_path / "bad.wav"): 1.5}
     assert sorted(checked) == ["bad.wav", "good.wav"]
 
 
@@ -204,7 +204,7 @@ def test_parts_of_one_file_are_clips_of_their_own_for_statistics_and_stay_togeth
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     loaded = load_sources([SourceConfig(reader="manifest", file=path)], READERS, need_answer=True)
     good = tmp_path / "good.wav"
-    assert loaded.durations_s == {Part(good): 0.1, Part(good, 0.02): 0.08, Part(good, 0.02, 0.05): 0.03}
+    assert loaded.durations_s == {AudioSpan(good): 0.1, AudioSpan(good, 0.02): 0.08, AudioSpan(good, 0.02, 0.05): 0.03}
     name = f"{tmp_path.name}/good.wav"
     assert [one.clip for one in loaded.questions] == [name, f"{name}#t=0.02", f"{name}#t=0.02,0.05"]
     assert [(one.id, one.line) for one in loaded.rejected] == [("q3", 4)]

@@ -14,8 +14,9 @@ import harken.inference.predict as prediction
 from harken.benchmarks.readers import READERS
 from harken.data.load import load_sources
 from harken.errors import ConfigError, DataError
+from harken.evaluation import checkpoint_model
 from harken.evaluation.evaluate import evaluate, listen
-from harken.evaluation.folder import EvaluationFolder, Journal
+from harken.evaluation.folder import EvaluationFolder
 from harken.inference.decode import Sampling
 from harken.inference.inputs import PromptInputs
 from harken.inference.predict import predict
@@ -64,23 +65,23 @@ def test_batched_answers_are_those_of_one_question_at_a_time(arch, sampling, fil
 
 def interrupted(job, out: Path, monkeypatch, after: int, torn: bool) -> None:
     """Run until the journal has been written to `after` times; the last write is cut in half where `torn`."""
-    original, written = Journal.append, []
+    original, written = checkpoint_model.append_json_lines, []
 
     class KilledError(BaseException):
         pass
 
-    def append(self, rows):
-        before = self._path.stat().st_size
-        original(self, rows)
+    def append(path, rows):
+        before = path.stat().st_size
+        original(path, rows)
         written.append(before)
         if len(written) == after:
             if torn:
-                with self._path.open("rb+") as journal:
-                    journal.truncate((before + self._path.stat().st_size) // 2)
+                with path.open("rb+") as journal:
+                    journal.truncate((before + path.stat().st_size) // 2)
             raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", append)
+        patch.setattr(checkpoint_model, "append_json_lines", append)
         with pytest.raises(KilledError):
             job(out)
 
@@ -130,23 +131,6 @@ def test_a_run_that_goes_on_decodes_the_batches_it_would_have_decoded(torn, file
     batches.clear()
     evaluate(recipe(file, batch_size=2), out)
     assert batches == whole[3 - torn :]
-
-
-def test_a_torn_line_at_any_byte_of_the_journal_is_cut_off(tmp_path):
-    journal = tmp_path / "journal.jsonl"
-    Journal(journal).append([{"id": "a", "text": "line\u2028separator"}, {"id": "b", "text": "\\n"}])
-    whole = journal.read_bytes()
-    first = whole.index(b"\n") + 1
-    for cut in range(len(whole) + 1):
-        journal.write_bytes(whole[:cut])
-        assert [row["id"] for row in Journal(journal).rows] == ["a", "b"][: (cut >= first) + (cut == len(whole))]
-        assert journal.read_bytes() == whole[: first if first <= cut < len(whole) else cut if cut == len(whole) else 0]
-
-
-def test_a_journal_that_is_something_else_is_refused(tmp_path):
-    (tmp_path / "journal.jsonl").write_text("what?\n")
-    with pytest.raises(DataError, match="not a journal of an evaluation"):
-        Journal(tmp_path / "journal.jsonl")
 
 
 def test_another_recipe_in_the_same_folder_is_refused_and_the_difference_is_named(file, tmp_path, monkeypatch):

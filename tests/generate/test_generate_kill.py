@@ -24,7 +24,7 @@ from generate_cases import (
 from scripted_server import Received, Scripted, serving
 
 from harken.config import EndpointConfig
-from harken.system.model_server import content_key
+from harken.system.reply_cache import cache_key
 
 QUICK = ("endpoint.retry_wait_s=0.01", f"endpoint.timeout_s={TIMEOUT_S}", "endpoint.retries=2")
 
@@ -95,7 +95,7 @@ def stored_keys(out: Path) -> set[str]:
 def key_of(asked: Received) -> str:
     """What the reply to a request is stored under."""
     config = EndpointConfig(base_url="http://127.0.0.1/v1", model="m")
-    return content_key(config, asked.body, f"c{clip_number(asked):04d}")
+    return cache_key(config, asked.body, f"c{clip_number(asked):04d}")
 
 
 def test_two_kills_leave_what_no_kill_leaves(tmp_path):

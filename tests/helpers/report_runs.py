@@ -9,7 +9,8 @@ import soundfile
 import yaml
 
 from harken.results.summary import summarise
-from harken.system.files import write_json, write_jsonl, write_text
+from harken.system.files import write_json, write_text
+from harken.system.json_lines import write_json_lines
 
 Row = dict[str, Any]
 
@@ -52,7 +53,7 @@ def write_evaluation(
     folder = run / "eval" / name
     data = {"file": str(file), "audio": "clip" if heard else "none", "audio_root": None}
     write_text(folder / "config.yaml", yaml.safe_dump({"model": model, "data": data}))
-    write_jsonl(folder / "predictions.jsonl", rows)
+    write_json_lines(folder / "predictions.jsonl", rows)
     summary = {**summarise(rows), "audio": data["audio"], "model": model, "data": data["file"]}
     write_json(folder / "summary.json", summary)
 
@@ -79,9 +80,9 @@ def write_run(
     write_text(run / "config.yaml", yaml.safe_dump(recipe, allow_unicode=True))
     machine = {"started": "2026-01-02T03:04:05+00:00", "commit": "0123abcd", "devices": ["GPU X", "GPU X"]}
     write_json(run / "environment.json", machine)
-    write_jsonl(run / "metrics.jsonl", metrics)
+    write_json_lines(run / "metrics.jsonl", metrics)
     for step, rows in (rollouts or {}).items():
-        write_jsonl(run / "rollouts" / f"step_{step:06d}.jsonl", rows)
+        write_json_lines(run / "rollouts" / f"step_{step:06d}.jsonl", rows)
     return run
 
 

@@ -27,7 +27,7 @@ import harken.training.session
 import harken.training.sft
 from harken.config import load_recipe
 from harken.errors import HarkenError
-from harken.system.ranks import join
+from harken.system.ranks import join_ranks
 
 LIMIT_S = 300.0
 """The machine may be busy: a job takes a few seconds of it."""
@@ -70,7 +70,7 @@ def work(job: dict, rank: int, port: int, gave: Path) -> None:
     if lose is not None and lose[0] == rank:
         lost_after(lose[1])
     if "call" in job:
-        gave.write_text(json.dumps(getattr(scale_work, job["call"])(join(), job)))
+        gave.write_text(json.dumps(getattr(scale_work, job["call"])(join_ranks(), job)))
         return
     LOOPS[job["loop"]](load_recipe(Path(job["recipe"])), Path(job["out"]), silent(), resume=job.get("resume", False))
 

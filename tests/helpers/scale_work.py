@@ -56,16 +56,16 @@ def facts(ranks: Ranks, job: dict) -> dict[str, Any]:
         return ranks.rank
 
     return {
-        "shares": [list(ranks.share(range(n))) for n in (0, 1, 2, 5)],
+        "shares": [list(ranks.own_part(range(n))) for n in (0, 1, 2, 5)],
         "sum": ranks.sum([1.5, ranks.rank]),
-        "largest": ranks.largest([ranks.rank, -ranks.rank]),
+        "largest": ranks.maximum([ranks.rank, -ranks.rank]),
         "gather": ranks.gather({"says": ["\udcff", "ä", ranks.rank], "none": None}),
-        "tell": ranks.tell(f"by {ranks.rank}"),
-        "fine": ends(lambda: ranks.together(lambda: ranks.rank)),
-        "first fails": ends(lambda: ranks.together(lambda: fail_on(0))),
-        "last fails": ends(lambda: ranks.together(lambda: fail_on(ranks.size - 1))),
-        "main fails": ends(lambda: ranks.on_main(lambda: fail_on(0))),
-        "in turn": ranks.in_turn(turn),
+        "tell": ranks.broadcast(f"by {ranks.rank}"),
+        "fine": ends(lambda: ranks.run_on_all(lambda: ranks.rank)),
+        "first fails": ends(lambda: ranks.run_on_all(lambda: fail_on(0))),
+        "last fails": ends(lambda: ranks.run_on_all(lambda: fail_on(ranks.size - 1))),
+        "main fails": ends(lambda: ranks.run_on_main(lambda: fail_on(0))),
+        "in turn": ranks.run_in_turn(turn),
         "turns": times,
     }
 
@@ -93,7 +93,7 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     limit = FailureLimit(0.9)
     rewarding = Rewarding(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
     batches: list[Any] = []
-    for number in ranks.share(range(len(SAID))):
+    for number in ranks.own_part(range(len(SAID))):
         question = Question(f"q{number}", "Which?", CHOICES, 0, None)
         responses = [understand(text, question, letters_shown=False, tokens=3, ended=True) for text in SAID[number]]
         batch = MicroBatch([question], [], [], None, responses, [{}, {}])  # pyright: ignore[reportArgumentType]
@@ -113,7 +113,7 @@ def saved_again(ranks: Ranks, job: dict) -> None:
     recipe = load_recipe(Path(job["recipe"]))
     session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True, beta=recipe.grpo.beta)
     other = RunFolder(Path(job["again"]))
-    if ranks.main:
+    if ranks.is_main:
         other.path.mkdir(exist_ok=True)
         other.append_metrics({"step": session.start})
     save_checkpoint(other, session.start, session.policy, session.optimizer, keep=1, ranks=ranks)

@@ -49,7 +49,7 @@ def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path
     inputs = PromptInputs(model, PROMPT, cache_gib=1)
     (read,) = inputs([short])
     inputs([short])
-    assert inputs.padded == {short.part}
+    assert inputs.padded == {short.audio_span}
     assert inputs.cropped == set()
     assert model.min_samples > 304
     with torch.no_grad():
@@ -57,7 +57,7 @@ def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path
     silence = np.zeros(model.min_samples - 304, np.float32)
     whole = model.render(PROMPT.conversation(short), np.concatenate([np.resize(noise(1.0, 1), 304), silence]))
     assert torch.equal(read.features, whole.features)
-    assert unusable(short, {short.part: 0.019}, model, PROMPT) is None
+    assert unusable(short, {short.audio_span: 0.019}, model, PROMPT) is None
 
 
 def test_a_clip_long_enough_is_read_as_it_is(model, tmp_path):
@@ -100,7 +100,7 @@ def test_cropping_is_counted_and_only_on_request(model, tmp_path, monkeypatch):
     long, short = question(tmp_path, 9_000), question(tmp_path, 8_000, "b")
     inputs = PromptInputs(model, PROMPT, cache_gib=1, crop_long_audio=True)
     read = inputs([long, short])
-    assert inputs.cropped == {long.part}
+    assert inputs.cropped == {long.audio_span}
     assert torch.equal(read[0].features, read[1].features)  # the same noise, cut to the same length
     with pytest.raises(ValueError, match=rf"9000 samples is outside .* {model.min_samples} to 8000"):
         PromptInputs(model, PROMPT, cache_gib=1)([long])
@@ -109,7 +109,7 @@ def test_cropping_is_counted_and_only_on_request(model, tmp_path, monkeypatch):
 def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model, tmp_path, monkeypatch):
     monkeypatch.setattr(model, "max_samples", 32_000)
     fine, long = question(tmp_path, 16_000), question(tmp_path, 40_000, "b")
-    durations = {fine.part: 1.0, long.part: 2.5}
+    durations = {fine.audio_span: 1.0, long.audio_span: 2.5}
     assert unusable(fine, durations, model, PROMPT) is None
     assert unusable(long, durations, model, PROMPT) == f"{long.audio}: 2.5 s, the model hears 2 s; cut the clip"
     assert unusable(long, durations, model, PROMPT, crop=True) is None

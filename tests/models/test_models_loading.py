@@ -19,7 +19,7 @@ from tiny_models import (
 
 from harken.cli.doctor import hearing
 from harken.errors import CheckpointError
-from harken.models.loading import load_model, load_renderer, resolve
+from harken.models.loading import load_model, load_renderer, resolve_checkpoint
 
 PLAIN = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
@@ -121,8 +121,8 @@ def test_a_renderer_reads_no_weights_and_makes_the_same_prompt(full_folder, fold
 def test_a_run_folder_stands_for_its_last_checkpoint(tmp_path):
     for step in (2, 10):
         (tmp_path / "checkpoints" / f"step_{step:06d}").mkdir(parents=True)
-    assert resolve(str(tmp_path)) == str(tmp_path / "checkpoints" / "step_000010")
-    assert resolve("Qwen/Qwen2.5-Omni-7B") == "Qwen/Qwen2.5-Omni-7B"
+    assert resolve_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoints" / "step_000010")
+    assert resolve_checkpoint("Qwen/Qwen2.5-Omni-7B") == "Qwen/Qwen2.5-Omni-7B"
 
 
 def text_model(folder):

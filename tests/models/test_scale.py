@@ -70,7 +70,7 @@ def test_ranks_tell_each_other_values_and_errors(quick):
         assert one["gather"] == [{"says": ["\udcff", "ä", rank], "none": None} for rank in range(3)]
         assert one["tell"] == "by 0"
     assert [one["fine"] for one in (first, second, third)] == [["fine", str(rank)] for rank in range(3)]
-    own, heard = ["DataError", "train.jsonl:3: no such clip"], "SaidElsewhereError"
+    own, heard = ["DataError", "train.jsonl:3: no such clip"], "ReportedByOtherRankError"
     assert first["first fails"] == first["main fails"] == third["last fails"] == own
     assert second["first fails"] == [heard, "rank 0: train.jsonl:3: no such clip"]
     assert second["last fails"] == first["last fails"] == [heard, "rank 2: train.jsonl:3: no such clip"]

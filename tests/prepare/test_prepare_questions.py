@@ -22,7 +22,7 @@ from harken.prepare.trainer_jsonl import export_jsonl, prepare_jsonl
 from harken.types import Question
 
 
-def write_jsonl(path, rows):
+def write_json_lines(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
@@ -45,7 +45,7 @@ ARC_ROWS = [row | {"answerKey": key} for row, key in zip(ARC, KEYS, strict=True)
 
 def arc_sources(folder):
     """The same records in each form they are published in."""
-    yield write_jsonl(folder / "flat.jsonl", ARC_ROWS)
+    yield write_json_lines(folder / "flat.jsonl", ARC_ROWS)
     nested = [
         {
             **{"id": row["id"], "answerKey": row["answerKey"]},
@@ -56,7 +56,7 @@ def arc_sources(folder):
         }
         for row in ARC_ROWS
     ]
-    yield write_jsonl(folder / "nested.jsonl", nested)
+    yield write_json_lines(folder / "nested.jsonl", nested)
     table = datasets.Dataset.from_list(ARC_ROWS)
     table.to_parquet(folder / "arc.parquet")
     yield folder / "arc.parquet"
@@ -99,7 +99,7 @@ def test_arc_is_read_from_each_form_and_the_key_is_looked_up_among_the_labels(tm
 )
 def test_a_bad_arc_record_is_rejected_with_its_reason(tmp_path, change, reason):
     row = {"id": "a", "question": "Q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
-    prepare_arc(write_jsonl(tmp_path / "a.jsonl", [row | change]), tmp_path / "out")
+    prepare_arc(write_json_lines(tmp_path / "a.jsonl", [row | change]), tmp_path / "out")
     [(line, said)] = reasons(tmp_path / "out")
     assert line == 1
     assert said.startswith(reason)
@@ -140,7 +140,7 @@ def test_audiomcq_ids_are_made_unique_and_bad_records_named(tmp_path):
         row | {"id": 5, "audio_path": "Clotho/dead.wav"},
         row | {"id": 6, "audio_path": None},
     ]
-    data = write_jsonl(root / "data.jsonl", rows)
+    data = write_json_lines(root / "data.jsonl", rows)
     prepare_audiomcq(data, root, tmp_path / "out", workers=1)
     questions, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl", root)
     assert rejected == []
@@ -261,7 +261,7 @@ def test_r1_aqas_own_example_is_read_and_reworded_where_asked(tmp_path):
         **{"question_text": "What happened in the video?", "multi_choice": ["motorboat", "yacht", 3, None]},
         **{"question_relation": "View", "question_type": "Happening", "audio_path": "-HG3Omg_89c_30.wav"},
     }
-    data = write_jsonl(tmp_path / "train.jsonl", [record])
+    data = write_json_lines(tmp_path / "train.jsonl", [record])
     prepare_jsonl(data, "r1_aqa", tmp_path / "wavs", tmp_path / "out", reword=True, workers=1)
     [question], _ = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path / "wavs")
     assert (question.id, question.text) == ("183", "What happened in the audio?")

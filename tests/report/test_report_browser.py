@@ -16,7 +16,7 @@ from harken.models.tiny import question_texts, write_tiny
 from harken.report.build import write_report
 from harken.report.server import ViewServer
 from harken.report.viewer import Viewer
-from harken.system.files import write_jsonl
+from harken.system.json_lines import write_json_lines
 
 pytestmark = pytest.mark.slow
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 380, "height": 800}
@@ -237,7 +237,7 @@ def test_new_steps_appear_without_a_reload(chromium, run, tmp_path):
     copy = tmp_path / "goes-on"
     shutil.copytree(run, copy)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    write_jsonl(copy / "metrics.jsonl", rows[:3])
+    write_json_lines(copy / "metrics.jsonl", rows[:3])
     for step in (4, 5, 6):
         (copy / "rollouts" / f"step_{step:06d}.jsonl").unlink()
     with viewed(copy, [run.parent / "data"]) as address, watching(chromium, address) as watched:
@@ -250,7 +250,7 @@ def test_new_steps_appear_without_a_reload(chromium, run, tmp_path):
             "document.querySelector(\"[data-key='policy/entropy'] polyline\").getAttribute('points').split(' ').length"
         )
         assert page.evaluate(line) == 3
-        write_jsonl(copy / "metrics.jsonl", rows)
+        write_json_lines(copy / "metrics.jsonl", rows)
         for step in (4, 5, 6):
             name = f"step_{step:06d}.jsonl"
             shutil.copy(run / "rollouts" / name, copy / "rollouts" / name)

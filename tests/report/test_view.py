@@ -15,7 +15,8 @@ from report_runs import metric_rows, prediction, sampled, write_clips, write_dem
 from harken.errors import DataError, HarkenError
 from harken.report.server import ViewServer
 from harken.report.viewer import Viewer
-from harken.system.files import write_jsonl, write_text
+from harken.system.files import write_text
+from harken.system.json_lines import write_json_lines
 
 
 @contextlib.contextmanager
@@ -83,7 +84,7 @@ def test_new_steps_rollouts_and_evaluations_appear_while_the_run_goes_on(tmp_pat
         status, headers, body = ask(server, "/state", If_None_Match=headers["ETag"])
         assert status == 200
         assert json.loads(body)["panels"][0]["series"][0]["x"] == [1.0, 2.0, 3.0]
-        write_jsonl(run / "rollouts" / "step_000003.jsonl", [sampled("a", 0, correct=True)])
+        write_json_lines(run / "rollouts" / "step_000003.jsonl", [sampled("a", 0, correct=True)])
         assert [item["id"] for item in json.loads(ask(server, "/state")[2])["questions"]] == ["a"]
         write_evaluation(run, "test", [prediction("t", correct=True)], model="m")
         assert [item["id"] for item in json.loads(ask(server, "/state")[2])["questions"]] == ["a", "t"]
@@ -95,7 +96,7 @@ def test_a_file_that_breaks_on_the_way_is_said_and_the_page_goes_on(tmp_path):
         write_text(run / "metrics.jsonl", "oops\n")
         status, _, body = ask(server, "/state")
         assert (status, "metrics.jsonl:1: not JSON" in json.loads(body)["error"]) == (500, True)
-        write_jsonl(run / "metrics.jsonl", metric_rows(5))
+        write_json_lines(run / "metrics.jsonl", metric_rows(5))
         assert ask(server, "/state")[0] == 200
 
 

@@ -20,7 +20,7 @@ from harken.cli.app import app
 from harken.cli.next_steps import command, next_steps
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
-from harken.system.console import leave_out_unused_kernels, say, visible, warn
+from harken.system.console import escape_unprintable, hide_torchao_messages, print_line, print_warning
 from harken.training.progress_table import ProgressTable, grpo_columns, sft_columns, spoken
 
 ROW = {
@@ -210,12 +210,12 @@ HOSTILE = "[red]x[/]\x1b[2J\r\n:cat: \u202e'"
 
 def test_hostile_names_are_spelled_out_and_obeyed_by_nothing(capsys):
     out, console = terminal(200, color_system="standard")
-    say(console, HOSTILE)
-    warn(console, HOSTILE)
+    print_line(console, HOSTILE)
+    print_warning(console, HOSTILE)
     spelled = r"[red]x[/]\x1b[2J\r\n:cat: \u202e'"
     assert out.lines() == [spelled, f"warning: {spelled}"]
-    assert visible("a dog, ein Rüde, 犬") == "a dog, ein Rüde, 犬"
-    warn(Console(quiet=True), HOSTILE)
+    assert escape_unprintable("a dog, ein Rüde, 犬") == "a dog, ein Rüde, 犬"
+    print_warning(Console(quiet=True), HOSTILE)
     assert capsys.readouterr() == ("", f"warning: {spelled}\n")
 
 
@@ -289,7 +289,7 @@ def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recip
 
 
 def test_of_torchaos_import_only_the_kernels_that_are_not_used_are_left_out(caplog):
-    leave_out_unused_kernels()
+    hide_torchao_messages()
     said = {
         "torchao": ["Failed to load /x/_C.abi3.so: no CUDA", "Skipping import of cpp extensions due to torch 2.0"],
         "torch.utils._pytree": ["<enum 'A'> is an Enum subclass", "something else"],

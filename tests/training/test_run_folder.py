@@ -9,8 +9,9 @@ import pytest
 from harken.config import Recipe, load_recipe
 from harken.errors import ConfigError
 from harken.system import environment as environment_module
-from harken.system.environment import environment, source_commit
-from harken.system.files import replacing, write_json, write_jsonl, write_text
+from harken.system.environment import describe_environment, source_commit
+from harken.system.files import replacing, write_json, write_text
+from harken.system.json_lines import write_json_lines
 from harken.training.run_folder import RunFolder
 
 RECIPE = Recipe.model_validate({"name": "x", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}})
@@ -42,7 +43,7 @@ def test_an_error_on_the_way_leaves_the_old_file_and_no_other(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"a": float("nan")})
     with pytest.raises(ZeroDivisionError):
-        write_jsonl(path, (1 / n for n in (1, 0)))
+        write_json_lines(path, (1 / n for n in (1, 0)))
     with pytest.raises(InterruptedError):
         write_half(path)
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1}
@@ -101,7 +102,7 @@ def test_the_environment_names_versions_and_no_variable(tmp_path, monkeypatch):
     assert here["processor"]
     assert secret not in text
     assert "HF_TOKEN" not in text
-    assert here.keys() == environment().keys()
+    assert here.keys() == describe_environment().keys()
     assert not set(os.environ) & set(here)
 
 

@@ -98,7 +98,7 @@ def test_what_is_for_one_process_is_refused_before_anything_is_written(data, tmp
     (ended,) = on_ranks(tmp_path, {**job, "size": 2})
     assert ended["ended"] == ["error"] * 2
     fix = "memory.reference: streamed is for one process: set memory.reference: copy"
-    assert ended["said"] == [f"ConfigError: {fix}", f"SaidElsewhereError: rank 0: {fix}"]
+    assert ended["said"] == [f"ConfigError: {fix}", f"ReportedByOtherRankError: rank 0: {fix}"]
     assert not (tmp_path / "run").exists()
 
 

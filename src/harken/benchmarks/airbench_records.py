@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harken.benchmarks.lettered import lettered_answer, lettered_choices
 from harken.data.records import Record, RecordError, clip_path, read_questions, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.types import Question, Rejected
 
 
@@ -33,7 +33,7 @@ def parse_airbench(record: Record, audio_root: Path, source: str) -> Question:
         name = f"{name.rpartition('.')[0] or name}.flac"
     folder = f"{task}_{dataset}"
     if "/" in folder or "\0" in folder:
-        raise RecordError(f"task_name and dataset_name {shown(folder)} name no folder")
+        raise RecordError(f"task_name and dataset_name {short_repr(folder)} name no folder")
     return Question(
         id=airbench_id(record),
         text=text_field(record, "question"),

@@ -5,7 +5,7 @@ Takes a record, gives the choices in order of their letters and the index of the
 """
 
 from harken.data.records import Record, RecordError, answer_index, unlisted
-from harken.errors import shown
+from harken.errors import short_repr
 
 LETTERS = "ABCD"
 
@@ -16,7 +16,7 @@ def lettered_choices(record: Record) -> tuple[str, ...]:
     found = [value for value in values if value is not None]
     if len(found) < 2 or None in values[: len(found)]:
         missing = f"choice_{LETTERS[values.index(None)].lower()}"
-        raise RecordError(f"{missing} is missing; choices: {shown(values)}")
+        raise RecordError(f"{missing} is missing; choices: {short_repr(values)}")
     return tuple(found)
 
 
@@ -37,5 +37,5 @@ def _text(record: Record, key: str) -> str | None:
     if type(value) is int:
         return str(value)
     if value is not None and not isinstance(value, str):
-        raise RecordError(f"{key}: expected text, found {shown(value)}")
+        raise RecordError(f"{key}: expected text, found {short_repr(value)}")
     return value if value and value.strip() else None

@@ -19,7 +19,7 @@ from harken.data.records import (
     read_questions,
     text_field,
 )
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.types import Question, Rejected
 
 MODALITIES = (
@@ -65,5 +65,5 @@ def _without_empty(choices: object) -> object:
 def _one_of(record: Record, key: str, known: tuple[str, ...]) -> str:
     value = text_field(record, key)
     if value not in known:
-        raise RecordError(f"{key}: expected one of {', '.join(known)}, found {shown(value)}")
+        raise RecordError(f"{key}: expected one of {', '.join(known)}, found {short_repr(value)}")
     return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.records import Record, RecordError, read_questions, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.types import Rejected
 
 
@@ -50,9 +50,9 @@ def parse_rubric(record: Record) -> Rubric:
     """One record's rubric. Raises RecordError with the reason, which names the value."""
     cues, criteria = record.get("cue"), record.get("rubric")
     if not isinstance(cues, list) or not all(isinstance(cue, str) for cue in cues):
-        raise RecordError(f"cue: expected a list of texts, found {shown(cues)}")
+        raise RecordError(f"cue: expected a list of texts, found {short_repr(cues)}")
     if not isinstance(criteria, list) or not criteria:
-        raise RecordError(f"rubric: expected a list of criteria, found {shown(criteria)}")
+        raise RecordError(f"rubric: expected a list of criteria, found {short_repr(criteria)}")
     return Rubric(
         id=text_field(record, "id"),
         thinking=text_field(record, "thinking"),
@@ -63,8 +63,8 @@ def parse_rubric(record: Record) -> Rubric:
 
 def _criterion(value: object) -> Criterion:
     if not isinstance(value, dict):
-        raise RecordError(f"rubric: expected an object, found {shown(value)}")
+        raise RecordError(f"rubric: expected an object, found {short_repr(value)}")
     scores = value.get("choices")
     if not isinstance(scores, list) or not scores or not all(type(score) is int for score in scores):
-        raise RecordError(f"rubric.choices: expected a list of whole numbers, found {shown(scores)}")
+        raise RecordError(f"rubric.choices: expected a list of whole numbers, found {short_repr(scores)}")
     return Criterion(text_field(value, "name"), text_field(value, "scoring_point"), tuple(scores))

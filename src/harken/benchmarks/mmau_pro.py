@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.records import Record, RecordError, clip_path, read_questions, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.types import Rejected
 
 
@@ -47,7 +47,7 @@ def parse_instruction(record: Record, audio_root: Path, source: str) -> Instruct
     """One record as an Instruction. Raises RecordError with the reason, which names the value."""
     category = text_field(record, "category")
     if category != "instruction following":
-        raise RecordError(f"category: {shown(category)} is not 'instruction following'")
+        raise RecordError(f"category: {short_repr(category)} is not 'instruction following'")
     names = record.get("audio_path")
     return Instruction(
         id=text_field(record, "id"),
@@ -63,8 +63,8 @@ def _arguments(value: object) -> dict[str, str | int]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise RecordError(f"kwargs: expected an object, found {shown(value)}")
+        raise RecordError(f"kwargs: expected an object, found {short_repr(value)}")
     for key, argument in value.items():
         if argument is not None and type(argument) not in (str, int):
-            raise RecordError(f"kwargs.{key}: expected text or a whole number, found {shown(argument)}")
+            raise RecordError(f"kwargs.{key}: expected text or a whole number, found {short_repr(argument)}")
     return {key: argument for key, argument in value.items() if argument is not None}

@@ -15,7 +15,7 @@ from harken.benchmarks.airbench_records import airbench_id
 from harken.benchmarks.lettered import LETTERS
 from harken.benchmarks.versions import mmau_version
 from harken.data.records import Record, RecordError, read_records
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.types import Question
 
 KEYS = (
@@ -54,7 +54,7 @@ class _FaultError(Exception):
         self.kind, self.detail = kind, detail
 
 
-def read_predictions(path: Path, benchmark: str, items: Sequence[Question]) -> Predictions:
+def read_prediction_file(path: Path, benchmark: str, items: Sequence[Question]) -> Predictions:
     """Read and check a file of predictions for `items`.
 
     Raises DataError that names every kind of fault with its count and its first places.
@@ -71,7 +71,7 @@ def read_predictions(path: Path, benchmark: str, items: Sequence[Question]) -> P
         try:
             identifier = _identifier(record, questions, short_ids)
             if identifier in first_line:
-                raise _FaultError("repeat an id", f"{shown(identifier)}, first in line {first_line[identifier]}")
+                raise _FaultError("repeat an id", f"{short_repr(identifier)}, first in line {first_line[identifier]}")
             first_line[identifier] = line
             _same_question(record, questions[identifier], own)
             found[identifier] = _own_choice(record) if own else _predictions(record)
@@ -80,7 +80,7 @@ def read_predictions(path: Path, benchmark: str, items: Sequence[Question]) -> P
     lines = _other_version(items, records) if benchmark == "mmau" else []
     lines += [f"{len(all_)} {kind}: {'; '.join(all_[:3])}{'; ...' * (len(all_) > 3)}" for kind, all_ in faults.items()]
     if found and not any(found.values()):
-        keys = ", ".join(map(shown, records[0][1]))
+        keys = ", ".join(map(short_repr, records[0][1]))
         lines.append(f"none has a prediction key: the first one's keys are {keys}; known are {', '.join(KEYS)}")
     if lines:
         raise DataError(
@@ -128,10 +128,10 @@ def _identifier(record: Record, questions: Mapping[str, Question], short_ids: Ma
             raise _FaultError("have no id", str(error)) from error
     name = str(value) if type(value) is int else value
     if not isinstance(name, str):
-        raise _FaultError("have no id", f"expected text under 'id', found {shown(value)}")
+        raise _FaultError("have no id", f"expected text under 'id', found {short_repr(value)}")
     name = name if name in questions else short_ids.get(name, name)
     if name not in questions:
-        raise _FaultError("have an id that the benchmark file has not", shown(name))
+        raise _FaultError("have an id that the benchmark file has not", short_repr(name))
     return name
 
 
@@ -145,12 +145,13 @@ def _same_question(record: Record, question: Question, own: bool) -> None:
     rejected = own and choices == []  # a record that the evaluation could not use
     if choices is not None and not rejected and _texts(choices) != list(question.choices):
         raise _FaultError(
-            kind, f"{shown(question.id)}: choices {shown(choices)}, there {shown(list(question.choices))}"
+            kind,
+            f"{short_repr(question.id)}: choices {short_repr(choices)}, there {short_repr(list(question.choices))}",
         )
     answer = record.get("answer", record.get("answer_gt"))
     right = question.answer_text if question.answer is None else question.choices[question.answer]
     if answer is not None and right and str(answer).strip() != right.strip():
-        raise _FaultError(kind, f"{shown(question.id)}: answer {shown(answer)}, there {shown(right)}")
+        raise _FaultError(kind, f"{short_repr(question.id)}: answer {short_repr(answer)}, there {short_repr(right)}")
 
 
 def _texts(choices: object) -> list[str] | None:
@@ -163,7 +164,7 @@ def _texts(choices: object) -> list[str] | None:
 def _own_choice(record: Record) -> Mapping[str, str | None]:
     choice = record["choice"]
     if choice is not None and not isinstance(choice, str):
-        raise _FaultError("have a prediction that is no text", f"choice: {shown(choice)}")
+        raise _FaultError("have a prediction that is no text", f"choice: {short_repr(choice)}")
     return {"choice": choice or ""}
 
 
@@ -171,7 +172,7 @@ def _predictions(record: Record) -> Mapping[str, str | None]:
     found = {key: record[key] for key in KEYS if key in record}
     for key, value in found.items():
         if value is not None and not isinstance(value, str):
-            raise _FaultError("have a prediction that is no text", f"{key}: {shown(value)}")
+            raise _FaultError("have a prediction that is no text", f"{key}: {short_repr(value)}")
     if len({value for value in found.values() if value is not None}) > 1:
         raise _FaultError("have different texts under two prediction keys", ", ".join(found))
     return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harken.benchmarks.prediction_file import Predictions, read_predictions
+from harken.benchmarks.prediction_file import Predictions, read_prediction_file
 from harken.benchmarks.readers import READERS
 from harken.benchmarks.score import LETTERED, OFFICIAL, score
 from harken.benchmarks.versions import mmau_version
@@ -25,7 +25,7 @@ def score_file(benchmark: str, data: Path, predictions: Path, *, letters_shown: 
     Raises DataError for a benchmark file or predictions that cannot be trusted, with counts.
     """
     items = read_benchmark(benchmark, data)
-    said = read_predictions(predictions, benchmark, items)
+    said = read_prediction_file(predictions, benchmark, items)
     return {
         **_heading(benchmark, data, predictions, items, said),
         "official_input": "bare choice" if said.own else "text as given",
@@ -41,7 +41,7 @@ def write_submission(data: Path, predictions: Path, out: Path) -> dict[str, Any]
     Returns what was written. Raises as `score_file` does.
     """
     items = read_benchmark("mmau", data)
-    said = read_predictions(predictions, "mmau", items)
+    said = read_prediction_file(predictions, "mmau", items)
     records, _ = read_records(data)
     texts = [said.texts.get(record["id"], "") for _, record in records]
     filled = [

@@ -18,8 +18,8 @@ from harken.cli.recipes import recipes
 from harken.cli.reports import report, view
 from harken.cli.results import compare, score
 from harken.cli.training import demo, plan, sft, train
-from harken.errors import HarkenError, SaidElsewhereError
-from harken.system.console import leave_out_unused_kernels, visible
+from harken.errors import HarkenError, ReportedByOtherRankError
+from harken.system.console import escape_unprintable, hide_torchao_messages
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,13 +35,13 @@ app.add_typer(generate, name="generate")
 
 def main() -> None:
     """Entry point: mendable errors without a traceback."""
-    leave_out_unused_kernels()
+    hide_torchao_messages()
     try:
         app()
-    except SaidElsewhereError:
+    except ReportedByOtherRankError:
         sys.exit(2)
     except HarkenError as error:
-        lines = "\n".join(visible(line) for line in str(error).split("\n"))
+        lines = "\n".join(escape_unprintable(line) for line in str(error).split("\n"))
         Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", lines), soft_wrap=True)
         sys.exit(2)
 

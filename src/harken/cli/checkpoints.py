@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import Device, ModelPath, Precision, console, weights_type
-from harken.system.console import say
+from harken.system.console import print_line
 
 
 def ask(
@@ -32,8 +32,8 @@ def ask(
     heard, unheard = ask_both(
         load_model(model, dtype=weights_type(dtype), device=device), prompt, clip, question, options
     )
-    say(console, f"with the clip:    {heard}")
-    say(console, f"without the clip: {unheard}")
+    print_line(console, f"with the clip:    {heard}")
+    print_line(console, f"without the clip: {unheard}")
 
 
 def export(
@@ -73,10 +73,10 @@ def export(
         said = "adapter"
     else:
         said = f"{write(trained, out, base=base, dtype=dtype)} trained tensors"
-    say(console, f"{said}: {out}")
+    print_line(console, f"{said}: {out}")
     if hub is not None:
         address, kept = hub.push(out, replace_card=replace_card)
-        say(console, f"pushed: {address}" + (" (its model card left as it was)" if kept else ""))
+        print_line(console, f"pushed: {address}" + (" (its model card left as it was)" if kept else ""))
 
 
 def tiny(
@@ -92,7 +92,7 @@ def tiny(
     from harken.models.tiny import question_texts, write_tiny
 
     write_tiny(arch, out, question_texts(text or []), seed)
-    say(console, f"checkpoint: {out}")
+    print_line(console, f"checkpoint: {out}")
 
 
 def doctor(

@@ -20,7 +20,7 @@ from harken.results.compare import four_way
 from harken.results.comparison_tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables
 from harken.results.evaluation_rows import read_evaluation_rows
 from harken.results.formatting import markdown
-from harken.system.console import say
+from harken.system.console import print_line
 from harken.system.files import write_text
 from harken.training.progress_table import OnRow
 from harken.training.sft import sft
@@ -67,7 +67,7 @@ def run_demo(out: Path, seed: int, console: Console, on_row: OnRow | None = None
     for table in four_way_tables(title, rows):
         console.print(table)
     write_text(out / "results.md", f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
-    say(console, f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md")
+    print_line(console, f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md")
     return {"runs": [str(out / "sft"), str(out / "grpo")], "table": str(out / "results.md"), "accuracy": accuracy}
 
 

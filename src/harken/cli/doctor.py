@@ -17,7 +17,7 @@ from harken.errors import HarkenError
 from harken.inference.decode import last_logits
 from harken.models.base import AudioLM
 from harken.models.loading import load_model
-from harken.system.environment import environment
+from harken.system.environment import describe_environment
 from harken.types import Waveform
 
 PROBE = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "What is heard in the audio?"}]}]
@@ -26,7 +26,7 @@ PROBE = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text"
 def examine(path: str | None, device: str, dtype: torch.dtype, console: Console) -> bool:
     """Print the findings; False where something would keep training from working."""
     table = Table(title="harken doctor", title_justify="left", show_header=False)
-    here = environment()
+    here = describe_environment()
     for name, value in here["packages"].items():
         table.add_row(name, value or "not installed")
     table.add_row("python", here["python"])

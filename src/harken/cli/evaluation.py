@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from harken.cli.options import AsJson, Overrides, Quiet, RecipeFile, end, screen_of
-from harken.system.console import say, visible
+from harken.system.console import escape_unprintable, print_line
 
 if TYPE_CHECKING:
     from harken.config import EvaluationRecipe
@@ -97,18 +97,18 @@ def evaluate(
 
     folder = out or Path("runs") / "eval" / resolved.name
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        found = (listen if listening else run)(resolved, folder, progress.set)
+        found = (listen if listening else run)(resolved, folder, progress.update)
     rows = folder / ("listening.jsonl" if listening else "predictions.jsonl")
     if listening:
-        screen.print(listening_table(f"{visible(resolved.data.file.name)}, by what is heard", found))
-        say(screen, f"by question: {rows}")
+        screen.print(listening_table(f"{escape_unprintable(resolved.data.file.name)}, by what is heard", found))
+        print_line(screen, f"by question: {rows}")
     else:
         said = {"real": "with audio", "none": "without audio"}.get(resolved.data.audio, f"{resolved.data.audio} audio")
-        screen.print(summary_table(f"{visible(resolved.data.file.name)}, {said}", found))
+        screen.print(summary_table(f"{escape_unprintable(resolved.data.file.name)}, {said}", found))
         if "samples" in found or "orders" in found:
             screen.print(trials_table("several answers to each question", found))
         _beside_papers(screen, folder, resolved)
-        say(screen, f"predictions: {rows}")
+        print_line(screen, f"predictions: {rows}")
     end({**found, "predictions": str(rows)}, folder, [], quiet, as_json)
 
 
@@ -121,7 +121,7 @@ def _beside_papers(screen: Console, folder: Path, recipe: "EvaluationRecipe") ->
     for table, figures in tables:
         screen.print(beside_paper_table(table, {recipe.name: figures}))
     if reasons and not tables:
-        say(screen, f"not beside a paper: {reasons[0]}")
+        print_line(screen, f"not beside a paper: {reasons[0]}")
 
 
 def _subset(pairs: list[str] | None) -> dict[str, list[str]] | None:

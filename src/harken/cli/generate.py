@@ -133,7 +133,7 @@ def _run(
     """Ask a server, or write a file of requests instead; `written` is named when it is there."""
     from harken.generate.batch_files import BatchAsker, store_results
     from harken.generate.retries import LiveAsker
-    from harken.system.model_server import Endpoint
+    from harken.system.model_client import ModelClient
 
     replies = out / "replies.jsonl"
     for path in batch_results or []:
@@ -142,14 +142,14 @@ def _run(
         for fault in faults[:SHOWN_FAULTS]:
             console.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
     if batch_requests is None:
-        with Endpoint(recipe.endpoint, replies) as endpoint:
-            command(recipe, out, LiveAsker(endpoint), console)
+        with ModelClient(recipe.endpoint, replies) as client:
+            command(recipe, out, LiveAsker(client), console)
     else:
-        with BatchAsker(recipe.endpoint, replies) as asker:
-            command(recipe, out, asker, console)
-            if not asker.complete:
-                _say(f"{asker.write(batch_requests)} requests to send", batch_requests)
-                return
+        asker = BatchAsker(recipe.endpoint, replies)
+        command(recipe, out, asker, console)
+        if not asker.complete:
+            _say(f"{asker.write(batch_requests)} requests to send", batch_requests)
+            return
     _say("written", written)
 
 

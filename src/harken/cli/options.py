@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harken.config.builtin_recipes import recipe_file
 from harken.errors import ConfigError
-from harken.system.console import print_row, say
+from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +72,10 @@ def end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str], quiet
     if console.quiet:
         return
     if as_json:
-        print_row({**summary, "folder": str(folder), **({"next": commands} if commands else {})})
+        print_json_line({**summary, "folder": str(folder), **({"next": commands} if commands else {})})
     elif quiet:
-        say(console, str(folder))
+        print_line(console, str(folder))
     elif commands:
-        say(console, "next:")
+        print_line(console, "next:")
         for line in commands:
-            say(console, f"  {line}")
+            print_line(console, f"  {line}")

@@ -60,7 +60,7 @@ def avqa(
             filters=filters,
             workers=workers,
             against=against_of(against),
-            on_progress=progress.set,
+            on_progress=progress.update,
         )
     show(card, out)
 
@@ -94,7 +94,7 @@ def vggsound(
             workers=workers,
             split=split,
             against=against_of(against),
-            on_progress=progress.set,
+            on_progress=progress.update,
         )
     show(card, out)
 

@@ -77,7 +77,7 @@ def audiomcq(
     source = source_of(data, hub, config, split)
     with StepProgress(console, "clips", 0, 1000) as progress:
         card = prepare_audiomcq(
-            source, audio_root, out, workers=workers, against=against_of(against), on_progress=progress.set
+            source, audio_root, out, workers=workers, against=against_of(against), on_progress=progress.update
         )
     show(card, out)
 
@@ -124,7 +124,7 @@ def jsonl(
             reword=reword,
             workers=workers,
             against=against_of(against),
-            on_progress=progress.set,
+            on_progress=progress.update,
         )
     show(card, out)
 
@@ -133,5 +133,5 @@ def _benchmark(name: str, data: Path, audio_root: Path, out: Path, workers: int)
     from harken.prepare.benchmarks import prepare_benchmark
 
     with StepProgress(console, "clips", 0, 1000) as progress:
-        card = prepare_benchmark(name, data, audio_root, out, workers=workers, on_progress=progress.set)
+        card = prepare_benchmark(name, data, audio_root, out, workers=workers, on_progress=progress.update)
     show(card, out)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.system.console import say
+from harken.system.console import print_line
 
 
 def report(
@@ -22,7 +22,7 @@ def report(
 
     file = out or runs[0] / "report.html"
     write_report(runs, file, audio_root or [])
-    say(console, f"report: {file}")
+    print_line(console, f"report: {file}")
     if open_:
         typer.launch(file.resolve().as_uri())
 
@@ -37,4 +37,4 @@ def view(
     """The same as a page on this machine that follows the run as it goes on."""
     from harken.report.server import serve
 
-    serve(run, audio_root or [], port, lambda line: say(console, line))
+    serve(run, audio_root or [], port, lambda line: print_line(console, line))

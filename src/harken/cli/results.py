@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.system.console import say
+from harken.system.console import print_line
 
 
 def score(
@@ -40,7 +40,7 @@ def score(
         console.print(score_table(result))
     else:
         said = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
-        say(console, f"submission: {submission} ({said})")
+        print_line(console, f"submission: {submission} ({said})")
 
 
 def compare(

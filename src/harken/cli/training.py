@@ -17,7 +17,7 @@ from harken.cli.options import (
     end,
     screen_of,
 )
-from harken.system.console import print_row, say
+from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
     from harken.config import Recipe
@@ -34,7 +34,7 @@ def demo(
     from harken.cli.demo_run import run_demo
     from harken.cli.next_steps import command
 
-    found = run_demo(out, seed, screen, on_row=print_row if as_json else None)
+    found = run_demo(out, seed, screen, on_row=print_json_line if as_json else None)
     end(found, out, [command(["harken", "report", str(out / "grpo"), "--open"])], quiet, as_json)
 
 
@@ -55,7 +55,7 @@ def train(
         return
     from harken.grpo.loop import train as run
 
-    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_json_line if as_json else None)
     _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
@@ -76,7 +76,7 @@ def sft(
         return
     from harken.training.sft import sft as run
 
-    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_row if as_json else None)
+    checkpoint = run(resolved, folder, screen, resume=resume is not None, on_row=print_json_line if as_json else None)
     _trained(resolved, folder, checkpoint, quiet, as_json)
 
 
@@ -119,7 +119,7 @@ def _trained(recipe: "Recipe", run: Path, checkpoint: Path, quiet: bool, as_json
     from harken.cli.next_steps import next_steps
 
     if not quiet and not as_json:
-        say(console, f"checkpoint: {checkpoint}")
+        print_line(console, f"checkpoint: {checkpoint}")
     end({"checkpoint": str(checkpoint)}, run, next_steps(recipe, run), quiet, as_json)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from harken.data.audio import load_waveform
 from harken.errors import DataError
-from harken.types import Part, Question, Waveform
+from harken.types import AudioSpan, Question, Waveform
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
 
@@ -31,7 +31,7 @@ def with_clips_of(mode: str, questions: Sequence[Question], seed: int) -> list[Q
         return [replace(question, audio=None) for question in questions]
     if mode != "shuffled":
         return list(questions)
-    parts = {question.part for question in questions if question.part is not None}
+    parts = {question.audio_span for question in questions if question.audio_span is not None}
     clips = sorted(parts, key=lambda part: (part.path, part.start_s, part.end_s or math.inf))
     if len(clips) == 1:
         raise DataError(f"audio: shuffled needs two clips or more, the questions are all about {clips[0]}")
@@ -40,10 +40,13 @@ def with_clips_of(mode: str, questions: Sequence[Question], seed: int) -> list[Q
         other = int(random.integers(last))
         order[last], order[other] = order[other], order[last]
     next_of = {clip: clips[place] for clip, place in zip(clips, order, strict=True)}
-    return [question if question.part is None else _about(question, next_of[question.part]) for question in questions]
+    return [
+        question if question.audio_span is None else _about(question, next_of[question.audio_span])
+        for question in questions
+    ]
 
 
-def _about(question: Question, part: Part) -> Question:
+def _about(question: Question, part: AudioSpan) -> Question:
     return replace(question, audio=part.path, start_s=part.start_s, end_s=part.end_s)
 
 
@@ -64,8 +67,8 @@ def heard(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
 
 def hear_clip(question: Question) -> Waveform:
     """The clip of a question that has one. Raises AudioError as `load_waveform`."""
-    assert question.part is not None
-    return load_waveform(question.part.path, question.part.start_s, question.part.end_s)
+    assert question.audio_span is not None
+    return load_waveform(question.audio_span.path, question.audio_span.start_s, question.audio_span.end_s)
 
 
 def listener(mode: str, seed: int) -> Callable[[Question], Waveform]:

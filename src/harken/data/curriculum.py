@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harken.data.records import read_records
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.types import Question
 
 
@@ -21,9 +21,9 @@ def read_pass_rates(path: Path) -> dict[str, float]:
     for line, record in records:
         name, rate = record.get("id"), record.get("pass_rate")
         if not isinstance(name, str) or name in rates:
-            raise DataError(f"{path}:{line}: id: expected a text that no earlier line has, found {shown(name)}")
+            raise DataError(f"{path}:{line}: id: expected a text that no earlier line has, found {short_repr(name)}")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-            raise DataError(f"{path}:{line}: pass_rate: expected a number from 0 to 1, found {shown(rate)}")
+            raise DataError(f"{path}:{line}: pass_rate: expected a number from 0 to 1, found {short_repr(rate)}")
         rates[name] = float(rate)
     return rates
 
@@ -39,7 +39,7 @@ def easy_to_hard(
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(questions)} questions have no pass rate, the first is "
-            f"{shown(missing[0].id)} ({missing[0].source}): measure all of data.train"
+            f"{short_repr(missing[0].id)} ({missing[0].source}): measure all of data.train"
         )
     kept = [question for question in questions if 0 < rates[question.id] < 1]
     if not kept:

@@ -16,9 +16,9 @@ from pathlib import Path
 from harken.config import SourceConfig
 from harken.data.audio import check_audio
 from harken.data.records import rejection
-from harken.errors import AudioError, DataError, shown
-from harken.system.files import write_jsonl
-from harken.types import Part, Question, Rejected, fragment
+from harken.errors import AudioError, DataError, short_repr
+from harken.system.json_lines import write_json_lines
+from harken.types import AudioSpan, Question, Rejected, fragment
 
 Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
 """Takes a file and the folder of its clips, gives the questions of the file and the records it rejects."""
@@ -34,7 +34,7 @@ class Loaded:
 
     questions: list[Question]
     rejected: list[Rejected]
-    durations_s: Mapping[Part, float] = field(default_factory=dict)
+    durations_s: Mapping[AudioSpan, float] = field(default_factory=dict)
     missing: Sequence[Path] = ()
 
 
@@ -66,22 +66,28 @@ def load_sources(
             if need_answer and question.answer is None:
                 rejected.append(rejection(question, "no answer, and training needs one"))
             elif question.id in place_of:
-                rejected.append(rejection(question, f"id {shown(question.id)} is taken by {place_of[question.id]}"))
+                rejected.append(
+                    rejection(question, f"id {short_repr(question.id)} is taken by {place_of[question.id]}")
+                )
             else:
                 place_of[question.id] = question.source
                 heard = None if source.audio == "none" else question.audio
                 questions.append(replace(question, audio=heard, clip=clip_name(question)))
     questions = select(questions)
-    durations_s, fault_of = _check_clips({question.part for question in questions if question.part is not None})
-    kept = [question for question in questions if question.part not in fault_of]
-    rejected += [rejection(q, fault_of[q.part]) for q in questions if q.part is not None and q.part in fault_of]
+    durations_s, fault_of = _check_clips(
+        {question.audio_span for question in questions if question.audio_span is not None}
+    )
+    kept = [question for question in questions if question.audio_span not in fault_of]
+    rejected += [
+        rejection(q, fault_of[q.audio_span]) for q in questions if q.audio_span is not None and q.audio_span in fault_of
+    ]
     missing = sorted({part.path for part in fault_of if not part.path.is_file()})
     return Loaded(kept, sorted(rejected, key=lambda one: (one.file, one.line)), durations_s, missing)
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
     """One line of JSON for each record left out: file, line, id, reason."""
-    write_jsonl(path, [asdict(one) for one in rejected])
+    write_json_lines(path, [asdict(one) for one in rejected])
 
 
 def refuse_if_too_many(loaded: Loaded, max_share: float, rejected_path: Path) -> None:
@@ -127,7 +133,7 @@ def split_dev(questions: Sequence[Question], share: float, seed: int) -> tuple[l
     return train, dev
 
 
-def _check_clips(clips: set[Part]) -> tuple[Mapping[Part, float], Mapping[Part, str]]:
+def _check_clips(clips: set[AudioSpan]) -> tuple[Mapping[AudioSpan, float], Mapping[AudioSpan, str]]:
     """(duration of each good clip, fault of each bad one)."""
     ordered = sorted(clips, key=lambda part: (part.path, part.start_s, part.end_s or math.inf))
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -136,7 +142,7 @@ def _check_clips(clips: set[Part]) -> tuple[Mapping[Part, float], Mapping[Part, 
     return durations_s, {clip: result for clip, result in checked.items() if isinstance(result, str)}
 
 
-def _duration_or_fault(clip: Part) -> float | str:
+def _duration_or_fault(clip: AudioSpan) -> float | str:
     try:
         return check_audio(clip.path, clip.start_s, clip.end_s)
     except AudioError as error:

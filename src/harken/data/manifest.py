@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, read_questions, text_field
-from harken.errors import DataError, shown
-from harken.system.files import write_jsonl
+from harken.errors import DataError, short_repr
+from harken.system.json_lines import write_json_lines
 from harken.types import Question, Rejected
 
 _PART_KEYS = ("start_s", "end_s")
@@ -30,7 +30,7 @@ def write_manifest(path: Path, questions: Iterable[Question], audio_root: Path |
     Raises DataError where a clip is outside that folder; nothing is written then.
     """
     root = path.parent if audio_root is None else audio_root
-    write_jsonl(path, [_record(question, root) for question in questions])
+    write_json_lines(path, [_record(question, root) for question in questions])
 
 
 def read_manifest(path: Path, audio_root: Path | None = None) -> tuple[list[Question], list[Rejected]]:
@@ -46,11 +46,11 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
     """One record as a Question. Raises RecordError with the reason, which names the value."""
     for key in record:
         if key not in _KEYS + _PART_KEYS:
-            raise RecordError(f"unknown key {shown(key)}; known: {', '.join(_KEYS + _PART_KEYS)}")
+            raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS + _PART_KEYS)}")
     choices = choices_field(record)
     answer = record.get("answer")
     if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
-        raise RecordError(f"answer: expected an index from 0 to {len(choices) - 1} or null, found {shown(answer)}")
+        raise RecordError(f"answer: expected an index from 0 to {len(choices) - 1} or null, found {short_repr(answer)}")
     clip = record.get("audio")
     start_s, end_s = _part(record, has_clip=clip is not None)
     return Question(
@@ -78,7 +78,7 @@ def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
         if value is None:
             continue
         if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-            raise RecordError(f"{key}: expected seconds, 0 or more, found {shown(value)}")
+            raise RecordError(f"{key}: expected seconds, 0 or more, found {short_repr(value)}")
         if not has_clip:
             raise RecordError(f"{key}: a part of a file, and the record names no audio")
         times[key] = float(value)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.types import Question, Rejected
 
 Record = dict[str, Any]
@@ -70,10 +70,12 @@ def read_questions(path: Path, parse: Callable[[Record, str], ItemT]) -> tuple[l
         try:
             question = parse(record, f"{path}:{line}")
             if question.id in first_line:
-                raise RecordError(f"id {shown(question.id)} is taken by the record in line {first_line[question.id]}")
+                raise RecordError(
+                    f"id {short_repr(question.id)} is taken by the record in line {first_line[question.id]}"
+                )
         except RecordError as error:
             name = record.get("id", "")
-            rejected.append(Rejected(str(path), line, name if isinstance(name, str) else shown(name), str(error)))
+            rejected.append(Rejected(str(path), line, name if isinstance(name, str) else short_repr(name), str(error)))
         else:
             first_line[question.id] = line
             questions.append(question)
@@ -92,9 +94,9 @@ def text_field(record: Record, key: str) -> str:
         raise RecordError(f"key {key!r} is missing")
     value = record[key]
     if not isinstance(value, str):
-        raise RecordError(f"{key}: expected text, found {shown(value)}")
+        raise RecordError(f"{key}: expected text, found {short_repr(value)}")
     if not value.strip():
-        raise RecordError(f"{key}: empty text {shown(value)}")
+        raise RecordError(f"{key}: empty text {short_repr(value)}")
     return value
 
 
@@ -107,7 +109,7 @@ def label_field(record: Record, *keys: str) -> str:
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return ", ".join(value)
         if value is not None:
-            raise RecordError(f"{key}: expected text, found {shown(value)}")
+            raise RecordError(f"{key}: expected text, found {short_repr(value)}")
     return ""
 
 
@@ -117,12 +119,12 @@ def choices_field(record: Record, key: str = "choices") -> tuple[str, ...]:
         raise RecordError(f"key {key!r} is missing")
     value = record[key]
     if not isinstance(value, list):
-        raise RecordError(f"{key}: expected a list of texts, found {shown(value)}")
+        raise RecordError(f"{key}: expected a list of texts, found {short_repr(value)}")
     for choice in value:
         if not isinstance(choice, str) or not choice.strip():
-            raise RecordError(f"{key}: expected texts that are not empty, found {shown(choice)}")
+            raise RecordError(f"{key}: expected texts that are not empty, found {short_repr(choice)}")
     if len({choice.strip() for choice in value}) < 2:
-        raise RecordError(f"{key}: fewer than two different choices: {shown(value)}")
+        raise RecordError(f"{key}: fewer than two different choices: {short_repr(value)}")
     return tuple(value)
 
 
@@ -137,28 +139,30 @@ def answer_index(answer: str, choices: Sequence[str]) -> int | None:
 
 def unlisted(answer: str, choices: Sequence[str]) -> RecordError:
     """The rejection of an answer that is no choice."""
-    return RecordError(f"answer {shown(answer)} is not one of the {len(choices)} choices {shown(list(choices))}")
+    return RecordError(
+        f"answer {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
+    )
 
 
 def clip_path(name: object, audio_root: Path) -> Path:
     """The file a clip name means. A name may not leave `audio_root`: datasets come from strangers."""
     if not isinstance(name, str):
-        raise RecordError(f"clip name: expected text, found {shown(name)}")
+        raise RecordError(f"clip name: expected text, found {short_repr(name)}")
     relative = posixpath.normpath(name)
     if relative == "." or "\0" in name:
-        raise RecordError(f"clip name {shown(name)} is not a file name")
+        raise RecordError(f"clip name {short_repr(name)} is not a file name")
     if posixpath.isabs(relative) or relative.split("/")[0] == "..":
-        raise RecordError(f"clip name {shown(name)} is outside audio_root {audio_root}")
+        raise RecordError(f"clip name {short_repr(name)} is outside audio_root {audio_root}")
     return audio_root / relative
 
 
 def _unusable(value: object) -> str | None:
     if not isinstance(value, dict):
-        return f"expected a JSON object, found {shown(value)}"
+        return f"expected a JSON object, found {short_repr(value)}"
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        return f"holds half of a surrogate pair, which is not text: {shown(error.object[error.start])}"
+        return f"holds half of a surrogate pair, which is not text: {short_repr(error.object[error.start])}"
     return None
 
 
@@ -171,7 +175,7 @@ def _line_values(file: str, text: str) -> tuple[list[tuple[int, Any]], list[Reje
         try:
             values.append((line, json.loads(content)))
         except (ValueError, RecursionError) as error:
-            rejected.append(Rejected(file, line, "", f"not JSON: {_fault(error)}: {shown(content)}"))
+            rejected.append(Rejected(file, line, "", f"not JSON: {_fault(error)}: {short_repr(content)}"))
     return values, rejected
 
 
@@ -216,7 +220,9 @@ def _after_list(
     first = text.count("\n", 0, end) + 1
     rest = enumerate(text[end:].split("\n"), start=first)
     reason = f"after the end of the JSON list (line {first})"
-    return values, [Rejected(file, line, "", f"{reason}: {shown(left)}") for line, left in rest if left.strip(_SPACE)]
+    return values, [
+        Rejected(file, line, "", f"{reason}: {short_repr(left)}") for line, left in rest if left.strip(_SPACE)
+    ]
 
 
 def _skip_space(text: str, position: int) -> int:

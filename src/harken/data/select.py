@@ -6,7 +6,7 @@ for trying things out, and figures of a part are figures of another benchmark.
 
 from collections.abc import Mapping, Sequence
 
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.types import Question
 
 
@@ -22,6 +22,6 @@ def select(questions: Sequence[Question], subset: Mapping[str, Sequence[str]], l
         there = {getattr(question, key): None for question in chosen}
         chosen = [question for question in chosen if getattr(question, key) in values]
         if not chosen and there:
-            wanted, known = " or ".join(map(shown, values)), ", ".join(map(shown, there))
+            wanted, known = " or ".join(map(short_repr, values)), ", ".join(map(short_repr, there))
             raise DataError(f"subset: no question has {key} {wanted}; there is {known}")
     return chosen[:limit]

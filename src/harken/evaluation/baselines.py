@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harken.errors import DataError
 from harken.questions.choice_orders import Answer, Trial
-from harken.types import Part, Question
+from harken.types import AudioSpan, Question
 
 
 def random_guess(questions: Sequence[Question]) -> list[int]:
@@ -50,11 +50,11 @@ class Baseline:
     def __init__(self, name: str, samples: int) -> None:
         self._choose, self._samples = BASELINES[name], samples
 
-    def fault(self, question: Question, durations_s: Mapping[Part, float]) -> None:
+    def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> None:
         """It can be asked anything."""
         return
 
-    def counts(self, questions: Sequence[Question], durations_s: Mapping[Part, float]) -> dict[str, int]:
+    def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         return {}
 
     def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[list[tuple[Trial, list[Answer]]]]:

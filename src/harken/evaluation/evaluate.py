@@ -21,20 +21,22 @@ from harken.data.load import Loaded, load_sources, write_rejected
 from harken.data.select import select
 from harken.errors import ConfigError, DataError
 from harken.evaluation.baselines import BASELINES, Baseline
+from harken.evaluation.checkpoint_model import CheckpointModel
 from harken.evaluation.folder import EvaluationFolder
-from harken.evaluation.local import LocalModel
 from harken.evaluation.rows import prediction_row, rejected_row, unasked_row
-from harken.evaluation.served import ServedModel
+from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
 from harken.judges import add_judged_column, open_judge
-from harken.models.loading import load_model, resolve
-from harken.questions.choice_orders import Answer, Trial, order_figures, pass_rate_rows, sample_figures, trials_of
+from harken.models.loading import load_model, resolve_checkpoint
+from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
 from harken.results.summary import summarise
-from harken.system.files import write_json, write_jsonl
-from harken.system.model_server import Endpoint
-from harken.types import Part, Question
+from harken.results.trials import order_figures, pass_rate_rows, sample_figures
+from harken.system.files import write_json
+from harken.system.json_lines import write_json_lines
+from harken.system.model_client import ModelClient
+from harken.types import AudioSpan, Question
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,12 +44,12 @@ OnProgress = Callable[[int, int], None]
 """Called with (answered, total): first with what an earlier, stopped command left, then as answers come."""
 
 
-class AskedModel(Protocol):
-    """What evaluation asks: `LocalModel`, `ServedModel` or `Baseline`."""
+class EvaluatedModel(Protocol):
+    """What evaluation asks: `CheckpointModel`, `ServedModel` or `Baseline`."""
 
-    def fault(self, question: Question, durations_s: Mapping[Part, float]) -> str | None: ...
+    def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None: ...
 
-    def counts(self, questions: Sequence[Question], durations_s: Mapping[Part, float]) -> dict[str, int]: ...
+    def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]: ...
 
     def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]: ...
 
@@ -64,7 +66,7 @@ def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lamb
     if folder.summary is not None and not folder.summary.get("n_failed"):
         raise ConfigError(f"{out}: holds an evaluation already; choose another --out")
     prompt = Prompt.from_config(recipe.prompt)
-    with _asked_model(recipe, prompt, folder.replies) as model:
+    with _open_model(recipe, prompt, folder.replies) as model:
         loaded = _load(recipe, folder)
         return _evaluate(folder, loaded, model, prompt, on_progress)
 
@@ -78,7 +80,7 @@ def listen(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lambda
     recipe = _with_checkpoint(recipe)
     prompt = Prompt.from_config(recipe.prompt)
     folders = {mode: EvaluationFolder(out / mode, _with_audio(recipe, mode)) for mode in MODES}
-    with _asked_model(recipe, prompt, out / "replies.jsonl") as model:
+    with _open_model(recipe, prompt, out / "replies.jsonl") as model:
         loaded = _load(_with_audio(recipe, "real"), folders["real"])
         for number, folder in enumerate(folders.values()):
             if folder.summary is None or folder.summary.get("n_failed"):
@@ -92,13 +94,13 @@ def listen(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lambda
                 )
     rows = listening_rows({mode: read_mode(folder.path) for mode, folder in folders.items()})
     figures = listening_figures(rows)
-    write_jsonl(out / "listening.jsonl", rows)
+    write_json_lines(out / "listening.jsonl", rows)
     write_json(out / "listening.json", figures)
     return figures
 
 
 def _evaluate(
-    folder: EvaluationFolder, loaded: Loaded, model: AskedModel, prompt: Prompt, on_progress: OnProgress
+    folder: EvaluationFolder, loaded: Loaded, model: EvaluatedModel, prompt: Prompt, on_progress: OnProgress
 ) -> dict[str, Any]:
     recipe = folder.recipe
     mode = recipe.data.audio
@@ -146,9 +148,9 @@ def _evaluate(
         "data_sha256": folder.data_sha256,
     }
     if n_trials > 1:
-        write_jsonl(folder.path / "trials.jsonl", [row for trials_rows in rows for row in trials_rows])
-        write_jsonl(folder.path / "pass_rates.jsonl", pass_rate_rows(rows))
-    write_jsonl(folder.predictions, first)
+        write_json_lines(folder.path / "trials.jsonl", [row for trials_rows in rows for row in trials_rows])
+        write_json_lines(folder.path / "pass_rates.jsonl", pass_rate_rows(rows))
+    write_json_lines(folder.predictions, first)
     folder.finish(summary)
     return summary
 
@@ -188,22 +190,24 @@ def _load(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded:
 
 
 @contextlib.contextmanager
-def _asked_model(recipe: EvaluationRecipe, prompt: Prompt, replies: Path) -> Iterator[AskedModel]:
+def _open_model(recipe: EvaluationRecipe, prompt: Prompt, replies: Path) -> Iterator[EvaluatedModel]:
     if recipe.endpoint is not None:
-        with Endpoint(recipe.endpoint, replies) as endpoint:
-            yield ServedModel(endpoint, recipe, prompt)
+        with ModelClient(recipe.endpoint, replies) as client:
+            yield ServedModel(client, recipe, prompt)
     elif recipe.model in BASELINES:
         yield Baseline(recipe.model, recipe.samples)
     else:
         assert recipe.model is not None
-        yield LocalModel(load_model(recipe.model, dtype=DTYPES[recipe.dtype], device=recipe.device), recipe, prompt)
+        yield CheckpointModel(
+            load_model(recipe.model, dtype=DTYPES[recipe.dtype], device=recipe.device), recipe, prompt
+        )
 
 
 def _with_checkpoint(recipe: EvaluationRecipe) -> EvaluationRecipe:
     """A run folder stands for its newest checkpoint now: an evaluation that goes on keeps to it, or is refused."""
     if recipe.model is None or recipe.model in BASELINES:
         return recipe
-    return recipe.model_copy(update={"model": resolve(recipe.model)})
+    return recipe.model_copy(update={"model": resolve_checkpoint(recipe.model)})
 
 
 def _with_audio(recipe: EvaluationRecipe, mode: str) -> EvaluationRecipe:

@@ -8,15 +8,14 @@ an option to resume; the same command goes on, and another recipe is never mixed
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harken.config import EvaluationRecipe, as_yaml, parse, read_values
-from harken.errors import ConfigError, DataError, HarkenError
-from harken.system.environment import environment
-from harken.system.files import json_line, remove_leftovers, write_json, write_text
+from harken.errors import ConfigError
+from harken.system.environment import describe_environment
+from harken.system.files import remove_leftovers, write_json, write_text
 
 _HOW = {"base_url", "api_key_env", "concurrency", "requests_per_minute", "timeout_s", "retries", "retry_wait_s"}
 """Keys of `endpoint` that say how a server is asked and not what: they may change while an evaluation goes on."""
@@ -44,7 +43,7 @@ class EvaluationFolder:
         """Write what the evaluation is. config.yaml comes last: with it the folder belongs to the recipe."""
         remove_leftovers(self.path)
         if not (self.path / "config.yaml").exists():
-            write_json(self.path / "environment.json", {**environment(), "data_sha256": self.data_sha256})
+            write_json(self.path / "environment.json", {**describe_environment(), "data_sha256": self.data_sha256})
             write_text(self.path / "config.yaml", as_yaml(self.recipe))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -72,36 +71,6 @@ class EvaluationFolder:
             raise ConfigError(
                 f"{self.path}: {self.recipe.data.file} has changed since this evaluation began; choose another --out"
             )
-
-
-class Journal:
-    """Rows that are kept as they come, one line of JSON each; a line that a killed process left half written is cut
-    off when the file is opened again.
-
-    Raises DataError where the file holds anything else.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        whole, end, _ = path.read_bytes().rpartition(b"\n")
-        try:
-            self.rows: list[dict[str, Any]] = [json.loads(line) for line in whole.split(b"\n")] if end else []
-        except ValueError as error:
-            raise DataError(f"{path}: not a journal of an evaluation ({error}); move the file away") from error
-        os.truncate(path, len(whole) + len(end))
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Written before this returns. Raises HarkenError where it cannot be, as on a full disk."""
-        lines = "".join(json_line(row) for row in rows)
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(lines)
-        except OSError as error:
-            raise HarkenError(
-                f"{self._path}: cannot be written ({error.strerror}). Make room, then run the same command again"
-            ) from error
 
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:

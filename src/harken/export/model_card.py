@@ -20,7 +20,7 @@ from harken.report.accuracy import AFTER, BEFORE, QuestionSet, SetTable, questio
 from harken.report.facts import run_facts
 from harken.report.run import read_run
 from harken.results.formatting import markdown, percent, points
-from harken.system.console import visible
+from harken.system.console import escape_unprintable
 from harken.types import Question
 
 CARD, OF_BASE = "README.md", "README.base.md"
@@ -66,7 +66,7 @@ def model_card(run: Path | None, base: str, base_folder: Path | None, *, model_t
 
 def escaped(text: str) -> str:
     """Text that is no Markdown and no HTML, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#!&~$@]|:(?=//))", r"\\\1", visible(text))
+    return re.sub(r"([\\`*_{}\[\]<>|#!&~$@]|:(?=//))", r"\\\1", escape_unprintable(text))
 
 
 def _header(

@@ -25,7 +25,7 @@ from torch import Tensor
 from harken.config import load_recipe
 from harken.errors import CheckpointError
 from harken.export.model_card import CARD, OF_BASE, model_card
-from harken.models.loading import load_model, resolve
+from harken.models.loading import load_model, resolve_checkpoint
 from harken.models.lora import ADAPTER_CONFIG, is_adapter
 from harken.system.files import replacing, write_json, write_text
 
@@ -119,7 +119,7 @@ def _run_of(path: Path) -> Path | None:
 
 
 def _checkpoint(trained: Path) -> Path:
-    folder = Path(resolve(str(trained)))
+    folder = Path(resolve_checkpoint(str(trained)))
     if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise CheckpointError(f"{trained}: no checkpoint here; give a run folder or one of its checkpoints")
     return folder
@@ -234,7 +234,7 @@ def _local(base: str) -> Path:
     """The base's folder on this machine; of a Hub id the snapshot, fetched where it is not here."""
     folder = Path(base)
     if folder.is_dir():
-        return Path(resolve(base))
+        return Path(resolve_checkpoint(base))
     if folder.is_absolute() or base.startswith(".") or base.count("/") > 1:
         raise CheckpointError(f"{base}: no such folder; the run started from it, give --base where it lies now")
     try:

@@ -9,32 +9,26 @@ Not taken: uploading and waiting, which every provider does its own way.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 from harken.config import EndpointConfig
 from harken.data.records import read_records
-from harken.errors import DataError, shown
-from harken.system.files import write_jsonl
-from harken.system.model_server import Failure, Reply, ReplyCache, Request, content_key, parse_reply, request_body
+from harken.errors import DataError, short_repr
+from harken.system.json_lines import write_json_lines
+from harken.system.model_requests import Failure, Reply, Request, parse_response, request_body
+from harken.system.reply_cache import ReplyCache, cache_key
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class BatchAsker:
-    """Answers from stored replies alone and notes the requests that have none. Use as a context manager."""
+    """Answers from stored replies alone and notes the requests that have none."""
 
     def __init__(self, config: EndpointConfig, cache: Path) -> None:
         self._config = config
         self._cache = ReplyCache(cache)
         self._missing: dict[str, dict] = {}
         self.prompt_tokens = self.completion_tokens = 0
-
-    def __enter__(self) -> "BatchAsker":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._cache.close()
 
     @property
     def complete(self) -> bool:
@@ -43,7 +37,7 @@ class BatchAsker:
     def ask_all(self, requests: Iterable[Request]) -> Iterator[Reply | Failure]:
         for request in requests:
             body = request_body(self._config, request)
-            key = content_key(self._config, body, request.variant)
+            key = cache_key(self._config, body, request.variant)
             known = self._cache.get(key)
             if known is None:
                 self._missing[key] = body
@@ -57,7 +51,7 @@ class BatchAsker:
         """Write the requests without a reply; how many they are."""
         url = "/v1/chat/completions"
         rows = [{"custom_id": key, "method": "POST", "url": url, "body": body} for key, body in self._missing.items()]
-        write_jsonl(path, rows)
+        write_json_lines(path, rows)
         return len(rows)
 
 
@@ -69,19 +63,19 @@ def store_results(path: Path, cache: Path) -> tuple[int, list[str]]:
     records, rejected = read_records(path)
     faults = [f"{path}:{one.line}: {one.reason}" for one in rejected]
     stored = 0
-    with closing(ReplyCache(cache)) as replies:
-        for line, record in records:
-            key, response = record.get("custom_id"), record.get("response")
-            if not isinstance(key, str) or not _KEY.fullmatch(key):
-                said = f"custom_id {shown(key)} is none of harken's: is this the file of results?"
-                raise DataError(f"{path}:{line}: {said}")
-            if not isinstance(response, dict) or response.get("status_code") != 200:
-                faults.append(f"{path}:{line}: no reply: {shown(record.get('error') or response)}")
-                continue
-            reply = parse_reply("chat", json.dumps(response.get("body")).encode())
-            if isinstance(reply, Reply):
-                replies.put(key, reply)
-                stored += 1
-            else:
-                faults.append(f"{path}:{line}: {reply.reason}")
+    replies = ReplyCache(cache)
+    for line, record in records:
+        key, response = record.get("custom_id"), record.get("response")
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            said = f"custom_id {short_repr(key)} is none of harken's: is this the file of results?"
+            raise DataError(f"{path}:{line}: {said}")
+        if not isinstance(response, dict) or response.get("status_code") != 200:
+            faults.append(f"{path}:{line}: no reply: {short_repr(record.get('error') or response)}")
+            continue
+        reply = parse_response("chat", json.dumps(response.get("body")).encode())
+        if isinstance(reply, Reply):
+            replies.put(key, reply)
+            stored += 1
+        else:
+            faults.append(f"{path}:{line}: {reply.reason}")
     return stored, faults

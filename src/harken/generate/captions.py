@@ -27,7 +27,7 @@ from harken.types import Question
 
 
 def generate_captions(recipe: CaptionRecipe, out: Path, asker: Asker, console: Console) -> None:
-    """Write `out`. Raises DataError, ConfigError, EndpointError."""
+    """Write `out`. Raises DataError, ConfigError, ServerError."""
     instruction = Instruction.resolve(CAPTIONS, recipe.prompt_file)
     root = recipe.manifest.parent if recipe.audio_root is None else recipe.audio_root
     source = SourceConfig(reader="manifest", file=recipe.manifest, audio_root=root)
@@ -47,7 +47,7 @@ def generate_captions(recipe: CaptionRecipe, out: Path, asker: Asker, console: C
             ],
             lambda task, text: read_caption(text, clips[task]),
             recipe.sampling,
-            progress.set,
+            progress.update,
         )
     fault_of = {audio: one.reason for audio, one in zip(heard, written, strict=True) if isinstance(one, Unusable)}
     rejected = list(loaded.rejected)

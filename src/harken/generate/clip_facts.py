@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.records import Record, RecordError, clip_path, label_field, read_records, text_field
-from harken.errors import shown
-from harken.system.files import write_jsonl
+from harken.errors import short_repr
+from harken.system.json_lines import write_json_lines
 from harken.types import Rejected
 
 LABELS = {"caption": "A1", "sounds": "A2", "speech": "A3", "music": "A4"}
@@ -60,10 +60,10 @@ def read_clips(path: Path) -> tuple[list[Clip], list[Rejected]]:
             clip = _parse(record, line)
             for key, value in (("id", clip.id), ("audio", clip.audio)):
                 if (key, value) in line_of:
-                    raise RecordError(f"{key} {shown(value)} is taken by the record in line {line_of[key, value]}")
+                    raise RecordError(f"{key} {short_repr(value)} is taken by the record in line {line_of[key, value]}")
         except RecordError as error:
             name = record.get("id", "")
-            rejected.append(Rejected(str(path), line, name if isinstance(name, str) else shown(name), str(error)))
+            rejected.append(Rejected(str(path), line, name if isinstance(name, str) else short_repr(name), str(error)))
         else:
             line_of |= {("id", clip.id): line, ("audio", clip.audio): line}
             clips.append(clip)
@@ -71,7 +71,7 @@ def read_clips(path: Path) -> tuple[list[Clip], list[Rejected]]:
 
 
 def write_clips(path: Path, clips: Iterable[Clip]) -> None:
-    write_jsonl(path, [{key: getattr(clip, key) for key in _KEYS} for clip in clips])
+    write_json_lines(path, [{key: getattr(clip, key) for key in _KEYS} for clip in clips])
 
 
 def facts(clip: Clip) -> str:
@@ -95,7 +95,7 @@ def quoted(text: str) -> str:
 def _parse(record: Record, line: int) -> Clip:
     for key in record:
         if key not in _KEYS:
-            raise RecordError(f"unknown key {shown(key)}; known: {', '.join(_KEYS)}")
+            raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS)}")
     name = clip_path(text_field(record, "audio"), Path()).as_posix()
     others = {key: label_field(record, key).strip() for key in _KEYS[3:]}
     return Clip(text_field(record, "id"), name, text_field(record, "caption").strip(), **others, line=line)

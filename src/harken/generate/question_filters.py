@@ -14,7 +14,7 @@ from harken.generate.clip_facts import Clip
 from harken.generate.retries import Advance, Asker
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
-from harken.system.model_server import Reply, Request
+from harken.system.model_requests import Reply, Request
 from harken.types import Question
 
 _NO_MUSIC = re.compile(

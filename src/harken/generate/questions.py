@@ -15,7 +15,7 @@ from rich.console import Console
 from harken.config import QuestionRecipe
 from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.generate.answer_positions import balanced
 from harken.generate.clip_facts import Clip, facts, read_clips
 from harken.generate.data_card import account, card_text, positions, repeats, show, usage
@@ -40,7 +40,7 @@ _UNSEEN = re.compile(
 def generate_questions(recipe: QuestionRecipe, out: Path, asker: Asker, console: Console) -> None:
     """Write `out`, once the asker has all the replies that it will have.
 
-    Raises DataError, ConfigError, CheckpointError, EndpointError.
+    Raises DataError, ConfigError, CheckpointError, ServerError.
     """
     instruction = Instruction.resolve(QUESTIONS, recipe.prompt_file)
     clips, rejected = read_clips(recipe.captions)
@@ -53,7 +53,7 @@ def generate_questions(recipe: QuestionRecipe, out: Path, asker: Asker, console:
             lambda task: instruction.text(clip=facts(clips[task])),
             lambda task, text: read_question(text, clips[task], root),
             recipe.sampling,
-            progress.set,
+            progress.update,
         )
     outcomes = _filtered(written, clips, recipe, asker, console)
     if not asker.complete:
@@ -78,19 +78,19 @@ def read_question(text: str, clip: Clip, root: Path) -> Question:
     asked = plain_text(reply["question_text"], "question")
     listed = reply["multi_choice"]
     if not isinstance(listed, list) or len(listed) != N_CHOICES:
-        found = len(listed) if isinstance(listed, list) else shown(listed)
+        found = len(listed) if isinstance(listed, list) else short_repr(listed)
         raise BadReplyError(f"choices not {N_CHOICES}: {found}")
     choices = tuple(plain_text(choice, "choice") for choice in listed)
     for index, choice in enumerate(choices):
         if any(same(choice, other) for other in choices[:index]):
-            raise BadReplyError(f"choices not different: {shown(choice)} twice")
+            raise BadReplyError(f"choices not different: {short_repr(choice)} twice")
     answer = reply["answer"]
     if type(answer) is not int or not 0 <= answer < N_CHOICES:
-        raise BadReplyError(f"answer no index: expected 0 to {N_CHOICES - 1}, found {shown(answer)}")
+        raise BadReplyError(f"answer no index: expected 0 to {N_CHOICES - 1}, found {short_repr(answer)}")
     if grade(asked, choices, answer, letters_shown=False).correct:
-        raise BadReplyError(f"question reveals the answer: it names {shown(choices[answer])} and no other choice")
+        raise BadReplyError(f"question reveals the answer: it names {short_repr(choices[answer])} and no other choice")
     if word := _UNSEEN.search(asked):
-        raise BadReplyError(f"question speaks of the notes: {shown(word[0])}")
+        raise BadReplyError(f"question speaks of the notes: {short_repr(word[0])}")
     return Question(clip.id, asked, choices, answer, root / clip.audio, task=clip.task, dataset=clip.dataset)
 
 
@@ -124,6 +124,8 @@ def _filtered(
     if filters.needs_audio:
         asked = left()
         with StepProgress(console, "without the clip", filters.needs_audio * len(asked), 500) as progress:
-            reasons = answered_unheard(asker, list(asked.values()), filters.needs_audio, recipe.sampling, progress.set)
+            reasons = answered_unheard(
+                asker, list(asked.values()), filters.needs_audio, recipe.sampling, progress.update
+            )
         drop(dict(zip(asked, reasons, strict=True)))
     return outcomes

@@ -19,7 +19,7 @@ from harken.config import PromptConfig, ReasoningRecipe
 from harken.data.load import write_rejected
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import rejection
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.generate.clip_facts import Clip, facts, quoted, read_clips
 from harken.generate.data_card import Part, account, card_text, show, usage
 from harken.generate.instructions import REASONING, Instruction
@@ -56,7 +56,7 @@ _GIVES_AWAY = re.compile(
 def generate_reasoning(recipe: ReasoningRecipe, out: Path, asker: Asker, console: Console) -> None:
     """Write `out`, once the asker has all the replies that it will have.
 
-    Raises DataError, ConfigError, EndpointError.
+    Raises DataError, ConfigError, ServerError.
     """
     instruction = Instruction.resolve(REASONING, recipe.prompt_file)
     root = recipe.manifest.parent
@@ -71,7 +71,7 @@ def generate_reasoning(recipe: ReasoningRecipe, out: Path, asker: Asker, console
             lambda task: _prompt(instruction, *pairs[task]),
             lambda task, text: read_reasoning(text, pairs[task][0]),
             recipe.sampling,
-            progress.set,
+            progress.update,
         )
     if not asker.complete:
         return
@@ -115,7 +115,7 @@ def pair(
             unpaired.append((question, "no clip: a question without audio"))
         elif clip is None:
             name = question.audio.relative_to(root).as_posix()
-            unpaired.append((question, f"no facts: no record of the captions file has audio {shown(name)}"))
+            unpaired.append((question, f"no facts: no record of the captions file has audio {short_repr(name)}"))
         else:
             pairs.append((question, clip))
     return pairs, unpaired
@@ -127,17 +127,17 @@ def read_reasoning(text: str, question: Question) -> Question:
     parts = {name: plain_text(reply[name], name) for name in PARTS}
     for name, part in parts.items():
         if found := _GIVES_AWAY.search(part):
-            raise BadReplyError(f"gives away what a listener does not have: {shown(found[0])} in {name}")
+            raise BadReplyError(f"gives away what a listener does not have: {short_repr(found[0])} in {name}")
     arrived = grade(plain_text(reply["answer"], "answer"), question.choices, question.answer, letters_shown=False)
     if not arrived.correct:
-        raise BadReplyError(f"another answer: arrives at {shown(arrived.extracted)}")
+        raise BadReplyError(f"another answer: arrives at {short_repr(arrived.extracted)}")
     concluded = grade(parts["summary"], question.choices, question.answer, letters_shown=False)
     if concluded.choice is not None and not concluded.correct:
-        raise BadReplyError(f"another answer: the summary names {shown(question.choices[concluded.choice])}")
+        raise BadReplyError(f"another answer: the summary names {short_repr(question.choices[concluded.choice])}")
     reasoned = replace(question, reasoning="\n".join(f"{name.capitalize()}: {part}" for name, part in parts.items()))
     target = _TARGET.answer_text(reasoned)
     if form(target) != "think" or not grade(target, question.choices, question.answer, letters_shown=False).correct:
-        raise BadReplyError(f"target not graded right: {shown(target)}")
+        raise BadReplyError(f"target not graded right: {short_repr(target)}")
     return reasoned
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from harken.errors import shown
+from harken.errors import short_repr
 
 MAX_CHARACTERS = 100_000
 _MAX_STARTS = 200
@@ -31,7 +31,7 @@ def object_in(text: str, keys: Sequence[str]) -> dict[str, Any]:
         raise BadReplyError(f"too long: {len(text)} characters")
     found = _objects(text.rpartition("</think>")[2], keys) or _objects(text, keys)
     if not found:
-        raise BadReplyError(f"no JSON: no object with the keys {', '.join(keys)} in {shown(text)}")
+        raise BadReplyError(f"no JSON: no object with the keys {', '.join(keys)} in {short_repr(text)}")
     if len(found) > 1:
         raise BadReplyError(f"several objects: {len(found)} where one was asked for")
     for key in keys:
@@ -44,14 +44,16 @@ def plain_text(value: object, name: str) -> str:
     """A text of a reply with its white space collapsed. Raises BadReplyError where it is none, is empty, or holds what
     a prompt could mistake for a control token, a think tag or an answer tag."""
     if not isinstance(value, str):
-        raise BadReplyError(f"{name} no text: {shown(value)}")
+        raise BadReplyError(f"{name} no text: {short_repr(value)}")
     text = " ".join(value.split())
     if not text:
-        raise BadReplyError(f"{name} empty: {shown(value)}")
+        raise BadReplyError(f"{name} empty: {short_repr(value)}")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-        raise BadReplyError(f"{name} no plain text: a control character or half of a surrogate pair in {shown(text)}")
+        raise BadReplyError(
+            f"{name} no plain text: a control character or half of a surrogate pair in {short_repr(text)}"
+        )
     if tag := _TAG.search(text):
-        raise BadReplyError(f"{name} holds a tag: {shown(tag[0])}")
+        raise BadReplyError(f"{name} holds a tag: {short_repr(tag[0])}")
     return text
 
 

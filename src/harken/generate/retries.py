@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from harken.config import SamplingConfig
-from harken.errors import EndpointError
+from harken.errors import ServerError
 from harken.generate.reply_json import BadReplyError
-from harken.system.model_server import Endpoint, Failure, Reply, Request
+from harken.system.model_client import ModelClient
+from harken.system.model_requests import Failure, Reply, Request
 
 T = TypeVar("T")
 Content = str | list[dict[str, Any]]
@@ -59,20 +60,20 @@ class LiveAsker:
 
     complete = True
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, client: ModelClient) -> None:
+        self._client = client
         self.prompt_tokens = self.completion_tokens = 0
 
     def ask_all(self, requests: Iterable[Request]) -> Iterator[Reply | Failure]:
-        """Raises EndpointError where going on is of no use."""
+        """Raises ServerError where going on is of no use."""
         in_a_row = 0
-        for _, answer in self._endpoint.ask_all(requests):
+        for _, answer in self._client.send_all(requests):
             if isinstance(answer, Failure):
                 in_a_row += 1
                 if answer.fatal or in_a_row == FAILURES_IN_A_ROW:
                     often = "" if answer.fatal else f"{in_a_row} requests in a row failed, the last one: "
                     kept = "replies so far are stored: the same command goes on from them"
-                    raise EndpointError(f"{often}{answer.reason}; {kept}")
+                    raise ServerError(f"{often}{answer.reason}; {kept}")
             else:
                 in_a_row = 0
                 self.prompt_tokens += answer.prompt_tokens

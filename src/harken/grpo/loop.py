@@ -20,14 +20,14 @@ from harken.grpo.update import score_with_reference, update
 from harken.inference.audio_cache import EncodedClips
 from harken.models.loading import mixed_precision
 from harken.models.sharding import gathered
-from harken.system.console import warn
-from harken.system.ranks import over_ranks
+from harken.system.console import print_warning
+from harken.system.ranks import distributed_run
 from harken.training.progress_table import OnRow, grpo_columns
 from harken.training.schedule import is_due, learning_rate_at
 from harken.training.session import Session, open_session
 
 
-@over_ranks
+@distributed_run
 def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `grpo` section of a recipe; `resume` goes on with the run in `out`, bit for bit on a CPU.
 
@@ -74,7 +74,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
                     ):
                         rewarding.ask(batch)
                         batches.append(batch)
-                    most = int(ranks.largest([len(batches)])[0])
+                    most = int(ranks.maximum([len(batches)])[0])
                     batches += [stand_in(policy) for _ in range(most - len(batches))]
                 sampled = time.perf_counter()
                 score_with_reference(policy, session.reference, batches, settings, session.note, ranks)
@@ -82,8 +82,8 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
                 figures = update(policy, batches, settings, session.optimizer, rate, session.note, ranks)
             fitting = max(1, *(len(batch.questions) for batch in batches))
             settings = settings.model_copy(update={"prompts_per_micro_batch": fitting})
-            for line in earned.warnings if ranks.main else []:
-                warn(console, line)
+            for line in earned.warnings if ranks.is_main else []:
+                print_warning(console, line)
             ended = time.perf_counter()
             said = [one for part in ranks.gather(rollout_rows(batches)) for one in part]
             said.sort(key=lambda one: one["id"])  # the same order on any number of ranks
@@ -91,7 +91,7 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
             row = step_metrics(said, settings.completions_per_prompt, earned, figures, rate, **took)
             row |= session.development(step, settings.steps)
             row |= session.probed(step, settings.steps)
-            if ranks.main and is_due(step, recipe.logging.every, settings.steps):
+            if ranks.is_main and is_due(step, recipe.logging.every, settings.steps):
                 session.run.write_rollouts(step, said)
             session.end_step(step, settings.steps, row)
             table.advance(step, row)

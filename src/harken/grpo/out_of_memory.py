@@ -13,7 +13,7 @@ import torch
 
 from harken.errors import HarkenError
 from harken.grpo.batch import MicroBatch
-from harken.system.ranks import ALONE, Ranks
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def halving(
     run: Callable[[], T],
     undo: Callable[[], None],
     note: Callable[[str], None],
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> T:
     """`run()`; each time that memory does not suffice, `undo()`, the largest micro-batches halved, a note, once more.
 

@@ -22,7 +22,7 @@ from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_
 from harken.questions.prompt import Prompt
 from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.reward_parts import penalty_factors_at, think_shares
-from harken.system.ranks import ALONE, Ranks
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Rewarding:
         prompt: Prompt,
         judge: Judge | None = None,
         limit: FailureLimit | None = None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         """`judge` is asked for what `config.judged` names, `limit` says when its failures are too many; both may be
         left out where it names nothing. Each rank asks a judge of its own about its own completions. Raises ConfigError
@@ -139,7 +139,7 @@ class Rewarding:
 
 
 @contextlib.contextmanager
-def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Iterator[Rewarding]:
+def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = SINGLE_PROCESS) -> Iterator[Rewarding]:
     """The reward of a recipe with its judge, if it needs one, until the block ends.
 
     Args:
@@ -154,8 +154,8 @@ def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = ALONE) -> Itera
         return
     config = recipe.judge
     assert config is not None  # as Recipe checks
-    folder = replies if ranks.main else replies / f"rank_{ranks.rank:04d}"
-    with contextlib.closing(ranks.in_turn(lambda: open_judge(config, folder))) as judge:
+    folder = replies if ranks.is_main else replies / f"rank_{ranks.rank:04d}"
+    with contextlib.closing(ranks.run_in_turn(lambda: open_judge(config, folder))) as judge:
         yield Rewarding(*plan, judge, FailureLimit(config.max_failed_share), ranks)
 
 

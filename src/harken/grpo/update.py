@@ -20,7 +20,7 @@ from harken.grpo.out_of_memory import halving
 from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated, score_shared
 from harken.models.base import AudioLM
 from harken.models.sharding import forget_silence, is_sharded, release
-from harken.system.ranks import ALONE, Ranks
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.optimizer import apply_update, set_learning_rate
 
@@ -46,7 +46,7 @@ def score_with_reference(
     batches: list[MicroBatch],
     settings: GrpoConfig,
     note: Callable[[str], None] = lambda line: None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> None:
     """Put the reference's log-probabilities of what was sampled into the batches. Needs no rewards: these may still be
     on their way.
@@ -72,7 +72,7 @@ def update(
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
     note: Callable[[str], None] = lambda line: None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> UpdateFigures:
     """`num_iterations` updates on the same experience, rewarded and scored with the reference. Returns the figures of
     the last one; the gap is the first one's. Over several ranks each has as many batches and its own part of the rows;
@@ -171,7 +171,7 @@ def _accumulate(
     for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):
         sums.append(sum(float(getattr(part, name)) for part in parts))
     loss, kl, low, high, entropy, gap_sum = ranks.sum([*sums, entropy, gap_sum])
-    ratio_max, gap_max = ranks.largest([max(float(part.ratio_max) for part in parts), gap_max])
+    ratio_max, gap_max = ranks.maximum([max(float(part.ratio_max) for part in parts), gap_max])
     return UpdateFigures(
         loss=loss,
         kl=kl / tokens,

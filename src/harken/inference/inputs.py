@@ -17,7 +17,7 @@ from harken.data.audio import SAMPLE_RATE_HZ
 from harken.data.records import rejection
 from harken.models.base import AudioLM, ModelInput
 from harken.questions.prompt import Prompt
-from harken.types import Part, Question, Rejected, Waveform
+from harken.types import AudioSpan, Question, Rejected, Waveform
 
 
 class PromptInputs:
@@ -44,8 +44,8 @@ class PromptInputs:
         self._budget_bytes = int(cache_gib * 2**30)
         self._used_bytes = 0
         self._cache: OrderedDict[str, ModelInput] = OrderedDict()
-        self.padded: set[Part] = set()
-        self.cropped: set[Part] = set()
+        self.padded: set[AudioSpan] = set()
+        self.cropped: set[AudioSpan] = set()
 
     def __call__(self, questions: Sequence[Question]) -> list[ModelInput]:
         return [self._known(question) or self._keep(question, self._make(question)) for question in questions]
@@ -69,7 +69,7 @@ class PromptInputs:
         return [self._keep(question, made.result()) if isinstance(made, Future) else made for question, made in window]
 
     def _make(self, question: Question) -> ModelInput:
-        waveform = None if question.part is None else self._fit(question.part, self._hear(question))
+        waveform = None if question.audio_span is None else self._fit(question.audio_span, self._hear(question))
         return self._model.render(self._prompt.conversation(question), waveform)
 
     def _known(self, question: Question) -> ModelInput | None:
@@ -87,7 +87,7 @@ class PromptInputs:
             self._used_bytes -= _bytes(self._cache.popitem(last=False)[1])
         return made
 
-    def _fit(self, clip: Part, waveform: Waveform) -> Waveform:
+    def _fit(self, clip: AudioSpan, waveform: Waveform) -> Waveform:
         if len(waveform) < self._model.min_samples:
             self.padded.add(clip)
             return np.pad(waveform, (0, self._model.min_samples - len(waveform)))
@@ -97,16 +97,18 @@ class PromptInputs:
         return waveform
 
 
-def clips_fitted(questions: Iterable[Question], durations_s: Mapping[Part, float], model: AudioLM) -> tuple[int, int]:
+def clips_fitted(
+    questions: Iterable[Question], durations_s: Mapping[AudioSpan, float], model: AudioLM
+) -> tuple[int, int]:
     """How many different clips are shorter than the shortest the model hears, and longer than the longest."""
-    clips = {question.part for question in questions if question.part is not None}
+    clips = {question.audio_span for question in questions if question.audio_span is not None}
     samples = [round(durations_s[clip] * SAMPLE_RATE_HZ) for clip in clips]
     return sum(n < model.min_samples for n in samples), sum(n > model.max_samples for n in samples)
 
 
 def leave_out_unusable(
     questions: Sequence[Question],
-    durations_s: Mapping[Part, float],
+    durations_s: Mapping[AudioSpan, float],
     model: AudioLM,
     prompt: Prompt,
     max_prompt_tokens: int,
@@ -125,7 +127,7 @@ def leave_out_unusable(
 
 def unusable(
     question: Question,
-    durations_s: Mapping[Part, float],
+    durations_s: Mapping[AudioSpan, float],
     model: AudioLM,
     prompt: Prompt,
     *,
@@ -133,7 +135,7 @@ def unusable(
     max_prompt_tokens: int | None = None,
 ) -> str | None:
     """Why the model cannot be asked this question as it is; None where it can."""
-    samples, part = None, question.part
+    samples, part = None, question.audio_span
     if part is not None:
         samples = max(model.min_samples, round(durations_s[part] * SAMPLE_RATE_HZ))
         if samples > model.max_samples and not crop:

@@ -21,7 +21,7 @@ from harken.judges.failures import FailureCount, FailureLimit, count_failures
 from harken.judges.judge import Aspect, Judge, Verdict
 from harken.judges.prompted_judge import PromptedJudge
 from harken.judges.prompts import JudgePrompts
-from harken.judges.served_model import ServedModel
+from harken.judges.served_model import ServedJudgeModel
 
 __all__ = [
     "Aspect",
@@ -49,8 +49,8 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
     prompts = JudgePrompts.from_config(config)
     replies = cache_dir / "replies.jsonl"
     if config.endpoint is not None:
-        return PromptedJudge(prompts, ServedModel(config.endpoint, replies))
+        return PromptedJudge(prompts, ServedJudgeModel(config.endpoint, replies))
     assert config.local is not None  # JudgeConfig has exactly one of the two
-    from harken.judges.local_model import LocalModel  # imports torch
+    from harken.judges.local_model import LocalJudgeModel  # imports torch
 
-    return PromptedJudge(prompts, LocalModel(config.local, replies))
+    return PromptedJudge(prompts, LocalJudgeModel(config.local, replies))

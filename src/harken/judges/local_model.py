@@ -21,10 +21,11 @@ from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.models.loading import explained, pick_device
-from harken.system.model_server import Failure, Reply, ReplyCache
+from harken.system.model_requests import Failure, Reply
+from harken.system.reply_cache import ReplyCache
 
 
-class LocalModel:
+class LocalJudgeModel:
     """A `TextModel`. Raises CheckpointError for a model that cannot be loaded, ConfigError for a missing device."""
 
     def __init__(self, config: LocalJudgeConfig, cache: Path) -> None:
@@ -68,7 +69,6 @@ class LocalModel:
     def close(self) -> None:
         """Wait for the batch that is under way, and cancel the rest."""
         self._thread.shutdown(cancel_futures=True)
-        self._cache.close()
 
     def _reply(self, key: str, text: str) -> Reply | Failure:
         """Reply to this text, and to others that wait; they find their replies stored when their turn comes."""

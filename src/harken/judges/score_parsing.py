@@ -8,7 +8,7 @@ upwards. No number is searched for in a longer text: that would read 7 in "7 of 
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.judges.judge import Aspect, Verdict
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
@@ -25,10 +25,10 @@ def parse_score(aspect: Aspect, reply: str) -> Verdict:
     if not line:
         return Verdict(None, "empty reply")
     if aspect != "quality":
-        return Verdict(float(line), "") if line in ("0", "1") else Verdict(None, f"not 1 or 0: {shown(line)}")
+        return Verdict(float(line), "") if line in ("0", "1") else Verdict(None, f"not 1 or 0: {short_repr(line)}")
     if not _NUMBER.fullmatch(line):
-        return Verdict(None, f"not a number: {shown(line)}")
+        return Verdict(None, f"not a number: {short_repr(line)}")
     number = Decimal(line)
     if line.startswith("-") or number > 1:
-        return Verdict(None, f"not between 0 and 1: {shown(line)}")
+        return Verdict(None, f"not between 0 and 1: {short_repr(line)}")
     return Verdict(float(number.quantize(Decimal("0.1"), ROUND_HALF_UP)), "")

@@ -40,7 +40,7 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     Raises CheckpointError naming the path where the folder is missing, is no checkpoint, is of another architecture, or
     where one of its files is missing or damaged.
     """
-    model = _merged(resolve(path), dtype)
+    model = _merged(resolve_checkpoint(path), dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
     return model
@@ -49,7 +49,7 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 def _merged(path: str, dtype: torch.dtype) -> AudioLM:
     """A checkpoint, an adapter in its base; on the CPU."""
     if is_adapter(Path(path)):
-        model = _merged(resolve(base_of(Path(path))), dtype)
+        model = _merged(resolve_checkpoint(base_of(Path(path))), dtype)
         merge_adapter(model, Path(path))
         return model
     with explained(path):
@@ -58,14 +58,14 @@ def _merged(path: str, dtype: torch.dtype) -> AudioLM:
 
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
-    path = resolve(path)
+    path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
         return load_renderer(base_of(Path(path)))
     with explained(path):
         return _class_of(path).load_without_weights(path)
 
 
-def resolve(path: str) -> str:
+def resolve_checkpoint(path: str) -> str:
     """A run folder stands for its last checkpoint; anything else for itself."""
     found = (Path(path) / "checkpoints").glob("step_*")
     newest = max(found, key=lambda folder: int(folder.name.removeprefix("step_")), default=None)
@@ -94,7 +94,7 @@ def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32)
         policy.set_trainable(**parts)
     else:
         base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
-        add_adapters(policy, resolve(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
+        add_adapters(policy, resolve_checkpoint(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
     for parameter in policy.module.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(trained_dtype)

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from harken.errors import CheckpointError
-from harken.models.loading import base_of, explained, resolve
+from harken.models.loading import base_of, explained, resolve_checkpoint
 from harken.models.lora import is_adapter
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
 from harken.planning.memory import Shape
@@ -83,7 +83,7 @@ def shape_of(path: str) -> Shape:
 
     Raises CheckpointError where there is no such checkpoint, or one of another architecture.
     """
-    path = resolve(path)
+    path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
         return shape_of(base_of(Path(path)))
     if path in PUBLISHED:

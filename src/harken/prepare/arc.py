@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harken.data.records import Record, RecordError, choices_field, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, draft_of, finish
 from harken.prepare.leaks import Against
@@ -34,7 +34,7 @@ def parse_arc(record: Record, source: str) -> Question:
     labels, texts = _columns(choices)
     key = text_field(record, "answerKey").strip()
     if labels.count(key) != 1:
-        raise RecordError(f"answerKey: {shown(key)} is not one of the labels {shown(labels)}")
+        raise RecordError(f"answerKey: {short_repr(key)} is not one of the labels {short_repr(labels)}")
     return Question(
         id=f"arc-{text_field(record, 'id')}",
         text=text.strip(),
@@ -53,7 +53,7 @@ def _columns(choices: Any) -> tuple[list[Any], list[Any]]:
     elif isinstance(choices, dict):
         labels, texts = choices.get("label"), choices.get("text")
     else:
-        raise RecordError(f"choices: expected texts and labels, found {shown(choices)}")
+        raise RecordError(f"choices: expected texts and labels, found {short_repr(choices)}")
     if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
-        raise RecordError(f"choices: expected as many labels as texts, found {shown(choices)}")
+        raise RecordError(f"choices: expected as many labels as texts, found {short_repr(choices)}")
     return labels, texts

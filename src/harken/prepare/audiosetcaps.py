@@ -23,7 +23,8 @@ from harken.prepare.clip_names import clip_files
 from harken.prepare.data_card import Card, Section, account, counts, kind_of
 from harken.prepare.leaks import UNCHECKED, Against, Entry, clip_matcher, entry_of_name, read_entries
 from harken.prepare.licences import AUDIOSETCAPS
-from harken.system.files import json_line, remove_leftovers, replacing, write_text
+from harken.system.files import remove_leftovers, replacing, write_text
+from harken.system.json_lines import json_line
 from harken.types import Rejected
 
 _CACHE_KIB = 65_536

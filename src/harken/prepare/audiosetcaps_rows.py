@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from harken.data.records import RecordError
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 
 KINDS = ("sounds", "speech", "music")
 _AUDIOSET = re.compile(r"Y?([A-Za-z0-9_-]{11})")
@@ -43,7 +43,7 @@ def clip_key(ident: str) -> str:
         return f"a {found[1]}"
     if found := _TIMED.fullmatch(ident):
         return f"{'v' if found[3] is None else 'y'} {found[1]} {int(found[2])}" + (f" {found[3]}" if found[3] else "")
-    raise RecordError(f"id of no known form: {shown(ident)}")
+    raise RecordError(f"id of no known form: {short_repr(ident)}")
 
 
 def caption_rows(path: Path) -> Iterator[Row]:
@@ -119,7 +119,9 @@ def _cells(path: Path, wanted: tuple[str, str]) -> Iterator[tuple[int, dict[str,
             reader = csv.reader(file)
             header = [name.strip().casefold() for name in next(reader, [])]
             if wanted[0] not in header or not any(name.startswith(wanted[1]) for name in header):
-                raise DataError(f"{path}:1: expected the columns {wanted[0]} and {wanted[1]}, found {shown(header)}")
+                raise DataError(
+                    f"{path}:1: expected the columns {wanted[0]} and {wanted[1]}, found {short_repr(header)}"
+                )
             while True:
                 try:
                     cells = next(reader)

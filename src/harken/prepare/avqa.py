@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harken.data.records import Record, RecordError, label_field, read_records, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_extraction import Extraction, Measured, extract_clips
 from harken.prepare.clip_names import ClipName, MediaIndex, index_media, parse_clip_name
@@ -23,7 +23,7 @@ from harken.prepare.leaks import Against
 from harken.prepare.licences import AVQA
 from harken.prepare.rewording import about_sound
 from harken.system.files import remove_leftovers
-from harken.types import Part, Question, Rejected
+from harken.types import AudioSpan, Question, Rejected
 
 REWORDED = "question about a video reworded"
 
@@ -82,7 +82,7 @@ def prepare_avqa(
     measured = {clip: (path, one) for clip, (path, one) in clips.items() if isinstance(one, Measured)}
     _leave_out(draft, lambda question: filters.of_clip(measured[clip_of[question.id]][1]))
     draft.questions = [replace(one, audio=measured[clip_of[one.id]][0]) for one in draft.questions]
-    draft.measured = {Part(path): one for path, one in measured.values()}
+    draft.measured = {AudioSpan(path): one for path, one in measured.values()}
     draft.sections.append(media_section(wanted, index, len(faults)))
     return finish(draft, out, out, against, workers)
 
@@ -132,7 +132,7 @@ def _parse(record: Record, source: str, n_unnamed: Counter[ClipName]) -> tuple[A
     name = text_field(record, "video_name")
     clip = parse_clip_name(name)
     if clip is None:
-        raise RecordError(f"video_name: expected <11-character id>_<start second>, found {shown(name)}")
+        raise RecordError(f"video_name: expected <11-character id>_<start second>, found {short_repr(name)}")
     if "multi_choice" not in record:
         raise RecordError("key 'multi_choice' is missing")
     choices, answer, mended = clean_choices(record["multi_choice"], record.get("answer"), "multi_choice")
@@ -161,5 +161,5 @@ def _ident(record: Record, clip: ClipName, n_unnamed: Counter[ClipName]) -> str:
         n_unnamed[clip] += 1
         return f"avqa-{clip}" + (f"-{n_unnamed[clip]}" if n_unnamed[clip] > 1 else "")
     if type(ident) not in (int, str) or not str(ident).strip():
-        raise RecordError(f"id: expected a number or text, found {shown(ident)}")
+        raise RecordError(f"id: expected a number or text, found {short_repr(ident)}")
     return f"avqa-{ident}"

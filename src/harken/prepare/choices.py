@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from harken.data.records import RecordError
-from harken.errors import shown
+from harken.errors import short_repr
 
 NULL, BLANK, NUMBER, TWICE = (
     "null choice dropped",
@@ -26,9 +26,9 @@ def clean_choices(value: Any, answer: Any, key: str) -> tuple[tuple[str, ...], i
     Raises RecordError where the index is none or names no choice, or fewer than two choices are left.
     """
     if not isinstance(value, list):
-        raise RecordError(f"{key}: expected a list, found {shown(value)}")
+        raise RecordError(f"{key}: expected a list, found {short_repr(value)}")
     if type(answer) is not int:
-        raise RecordError(f"answer: expected an index, found {shown(answer)}")
+        raise RecordError(f"answer: expected an index, found {short_repr(answer)}")
     if not 0 <= answer < len(value):
         raise RecordError(f"answer out of range: {answer} of {len(value)} choices")
     kept: dict[str, str] = {}
@@ -40,7 +40,7 @@ def clean_choices(value: Any, answer: Any, key: str) -> tuple[tuple[str, ...], i
             mended.add(mend)
         if text is None:
             if index == answer:
-                raise RecordError(f"answer: the choice it names is {shown(entry)}")
+                raise RecordError(f"answer: the choice it names is {short_repr(entry)}")
             continue
         same = " ".join(text.casefold().split())
         if same in kept:
@@ -49,7 +49,7 @@ def clean_choices(value: Any, answer: Any, key: str) -> tuple[tuple[str, ...], i
         if index == answer:
             right = same
     if len(kept) < 2:
-        raise RecordError(f"{key}: fewer than two different choices: {shown(value)}")
+        raise RecordError(f"{key}: fewer than two different choices: {short_repr(value)}")
     assert right is not None
     return tuple(kept.values()), list(kept).index(right), mended
 
@@ -62,4 +62,4 @@ def _text(entry: Any, key: str) -> tuple[str | None, str | None]:
         return (entry.strip(), None) if entry.strip() else (None, BLANK)
     if type(entry) in (int, float) and math.isfinite(entry):
         return str(entry), NUMBER
-    raise RecordError(f"{key}: expected texts, found {shown(entry)}")
+    raise RecordError(f"{key}: expected texts, found {short_repr(entry)}")

@@ -26,7 +26,7 @@ from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
 from harken.errors import AudioError
 from harken.prepare.media_decoding import extract_wav
 from harken.prepare.snr import FRAME_SAMPLES, frame_powers, snr_db
-from harken.types import Part
+from harken.types import AudioSpan
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -59,7 +59,7 @@ def extract_clips(
 
 
 def measure_clips(
-    parts: Sequence[Part], workers: int, on_progress: Callable[[int, int], None] = lambda done, total: None
+    parts: Sequence[AudioSpan], workers: int, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Measured | str]:
     """The same for clips that stay where they are and are read as training reads them."""
     return _all(_measure_part, parts, workers, on_progress)
@@ -147,7 +147,7 @@ def measure_wav(path: Path) -> Measured:
     return Measured(n_samples / SAMPLE_RATE_HZ, snr_db(np.concatenate(powers)), digest.hexdigest())
 
 
-def _measure_part(part: Part) -> Measured | str:
+def _measure_part(part: AudioSpan) -> Measured | str:
     try:
         waveform = load_waveform(part.path, part.start_s, part.end_s)
     except AudioError as error:

@@ -12,14 +12,14 @@ from pathlib import Path
 from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.prepare.clip_extraction import Measured, measure_clips
 from harken.prepare.data_card import Card, Section, account, by_reason, counts, duplicates, durations, positions
 from harken.prepare.leaks import Against, Entry, entry_of_name, leak_reasons, words_of
 from harken.prepare.licences import Source
 from harken.prepare.source_records import Rows
 from harken.system.files import write_text
-from harken.types import Part, Question, Rejected
+from harken.types import AudioSpan, Question, Rejected
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Draft:
     questions: list[Question]
     rejected: list[Rejected]
     mended: Counter[str] = field(default_factory=Counter)
-    measured: dict[Part, Measured] = field(default_factory=dict)
+    measured: dict[AudioSpan, Measured] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ def draft_of(source: Source, rows: Rows, parse: Callable[[Record, str], Question
         try:
             question = parse(record, place)
             if question.id in place_of:
-                raise RecordError(f"id taken: {shown(question.id)} is the record of {place_of[question.id]}")
+                raise RecordError(f"id taken: {short_repr(question.id)} is the record of {place_of[question.id]}")
         except RecordError as error:
             file, _, line = place.rpartition(":")
             draft.rejected.append(Rejected(file, int(line), str(record.get("id", "")), str(error)))
@@ -68,10 +68,10 @@ def draft_of(source: Source, rows: Rows, parse: Callable[[Record, str], Question
 
 def measure(draft: Draft, workers: int, on_progress: Callable[[int, int], None]) -> None:
     """Decode the clips of a draft where they lie; questions on clips that cannot be decoded are rejected."""
-    parts = list(dict.fromkeys(one.part for one in draft.questions if one.part is not None))
+    parts = list(dict.fromkeys(one.audio_span for one in draft.questions if one.audio_span is not None))
     results = dict(zip(parts, measure_clips(parts, workers, on_progress), strict=True)) if parts else {}
     faults = {part: result for part, result in results.items() if isinstance(result, str)}
-    draft.reject({one.id: faults[one.part] for one in draft.questions if one.part in faults})
+    draft.reject({one.id: faults[one.audio_span] for one in draft.questions if one.audio_span in faults})
     draft.measured |= {part: result for part, result in results.items() if isinstance(result, Measured)}
 
 
@@ -85,7 +85,7 @@ def finish(draft: Draft, out: Path, audio_root: Path, against: Sequence[Against]
     draft.reject(leaked)
     assert len(draft.questions) + len(draft.rejected) == draft.n_in, "a record is neither kept nor rejected"
     draft.rejected.sort(key=lambda one: (one.file, one.line))
-    heard = {one.part for one in draft.questions if one.part is not None}
+    heard = {one.audio_span for one in draft.questions if one.audio_span is not None}
     clips = [measured for part, measured in draft.measured.items() if part in heard]
     sections = account(len(draft.questions), by_reason(draft.rejected))
     if draft.mended:
@@ -104,4 +104,4 @@ def finish(draft: Draft, out: Path, audio_root: Path, against: Sequence[Against]
 def entry_of(question: Question) -> Entry:
     """A question as the rules of `leaks.py` see it."""
     name = "" if question.audio is None else question.audio.stem
-    return entry_of_name(question.id, name, words_of(question.text, *question.choices), question.part)
+    return entry_of_name(question.id, name, words_of(question.text, *question.choices), question.audio_span)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harken.prepare.data_card import Section
 from harken.prepare.leaks import Against, Leak, digests_of, find_leaks, read_entries
-from harken.system.files import write_jsonl
+from harken.system.json_lines import write_json_lines
 
 RULES = ("clip", "content", "question")
 
@@ -40,7 +40,7 @@ def check_leaks(
         leaks = find_leaks(entries, others, one.file.name, own | theirs)
         checked.append(Checked(one.file.name, len(entries), len(others), (len(own), len(theirs)), leaks))
     if out is not None:
-        write_jsonl(out, [asdict(leak) for one in checked for leak in one.leaks])
+        write_json_lines(out, [asdict(leak) for one in checked for leak in one.leaks])
     return checked
 
 

@@ -24,7 +24,7 @@ from harken.prepare.clip_extraction import Measured, measure_clips
 from harken.prepare.clip_names import parse_clip_name
 from harken.prepare.data_card import Section, counts
 from harken.prepare.vggsound_list import read_clip_list
-from harken.types import Part
+from harken.types import AudioSpan
 
 _SAME_CLIP_S = 10
 _SIMILAR = (4, 5)
@@ -42,7 +42,7 @@ class Entry:
     video: str
     start_s: int | None
     words: frozenset[str]
-    part: Part | None = None
+    part: AudioSpan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read_entries(path: Path, audio_root: Path | None = None) -> list[Entry]:
     return entries
 
 
-def entry_of_name(ident: str, name: str, words: frozenset[str] = frozenset(), part: Part | None = None) -> Entry:
+def entry_of_name(ident: str, name: str, words: frozenset[str] = frozenset(), part: AudioSpan | None = None) -> Entry:
     """An entry of a clip known by name alone."""
     video, start_s = _video(name)
     return Entry(ident, name, video, start_s, words, part)
@@ -91,7 +91,7 @@ def find_leaks(
     training: Sequence[Entry],
     benchmark: Sequence[Entry],
     name: str,
-    digests: Mapping[Part, str],
+    digests: Mapping[AudioSpan, str],
 ) -> list[Leak]:
     """Every training record with the first benchmark record it equals, by each rule. `digests` of clips that could be
     decoded; others are compared by name alone."""
@@ -102,7 +102,7 @@ def find_leaks(
 
 
 def leak_reasons(
-    entries: Sequence[Entry], digests: Mapping[Part, str], against: Sequence[Against], workers: int
+    entries: Sequence[Entry], digests: Mapping[AudioSpan, str], against: Sequence[Against], workers: int
 ) -> tuple[dict[str, str], Section]:
     """Why entries are left out of a training set, by id, and the table for its card. Same clips and same content are
     left out; similar questions are counted and stay, since wordings repeat ("What is heard?")."""
@@ -124,7 +124,7 @@ def leak_reasons(
 UNCHECKED = Section("Leak check", ("", "n"), [("no benchmark given: see `harken prepare check`", "-")])
 
 
-def digests_of(entries: Sequence[Entry], workers: int) -> dict[Part, str]:
+def digests_of(entries: Sequence[Entry], workers: int) -> dict[AudioSpan, str]:
     """Hashes of the clips that are there and can be decoded."""
     parts = list(dict.fromkeys(entry.part for entry in entries if entry.part and entry.part.path.is_file()))
     measured = measure_clips(parts, workers) if parts else []
@@ -153,14 +153,14 @@ def _entry(record: Record, root: Path, place: str) -> Entry:
     return entry if entry.video or url is None else Entry(named, stem, url[1], None, words, entry.part)
 
 
-def _part(record: Record, clip: str, root: Path) -> Part | None:
+def _part(record: Record, clip: str, root: Path) -> AudioSpan | None:
     try:
         path = clip_path(clip, root)
     except RecordError:
         return None
     times = [record.get(key) for key in ("start_s", "end_s")]
     start_s, end_s = (float(value) if isinstance(value, int | float) else None for value in times)
-    return Part(path, start_s or 0.0, end_s)
+    return AudioSpan(path, start_s or 0.0, end_s)
 
 
 def _is_text(value: object) -> bool:
@@ -193,7 +193,7 @@ def _overlap(a: Entry, b: Entry) -> bool:
 
 
 def _by_content(
-    training: Sequence[Entry], benchmark: Sequence[Entry], digests: Mapping[Part, str]
+    training: Sequence[Entry], benchmark: Sequence[Entry], digests: Mapping[AudioSpan, str]
 ) -> Iterator[tuple[Entry, Entry]]:
     known = {digests[entry.part]: entry for entry in reversed(benchmark) if entry.part and entry.part in digests}
     for entry in training:

@@ -21,10 +21,11 @@ from rich.text import Text
 
 from harken.data.manifest import read_manifest
 from harken.data.records import read_records, text_field
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.results.formatting import percent
 from harken.stats import mean_interval
-from harken.system.files import write_jsonl, write_text
+from harken.system.files import write_text
+from harken.system.json_lines import write_json_lines
 from harken.types import Question
 
 TITLE = "## Review by hand"
@@ -134,7 +135,7 @@ def review(
             decided.pop(asked[place].id, None)
         else:
             decided[question.id] = Decision(question.id, current[question.id], verdict == "a", note)
-        write_jsonl(log, [asdict(one) for one in decided.values()])
+        write_json_lines(log, [asdict(one) for one in decided.values()])
     lines = summary(done(), decided, n=len(questions), size=len(asked), seed=seed)
     card = manifest.with_name("card.md")
     before = card.read_text(encoding="utf-8") if card.exists() else f"# {manifest.stem}\n"
@@ -167,7 +168,7 @@ def read_decisions(path: Path) -> list[Decision]:
     for line, record in records:
         accepted, note = record.get("accepted"), record.get("note")
         if not isinstance(accepted, bool) or not isinstance(note, str) or set(record) != set(Decision.__slots__):
-            raise DataError(f"{path}:{line}: not a decision: {shown(record)}; move the file away")
+            raise DataError(f"{path}:{line}: not a decision: {short_repr(record)}; move the file away")
         decisions.append(Decision(text_field(record, "id"), text_field(record, "sha256"), accepted, note))
     return decisions
 

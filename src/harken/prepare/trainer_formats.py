@@ -25,7 +25,7 @@ from typing import Any
 
 from harken.config import PromptConfig
 from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, text_field
-from harken.errors import shown
+from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.questions.prompt import Prompt
 from harken.types import Question
@@ -42,7 +42,7 @@ def read_r1_aqa(record: Record, audio_root: Path, source: str) -> Question:
     try:
         choices, answer = choices_field(record, "multi_choice"), record.get("answer")
         if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
-            raise RecordError(f"answer out of range: {shown(answer)} of {len(choices)} choices")
+            raise RecordError(f"answer out of range: {short_repr(answer)} of {len(choices)} choices")
     except RecordError:
         choices, answer, _ = clean_choices(record.get("multi_choice"), record.get("answer"), "multi_choice")
     return Question(
@@ -70,7 +70,7 @@ def read_ms_swift(record: Record, audio_root: Path, source: str) -> Question:
         )
     text = content.removeprefix(_AUDIO_TAG) if clips else content
     if _AUDIO_TAG in text:
-        raise RecordError(f"messages: {_AUDIO_TAG} stands inside the text, not before it: {shown(content)}")
+        raise RecordError(f"messages: {_AUDIO_TAG} stands inside the text, not before it: {short_repr(content)}")
     return _from_prompt(record, text.removeprefix("\n"), clips[0] if clips else None, turns, audio_root, source)
 
 
@@ -80,11 +80,11 @@ def read_trl(record: Record, audio_root: Path, source: str) -> Question:
     content = turns["user"].get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise RecordError(f"prompt: expected text or a list of parts, found {shown(content)}")
+        raise RecordError(f"prompt: expected text or a list of parts, found {short_repr(content)}")
     texts = [text_field(part, "text") for part in parts if part.get("type") == "text"]
     sounds = [part for part in parts if part.get("type") in ("audio", "input_audio")]
     if len(texts) != 1 or len(sounds) > 1 or len(texts) + len(sounds) != len(parts):
-        raise RecordError(f"prompt: expected one text and at most one audio, found {shown(parts)}")
+        raise RecordError(f"prompt: expected one text and at most one audio, found {short_repr(parts)}")
     clips = [next((part[key] for key in ("audio", "audio_url", "path", "url") if part.get(key)), "") for part in sounds]
     return _from_prompt(record, texts[0], clips[0] if clips else None, turns, audio_root, source)
 
@@ -141,7 +141,9 @@ def to_record(question: Question, name: str) -> Record:
     wanted = replace(question, audio=question.audio and Path(os.path.abspath(question.audio)))
     for key in ("id", "audio", "text", "choices", "answer"):
         if getattr(back, key) != getattr(wanted, key):
-            raise RecordError(f"{key}: {shown(getattr(wanted, key))} would be read back as {shown(getattr(back, key))}")
+            raise RecordError(
+                f"{key}: {short_repr(getattr(wanted, key))} would be read back as {short_repr(getattr(back, key))}"
+            )
     return record
 
 
@@ -153,7 +155,7 @@ def parse_prompt(text: str) -> tuple[str, tuple[str, ...]]:
         if choices is not None:
             return text[:place], choices
         place = text.find(_MARKER, place + 1)
-    raise RecordError(f"prompt: expected `<question>{_MARKER}['a', 'b', ...]`, found {shown(text)}")
+    raise RecordError(f"prompt: expected `<question>{_MARKER}['a', 'b', ...]`, found {short_repr(text)}")
 
 
 def _quoted_list(text: str, start: int) -> tuple[str, ...] | None:
@@ -196,14 +198,16 @@ def _from_prompt(
 
 def _index(said: Any, choices: tuple[str, ...]) -> int:
     if not isinstance(said, str):
-        raise RecordError(f"solution: expected text, found {shown(said)}")
+        raise RecordError(f"solution: expected text, found {short_repr(said)}")
     found = _ANSWER.search(said)
     answer = found[1] if found else said
     for read in (str, str.strip):
         texts = [read(choice) for choice in choices]
         if read(answer) in texts:
             return texts.index(read(answer))
-    raise RecordError(f"solution: {shown(answer)} is not one of the {len(choices)} choices {shown(list(choices))}")
+    raise RecordError(
+        f"solution: {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
+    )
 
 
 def _solution(question: Question) -> Record:
@@ -216,14 +220,14 @@ def _turns(record: Record, key: str) -> dict[str, Record]:
     """The user's turn and, where there is one, the assistant's."""
     turns = record.get(key)
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise RecordError(f"{key}: expected a list of turns, found {shown(turns)}")
+        raise RecordError(f"{key}: expected a list of turns, found {short_repr(turns)}")
     by_role = {str(turn.get("role")): turn for turn in turns if turn.get("role") != "system"}
     if (
         "user" not in by_role
         or not by_role.keys() <= {"user", "assistant"}
         or len(by_role) < len([turn for turn in turns if turn.get("role") != "system"])
     ):
-        raise RecordError(f"{key}: expected one user's turn and at most one assistant's, found {shown(turns)}")
+        raise RecordError(f"{key}: expected one user's turn and at most one assistant's, found {short_repr(turns)}")
     return by_role
 
 

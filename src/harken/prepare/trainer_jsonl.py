@@ -16,7 +16,7 @@ from harken.prepare.licences import OWN
 from harken.prepare.rewording import about_sound
 from harken.prepare.source_records import Hub, read_rows
 from harken.prepare.trainer_formats import FORMATS, to_record
-from harken.system.files import write_jsonl
+from harken.system.json_lines import write_json_lines
 from harken.types import Question
 
 
@@ -54,6 +54,6 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
             records.append(to_record(question, name))
         except RecordError as error:
             rejected.append(rejection(question, str(error)))
-    write_jsonl(out.with_name(f"{out.name}.rejected.jsonl"), [asdict(one) for one in rejected])
-    write_jsonl(out, records)
+    write_json_lines(out.with_name(f"{out.name}.rejected.jsonl"), [asdict(one) for one in rejected])
+    write_json_lines(out, records)
     return Card(OWN, [f"Written as {name}: {out}"], account(len(records), by_reason(rejected)))

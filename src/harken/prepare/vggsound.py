@@ -17,8 +17,9 @@ from harken.prepare.filters import Filters
 from harken.prepare.leaks import Against, entry_of_name, leak_reasons
 from harken.prepare.licences import VGGSOUND
 from harken.prepare.vggsound_list import ListedClip, read_clip_list
-from harken.system.files import write_jsonl, write_text
-from harken.types import Part, Rejected
+from harken.system.files import write_text
+from harken.system.json_lines import write_json_lines
+from harken.types import AudioSpan, Rejected
 
 
 def prepare_vggsound(
@@ -57,8 +58,8 @@ def prepare_vggsound(
             reject(row, reason)
         else:
             kept.append((row, path, result))
-    entries = [entry_of_name(str(row.clip), str(row.clip), part=Part(path)) for row, path, _ in kept]
-    leaked, leaks = leak_reasons(entries, {Part(path): one.digest for _, path, one in kept}, against, workers)
+    entries = [entry_of_name(str(row.clip), str(row.clip), part=AudioSpan(path)) for row, path, _ in kept]
+    leaked, leaks = leak_reasons(entries, {AudioSpan(path): one.digest for _, path, one in kept}, against, workers)
     for row, _, _ in kept:
         if str(row.clip) in leaked:
             reject(row, leaked[str(row.clip)])
@@ -76,7 +77,7 @@ def prepare_vggsound(
     card = Card(VGGSOUND, ["A list of clips: questions about them are generated, see `harken generate`."], sections)
     write_rejected(out / "rejected.jsonl", rejected)
     write_text(out / "card.md", card.markdown())
-    write_jsonl(
+    write_json_lines(
         out / "manifest.jsonl",
         [
             {"id": str(row.clip), "audio": f"audio/{path.name}", "label": row.label}

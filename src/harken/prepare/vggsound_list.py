@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.records import RecordError
-from harken.errors import DataError, shown
+from harken.errors import DataError, short_repr
 from harken.prepare.clip_names import ClipName, parse_clip_name
 from harken.types import Rejected
 
@@ -63,7 +63,7 @@ def _parse(cells: Sequence[str], line: int) -> ListedClip:
     else:
         raise RecordError(f"row of {len(cells)} cells: expected name,label or id,start,label,split")
     if clip is None:
-        raise RecordError(f"clip name: expected an 11-character id and a start second, found {shown(name)}")
+        raise RecordError(f"clip name: expected an 11-character id and a start second, found {short_repr(name)}")
     if not label.strip():
         raise RecordError("label: empty")
     return ListedClip(clip, label.strip(), split.strip(), line)

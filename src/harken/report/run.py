@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from harken.errors import DataError
+from harken.system.json_lines import read_json_lines
 
 Row = Mapping[str, Any]
 
@@ -117,16 +118,7 @@ def read_rows(file: Path, folder: Path) -> Sequence[Row]:
 
 @functools.lru_cache(maxsize=4096)
 def _rows(file: Path, mtime_ns: int, size: int) -> Sequence[Row]:
-    rows = []
-    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}:{number}: not JSON; restore the file, or remove the line") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{file}:{number}: expected a JSON object, found {type(row).__name__}; remove the line")
-        rows.append(row)
-    return rows
+    return read_json_lines(file)
 
 
 def _evaluation(path: Path, run: Path) -> Evaluation:

@@ -25,7 +25,7 @@ def source_commit() -> str | None:
         return None  # installed as a package, perhaps inside another project's repository
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """What the run ran on: commit, versions and devices; no variables of the environment, they may hold secrets."""
     versions = {}
     for package in PACKAGES:
@@ -40,7 +40,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions,
-        "processor": processor(),
+        "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
@@ -49,7 +49,7 @@ def environment() -> dict[str, Any]:
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The processor's name. Which kernels round float32 sums depends on it."""
     lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == "model name")

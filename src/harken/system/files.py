@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,3 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    write_text(path, "".join(json_line(row) for row in rows))
-
-
-def json_line(row: Any) -> str:
-    """One line of JSON. Raises ValueError for NaN and infinities, which are not JSON."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

@@ -39,7 +39,7 @@ class StepProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def set(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int) -> None:
         """Where both are known only on the way. Rate and time left count from the first call."""
         if self.total == 0:
             self._first, self._done, self._start = done, done, time.perf_counter()

@@ -23,12 +23,12 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from harken.errors import ConfigError, HarkenError, RankError, SaidElsewhereError
+from harken.errors import ConfigError, HarkenError, RankError, ReportedByOtherRankError
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-TIME_LIMIT_S = 1800.0
+TIMEOUT_S = 1800.0
 """How long a rank waits for the others, from the first to the last that comes [O]; HARKEN_RANK_TIMEOUT_S changes it.
 Rank 0 writes checkpoints while the others wait."""
 
@@ -43,7 +43,7 @@ class Ranks:
     Attributes:
         rank, size: 0 alone writes files and speaks.
         local_rank, local_size: the same within this machine.
-        limit_s: of a wait for the others.
+        timeout_s: of a wait for the others.
         mesh: all ranks in one dimension; None for one process.
     """
 
@@ -51,19 +51,19 @@ class Ranks:
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
-    limit_s: float = TIME_LIMIT_S
+    timeout_s: float = TIMEOUT_S
     mesh: DeviceMesh | None = None
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     @property
     def judge_deadline_s(self) -> float | None:
         """How long a step waits for a judge; None = as long as it takes, where no other rank waits too."""
-        return None if self.size == 1 else self.limit_s * JUDGE_SHARE
+        return None if self.size == 1 else self.timeout_s * JUDGE_SHARE
 
-    def share(self, items: Sequence[T]) -> Sequence[T]:
+    def own_part(self, items: Sequence[T]) -> Sequence[T]:
         """This rank's part: consecutive items, the parts of all ranks in order make the whole, lengths differ by one at
         most. Empty where there are fewer items than ranks."""
         start, stop = (len(items) * one // self.size for one in (self.rank, self.rank + 1))
@@ -73,7 +73,7 @@ class Ranks:
         """Of each value over all ranks; float64."""
         return self._reduce(values, dist.ReduceOp.SUM)
 
-    def largest(self, values: Sequence[float]) -> list[float]:
+    def maximum(self, values: Sequence[float]) -> list[float]:
         return self._reduce(values, dist.ReduceOp.MAX)
 
     def _reduce(self, values: Sequence[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
@@ -97,20 +97,22 @@ class Ranks:
         dist.all_gather(texts, padded)
         return [json.loads(text[: int(length)].numpy().tobytes()) for text, length in zip(texts, lengths, strict=True)]
 
-    def tell(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Rank 0's value, on every rank; what the others give is not read. JSON."""
         if self.size == 1:
             return value
-        text = bytearray(json.dumps(value).encode()) if self.main else bytearray()
+        text = bytearray(json.dumps(value).encode()) if self.is_main else bytearray()
         length = torch.tensor([len(text)])
         dist.broadcast(length, 0)
-        told = torch.frombuffer(text, dtype=torch.uint8) if self.main else torch.empty(int(length), dtype=torch.uint8)
+        told = (
+            torch.frombuffer(text, dtype=torch.uint8) if self.is_main else torch.empty(int(length), dtype=torch.uint8)
+        )
         dist.broadcast(told, 0)
         return json.loads(told.numpy().tobytes())
 
-    def together(self, work: Callable[[], T]) -> T:
+    def run_on_all(self, work: Callable[[], T]) -> T:
         """Every rank does its work; where one meets a HarkenError none goes on. The first such rank raises its own, the
-        others SaidElsewhereError."""
+        others ReportedByOtherRankError."""
         if self.size == 1:
             return work()
         result, error = None, None
@@ -124,30 +126,30 @@ class Ranks:
             return result  # pyright: ignore[reportReturnType]
         if error is not None and first == self.rank:
             raise error
-        raise SaidElsewhereError(f"rank {first}: {said[first]}") from error
+        raise ReportedByOtherRankError(f"rank {first}: {said[first]}") from error
 
-    def on_main(self, work: Callable[[], T]) -> T | None:
+    def run_on_main(self, work: Callable[[], T]) -> T | None:
         """Rank 0 works, the others wait and get None. Raises as `together`."""
-        return self.together(lambda: work() if self.main else None)
+        return self.run_on_all(lambda: work() if self.is_main else None)
 
-    def in_turn(self, work: Callable[[], T]) -> T:
+    def run_in_turn(self, work: Callable[[], T]) -> T:
         """Every rank works, one of each machine at a time: what the work holds for a while is held once. Raises as
         `together`."""
         done: list[T] = []
-        for turn in range(int(self.largest([self.local_size])[0])):
-            self.together(lambda mine=turn == self.local_rank: done.append(work()) if mine else None)
+        for turn in range(int(self.maximum([self.local_size])[0])):
+            self.run_on_all(lambda mine=turn == self.local_rank: done.append(work()) if mine else None)
         return done[0]
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
-def over_ranks(loop: Callable[P, T]) -> Callable[P, T]:
+def distributed_run(loop: Callable[P, T]) -> Callable[P, T]:
     """A training loop, `loop(recipe, out, ...)`, that joins the others first and says what to do when one is lost."""
 
     @functools.wraps(loop)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        ranks = join()
+        ranks = join_ranks()
         out = args[1] if len(args) > 1 else kwargs["out"]
         assert isinstance(out, Path)
         with _explained(ranks, out):
@@ -157,18 +159,18 @@ def over_ranks(loop: Callable[P, T]) -> Callable[P, T]:
 
 
 @functools.cache
-def join() -> Ranks:
+def join_ranks() -> Ranks:
     """The ranks of this process, by the environment: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
-    MASTER_PORT. Asked again it gives the same; without them, or for a size of 1, `ALONE`.
+    MASTER_PORT. Asked again it gives the same; without them, or for a size of 1, `SINGLE_PROCESS`.
 
     Raises ConfigError where the environment is not that of a launcher, RankError where the others do not come.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return ALONE
+        return SINGLE_PROCESS
     try:
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank, local_size = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        limit_s = float(os.environ.get("HARKEN_RANK_TIMEOUT_S", TIME_LIMIT_S))
+        timeout_s = float(os.environ.get("HARKEN_RANK_TIMEOUT_S", TIMEOUT_S))
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     except (KeyError, ValueError) as error:
         raise ConfigError(
@@ -184,15 +186,15 @@ def join() -> Ranks:
             )
         torch.cuda.set_device(local_rank)
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=limit_s))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_s))
     except (dist.DistError, RuntimeError) as error:
         raise RankError(
-            f"rank {rank} of {size}: the others did not come to {place} within {limit_s:.0f} s ({_line(error)})"
+            f"rank {rank} of {size}: the others did not come to {place} within {timeout_s:.0f} s ({_line(error)})"
         ) from error
     atexit.register(dist.destroy_process_group)
     signal.signal(signal.SIGTERM, _stopped)
     mesh = init_device_mesh("cuda" if cuda else "cpu", (size,))
-    return Ranks(rank, size, local_rank, local_size, limit_s, mesh)
+    return Ranks(rank, size, local_rank, local_size, timeout_s, mesh)
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:

@@ -26,7 +26,7 @@ from harken.models.loading import load_model
 from harken.models.lora import saved_adapter
 from harken.models.sharding import is_sharded, laid_out, whole, whole_weights
 from harken.system.files import remove_folder, replacing, write_json
-from harken.system.ranks import ALONE, Ranks
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.run_folder import RunFolder, step_of
 
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
@@ -34,15 +34,21 @@ DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pick
 
 
 def save_checkpoint(
-    run: RunFolder, step: int, model: AudioLM, optimizer: torch.optim.Optimizer, *, keep: int, ranks: Ranks = ALONE
+    run: RunFolder,
+    step: int,
+    model: AudioLM,
+    optimizer: torch.optim.Optimizer,
+    *,
+    keep: int,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Path:
     """Write the checkpoint of `step`, then remove all but the newest `keep` and the best on the development part. All
     ranks give what they hold, rank 0 writes.
 
     Raises CheckpointError where it cannot be written, as on a full disk; earlier checkpoints are untouched.
     """
-    weights, state = whole_weights(model, keep=ranks.main), _whole_state(optimizer, ranks)
-    ranks.on_main(lambda: _write(run, step, model, weights, state, keep))
+    weights, state = whole_weights(model, keep=ranks.is_main), _whole_state(optimizer, ranks)
+    ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep))
     return run.checkpoint(step)
 
 
@@ -69,7 +75,7 @@ def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, stat
 def _whole_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
     state = optimizer.state_dict()
     held = {
-        index: {name: whole(value, keep=ranks.main) for name, value in values.items()}
+        index: {name: whole(value, keep=ranks.is_main) for name, value in values.items()}
         for index, values in state["state"].items()
     }
     return {**state, "state": held}

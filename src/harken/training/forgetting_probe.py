@@ -16,7 +16,7 @@ from torch import Tensor
 from harken.config import ProbeConfig
 from harken.data.audio import check_audio
 from harken.data.records import Record, RecordError, clip_path, read_questions, text_field
-from harken.errors import AudioError, DataError, shown
+from harken.errors import AudioError, DataError, short_repr
 from harken.inference.decode import Sampling, as_completions, completion_texts, rollout
 from harken.inference.inputs import PromptInputs, unusable
 from harken.inference.log_probabilities import score_packed
@@ -127,10 +127,10 @@ def first_measurement(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float
 def _parse(record: Record, audio_root: Path, instruction: str, source: str) -> Question:
     for key in record:
         if key not in _KEYS:
-            raise RecordError(f"unknown key {shown(key)}; known: {', '.join(_KEYS)}")
+            raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS)}")
     text = text_field(record, "text")
     if not words(text):
-        raise RecordError(f"text: no word in {shown(text)}")
+        raise RecordError(f"text: no word in {short_repr(text)}")
     return Question(
         id=text_field(record, "id"),
         text=text_field(record, "prompt") if "prompt" in record else instruction,
@@ -143,7 +143,7 @@ def _parse(record: Record, audio_root: Path, instruction: str, source: str) -> Q
 
 def _fault(question: Question, config: ProbeConfig, model: AudioLM, max_prompt_tokens: int) -> str | None:
     """Why the model cannot be measured on this record; None where it can."""
-    part = question.part
+    part = question.audio_span
     assert part is not None
     try:
         duration_s = check_audio(part.path)

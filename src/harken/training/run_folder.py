@@ -7,16 +7,15 @@
 Takes values, writes files. Not taken: writing into a folder that exists; two runs never share one.
 """
 
-import contextlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harken.config import Recipe, as_yaml
 from harken.errors import ConfigError, HarkenError
-from harken.system.environment import environment
-from harken.system.files import is_leftover, json_line, remove_leftovers, write_json, write_jsonl, write_text
+from harken.system.environment import describe_environment
+from harken.system.files import is_leftover, remove_leftovers, write_json, write_text
+from harken.system.json_lines import append_json_lines, read_json_lines, write_json_lines
 
 
 class RunFolder:
@@ -38,7 +37,7 @@ class RunFolder:
         for folder in (path, path / "rollouts", path / "checkpoints"):
             remove_leftovers(folder)
         if not (path / "environment.json").exists():
-            write_json(path / "environment.json", environment())
+            write_json(path / "environment.json", describe_environment())
         return cls(path)
 
     @classmethod
@@ -49,40 +48,31 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
         write_text(path / "config.yaml", as_yaml(recipe))
-        write_json(path / "environment.json", environment())
+        write_json(path / "environment.json", describe_environment())
         return run
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Raises HarkenError where the row cannot be written, as on a full disk."""
-        line = json_line(row)
-        with self._writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(line)
+        """Raises HarkenError when the row cannot be written, for example because the disk is full."""
+        append_json_lines(self.metrics, [row], f"go on with --resume {self.path}")
 
     def write_rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Raises HarkenError where they cannot be written, as on a full disk."""
         file = self.path / "rollouts" / f"step_{step:06d}.jsonl"
-        with self._writing(file):
-            write_jsonl(file, rows)
-
-    @contextlib.contextmanager
-    def _writing(self, file: Path) -> Iterator[None]:
         try:
-            yield
+            write_json_lines(file, rows)
         except OSError as error:
             raise HarkenError(
                 f"{file}: cannot be written ({error.strerror}). Make room, then go on with --resume {self.path}"
             ) from error
 
     def metric_rows(self) -> list[dict[str, Any]]:
-        """Every whole row. What follows the last line feed is half a row, of a killed run or one being written."""
-        if not self.metrics.exists():
-            return []
-        return [json.loads(line) for line in self.metrics.read_bytes().split(b"\n")[:-1]]
+        """Every complete row. A half row at the end is ignored: a killed run left it, or it is being written."""
+        return read_json_lines(self.metrics)
 
     def forget_after(self, step: int) -> None:
         """Drop metric rows and rollouts of later steps: a resumed run writes them again."""
         if self.metrics.exists():
-            write_jsonl(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])
+            write_json_lines(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])
         for file in (self.path / "rollouts").glob("step_*.jsonl"):
             if int(file.stem.removeprefix("step_")) > step:
                 file.unlink()

@@ -22,8 +22,8 @@ from harken.models.loading import load_policy, mixed_precision
 from harken.models.sharding import gathered, shard, travelling_dtype
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.questions.prompt import Prompt
-from harken.system.console import say, warn
-from harken.system.ranks import Ranks, join
+from harken.system.console import print_line, print_warning
+from harken.system.ranks import Ranks, join_ranks
 from harken.training.checkpoint import remove_old, restore, save_checkpoint
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.training.optimizer import build_optimizer
@@ -62,12 +62,12 @@ class Session:
             order = climb_at(len(self.questions), size, step - 1, last)
         else:
             order = batch_at(len(self.questions), size, step - 1, self.recipe.seed)
-        return [self.questions[i] for i in self.ranks.share(order)]
+        return [self.questions[i] for i in self.ranks.own_part(order)]
 
     def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> ProgressTable:
         """What a person sees of the loop; rank 0 alone calls `on_row`."""
         every = self.recipe.logging.every
-        on_row = on_row if self.ranks.main else None
+        on_row = on_row if self.ranks.is_main else None
         return ProgressTable(self.console, label, figures, total=total, every=every, done=self.start, on_row=on_row)
 
     def end_step(self, step: int, last: int, row: dict[str, float], *, stop: bool = False) -> None:
@@ -81,14 +81,14 @@ class Session:
 
     def note(self, line: str) -> None:
         """A warning of this rank's own."""
-        warn(self.console, line if self.ranks.size == 1 else f"rank {self.ranks.rank}: {line}")
+        print_warning(self.console, line if self.ranks.size == 1 else f"rank {self.ranks.rank}: {line}")
 
     def development(self, step: int, last: int) -> dict[str, float]:
         """Accuracy on the development part where an evaluation is due, else nothing."""
         if not self.dev or not is_due(step, self.recipe.logging.evaluate_every, last):
             return {}
         length = self.recipe.grpo.max_completion_tokens
-        own = self.ranks.share(self.dev)
+        own = self.ranks.own_part(self.dev)
         with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
             correct = correct_on(self.policy, own, self.inputs, self.prompt, length)
         n = len(self.dev)
@@ -105,21 +105,21 @@ class Session:
         first = first_measurement(self.run.metric_rows())
         warning = None if first is None else forgetting(first, figures)
         if warning is not None:
-            warn(self.console, f"step {step}: {warning}")
+            print_warning(self.console, f"step {step}: {warning}")
         return figures
 
     def probe_before_training(self) -> None:
         """Metric row 0: what the probe is later compared with. A resumed run has it already."""
         if self.recipe.probe is None or self.start > 0:
             return
-        if self.ranks.tell(self.ranks.main and first_measurement(self.run.metric_rows()) is not None):
+        if self.ranks.broadcast(self.ranks.is_main and first_measurement(self.run.metric_rows()) is not None):
             return
         figures = self._measure()
         if not figures:
             return
         for tracker in self.trackers:
             tracker.log(0, figures)
-        say(
+        print_line(
             self.console,
             f"probe: {figures['probe/n']:.0f} records, word error rate {figures['probe/wer']:.1%}, "
             f"loss {figures['probe/loss']:.3f} before training",
@@ -133,7 +133,7 @@ class Session:
         """Close the trackers; returns the newest checkpoint."""
         for tracker in self.trackers:
             tracker.close()
-        return Path(self.ranks.tell(self.ranks.main and str(self.run.checkpoints()[-1])))
+        return Path(self.ranks.broadcast(self.ranks.is_main and str(self.run.checkpoints()[-1])))
 
 
 def open_session(
@@ -144,17 +144,17 @@ def open_session(
     Args:
         beta: above 0, a frozen copy of the starting policy is kept as the reference.
     """
-    ranks = join()
-    ranks.together(lambda: _refuse(recipe, settings, ranks.size))
-    run = ranks.on_main(lambda: RunFolder.open(out) if resume else RunFolder.create(out, recipe)) or RunFolder(out)
+    ranks = join_ranks()
+    ranks.run_on_all(lambda: _refuse(recipe, settings, ranks.size))
+    run = ranks.run_on_main(lambda: RunFolder.open(out) if resume else RunFolder.create(out, recipe)) or RunFolder(out)
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)
-    policy, reference = ranks.in_turn(lambda: _load(recipe, ranks, beta))
+    policy, reference = ranks.run_in_turn(lambda: _load(recipe, ranks, beta))
     limit = recipe.data.max_prompt_tokens
     section = recipe.probe
-    probe = None if section is None else ranks.on_main(lambda: load_probe(section, policy, limit))
+    probe = None if section is None else ranks.run_on_main(lambda: load_probe(section, policy, limit))
     supervised = isinstance(settings, SftConfig)
-    data = ranks.on_main(lambda: load_training_data(recipe, policy, prompt, run, console, supervised=supervised))
+    data = ranks.run_on_main(lambda: load_training_data(recipe, policy, prompt, run, console, supervised=supervised))
     questions, dev = _told(ranks, data)
     optimizer = build_optimizer(
         policy.module,
@@ -166,13 +166,13 @@ def open_session(
     )
     start = 0
     if resume:
-        newest = ranks.tell(ranks.main and [str(folder) for folder in run.checkpoints()[-1:]])
+        newest = ranks.broadcast(ranks.is_main and [str(folder) for folder in run.checkpoints()[-1:]])
         if newest:
-            start = ranks.in_turn(lambda: restore(Path(newest[0]), policy, optimizer))
-        ranks.on_main(lambda: _tidy(run, start, recipe.logging.keep_checkpoints))
-        say(console, f"resuming {out} after step {start}")
+            start = ranks.run_in_turn(lambda: restore(Path(newest[0]), policy, optimizer))
+        ranks.run_on_main(lambda: _tidy(run, start, recipe.logging.keep_checkpoints))
+        print_line(console, f"resuming {out} after step {start}")
     inputs = PromptInputs(policy, prompt, recipe.data.feature_cache_gib)
-    trackers = ranks.on_main(lambda: open_trackers(run, recipe, start)) or []
+    trackers = ranks.run_on_main(lambda: open_trackers(run, recipe, start)) or []
     held = (policy, reference, questions, dev, inputs, probe, optimizer, trackers)
     session = Session(ranks, recipe, run, prompt, *held, start, console)
     session.probe_before_training()
@@ -206,7 +206,7 @@ def _told(
         assert data is not None
         return list(data[0]), list(data[1])
     parts = None if data is None else [[_plain(question) for question in part] for part in data]
-    train, dev = ([_question(values) for values in part] for part in ranks.tell(parts))
+    train, dev = ([_question(values) for values in part] for part in ranks.broadcast(parts))
     return train, dev
 
 

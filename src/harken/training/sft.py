@@ -20,8 +20,8 @@ from harken.models.base import AudioLM
 from harken.models.loading import mixed_precision
 from harken.models.sharding import forget_silence, silence
 from harken.questions.prompt import Prompt
-from harken.system.console import say
-from harken.system.ranks import ALONE, Ranks, over_ranks
+from harken.system.console import print_line
+from harken.system.ranks import SINGLE_PROCESS, Ranks, distributed_run
 from harken.training.optimizer import apply_update, set_learning_rate
 from harken.training.progress_table import OnRow, sft_columns
 from harken.training.schedule import learning_rate_at
@@ -30,7 +30,7 @@ from harken.training.step_cost import step_cost
 from harken.types import Question
 
 
-@over_ranks
+@distributed_run
 def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
     """Run the `sft` section of a recipe. Raises and resumes as `harken.grpo.loop.train` does."""
     settings = recipe.sft
@@ -39,7 +39,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
     steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.questions_per_step)
     shown = sft_columns(dev=bool(session.dev), probe=session.probe is not None)
     with session.table("sft", shown, steps, on_row) as table:
-        stopped = ranks.tell(ranks.main and _stopped(session, settings.stop_at_dev_accuracy))
+        stopped = ranks.broadcast(ranks.is_main and _stopped(session, settings.stop_at_dev_accuracy))
         last = session.start if stopped else steps
         for step in range(session.start + 1, last + 1):
             started = time.perf_counter()
@@ -58,7 +58,7 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
             session.end_step(step, steps, row, stop=reached)
             table.advance(step, row, stop=reached)
             if reached:
-                say(console, f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
+                print_line(console, f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
                 break
     return session.close()
 
@@ -78,7 +78,7 @@ def accumulate(
     inputs: PromptInputs,
     prompt: Prompt,
     micro_batch: int,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> tuple[float, int]:
     """Add up the gradients of one step; returns the mean negative log-likelihood per answer token, nats, and the number
     of those tokens.
@@ -88,7 +88,7 @@ def accumulate(
     policy.module.train()
     answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
     total = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
-    most = int(ranks.largest([math.ceil(len(questions) / micro_batch)])[0])
+    most = int(ranks.maximum([math.ceil(len(questions) / micro_batch)])[0])
     loss, clips = 0.0, 0
     for start in range(0, most * micro_batch, micro_batch):
         chunk = slice(start, start + micro_batch)

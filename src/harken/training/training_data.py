@@ -16,8 +16,9 @@ from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev
 from harken.inference.inputs import leave_out_unusable
 from harken.models.base import AudioLM
 from harken.questions.prompt import Prompt
-from harken.system.console import say
-from harken.system.files import write_json, write_jsonl
+from harken.system.console import print_line
+from harken.system.files import write_json
+from harken.system.json_lines import write_json_lines
 from harken.training.run_folder import RunFolder
 from harken.types import Question, Rejected
 
@@ -37,7 +38,7 @@ def load_training_data(
     checked = Loaded(kept, [*loaded.rejected, *too_long, *untold], loaded.durations_s)
     write_rejected(run.rejected, checked.rejected)
     n_rejected = len(checked.rejected)
-    say(
+    print_line(
         console,
         f"data: {len(kept) + n_rejected} records, {len(kept)} kept, {n_rejected} rejected"
         + (f" (listed in {run.rejected})" if n_rejected else ""),
@@ -47,7 +48,7 @@ def load_training_data(
     if recipe.data.pass_rates is not None:
         train = _climbing(train, recipe.data.pass_rates, run, console)
     if dev:
-        say(console, f"      {len(train)} to train on, {len(dev)} for development")
+        print_line(console, f"      {len(train)} to train on, {len(dev)} for development")
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
     write_json(run.data, {**counts, "trained_on": len(train), "development": len(dev)})
     return train, dev
@@ -57,9 +58,9 @@ def _climbing(questions: Sequence[Question], path: Path, run: RunFolder, console
     """Easy to hard, without what is always or never right, which is counted and listed."""
     rates = read_pass_rates(path)
     kept, dropped = easy_to_hard(questions, rates, path)
-    write_jsonl(run.dropped, [{"id": question.id, "pass_rate": rates[question.id]} for question in dropped])
+    write_json_lines(run.dropped, [{"id": question.id, "pass_rate": rates[question.id]} for question in dropped])
     never = sum(rates[question.id] == 0 for question in dropped)
-    say(
+    print_line(
         console,
         f"      {len(kept)} from easy to hard; dropped: {never} never right, {len(dropped) - never} always right "
         f"(listed in {run.dropped})",

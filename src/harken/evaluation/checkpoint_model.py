@@ -10,41 +10,43 @@ from pathlib import Path
 
 from harken.config import EvaluationRecipe
 from harken.data.ablation import listener
-from harken.evaluation.folder import Journal
 from harken.inference.decode import Sampling
 from harken.inference.inputs import PromptInputs, clips_fitted, unusable
 from harken.inference.predict import Batch, predict
 from harken.models.base import AudioLM
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.prompt import Prompt
-from harken.types import Part, Question
+from harken.system.json_lines import append_json_lines, reopen_json_lines
+from harken.types import AudioSpan, Question
 
 FORCED = {None: "", "think": "<think>", "no_think": "<answer>"}
 """How a completion of that form begins."""
 
 
-class LocalModel:
+class CheckpointModel:
     """Asks `model` as the recipe says."""
 
     def __init__(self, model: AudioLM, recipe: EvaluationRecipe, prompt: Prompt) -> None:
         self._model, self._recipe, self._prompt = model, recipe, prompt
         self._sampling = Sampling(recipe.temperature, recipe.max_completion_tokens, recipe.top_p)
 
-    def fault(self, question: Question, durations_s: Mapping[Part, float]) -> str | None:
+    def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
         """Why the question cannot be asked; None where it can."""
         crop = self._recipe.long_audio == "crop"
         return unusable(question, durations_s, self._model, self._prompt, crop=crop)
 
-    def counts(self, questions: Sequence[Question], durations_s: Mapping[Part, float]) -> dict[str, int]:
+    def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         """Clips that were padded and clips that were cropped, for the summary."""
         padded, cropped = clips_fitted(questions, durations_s, self._model)
         return {"clips_padded": padded, "clips_cropped": cropped}
 
     def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
         """Each trial with its samples, in no particular order; first those in the journal, which are not asked."""
-        kept = Journal(journal)
-        found = {(row["id"], row["order"]): [Answer(*one) for one in row["answers"]] for row in kept.rows}
-        yield [(trial, found[trial.key]) for trial in trials if trial.key in found]
+        earlier = {
+            (row["id"], row["order"]): [Answer(*values) for values in row["answers"]]
+            for row in reopen_json_lines(journal)
+        }
+        yield [(trial, earlier[trial.key]) for trial in trials if trial.key in earlier]
         hear = listener(audio, self._recipe.seed)
         batches = predict(
             self._model,
@@ -55,12 +57,13 @@ class LocalModel:
             samples=self._recipe.samples,
             seed=self._recipe.seed,
             forced=FORCED[self._recipe.force],
-            done=lambda trial: trial.key in found,
+            done=lambda trial: trial.key in earlier,
         )
         for batch in batches:
-            new = [(trial, answers) for trial, answers in batch if trial.key not in found]
-            kept.append(
-                {"id": trial.question.id, "order": trial.order, "answers": [astuple(one) for one in answers]}
+            new = [(trial, answers) for trial, answers in batch if trial.key not in earlier]
+            rows = [
+                {"id": trial.question.id, "order": trial.order, "answers": [astuple(answer) for answer in answers]}
                 for trial, answers in new
-            )
+            ]
+            append_json_lines(journal, rows)
             yield new

@@ -1,17 +1,11 @@
-"""Samples and choice orders: figures by hand and by counting."""
+"""Figures over samples and choice orders, worked by hand and by counting."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
-from harken.questions.choice_orders import majority, order_figures, pass_at, pass_rate_rows, sample_figures, trials_of
+from harken.results.trials import majority, order_figures, pass_at, pass_rate_rows, sample_figures
 from harken.stats import mean_interval
-from harken.types import Question
-
-
-def question(n: int) -> Question:
-    return Question("q", "Which?", tuple("abcdefgh"[:n]), 1, Path("c.wav"))
 
 
 def row(ident: str, choice: str | None, answer: str | None = "a", clip: str = "") -> dict:
@@ -84,22 +78,3 @@ def test_pass_rates_are_one_row_a_question_and_hidden_answers_have_none():
     assert [one["n_unreadable"] for one in rows] == [1, 0, 0, 0]
     assert [one["majority_correct"] for one in rows] == [True, False, True, None]
     assert sample_figures(GROUPS[3:]) == order_figures(GROUPS[3:]) == {}
-
-
-def test_the_first_order_is_the_files_and_all_are_different_while_there_are_more():
-    shown = [trial.question for trial in trials_of(question(3), 6, seed=0)]
-    assert shown[0] == question(3)
-    assert {one.choices for one in shown} == set(itertools.permutations("abc"))
-    assert all(one.answer is not None and one.choices[one.answer] == "b" for one in shown)
-    again = trials_of(question(3), 8, seed=0)
-    assert [trial.order for trial in again] == list(range(8))
-    assert [trial.question for trial in again[:6]] == shown  # a longer list begins with a shorter one
-    assert again[6].question == shown[0]
-    assert len({trial.question.choices for trial in trials_of(question(8), 20, seed=0)}) == 20
-
-
-def test_orders_depend_on_the_seed_and_a_hidden_answer_stays_hidden():
-    many = {tuple(trial.question.choices for trial in trials_of(question(5), 3, seed)) for seed in range(8)}
-    assert len(many) == 8
-    hidden = Question("q", "Which?", ("a", "b"), None, None)
-    assert [trial.question.answer for trial in trials_of(hidden, 2, 0)] == [None, None]

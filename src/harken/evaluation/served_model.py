@@ -17,17 +17,18 @@ from harken.errors import DataError, HarkenError
 from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.prompt import Prompt
-from harken.system.model_server import Endpoint, Failure, Reply, Request
-from harken.types import Part, Question
+from harken.system.model_client import ModelClient
+from harken.system.model_requests import Failure, Reply, Request
+from harken.types import AudioSpan, Question
 
 
 class ServedModel:
     """Asks through `endpoint` as the recipe says."""
 
-    def __init__(self, endpoint: Endpoint, recipe: EvaluationRecipe, prompt: Prompt) -> None:
-        self._endpoint, self._recipe, self._prompt = endpoint, recipe, prompt
+    def __init__(self, client: ModelClient, recipe: EvaluationRecipe, prompt: Prompt) -> None:
+        self._client, self._recipe, self._prompt = client, recipe, prompt
 
-    def fault(self, question: Question, durations_s: Mapping[Part, float]) -> str | None:
+    def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
         """Why the question cannot be asked; None where it can. Control tokens are the server's affair."""
         try:
             self._prompt.text(question)
@@ -35,17 +36,17 @@ class ServedModel:
             return str(error)
         return None
 
-    def counts(self, questions: Sequence[Question], durations_s: Mapping[Part, float]) -> dict[str, int]:
+    def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         """Nothing is padded or cropped here."""
         return {}
 
     def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
-        """Each trial with its samples, in order. The endpoint keeps its own replies; `journal` is not used.
+        """Each trial with its samples, in order. The client keeps its own replies; `journal` is not used.
 
         Raises HarkenError where asking anything else would fail in the same way (key, model name, address).
         """
         hear = listener(audio, self._recipe.seed)
-        replies = self._endpoint.ask_all(
+        replies = self._client.send_all(
             self._request(trial, g, hear) for trial in trials for g in range(self._recipe.samples)
         )
         for trial in trials:

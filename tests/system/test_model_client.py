@@ -12,7 +12,8 @@ from scripted_server import Received, Scripted, said, serving
 
 from harken.config import EndpointConfig
 from harken.errors import ConfigError, DataError
-from harken.system.model_server import Endpoint, Failure, Reply, Request
+from harken.system.model_client import ModelClient
+from harken.system.model_requests import Failure, Reply, Request
 
 
 def config(url: str, **changes) -> EndpointConfig:
@@ -20,9 +21,9 @@ def config(url: str, **changes) -> EndpointConfig:
 
 
 def test_a_chat_request_is_what_the_protocol_says_and_its_reply_comes_back():
-    with serving(lambda asked: said("a dog")) as server, Endpoint(config(server.url)) as endpoint:
+    with serving(lambda asked: said("a dog")) as server, ModelClient(config(server.url)) as client:
         messages = [{"role": "user", "content": "what?"}]
-        reply = endpoint.submit(Request(messages, 8, options={"seed": 3})).result()
+        reply = client.submit(Request(messages, 8, options={"seed": 3})).result()
     assert reply == Reply("a dog", ended=True)
     assert server.received[0].path == "/v1/chat/completions"
     assert server.received[0].body == {
@@ -33,9 +34,9 @@ def test_a_chat_request_is_what_the_protocol_says_and_its_reply_comes_back():
 def test_a_completion_request_carries_a_prompt_and_says_when_the_reply_was_cut():
     with (
         serving(lambda asked: said(" 0.7", "length")) as server,
-        Endpoint(config(server.url, api="completion")) as endpoint,
+        ModelClient(config(server.url, api="completion")) as client,
     ):
-        reply = endpoint.submit(Request("Score:", 4)).result()
+        reply = client.submit(Request("Score:", 4)).result()
     assert reply == Reply(" 0.7", ended=False)
     assert server.received[0].path == "/v1/completions"
     assert server.received[0].body["prompt"] == "Score:"
@@ -60,18 +61,18 @@ def test_one_fault_is_tried_again_and_counted(fault):
     replies = itertools.chain([fault], itertools.repeat(said("fine")))
     with (
         serving(lambda asked: next(replies)) as server,
-        Endpoint(config(server.url, timeout_s=0.3)) as endpoint,
+        ModelClient(config(server.url, timeout_s=0.3)) as client,
     ):
-        assert endpoint.submit(Request("q", 8)).result() == Reply("fine", ended=True)
-        assert (endpoint.asked, endpoint.retried, endpoint.failed) == (1, 1, 0)
+        assert client.submit(Request("q", 8)).result() == Reply("fine", ended=True)
+        assert (client.n_requests, client.n_retried, client.n_failed) == (1, 1, 0)
 
 
 def test_a_lasting_fault_is_a_failure_with_its_reason_after_the_allowed_attempts():
     with (
         serving(lambda asked: Scripted(b"out of order", status=503)) as server,
-        Endpoint(config(server.url, retries=2)) as endpoint,
+        ModelClient(config(server.url, retries=2)) as client,
     ):
-        failure = endpoint.submit(Request("q", 8)).result()
+        failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert failure.reason == "status 503: 'out of order'"
     assert not failure.fatal
@@ -82,9 +83,9 @@ def test_a_lasting_fault_is_a_failure_with_its_reason_after_the_allowed_attempts
 def test_a_refused_key_or_a_wrong_model_name_is_fatal_and_not_tried_again(status):
     with (
         serving(lambda asked: Scripted(b"no", status=status)) as server,
-        Endpoint(config(server.url)) as endpoint,
+        ModelClient(config(server.url)) as client,
     ):
-        failure = endpoint.submit(Request("q", 8)).result()
+        failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert failure.fatal
     assert str(status) in failure.reason
@@ -93,15 +94,15 @@ def test_a_refused_key_or_a_wrong_model_name_is_fatal_and_not_tried_again(status
 
 
 def test_a_request_the_server_finds_bad_is_not_tried_again():
-    with serving(lambda asked: Scripted(b"too long", status=400)) as server, Endpoint(config(server.url)) as endpoint:
-        assert endpoint.submit(Request("q", 8)).result() == Failure("status 400: 'too long'")
+    with serving(lambda asked: Scripted(b"too long", status=400)) as server, ModelClient(config(server.url)) as client:
+        assert client.submit(Request("q", 8)).result() == Failure("status 400: 'too long'")
     assert len(server.received) == 1
 
 
 def test_a_redirect_is_not_followed_and_its_place_is_named():
     moved = Scripted(b"", status=307, headers={"location": "https://elsewhere.example/v1"})
-    with serving(lambda asked: moved) as server, Endpoint(config(server.url)) as endpoint:
-        failure = endpoint.submit(Request("q", 8)).result()
+    with serving(lambda asked: moved) as server, ModelClient(config(server.url)) as client:
+        failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert failure.fatal
     assert "moved to 'https://elsewhere.example/v1'" in failure.reason
@@ -109,8 +110,8 @@ def test_a_redirect_is_not_followed_and_its_place_is_named():
 
 
 def test_a_reply_without_end_is_cut_off_and_not_asked_again():
-    with serving(lambda asked: Scripted(b" " * (1 << 24) + b"  ")) as server, Endpoint(config(server.url)) as endpoint:
-        assert endpoint.submit(Request("q", 8)).result() == Failure("a reply of more than 16 MiB")
+    with serving(lambda asked: Scripted(b" " * (1 << 24) + b"  ")) as server, ModelClient(config(server.url)) as client:
+        assert client.submit(Request("q", 8)).result() == Failure("a reply of more than 16 MiB")
     assert len(server.received) == 1
 
 
@@ -119,10 +120,10 @@ def test_a_proxy_is_taken_from_the_environment_unless_it_says_otherwise(monkeypa
         proxy = server.url.removesuffix("/v1")
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.setenv("no_proxy", "direct.invalid")
-        with Endpoint(config("http://far.invalid/v1")) as endpoint:
-            assert endpoint.submit(Request("q", 8)).result() == Reply("by way of the proxy", ended=True)
-        with Endpoint(config("http://direct.invalid/v1", retries=0)) as endpoint:
-            assert isinstance(endpoint.submit(Request("q", 8)).result(), Failure)
+        with ModelClient(config("http://far.invalid/v1")) as client:
+            assert client.submit(Request("q", 8)).result() == Reply("by way of the proxy", ended=True)
+        with ModelClient(config("http://direct.invalid/v1", retries=0)) as client:
+            assert isinstance(client.submit(Request("q", 8)).result(), Failure)
     assert [one.path for one in server.received] == ["http://far.invalid/v1/chat/completions"]
 
 
@@ -146,8 +147,8 @@ def test_what_is_no_http_is_a_failure(said):
 
         threading.Thread(target=speak, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        with Endpoint(config(url, retries=0)) as endpoint:
-            failure = endpoint.submit(Request("q", 8)).result()
+        with ModelClient(config(url, retries=0)) as client:
+            failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert url in failure.reason
 
@@ -155,8 +156,8 @@ def test_what_is_no_http_is_a_failure(said):
 def test_no_server_at_all_is_a_failure_that_names_the_address():
     with serving(lambda asked: said("x")) as server:
         url = server.url
-    with Endpoint(config(url, retries=1)) as endpoint:
-        failure = endpoint.submit(Request("q", 8)).result()
+    with ModelClient(config(url, retries=1)) as client:
+        failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert url in failure.reason
     assert "cannot be reached" in failure.reason
@@ -165,8 +166,8 @@ def test_no_server_at_all_is_a_failure_that_names_the_address():
 def test_the_key_comes_from_the_environment_and_appears_in_no_reason(monkeypatch):
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     echo = Scripted(b"bad key sk-very-secret given", status=401)
-    with serving(lambda asked: echo) as server, Endpoint(config(server.url, api_key_env="SOME_KEY")) as endpoint:
-        failure = endpoint.submit(Request("q", 8)).result()
+    with serving(lambda asked: echo) as server, ModelClient(config(server.url, api_key_env="SOME_KEY")) as client:
+        failure = client.submit(Request("q", 8)).result()
     assert server.received[0].headers["authorization"] == "Bearer sk-very-secret"
     assert isinstance(failure, Failure)
     assert "sk-very-secret" not in failure.reason
@@ -176,7 +177,7 @@ def test_the_key_comes_from_the_environment_and_appears_in_no_reason(monkeypatch
 def test_a_key_that_the_environment_lacks_is_named(monkeypatch):
     monkeypatch.delenv("SOME_KEY", raising=False)
     with pytest.raises(ConfigError, match="SOME_KEY is not set"):
-        Endpoint(config("http://127.0.0.1:1/v1", api_key_env="SOME_KEY"))
+        ModelClient(config("http://127.0.0.1:1/v1", api_key_env="SOME_KEY"))
 
 
 def test_no_more_requests_than_allowed_are_under_way_and_replies_keep_the_order():
@@ -184,9 +185,9 @@ def test_no_more_requests_than_allowed_are_under_way_and_replies_keep_the_order(
         number = int(asked.body["messages"])
         return Scripted(said(f"{number}").body, delay_s=0.02 * (number % 3))
 
-    with serving(reply) as server, Endpoint(config(server.url, concurrency=3)) as endpoint:
+    with serving(reply) as server, ModelClient(config(server.url, concurrency=3)) as client:
         requests = (Request(str(i), 8) for i in range(40))
-        found = [(asked.content, answered) for asked, answered in endpoint.ask_all(requests)]
+        found = [(asked.content, answered) for asked, answered in client.send_all(requests)]
     assert found == [(str(i), Reply(str(i), ended=True)) for i in range(40)]
     assert server.most_at_once == 3
 
@@ -199,8 +200,8 @@ def test_requests_are_read_only_a_little_ahead_of_the_replies():
             read.append(i)
             yield Request(str(i), 8)
 
-    with serving(lambda asked: said("x")) as server, Endpoint(config(server.url, concurrency=2)) as endpoint:
-        replies = endpoint.ask_all(requests())
+    with serving(lambda asked: said("x")) as server, ModelClient(config(server.url, concurrency=2)) as client:
+        replies = client.send_all(requests())
         next(replies)
         assert len(read) <= 8
         assert sum(1 for _ in replies) == 199
@@ -215,9 +216,9 @@ def test_a_rate_limit_spaces_the_requests():
 
     with (
         serving(reply) as server,
-        Endpoint(config(server.url, requests_per_minute=1200)) as endpoint,  # one in 50 ms
+        ModelClient(config(server.url, requests_per_minute=1200)) as client,  # one in 50 ms
     ):
-        list(endpoint.ask_all(Request(str(i), 8) for i in range(6)))
+        list(client.send_all(Request(str(i), 8) for i in range(6)))
     assert arrived[-1] - arrived[0] > 5 * 0.05 * 0.9
 
 
@@ -226,19 +227,19 @@ def test_a_stored_reply_is_not_asked_again_but_another_variant_or_option_is(tmp_
     numbers = itertools.count()
     with serving(lambda asked: said(str(next(numbers)))) as server:
         for _ in range(2):
-            with Endpoint(config(server.url), cache) as endpoint:
-                first = endpoint.submit(Request("q", 8)).result()
+            with ModelClient(config(server.url), cache) as client:
+                first = client.submit(Request("q", 8)).result()
                 assert first == Reply("0", ended=True)
-        with Endpoint(config(server.url), cache) as endpoint:
-            assert endpoint.submit(Request("q", 8)).result() == first
-            assert endpoint.from_cache == 1
+        with ModelClient(config(server.url), cache) as client:
+            assert client.submit(Request("q", 8)).result() == first
+            assert client.n_cached == 1
             others = [
                 Request("q", 8, variant="2"),
                 Request("q", 8, temperature=1.0),
                 Request("r", 8),
                 Request("q", 8, options={"stop": "x"}),
             ]
-            assert {endpoint.submit(other).result() for other in others} == {
+            assert {client.submit(other).result() for other in others} == {
                 Reply(str(i), ended=True) for i in range(1, 5)
             }
     assert len(server.received) == 5
@@ -247,47 +248,47 @@ def test_a_stored_reply_is_not_asked_again_but_another_variant_or_option_is(tmp_
 def test_a_failure_is_not_stored(tmp_path):
     replies = itertools.chain([Scripted(b"", status=500)], itertools.repeat(said("fine")))
     with serving(lambda asked: next(replies)) as server:
-        with Endpoint(config(server.url, retries=0), tmp_path / "replies.jsonl") as endpoint:
-            assert isinstance(endpoint.submit(Request("q", 8)).result(), Failure)
-        with Endpoint(config(server.url, retries=0), tmp_path / "replies.jsonl") as endpoint:
-            assert endpoint.submit(Request("q", 8)).result() == Reply("fine", ended=True)
+        with ModelClient(config(server.url, retries=0), tmp_path / "replies.jsonl") as client:
+            assert isinstance(client.submit(Request("q", 8)).result(), Failure)
+        with ModelClient(config(server.url, retries=0), tmp_path / "replies.jsonl") as client:
+            assert client.submit(Request("q", 8)).result() == Reply("fine", ended=True)
 
 
 def test_a_half_written_line_is_cut_off_and_its_request_asked_again(tmp_path):
     cache = tmp_path / "replies.jsonl"
     with serving(lambda asked: said(str(asked.body["messages"]))) as server:
-        with Endpoint(config(server.url), cache) as endpoint:
-            list(endpoint.ask_all([Request("a", 8), Request("b", 8)]))
+        with ModelClient(config(server.url), cache) as client:
+            list(client.send_all([Request("a", 8), Request("b", 8)]))
         whole = cache.read_bytes()
         cache.write_bytes(whole[:-5])
-        with Endpoint(config(server.url), cache) as endpoint:
-            list(endpoint.ask_all([Request("a", 8), Request("b", 8)]))
-            assert endpoint.from_cache == 1
+        with ModelClient(config(server.url), cache) as client:
+            list(client.send_all([Request("a", 8), Request("b", 8)]))
+            assert client.n_cached == 1
     assert sorted(cache.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
 def test_a_cache_file_that_is_something_else_is_refused(tmp_path):
     (tmp_path / "replies.jsonl").write_text('{"key": "k", "text": "t", "ended": true}\n{"a": 1}\n')
     with pytest.raises(DataError, match=r"replies\.jsonl:2: not a stored reply"):
-        Endpoint(config("http://127.0.0.1:1/v1"), tmp_path / "replies.jsonl")
+        ModelClient(config("http://127.0.0.1:1/v1"), tmp_path / "replies.jsonl")
 
 
 def test_half_of_a_surrogate_pair_in_a_reply_is_replaced(tmp_path):
     body = json.dumps({"choices": [{"message": {"content": "a\ud800b"}, "finish_reason": "stop"}]}).encode()
     with (
         serving(lambda asked: Scripted(body)) as server,
-        Endpoint(config(server.url), tmp_path / "replies.jsonl") as endpoint,
+        ModelClient(config(server.url), tmp_path / "replies.jsonl") as client,
     ):
-        assert endpoint.submit(Request("q", 8)).result() == Reply("a?b", ended=True)
+        assert client.submit(Request("q", 8)).result() == Reply("a?b", ended=True)
 
 
 def test_closing_gives_up_what_is_under_way_and_ends_the_thread():
     with serving(lambda asked: Scripted(said("late").body, delay_s=0.5)) as server:
-        endpoint = Endpoint(config(server.url))
-        futures = [endpoint.submit(Request(str(i), 8)) for i in range(3)]
+        client = ModelClient(config(server.url))
+        futures = [client.submit(Request(str(i), 8)) for i in range(3)]
         time.sleep(0.1)
         before = time.monotonic()
-        endpoint.close()
+        client.close()
         assert time.monotonic() - before < 0.4
     assert all(future.cancelled() for future in futures)
-    assert "endpoint" not in {thread.name for thread in threading.enumerate()}
+    assert "model client" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,95 @@
+"""Figures over several answers to each question: its samples, or its choices in several orders.
+
+Computes average, majority vote and pass@k over samples, and the spread over orders, from graded rows. The rows come in
+groups, one group for each question. predictions.jsonl itself holds one row for each question.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import mean, stdev
+from typing import Any
+
+from harken.stats import mean_interval
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def pass_at(n: int, correct: int, k: int) -> float:
+    """Unbiased chance that one of `k` samples is right, seen `correct` right ones among `n` (arXiv 2107.03374, eq. 1).
+
+    Raises ValueError unless 0 <= correct <= n and 1 <= k <= n.
+    """
+    if not (0 <= correct <= n and 1 <= k <= n):
+        raise ValueError(f"pass_at: {correct} right of {n} and k = {k}")
+    return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def majority(rows: Rows) -> Mapping[str, Any]:
+    """The first row that says the choice most rows say; ties go to the choice that was said first, and the first row
+    stands where none could be read. A choice counts by its text, so orders may differ."""
+    votes: dict[str, int] = {}
+    for row in rows:
+        if row["choice"] is not None:
+            votes[row["choice"]] = votes.get(row["choice"], 0) + 1
+    if not votes:
+        return rows[0]
+    winner = max(votes, key=lambda choice: votes[choice])
+    return next(row for row in rows if row["choice"] == winner)
+
+
+def pass_rate_rows(groups: Sequence[Rows]) -> list[dict[str, Any]]:
+    """One row a question: how many of its trials were right, and what most of them said."""
+    result = []
+    for rows in groups:
+        known, voted = rows[0]["correct"] is not None, majority(rows)
+        n_correct = sum(bool(row["correct"]) for row in rows)
+        result.append(
+            {
+                **{key: rows[0][key] for key in ("id", "clip", "task", "difficulty")},
+                "n": len(rows),
+                "n_correct": n_correct if known else None,
+                "pass_rate": n_correct / len(rows) if known else None,
+                "n_unreadable": sum(row["choice"] is None for row in rows),
+                "majority": voted["choice"],
+                "majority_correct": voted["correct"],
+            }
+        )
+    return result
+
+
+def sample_figures(groups: Sequence[Rows]) -> dict[str, Any]:
+    """Over K samples of each question: average, majority vote and pass@k for k = 1, 2, 4, ... and K, with 95 %
+    intervals clustered by clip. {} where every answer is hidden."""
+    known = [rows for rows in groups if rows[0]["correct"] is not None]
+    if not known:
+        return {}
+    clips, n = [rows[0]["clip"] for rows in known], len(known[0])
+    right = [sum(bool(row["correct"]) for row in rows) for rows in known]
+    ks = sorted({*(2**e for e in range(n.bit_length()) if 2**e <= n), n})
+    return {
+        "n_samples": n,
+        "average": asdict(mean_interval([correct / n for correct in right], clips)),
+        "majority": asdict(mean_interval([float(majority(rows)["correct"]) for rows in known], clips)),
+        "pass_at": {str(k): asdict(mean_interval([pass_at(n, one, k) for one in right], clips)) for k in ks},
+    }
+
+
+def order_figures(groups: Sequence[Rows]) -> dict[str, Any]:
+    """Over K orders of each question's choices: the mean, the accuracy of every order and their spread, and the share
+    of questions with the same choice in all orders (none read counts as a choice). {} where every answer is hidden."""
+    known = [rows for rows in groups if rows[0]["correct"] is not None]
+    if not known:
+        return {}
+    clips, n = [rows[0]["clip"] for rows in known], len(known[0])
+    by_order = [mean(float(rows[k]["correct"]) for rows in known) for k in range(n)]
+    same = [float(len({row["choice"] for row in rows}) == 1) for rows in known]
+    return {
+        "n_orders": n,
+        "mean": asdict(mean_interval([mean(float(row["correct"]) for row in rows) for rows in known], clips)),
+        "by_order": by_order,
+        "sd": stdev(by_order),
+        "low": min(by_order),
+        "high": max(by_order),
+        "same_choice": asdict(mean_interval(same, clips)),
+    }

@@ -1,0 +1,81 @@
+"""Files of JSON lines: one JSON object a line, in UTF-8.
+
+A file of metrics, replies or answers grows row by row while a program runs. A process that is killed may leave half a
+line at its end. Every reader here ignores such a half line, and a program that goes on appending first removes it.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harken.errors import DataError, HarkenError
+from harken.system.files import write_text
+
+
+def json_line(row: Any) -> str:
+    """The row as one line of JSON. Raises ValueError for NaN and infinities, which JSON does not have."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Write a whole file; readers see the earlier file until the new one is complete."""
+    write_text(path, "".join(json_line(row) for row in rows))
+
+
+def append_json_lines(
+    path: Path, rows: Iterable[Mapping[str, Any]], advice: str = "run the same command again"
+) -> None:
+    """Append rows; they are in the file when this returns.
+
+    Raises HarkenError when the file cannot be written, for example because the disk is full. The message tells the
+    user to make room and then to follow `advice`.
+    """
+    lines = "".join(json_line(row) for row in rows)
+    try:
+        with path.open("ab") as file:
+            file.write(lines.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        raise HarkenError(f"{path}: cannot be written ({error.strerror}). Make room, then {advice}") from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file that another process may still be writing; no rows when there is no such file.
+
+    Raises DataError, with the line's number, when a complete line is not a JSON object.
+    """
+    return [row for row, _ in _complete_rows(path)] if path.exists() else []
+
+
+def reopen_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file that this process goes on appending to.
+
+    Creates the file and its folder when they do not exist, and removes a half line at the end. Raises DataError as
+    `read_json_lines` does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    rows, end = [], 0
+    for row, end in _complete_rows(path):  # noqa: B007 (the end of the last complete row is used below)
+        rows.append(row)
+    os.truncate(path, end)
+    return rows
+
+
+def _complete_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each row with the position in bytes at which its line ends."""
+    end = 0
+    with path.open("rb") as lines:  # lines end at "\n" alone: text may hold other line separators, such as U+2028
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}:{number}: not JSON; restore the file, or remove the line") from error
+            if not isinstance(row, dict):
+                found = type(row).__name__
+                raise DataError(f"{path}:{number}: expected a JSON object, found {found}; remove the line")
+            end += len(line)
+            yield row, end

@@ -1,0 +1,58 @@
+"""Replies of language models, kept on disk so that no request is sent twice.
+
+A reply is stored under a hash of its request. A program that was killed and starts again finds the replies that had
+already arrived.
+"""
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from harken.config import EndpointConfig
+from harken.errors import DataError
+from harken.system.json_lines import append_json_lines, reopen_json_lines
+from harken.system.model_requests import Reply
+
+
+class ReplyCache:
+    """Replies in a file of JSON lines; each reply is written when it arrives. May be used from several threads.
+
+    Args:
+        path: the file; None keeps the replies in memory only.
+
+    Raises DataError when the file holds anything other than replies.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._replies: dict[str, Reply] = {}
+        for number, row in enumerate([] if path is None else reopen_json_lines(path), start=1):
+            try:
+                self._replies[row["key"]] = Reply(row["text"], row["ended"], *row.get("tokens", (0, 0)))
+            except (KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: not a stored reply ({error}); move the file away") from error
+
+    def get(self, key: str) -> Reply | None:
+        return self._replies.get(key)
+
+    def put(self, key: str, reply: Reply) -> None:
+        """Raises HarkenError when the reply cannot be written, for example because the disk is full."""
+        tokens = [reply.prompt_tokens, reply.completion_tokens]
+        with self._lock:
+            self._replies[key] = reply
+            if self._path is not None:
+                append_json_lines(
+                    self._path, [{"key": key, "text": reply.text, "ended": reply.ended, "tokens": tokens}]
+                )
+
+
+def cache_key(config: EndpointConfig, body: dict[str, Any], variant: str) -> str:
+    """The key that a request's reply is stored under.
+
+    The server's address is not part of it: when a server comes back under another port, its replies are still valid.
+    """
+    content = json.dumps([config.api, body, variant], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
