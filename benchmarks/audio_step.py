@@ -22,10 +22,11 @@ from transformers import Cache
 
 from harken.data.audio import load_waveform
 from harken.grpo.loss import grpo_loss
-from harken.inference.decode import Sampling, rollout
 from harken.inference.log_probabilities import score_packed
-from harken.models.base import ModelInput
-from harken.models.loading import frozen_copy
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import ModelInput
+from harken.models.policy import frozen_copy
 from harken.models.qwen_omni import QwenOmni
 from harken.training.optimizer import apply_update, build_optimizer
 from harken.types import Question

@@ -27,9 +27,9 @@ import harken.grpo.loop
 import harken.training.session
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
-from harken.models.base import AudioLM
-from harken.models.loading import load_policy
-from harken.models.tiny import question_texts, write_tiny
+from harken.models.audio_lm import AudioLM
+from harken.models.policy import load_policy
+from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.system.ranks import join_ranks
 
 RANKS = 2
@@ -116,7 +116,7 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
 
 def as_on_cuda() -> None:
     """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
-    harken.training.session.travelling_dtype = lambda precision, device_type: torch.bfloat16
+    harken.training.session.gather_dtype = lambda precision, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
     def in_float32(hidden, shape, weight, bias, eps):

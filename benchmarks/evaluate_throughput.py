@@ -27,10 +27,10 @@ from harken.benchmarks.readers import READERS
 from harken.config import PromptConfig, SourceConfig
 from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
 from harken.data.load import load_sources
-from harken.inference.decode import Sampling
-from harken.inference.inputs import PromptInputs
 from harken.inference.predict import predict
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.loading import load_model
 from harken.models.qwen_omni import QwenOmni
 from harken.questions.choice_orders import Trial

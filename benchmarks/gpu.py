@@ -34,12 +34,15 @@ from transformers import WhisperFeatureExtractor
 from harken.config import GrpoConfig, MemoryConfig, PromptConfig, Recipe
 from harken.grpo.batch import MicroBatch, sample
 from harken.grpo.update import score_with_reference, update
-from harken.inference.decode import Completions, Sampling, rollout
-from harken.inference.inputs import PromptInputs
+from harken.inference.completions import Completions
 from harken.inference.log_probabilities import score_packed, score_repeated
-from harken.models.loading import enable_gradient_checkpointing, mixed_precision, pick_device
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.loading import pick_device
+from harken.models.policy import enable_gradient_checkpointing, mixed_precision
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration, QwenOmni
-from harken.models.tiny import omni_config
+from harken.models.tiny_checkpoint import omni_config
 from harken.models.tiny_tokenizer import build_tokenizer
 from harken.planning.memory import GIB, account
 from harken.planning.shapes import measured, published_config
@@ -191,7 +194,7 @@ def grpo_step(
     reference = make_reference(model, memory.reference)
     optimizer = build_optimizer(model.module, learning_rate=1e-6, betas=settings.betas, weight_decay=0.0, memory=memory)
     prompt = Prompt.from_config(PromptConfig())
-    inputs = PromptInputs(model, prompt, 0, hear=hear(work))
+    inputs = PromptInputs(model, prompt, 0, load_clip=hear(work))
     parts: dict[str, list[float]] = {"rollout": [], "reference": [], "update": [], "step": []}
     peaks: dict[str, float | None] = {}
     notes: list[str] = []
@@ -250,7 +253,7 @@ def passes(work: Work, long: int) -> dict[str, Any]:
     model = build(work)
     enable_gradient_checkpointing(model.module)
     prompt = Prompt.from_config(PromptConfig())
-    given = PromptInputs(model, prompt, 0, hear=hear(work))(questions(work)[:1])
+    given = PromptInputs(model, prompt, 0, load_clip=hear(work))(questions(work)[:1])
     generator = np.random.default_rng(0)
     uniforms = torch.from_numpy(generator.random((work.group, max(long, work.completion))))
     tokens = torch.from_numpy(generator.integers(20, 200, (work.group, work.completion))).to(work.device)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harken.inference.decode import as_completions
-from harken.inference.growing_cache import ROOM_TOKENS
+from harken.inference.completions import as_completions
+from harken.inference.kv_cache_growing import ROOM_TOKENS
 from harken.inference.log_probabilities import score_packed
 from harness import arguments, interleaved, ratio, spent, summary, write_cases
 from text_model import SHAPE, TextModel, write_text_model

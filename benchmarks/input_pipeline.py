@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from audio_step import GROUP, PEERS, Clips, load
-from harken.inference.inputs import PromptInputs
-from harken.models.base import ModelInput
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.audio_lm import ModelInput
 from harken.types import Question
 from harness import arguments, interleaved, ratio, spent, spread, summary, write_cases
 from own_step import PROMPT, OwnStep, settings
@@ -41,7 +41,7 @@ def main() -> None:
                 step += 1
                 yield [clips.question(step)]
 
-        ahead = PromptInputs(policy, PROMPT, 0).ahead(windows())
+        ahead = PromptInputs(policy, PROMPT, 0).prefetch(windows())
         held = PromptInputs(policy, PROMPT, 0)([clips.question(step) for step in range(32)])
 
         def from_files(asked: Sequence[Question]) -> list[ModelInput]:

@@ -10,8 +10,8 @@ from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
 from harken.grpo.batch import MicroBatch, sample
 from harken.grpo.rewarding import Rewarding
 from harken.grpo.update import score_with_reference, update
-from harken.models.base import AudioLM, ModelInput
-from harken.models.loading import frozen_copy
+from harken.models.audio_lm import AudioLM, ModelInput
+from harken.models.policy import frozen_copy
 from harken.questions.prompt import Prompt
 from harken.training.optimizer import build_optimizer
 from harken.types import Question, Response

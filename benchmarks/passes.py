@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from harken.inference.decode import as_completions
+from harken.inference.completions import as_completions
 from harken.inference.log_probabilities import score_packed, score_repeated, score_shared
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harness import arguments, interleaved, ratio, spent, summary, write_cases
 from text_model import TextModel, write_text_model
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harken.models.qwen_omni import QwenOmni
 
 

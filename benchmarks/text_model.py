@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harken.models.chat_audio import head_logits, language_model_hidden
 
 SHAPE = {

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harken.inference.decode import Sampling, rollout
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
 from harken.types import Question
 from harness import RESULTS, Peer, arguments, interleaved, ratio, spent, summary, write_cases
 from own_step import FORMS, OwnStep, settings

@@ -30,7 +30,7 @@ from harken.grpo.batch import MicroBatch, rollout_rows, sample
 from harken.grpo.rewarding import open_rewarding
 from harken.grpo.update import UpdateFigures, score_with_reference, update
 from harken.inference.log_probabilities import score_packed
-from harken.models.base import AudioLM
+from harken.models.audio_lm import AudioLM
 from harken.results.evaluation_rows import read_evaluation_rows
 from harken.system.files import write_text
 from harken.training.schedule import learning_rate_at

@@ -16,7 +16,7 @@ import yaml
 import recipes_table
 from harken.cli.app import app
 from harken.config import RewardConfig, parse
-from harken.models.tiny import write_tiny
+from harken.models.tiny_checkpoint import write_tiny
 
 ROOT = Path(__file__).parents[2]
 PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

@@ -17,10 +17,10 @@ from harken.errors import ConfigError, DataError
 from harken.evaluation import checkpoint_model
 from harken.evaluation.evaluate import evaluate, listen
 from harken.evaluation.folder import EvaluationFolder
-from harken.inference.decode import Sampling
-from harken.inference.inputs import PromptInputs
 from harken.inference.predict import predict
-from harken.models.base import AudioLM
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
 from harken.system.environment import source_commit

@@ -17,9 +17,9 @@ from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.export.model_card import escaped, model_card
 from harken.export.weights import export, export_adapter
-from harken.inference.decode import Sampling
-from harken.inference.inputs import PromptInputs
 from harken.inference.predict import predict
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.sampling import Sampling
 from harken.models.loading import load_model
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt

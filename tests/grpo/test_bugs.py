@@ -31,12 +31,15 @@ from tiny_models import (
 from harken.config import EvaluationRecipe, GrpoConfig, PromptConfig, Recipe
 from harken.evaluation import evaluate as evaluation
 from harken.grpo.batch import sample
-from harken.inference import log_probabilities as shared_prefix
-from harken.inference.decode import Sampling, last_logits, rollout
-from harken.inference.inputs import PromptInputs
+from harken.inference import packed_rows
 from harken.inference.log_probabilities import score_packed, score_repeated
-from harken.models.loading import enable_gradient_checkpointing, load_model
-from harken.models.tiny import write_tiny
+from harken.inference.prefill import next_token_logits
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.loading import load_model
+from harken.models.policy import enable_gradient_checkpointing
+from harken.models.tiny_checkpoint import write_tiny
 from harken.questions.prompt import Prompt
 from harken.training.run_folder import RunFolder
 from harken.training.training_data import load_training_data
@@ -172,7 +175,7 @@ def test_3_what_is_heard_changes_the_logits_and_reaches_every_later_position(arc
     assert torch.equal(inputs[0].input_ids, inputs[1].input_ids)
     assert not torch.equal(inputs[0].features, inputs[1].features)
     with torch.no_grad():
-        logits = last_logits(model, model.embed(inputs, model.encode_audio(inputs)))
+        logits = next_token_logits(model, model.embed(inputs, model.encode_audio(inputs)))
     assert (logits[0] - logits[1]).abs().max() > 1e-2
 
 
@@ -283,7 +286,12 @@ def test_10_a_call_of_generate_for_another_prompt_changes_no_logits(arch, second
         with torch.no_grad():
             embedded = model.embed([one], model.encode_audio([one]))
             found = rollout(model, embedded, 2, Sampling(0, 4), None)
-            return last_logits(model, embedded), score_packed(model, embedded, rows).logp, found.tokens, found.logp
+            return (
+                next_token_logits(model, embedded),
+                score_packed(model, embedded, rows).logp,
+                found.tokens,
+                found.logp,
+            )
 
     before = measured()
     other = plain_arguments([prompt(model, "A much longer question about another clip?", 2.1, 5)], model.module)
@@ -319,7 +327,7 @@ def test_11_scoring_under_gradient_checkpointing_in_train_mode_sees_the_prompt(a
 
 def test_a_completion_sees_the_prompt_and_itself_and_no_sibling():
     """The mask of the packed row by hand: prompt of 2, completions feeding 2 and 1 tokens, one place of padding."""
-    mask = shared_prefix._mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))[0]
+    mask = packed_rows.segment_mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))[0]
     assert mask.int().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],

@@ -12,8 +12,8 @@ from harken.errors import HarkenError
 from harken.grpo.batch import sample
 from harken.grpo.out_of_memory import halving
 from harken.grpo.update import score_with_reference, update
-from harken.inference.inputs import PromptInputs
-from harken.models.loading import frozen_copy
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.policy import frozen_copy
 from harken.questions.prompt import Prompt
 from harken.types import Question
 

@@ -17,8 +17,8 @@ from harken.grpo.metrics import step_metrics
 from harken.grpo.rewarding import Rewarding
 from harken.grpo.update import score_with_reference
 from harken.grpo.update import update as update_from
-from harken.inference.inputs import PromptInputs
-from harken.models.loading import enable_gradient_checkpointing, frozen_copy
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.policy import enable_gradient_checkpointing, frozen_copy
 from harken.questions.prompt import Prompt
 from harken.training.optimizer import build_optimizer
 from harken.types import Question

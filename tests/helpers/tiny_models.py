@@ -12,11 +12,11 @@ import torch
 import transformers
 from torch import Tensor
 
-from harken.inference.decode import Completions
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.completions import Completions
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.loading import load_model
 from harken.models.lora import add_adapters
-from harken.models.tiny import omni_config, write_tiny
+from harken.models.tiny_checkpoint import omni_config, write_tiny
 
 ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
 MODELS = [*ARCHITECTURES, *(f"{arch} {lora}" for arch in ARCHITECTURES[:2] for lora in ("adapters", "merged"))]

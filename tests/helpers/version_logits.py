@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from tiny_models import ARCHITECTURES, TEXTS, plain_arguments, prompt
 from torch import Tensor
 
-from harken.inference.decode import Sampling, rollout
 from harken.inference.log_probabilities import score_packed
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
 from harken.models.loading import load_model
-from harken.models.tiny import write_tiny
+from harken.models.tiny_checkpoint import write_tiny
 
 
 def logits(folder: Path) -> dict[str, Tensor]:

@@ -10,10 +10,13 @@ from scipy.stats import chisquare
 from tiny_models import ARCHITECTURES, MODELS, plain_arguments, plain_logp, prompt, speaking, tiny_model
 from transformers import DynamicCache
 
-from harken.inference import decode as rollout_module
-from harken.inference.decode import Completions, Sampling, completion_texts, last_logits, rollout
+from harken.inference import prefill as prefill_module
+from harken.inference.completions import Completions, completion_texts
 from harken.inference.log_probabilities import score_packed
-from harken.models.loading import enable_gradient_checkpointing
+from harken.inference.prefill import next_token_logits
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.policy import enable_gradient_checkpointing
 from harken.system.random import uniforms
 
 PROMPTS = {
@@ -176,7 +179,7 @@ def test_temperature_top_k_and_top_p_are_those_of_generate(arch, temperature, to
     for row, token in enumerate(found.tokens[:, 0].tolist()):
         cumulative = expected[row // group].cumsum(0)
         assert token == int(torch.searchsorted(cumulative, grid[row, 0], right=True))
-    untempered = torch.log_softmax(last_logits(model, embedded(model, inputs)), -1).repeat_interleave(group, 0)
+    untempered = torch.log_softmax(next_token_logits(model, embedded(model, inputs)), -1).repeat_interleave(group, 0)
     assert (found.logp - untempered.gather(-1, found.tokens)).abs().max() < 1e-12
 
 
@@ -227,7 +230,7 @@ def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch,
     assert model.module.training
     assert torch.equal(found.tokens, expected.tokens)
     assert torch.equal(found.logp, expected.logp)
-    monkeypatch.setattr(rollout_module, "_evaluating", lambda model: contextlib.nullcontext())
+    monkeypatch.setattr(prefill_module, "evaluation_mode", lambda model: contextlib.nullcontext())
     with pytest.raises(RuntimeError, match="the cache holds 0 of"):
         rollout(model, prompts, 2, Sampling(1.0, 6), draws)
 

@@ -27,9 +27,10 @@ from harken.data.demo_set import write_demo_set
 from harken.grpo.batch import sample
 from harken.grpo.loop import train
 from harken.grpo.update import update
-from harken.inference.inputs import PromptInputs
 from harken.inference.log_probabilities import score_packed, score_repeated
-from harken.models.loading import enable_gradient_checkpointing, frozen_copy, load_model, load_policy
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.loading import load_model
+from harken.models.policy import enable_gradient_checkpointing, frozen_copy, load_policy
 from harken.questions.prompt import Prompt
 from harken.training.optimizer import build_optimizer
 from harken.types import Question

@@ -13,11 +13,12 @@ from transformers import (
 )
 
 from harken.errors import CheckpointError
-from harken.inference.decode import Sampling, rollout
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.chat_audio import ChatAudio
 from harken.models.loading import load_model, load_renderer
-from harken.models.tiny import WRITERS
+from harken.models.tiny_checkpoint import WRITERS
 from harken.models.whisper_windows import WhisperWindows
 
 WITH_WINDOW = [arch for arch in ARCHITECTURES if arch != "qwen2_5_omni"]

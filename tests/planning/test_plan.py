@@ -17,8 +17,9 @@ import harken.training.memory_saving_adamw
 from harken.cli.app import app
 from harken.config import Recipe
 from harken.errors import CheckpointError, ConfigError
-from harken.inference.decode import Sampling, rollout
-from harken.models.loading import load_policy
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.policy import load_policy
 from harken.planning.memory import GIB, RESERVE, account
 from harken.planning.plan import account_of, check, print_plan, ways_to_fit
 from harken.planning.shapes import PUBLISHED, shape_of

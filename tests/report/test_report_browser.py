@@ -12,7 +12,7 @@ from hostile import hostile_run, hostile_texts
 
 from harken.config import EvaluationRecipe
 from harken.data.demo_set import write_demo_set
-from harken.models.tiny import question_texts, write_tiny
+from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.report.build import write_report
 from harken.report.server import ViewServer
 from harken.report.viewer import Viewer

@@ -16,7 +16,7 @@ from harken.config import ProbeConfig, Recipe, parse
 from harken.data.manifest import write_manifest
 from harken.errors import ConfigError, DataError
 from harken.grpo.loop import train
-from harken.inference.inputs import PromptInputs
+from harken.inference.prompt_inputs import PromptInputs
 from harken.models.loading import load_model
 from harken.questions.prompt import TRANSCRIBE
 from harken.training.forgetting_probe import BATCH, INSTRUCTION_ALONE, WER_RISE_WARNED, forgetting, load_probe, measure

@@ -16,9 +16,10 @@ from harken.config import ModelConfig, Recipe, load_recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError, ConfigError
 from harken.grpo.loop import train
-from harken.inference.decode import Sampling, rollout
 from harken.inference.log_probabilities import LOGIT_ROWS, score_packed
-from harken.models.loading import load_policy
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.policy import load_policy
 from harken.system.random import uniforms
 from harken.training.checkpoint import restore, save_checkpoint
 from harken.training.optimizer import apply_update, build_optimizer, set_learning_rate

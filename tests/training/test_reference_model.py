@@ -5,7 +5,7 @@ import torch
 from tiny_models import ARCHITECTURES, EVERYTHING, completions, tiny_model, two_prompts
 
 from harken.inference.log_probabilities import score_packed
-from harken.models.loading import frozen_copy
+from harken.models.policy import frozen_copy
 from harken.training.reference_model import make_reference, quantized
 
 

@@ -89,7 +89,7 @@ def tiny(
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Write a tiny random checkpoint of a real architecture, in Hugging Face layout."""
-    from harken.models.tiny import question_texts, write_tiny
+    from harken.models.tiny_checkpoint import question_texts, write_tiny
 
     write_tiny(arch, out, question_texts(text or []), seed)
     print_line(console, f"checkpoint: {out}")

@@ -15,7 +15,7 @@ from harken.config import EvaluationRecipe, Recipe, parse
 from harken.data.demo_set import write_demo_set
 from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
-from harken.models.tiny import question_texts, write_tiny
+from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.results.compare import four_way
 from harken.results.comparison_tables import FOUR_WAY_HEADER, four_way_rows, four_way_tables
 from harken.results.evaluation_rows import read_evaluation_rows

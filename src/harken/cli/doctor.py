@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harken.errors import HarkenError
-from harken.inference.decode import last_logits
-from harken.models.base import AudioLM
+from harken.inference.prefill import next_token_logits
+from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_model
 from harken.system.environment import describe_environment
 from harken.types import Waveform
@@ -80,7 +80,7 @@ def hearing(model: AudioLM) -> float:
 @torch.no_grad()
 def _next_token_logits(model: AudioLM, clip: Waveform) -> torch.Tensor:
     read = [model.render(PROBE, clip)]
-    return last_logits(model, model.embed(read, model.encode_audio(read)))
+    return next_token_logits(model, model.embed(read, model.encode_audio(read)))
 
 
 def _memory_gib() -> float:

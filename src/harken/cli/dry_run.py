@@ -8,7 +8,7 @@ from dataclasses import replace
 from harken.benchmarks.readers import READERS
 from harken.config import Recipe
 from harken.errors import DataError
-from harken.inference.inputs import PromptInputs
+from harken.inference.prompt_inputs import PromptInputs
 from harken.models.loading import load_renderer
 from harken.questions.prompt import Prompt
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harken.inference.decode import Sampling
-from harken.inference.inputs import PromptInputs
 from harken.inference.predict import predict
-from harken.models.base import AudioLM
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Trial
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from harken.config import EvaluationRecipe
 from harken.data.ablation import listener
-from harken.inference.decode import Sampling
-from harken.inference.inputs import PromptInputs, clips_fitted, unusable
 from harken.inference.predict import Batch, predict
-from harken.models.base import AudioLM
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.sampling import Sampling
+from harken.inference.unusable_questions import count_short_and_long_clips, why_unusable
+from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.prompt import Prompt
 from harken.system.json_lines import append_json_lines, reopen_json_lines
@@ -33,11 +34,11 @@ class CheckpointModel:
     def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
         """Why the question cannot be asked; None where it can."""
         crop = self._recipe.long_audio == "crop"
-        return unusable(question, durations_s, self._model, self._prompt, crop=crop)
+        return why_unusable(question, durations_s, self._model, self._prompt, crop=crop)
 
     def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         """Clips that were padded and clips that were cropped, for the summary."""
-        padded, cropped = clips_fitted(questions, durations_s, self._model)
+        padded, cropped = count_short_and_long_clips(questions, durations_s, self._model)
         return {"clips_padded": padded, "clips_cropped": cropped}
 
     def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
@@ -51,7 +52,7 @@ class CheckpointModel:
         batches = predict(
             self._model,
             trials,
-            PromptInputs(self._model, self._prompt, 0, crop_long_audio=True, hear=hear),
+            PromptInputs(self._model, self._prompt, 0, crop_long_audio=True, load_clip=hear),
             self._sampling,
             batch_size=self._recipe.batch_size,
             samples=self._recipe.samples,

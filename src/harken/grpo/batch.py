@@ -15,19 +15,14 @@ from torch import Tensor
 
 from harken.config import GrpoConfig
 from harken.errors import HarkenError
-from harken.inference.decode import (
-    Completions,
-    Prefilled,
-    Sampling,
-    as_completions,
-    completion_texts,
-    decode,
-    prefill,
-    rollout,
-)
+from harken.inference.completions import Completions, as_completions, completion_texts
+from harken.inference.decode import decode
+from harken.inference.prefill import PrefilledPrompts, prefill
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
 from harken.judges.step_verdicts import PendingVerdicts
-from harken.models.base import AudioLM, ModelInput
-from harken.models.sharding import silence
+from harken.models.audio_lm import AudioLM, ModelInput
+from harken.models.sharding import silent_input
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
 from harken.system.random import uniforms
@@ -65,7 +60,7 @@ class MicroBatch:
     advantages: Tensor = field(init=False)
     reference_logp: Tensor | None = None
     old_logp: Tensor | None = None
-    prefilled: Prefilled | None = None
+    prefilled: PrefilledPrompts | None = None
 
     def groups(self, first: int, last: int) -> "MicroBatch":
         """The micro-batch of the groups from `first` up to `last`, or to the end. Its encoded audio has no graph any
@@ -180,7 +175,7 @@ def _sample(
 def stand_in(policy: AudioLM) -> MicroBatch:
     """A micro-batch for a rank that has fewer than the others: it goes through the same passes, so that the ranks meet
     in each of them. One row of one token about a silent clip, its tower's graph made now as with the others."""
-    inputs = [silence(policy)]
+    inputs = [silent_input(policy)]
     end = torch.tensor([policy.eos_token_ids[0]])
     batch = MicroBatch([], inputs, policy.encode_audio(inputs), as_completions([end], policy.device), [], [])
     batch.advantages = torch.zeros(1, dtype=torch.float64)

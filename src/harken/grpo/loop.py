@@ -17,8 +17,8 @@ from harken.grpo.batch import MicroBatch, rollout_rows, sample, stand_in
 from harken.grpo.metrics import step_metrics
 from harken.grpo.rewarding import open_rewarding
 from harken.grpo.update import score_with_reference, update
-from harken.inference.audio_cache import EncodedClips
-from harken.models.loading import mixed_precision
+from harken.inference.encoded_audio_cache import EncodedAudioCache
+from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
 from harken.system.console import print_warning
 from harken.system.ranks import distributed_run
@@ -42,13 +42,13 @@ def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, 
             f"reference in 8 bits: KL of {kl:.3g} nats a token where the policy has not moved, on {tokens} tokens"
         )
     folder = recipe.data.encoded_cache
-    encode = policy.encode_audio if folder is None else EncodedClips(policy, folder)
+    encode = policy.encode_audio if folder is None else EncodedAudioCache(policy, folder)
     steps = range(session.start + 1, settings.steps + 1)
     chosen = [session.questions_at(step, settings.prompts_per_step, settings.steps) for step in steps]
     shown = grpo_columns(recipe.reward.names, dev=bool(session.dev), probe=session.probe is not None)
     with (
         open_rewarding(recipe, session.run.judge, ranks) as rewarding,
-        contextlib.closing(session.inputs.ahead(chosen)) as ahead,
+        contextlib.closing(session.inputs.prefetch(chosen)) as ahead,
         session.table("grpo", shown, settings.steps, on_row) as table,
     ):
         for step, questions in zip(steps, chosen, strict=True):

@@ -18,8 +18,8 @@ from harken.grpo.batch import MicroBatch
 from harken.grpo.loss import LossParts, grpo_loss
 from harken.grpo.out_of_memory import halving
 from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated, score_shared
-from harken.models.base import AudioLM
-from harken.models.sharding import forget_silence, is_sharded, release
+from harken.models.audio_lm import AudioLM
+from harken.models.sharding import drop_audio_gradients, is_sharded, reshard
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.optimizer import apply_update, set_learning_rate
@@ -62,7 +62,7 @@ def score_with_reference(
             batch.reference_logp = _reference_logp(policy, reference, batch, settings)
 
     halving(batches, score, undo=lambda: None, note=note, ranks=ranks)
-    release(reference)
+    reshard(reference)
 
 
 def update(
@@ -165,7 +165,7 @@ def _accumulate(
             gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
             gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
     if total_clips == 0:
-        forget_silence(policy)
+        drop_audio_gradients(policy)
     tokens = max(1, total_tokens)
     sums = [sum(float(part.loss.detach()) for part in parts)]
     for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):

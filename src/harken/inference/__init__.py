@@ -1,1 +1,1 @@
-"""What the model reads and what it writes: inputs, prefill, decoding, caches, log-probabilities."""
+"""What the model reads and writes: inputs, prefill, decoding, KV caches, log-probabilities."""

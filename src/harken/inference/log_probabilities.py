@@ -1,12 +1,9 @@
-"""Log-probabilities of G completions of a prompt, with the prompt computed once.
+"""Log-probabilities and entropies of completions under a model, with gradients, for the policy and reference passes.
 
-Takes embedded prompts and their completions, gives the log-probability and the entropy at every completion token, with
-gradients. The packed row is [prompt | c1 | ... | cG]: the positions of each completion restart after the prompt and a
-mask lets it see the prompt and itself. What is said several times in a group is scored once. The first token of every
-completion is predicted by the prompt's last position. `score_continued` takes the prompts as the rollout computed them,
-with their graph, and computes the completions alone; it holds the prompts' activations while sampling and goes without
-gradient checkpointing, which silently empties a cache. Not taken: one form for all lengths; measured in
-docs/performance.md.
+`score_packed` computes each prompt once, in one row with all its completions. `score_continued` takes prompts that are
+prefilled already and computes the completions alone; it keeps the prompts' activations in memory while completions are
+sampled, and it does not work with gradient checkpointing, which empties a cache without an error. `score_shared` takes
+the cheaper of the two, and `score_repeated` is the plain form that the others are checked against.
 """
 
 from collections.abc import Sequence
@@ -17,101 +14,99 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from harken.inference.decode import Completions, Prefilled, prefill
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.completions import Completions
+from harken.inference.packed_rows import distinct_completions, flat_predictors, lay_out, lay_out_after, pad_layouts
+from harken.inference.prefill import PrefilledPrompts, prefill
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharding import is_sharded
+
+LOGIT_ROWS = 512
+"""Rows of logits that are computed at once. With a vocabulary of 152,064 in float32 these are 0.3 GB, and about four
+times that while the log-softmax is computed."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scores:
-    """logp [R, L] with gradients, entropy [R, L] without; both 0 where the completion is masked."""
+    """logp: [R, L] with gradients. entropy: [R, L] without. Both are 0 where the completion is masked."""
 
     logp: Tensor
     entropy: Tensor
+
+    def rows(self, index: Tensor) -> "Scores":
+        """The rows that `index` selects. A row that is selected several times gets the sum of their gradients."""
+        return Scores(self.logp[index], self.entropy[index])
 
 
 def score_packed(
     model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
 ) -> Scores:
-    """Score R = P * G completions in P rows.
+    """Score R = P * G completions in P rows [prompt | c1 | ... | cG].
 
     Args:
         prompts: P embedded prompts, [T, H] each.
-        temperature: divides the logits; 1 = the untempered policy.
+        temperature: divides the logits; 1 = the policy itself.
     """
-    groups, same = _said_once(completions, len(prompts))
-    once = _rows(completions, groups)
-    fed, lengths = _fed(model, once, groups)
-    rows, positions, segments, predictors = [], [], [], []
-    for prompt, tokens, own in zip(prompts, fed, lengths, strict=True):
-        rows.append(torch.cat([prompt, *tokens]))
-        positions.append(_positions(prompt.shape[0], [n - 1 for n in own]))
-        segments.append(_segments(prompt.shape[0], [n - 1 for n in own]))
-        predictors.append(_predictors(prompt.shape[0], own))
-    device = prompts[0].device
+    distinct = distinct_completions(completions, len(prompts))
+    embedded, lengths = _embed_completions(model, distinct.completions)
+    rows, layouts = [], []
+    for prompt, group in zip(prompts, distinct.groups, strict=True):
+        rows.append(torch.cat([prompt, *(embedded[r] for r in group)]))
+        layouts.append(lay_out(prompt.shape[0], [lengths[r] for r in group]))
     embeddings = pad_sequence(rows, batch_first=True)
-    segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
-    position, places = pad_sequence(positions, batch_first=True).to(device), _places(predictors, embeddings.shape[1])
-    hidden = model.hidden(embeddings, position, _mask(segment)[:, None], read=places)
-    return _of_all_rows(_score(model, _at(hidden, places), once, temperature), same)
+    positions, attention = pad_layouts(layouts, embeddings.device)
+    places = flat_predictors(layouts, embeddings.shape[1])
+    hidden = model.hidden(embeddings, positions, attention[:, None], read=places)
+    return _score(model, _select(hidden, places), distinct.completions, temperature).rows(distinct.row_of)
 
 
-def score_continued(model: AudioLM, prefilled: Prefilled, completions: Completions, temperature: float = 1.0) -> Scores:
-    """The same from prompts that were computed already, with gradients into them where they have a graph, which serves
-    one backward pass. `prefilled` stays as it is.
+def score_continued(
+    model: AudioLM, prompts: PrefilledPrompts, completions: Completions, temperature: float = 1.0
+) -> Scores:
+    """Score R = P * G completions of P prompts that were computed already. Gradients reach the prompts where these
+    carry a graph, which serves one backward pass. `prompts` is not changed.
 
-    The completions of a prompt are one row [c1 | ... | cG] that attends to the prompt's keys and values; where they are
-    long together, each is a row of its own against a copy of these: attention between completions, computed and masked
-    out, would then cost more than copying.
+    The completions of a prompt are one row [c1 | ... | cG] that attends to the prompt's keys and values. Where the
+    completions are long, each is a row of its own with its own copy of these keys and values: attention between
+    completions, which is computed and then masked, would cost more than the copies.
     """
-    device = prefilled.hidden.device
-    groups, same = _said_once(completions, len(prefilled.keys))
-    once = _rows(completions, groups)
-    fed, lengths = _fed(model, once, groups)
-    kept, longest = prefilled.copy(), prefilled.keys.sum(1).tolist()
-    owners = list(range(len(groups)))
-    if are_long(completions, sum(longest)):
-        owners = [p for p, own in enumerate(groups) for _ in own]
-        fed = [[tokens] for own in fed for tokens in own]
-        lengths = [[n] for own in lengths for n in own]
-        kept.cache.batch_select_indices(torch.tensor(owners, device=device))
-    rows, positions, segments, predictors = [], [], [], []
-    for p, tokens, own in zip(owners, fed, lengths, strict=True):
-        rows.append(torch.cat(tokens))
-        positions.append(_positions(longest[p], [n - 1 for n in own])[longest[p] :])
-        segments.append(_segments(0, [n - 1 for n in own]))
-        predictors.append(_predictors(1, own))
-    hidden = prefilled.hidden[owners, None]
-    embeddings = pad_sequence(rows, batch_first=True)
-    if embeddings.shape[1] > 0:  # not where every completion is one token, which the prompts predict
-        segment = pad_sequence(segments, batch_first=True, padding_value=-1).to(device)
-        keys = prefilled.keys[owners, None].expand(-1, embeddings.shape[1], -1)
-        mask = torch.cat([keys, _mask(segment)], 2)[:, None]
-        position = pad_sequence(positions, batch_first=True).to(device)
-        hidden = torch.cat([hidden, model.hidden(embeddings, position, mask, kept.cache)], 1)
-    return _of_all_rows(_score(model, _at(hidden, _places(predictors, hidden.shape[1])), once, temperature), same)
+    prompt_lengths = prompts.mask.sum(1).tolist()
+    distinct = distinct_completions(completions, len(prompt_lengths))
+    embedded, lengths = _embed_completions(model, distinct.completions)
+    cache, groups, owners = prompts.copy().cache, distinct.groups, list(range(len(prompt_lengths)))
+    if _are_long(completions, sum(prompt_lengths)):
+        owners = [p for p, group in enumerate(groups) for _ in group]
+        groups = [[r] for group in groups for r in group]
+        cache.batch_select_indices(torch.tensor(owners, device=prompts.mask.device))
+    layouts = [
+        lay_out_after(prompt_lengths[p], [lengths[r] for r in group]) for p, group in zip(owners, groups, strict=True)
+    ]
+    embeddings = pad_sequence([torch.cat([embedded[r] for r in group]) for group in groups], batch_first=True)
+    hidden = prompts.last_hidden[owners, None]
+    if embeddings.shape[1] > 0:  # where every completion is one token, the prompts predict them all
+        positions, own = pad_layouts(layouts, embeddings.device)
+        to_prompt = prompts.mask[owners, None].expand(-1, embeddings.shape[1], -1)
+        attention = torch.cat([to_prompt, own], 2)[:, None]
+        hidden = torch.cat([hidden, model.hidden(embeddings, positions, attention, cache)], 1)
+    places = flat_predictors(layouts, hidden.shape[1])
+    return _score(model, _select(hidden, places), distinct.completions, temperature).rows(distinct.row_of)
 
 
 def score_shared(
     model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
 ) -> Scores:
-    """The same by whichever form is the cheaper for these lengths. Not for gradient checkpointing in train mode."""
-    if are_long(completions, sum(len(prompt) for prompt in prompts)):
+    """Score like `score_packed`, in the form that is cheaper for these lengths. Does not work with gradient
+    checkpointing in train mode."""
+    if _are_long(completions, sum(len(prompt) for prompt in prompts)):
         return score_continued(model, prefill(model, prompts), completions, temperature)
     return score_packed(model, prompts, completions, temperature)
-
-
-def are_long(completions: Completions, prompt_tokens: int) -> bool:
-    """Whether completions have more than half as many tokens as their prompts: about where the forms cost the same."""
-    return 2 * int(completions.mask.sum()) > prompt_tokens
 
 
 def score_repeated(
     model: AudioLM, inputs: Sequence[ModelInput], completions: Completions, temperature: float = 1.0
 ) -> Scores:
-    """The same the plain way: R rows, each with its own prompt, its audio encoded again. For checking."""
+    """Score in the plain form, to check the others: R rows, each with its own prompt and its audio encoded again."""
     group = completions.tokens.shape[0] // len(inputs)
-    repeated = [one for one in inputs for _ in range(group)]
+    repeated = [prompt for prompt in inputs for _ in range(group)]
     prompts = model.embed(repeated, model.encode_audio(repeated))
     lengths = completions.lengths.tolist()
     rows = [
@@ -122,96 +117,36 @@ def score_repeated(
     positions = torch.arange(width, device=embeddings.device)
     causal = (positions[:, None] >= positions).expand(len(rows), 1, -1, -1)
     hidden = model.hidden(embeddings, positions.expand(len(rows), -1), causal)
-    wanted = [hidden[r, prompt.shape[0] - 1 : prompt.shape[0] - 1 + lengths[r]] for r, prompt in enumerate(prompts)]
-    return _score(model, torch.cat(wanted), completions, temperature)
+    predictors = [hidden[r, prompt.shape[0] - 1 :][: lengths[r]] for r, prompt in enumerate(prompts)]
+    return _score(model, torch.cat(predictors), completions, temperature)
 
 
-def _said_once(completions: Completions, prompts: int) -> tuple[list[list[int]], Tensor]:
-    """The rows of each prompt without repetitions, and for every row [R] the place of its like among those."""
-    group = completions.tokens.shape[0] // prompts
+def _are_long(completions: Completions, prompt_tokens: int) -> bool:
+    """Whether the completions have more than half as many tokens as their prompts. At about half, both forms cost the
+    same."""
+    return 2 * int(completions.mask.sum()) > prompt_tokens
+
+
+def _embed_completions(model: AudioLM, completions: Completions) -> tuple[list[Tensor], list[int]]:
+    """For each completion of n tokens: the embeddings of its first n - 1 tokens, [n - 1, H], and n. The last token
+    predicts nothing that is scored."""
     lengths = completions.lengths.tolist()
-    said = [tuple(tokens[:n]) for tokens, n in zip(completions.tokens.tolist(), lengths, strict=True)]
-    groups, same, places = [], [], 0
-    for start in range(0, len(said), group):
-        own, place_of = [], {}
-        for r in range(start, start + group):
-            if said[r] not in place_of:
-                place_of[said[r]] = places + len(own)
-                own.append(r)
-            same.append(place_of[said[r]])
-        groups.append(own)
-        places += len(own)
-    return groups, torch.tensor(same, device=completions.tokens.device)
+    embedded = model.embed_tokens(completions.tokens)
+    return [row[: n - 1] for row, n in zip(embedded, lengths, strict=True)], lengths
 
 
-def _rows(completions: Completions, groups: Sequence[Sequence[int]]) -> Completions:
-    kept = torch.tensor([r for own in groups for r in own], device=completions.tokens.device)
-    return Completions(
-        completions.tokens[kept], completions.mask[kept], completions.logp[kept], completions.ended[kept]
-    )
-
-
-def _fed(
-    model: AudioLM, completions: Completions, groups: Sequence[Sequence[int]]
-) -> tuple[list[list[Tensor]], list[list[int]]]:
-    """Embedded tokens and lengths of the completions of each group. The last token of a completion predicts nothing
-    that is scored, so it is not fed."""
-    lengths = iter(completions.lengths.tolist())
-    tokens = iter(model.embed_tokens(completions.tokens))
-    of_groups = [[next(lengths) for _ in own] for own in groups]
-    return [[next(tokens)[: n - 1] for n in own] for own in of_groups], of_groups
-
-
-def _of_all_rows(scores: Scores, same: Tensor) -> Scores:
-    """What was said several times gets its weight here: the gradients of equal rows add up."""
-    return Scores(scores.logp[same], scores.entropy[same])
-
-
-def _places(in_rows: Sequence[Tensor], width: int) -> Tensor:
-    """For each of B rows places in it -> [N] places in the flattened [B * W], one row after another."""
-    return torch.cat([b * width + own for b, own in enumerate(in_rows)])
-
-
-def _at(hidden: Tensor, places: Tensor) -> Tensor:
-    """[B, W, H] -> [N, H]."""
+def _select(hidden: Tensor, places: Tensor) -> Tensor:
+    """[B, W, H] -> [N, H]: the hidden states at places of the flattened [B * W]."""
     return hidden.flatten(0, 1)[places.to(hidden.device)]
 
 
-def _positions(prompt: int, fed: Sequence[int]) -> Tensor:
-    return torch.cat([torch.arange(prompt), *(torch.arange(prompt, prompt + n) for n in fed)])
-
-
-def _segments(prompt: int, fed: Sequence[int]) -> Tensor:
-    """0 for the prompt, 1..G for the completions."""
-    return torch.repeat_interleave(torch.arange(len(fed) + 1), torch.tensor([prompt, *fed]))
-
-
-def _predictors(prompt: int, lengths: Sequence[int]) -> Tensor:
-    """Index in the row of the position that predicts each completion token, completions one after another."""
-    pieces, start = [], prompt
-    for n in lengths:
-        pieces += [torch.tensor([prompt - 1]), torch.arange(start, start + n - 1)]
-        start += n - 1
-    return torch.cat(pieces)
-
-
-def _mask(segment: Tensor) -> Tensor:
-    """[B, W] segments -> [B, W, W] bool: earlier, and in the prompt or in the same segment."""
-    index = torch.arange(segment.shape[1], device=segment.device)
-    keys, queries = segment[:, None, :], segment[:, :, None]
-    return (index[:, None] >= index) & ((keys == 0) | (keys == queries))
-
-
-LOGIT_ROWS = 512
-"""Rows of logits at once: with a vocabulary of 152,064 in float32 0.3 GB, and about four times that on the way."""
-
-
 def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature: float) -> Scores:
-    """hidden [N, H], one row per unmasked completion token in row order.
+    """Scores from hidden states [N, H], one for each unmasked completion token in row order.
 
-    Beyond `LOGIT_ROWS` rows the logits of one piece after another are made, and made again in the backward pass: what
-    is kept of a token is its hidden state and not a number for every word. Not of a model in parts on several ranks:
-    the head's gradients would travel once for each piece, and ranks may have different numbers of them.
+    Where there are more than `LOGIT_ROWS`, logits are computed piece by piece and again in the backward pass, so that
+    memory holds a hidden state for each token and not a number for every word of the vocabulary. A sharded model
+    computes all at once: each piece would send the head's gradients anew, and ranks may have different numbers of
+    pieces.
     """
     targets = completions.tokens[completions.mask]
     if len(targets) <= LOGIT_ROWS or is_sharded(model):
@@ -222,12 +157,12 @@ def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature
             for piece in zip(hidden.split(LOGIT_ROWS), targets.split(LOGIT_ROWS), strict=True)
         ]
         logp, entropy = (torch.cat(values) for values in zip(*pieces, strict=True))
-    empty = torch.zeros(completions.mask.shape, dtype=logp.dtype, device=logp.device)
-    return Scores(empty.masked_scatter(completions.mask, logp), empty.masked_scatter(completions.mask, entropy))
+    zeros = torch.zeros(completions.mask.shape, dtype=logp.dtype, device=logp.device)
+    return Scores(zeros.masked_scatter(completions.mask, logp), zeros.masked_scatter(completions.mask, entropy))
 
 
 def _score_rows(model: AudioLM, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target, entropy of each row: [N] each."""
+    """The log-probability of each target and the entropy of each row: [N] each."""
     log_probabilities = torch.log_softmax(model.logits(hidden) / temperature, -1)
     logp = log_probabilities.gather(-1, targets[:, None])[:, 0]
     with torch.no_grad():

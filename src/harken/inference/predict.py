@@ -1,20 +1,22 @@
-"""Answers of a local model, in batches of prompts of similar length.
+"""Answers of a local model to questions, decoded in batches of prompts of similar length.
 
-Takes questions as they are shown, gives answers, batch by batch. Which questions share a batch depends on the list
-alone, so that a run that goes on after it was killed decodes exactly the batches it would have decoded; each sample
-has its own uniform numbers, named by (seed, order, question, sample). While one window of batches is decoded, threads
-decode and render the clips of the next. Not taken: refilling a batch as its rows end, which ties every row's batch to
-the rows before it.
+Evaluation calls `predict`; training calls `count_correct` for accuracy on the development part. Which questions share a
+batch depends on the list of questions alone, and each sample has its own uniform numbers from (seed, order, question,
+sample). So a run that was killed decodes the batches that it would have decoded. While one window of batches is
+decoded, threads load and render the clips of the next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from harken.inference.decode import Sampling, completion_texts, rollout
-from harken.inference.inputs import PromptInputs
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.completions import completion_texts
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
@@ -40,22 +42,27 @@ def predict(
     forced: str = "",
     done: Callable[[Trial], bool] = lambda trial: False,
 ) -> Iterator[Batch]:
-    """Batch after batch of at most `batch_size` rows, in no particular order; batches that are `done` in all their
-    trials are left out. `forced`: the text that every completion begins with."""
+    """Yield batches of at most `batch_size` rows, in no particular order. Batches whose trials are all `done` are left
+    out.
+
+    Args:
+        samples: completions for each trial.
+        forced: the text that every completion begins with.
+    """
     prompts = max(1, batch_size // samples)
     size = WINDOW * prompts
     windows = [trials[start : start + size] for start in range(0, len(trials), size)]
     windows = [window for window in windows if not all(done(trial) for trial in window)]
-    rendered = inputs.ahead([trial.question for trial in window] for window in windows)
-    for window, read in zip(windows, rendered, strict=True):
-        pairs = sorted(zip(window, read, strict=True), key=lambda pair: pair[1].length)
+    rendered = inputs.prefetch([trial.question for trial in window] for window in windows)
+    for window, model_inputs in zip(windows, rendered, strict=True):
+        pairs = sorted(zip(window, model_inputs, strict=True), key=lambda pair: pair[1].length)
         for first in range(0, len(pairs), prompts):
             batch = pairs[first : first + prompts]
             if not all(done(trial) for trial, _ in batch):
-                yield _predict(model, batch, sampling, samples, seed, forced)
+                yield _predict_batch(model, batch, sampling, samples, seed, forced)
 
 
-def _predict(
+def _predict_batch(
     model: AudioLM,
     batch: Sequence[tuple[Trial, ModelInput]],
     sampling: Sampling,
@@ -63,33 +70,37 @@ def _predict(
     seed: int,
     forced: str,
 ) -> Batch:
-    trials, read = zip(*batch, strict=True)
-    numbers = None
-    if sampling.temperature > 0:
-        length = sampling.max_completion_tokens
-        numbers = [uniforms(seed, one.order, one.question.id, g, length) for one in trials for g in range(samples)]
-    begun = model.encode_answer(forced)[:-1].to(model.device)  # without its end of sequence
+    trials, model_inputs = zip(*batch, strict=True)
+    forced_tokens = model.encode_answer(forced)[:-1].to(model.device)  # without the end-of-sequence token
     with torch.no_grad():
-        embedded = model.embed(read, model.encode_audio(read))
+        prompts = model.embed(model_inputs, model.encode_audio(model_inputs))
         if forced:
-            embedded = [torch.cat([one, model.embed_tokens(begun)]) for one in embedded]
-    completions = rollout(
-        model, embedded, samples, sampling, None if numbers is None else torch.from_numpy(np.stack(numbers))
-    )
+            prompts = [torch.cat([prompt, model.embed_tokens(forced_tokens)]) for prompt in prompts]
+    numbers = _uniforms(trials, sampling, samples, seed)
+    completions = rollout(model, prompts, samples, sampling, numbers)
     texts = [forced + text for text in completion_texts(model, completions)]
-    lengths, ended = (completions.lengths + len(begun)).tolist(), completions.ended.tolist()
-    answers = [Answer(*one) for one in zip(texts, lengths, ended, strict=True)]
+    lengths, ended = (completions.lengths + len(forced_tokens)).tolist(), completions.ended.tolist()
+    answers = [Answer(*fields) for fields in zip(texts, lengths, ended, strict=True)]
     return [(trial, answers[p * samples : (p + 1) * samples]) for p, trial in enumerate(trials)]
 
 
-def correct_on(
+def _uniforms(trials: Sequence[Trial], sampling: Sampling, samples: int, seed: int) -> Tensor | None:
+    """[trials * samples, max_completion_tokens]; None where sampling is greedy."""
+    if sampling.temperature == 0:
+        return None
+    length = sampling.max_completion_tokens
+    rows = [uniforms(seed, trial.order, trial.question.id, g, length) for trial in trials for g in range(samples)]
+    return torch.from_numpy(np.stack(rows))
+
+
+def count_correct(
     model: AudioLM, questions: Sequence[Question], inputs: PromptInputs, prompt: Prompt, max_completion_tokens: int
 ) -> int:
-    """How many questions of the development part are answered right, greedily."""
+    """How many questions the model answers correctly with greedy decoding."""
     trials = [Trial(question) for question in questions]
     correct = 0
     for batch in predict(model, trials, inputs, Sampling(0, max_completion_tokens), batch_size=32):
         for trial, (answer,) in batch:
-            shown = trial.question
-            correct += grade(answer.text, shown.choices, shown.answer, letters_shown=prompt.letters_shown).correct
+            question = trial.question
+            correct += grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown).correct
     return correct

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
 from harken.judges.prompts import MAX_NEW_TOKENS
-from harken.models.loading import explained, pick_device
+from harken.models.loading import checkpoint_errors, pick_device
 from harken.system.model_requests import Failure, Reply
 from harken.system.reply_cache import ReplyCache
 
@@ -31,7 +31,7 @@ class LocalJudgeModel:
     def __init__(self, config: LocalJudgeConfig, cache: Path) -> None:
         self._config = config
         device = pick_device(config.device)
-        with explained(config.path):
+        with checkpoint_errors(config.path):
             self._tokenizer = AutoTokenizer.from_pretrained(config.path)
             self._model: Any = AutoModelForCausalLM.from_pretrained(
                 config.path, dtype=getattr(torch, config.dtype), use_safetensors=True

@@ -20,7 +20,7 @@ from transformers import (
     DynamicCache,
 )
 
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harken.models.chat_audio import (
     ChatAudio,
     check_length,

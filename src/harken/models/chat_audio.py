@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from harken.errors import CheckpointError
-from harken.models.base import ModelInput, refuse_control_tokens
+from harken.models.audio_lm import ModelInput, refuse_control_tokens
 from harken.types import Conversation, Waveform
 
 SAMPLE_RATE_HZ = 16_000

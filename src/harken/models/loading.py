@@ -1,27 +1,23 @@
-"""From a checkpoint's path to an `AudioLM`.
+"""Checkpoints loaded as `AudioLM`s: from a folder or a Hub id to a model on its device.
 
-Takes a folder or Hub id, reads its config.json, gives the model on its device. Not taken: `AutoModelForMultimodalLM`,
-which maps a full Omni config to the full model, talker and all.
+Evaluation and export call `load_model`, which also merges adapters into their base. `load_renderer` gives a model
+without weights that renders prompts. `MODEL_TYPES` names the class of each architecture.
 """
 
 import contextlib
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from torch import nn
 
-from harken.config import ModelConfig
 from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
-from harken.models.base import AudioLM
-from harken.models.lora import ADAPTER_CONFIG, add_adapters, is_adapter, merge_adapter
+from harken.models.audio_lm import AudioLM
+from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
@@ -31,93 +27,55 @@ MODEL_TYPES = {
     "qwen2_audio": QwenAudio,
     "audioflamingo3": AudioFlamingo,
 }
-"""`model_type` of config.json -> class. Adding a model is one file and its lines here and in `tiny.WRITERS`."""
+"""`model_type` of config.json -> class. A new model is one file, its line here and its line in
+`tiny_checkpoint.WRITERS`."""
 
 
 def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "auto") -> AudioLM:
-    """Load a checkpoint for scoring and sampling, in eval mode, nothing trainable.
+    """Load a checkpoint for scoring and sampling, in eval mode, with nothing trainable.
 
-    Raises CheckpointError naming the path where the folder is missing, is no checkpoint, is of another architecture, or
-    where one of its files is missing or damaged.
+    Raises CheckpointError naming the path where the folder is missing, is no checkpoint, has another architecture, or
+    lacks a file or has a damaged one.
     """
-    model = _merged(resolve_checkpoint(path), dtype)
+    model = _load(resolve_checkpoint(path), dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
     return model
 
 
-def _merged(path: str, dtype: torch.dtype) -> AudioLM:
-    """A checkpoint, an adapter in its base; on the CPU."""
+def _load(path: str, dtype: torch.dtype) -> AudioLM:
+    """Load a checkpoint onto the CPU; an adapter is merged into its base."""
     if is_adapter(Path(path)):
-        model = _merged(resolve_checkpoint(base_of(Path(path))), dtype)
+        model = _load(resolve_checkpoint(adapter_base(Path(path))), dtype)
         merge_adapter(model, Path(path))
         return model
-    with explained(path):
-        return _class_of(path).load(path, dtype)
+    with checkpoint_errors(path):
+        return _model_class(path).load(path, dtype)
 
 
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
     path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
-        return load_renderer(base_of(Path(path)))
-    with explained(path):
-        return _class_of(path).load_without_weights(path)
+        return load_renderer(adapter_base(Path(path)))
+    with checkpoint_errors(path):
+        return _model_class(path).load_without_weights(path)
 
 
 def resolve_checkpoint(path: str) -> str:
-    """A run folder stands for its last checkpoint; anything else for itself."""
-    found = (Path(path) / "checkpoints").glob("step_*")
-    newest = max(found, key=lambda folder: int(folder.name.removeprefix("step_")), default=None)
+    """The last checkpoint of a run folder; any other path or Hub id as it is."""
+    steps = (Path(path) / "checkpoints").glob("step_*")
+    newest = max(steps, key=lambda folder: int(folder.name.removeprefix("step_")), default=None)
     return path if newest is None else str(newest)
 
 
-def base_of(adapter: Path) -> str:
-    """The checkpoint an adapter was made for."""
+def adapter_base(adapter: Path) -> str:
+    """The checkpoint that an adapter was trained on: a folder or a Hub id."""
     return str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
 
 
-def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32) -> AudioLM:
-    """Load a checkpoint for training, the chosen parts trainable and of `trained_dtype`, or adapters on them.
-
-    A checkpoint that is an adapter itself is merged into its base first.
-    """
-    # All of it in bfloat16 from the start where what trains is: the card might not hold it in float32.
-    dtype = trained_dtype if trained_dtype == torch.bfloat16 else getattr(torch, config.frozen_dtype)
-    policy = load_model(config.path, dtype=dtype, device=config.device)
-    parts = {
-        "audio_tower": config.train_audio_tower,
-        "projector": config.train_projector,
-        "language_model": config.train_language_model,
-    }
-    if config.lora is None:
-        policy.set_trainable(**parts)
-    else:
-        base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
-        add_adapters(policy, resolve_checkpoint(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
-    for parameter in policy.module.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(trained_dtype)
-    if config.gradient_checkpointing:
-        enable_gradient_checkpointing(policy.module)
-    return policy
-
-
-def frozen_copy(policy: AudioLM) -> AudioLM:
-    """The policy as it is now, never to change: the reference of the KL term. Weights that do not train are shared."""
-    shared = {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
-    reference = copy.deepcopy(policy, shared)
-    reference.module.eval().requires_grad_(False)
-    return reference
-
-
-def mixed_precision(model: AudioLM, precision: str) -> contextlib.AbstractContextManager:
-    """bf16_mixed: autocast to bfloat16 over float32 weights; float32: nothing."""
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16_mixed")
-
-
 def pick_device(name: str) -> torch.device:
-    """auto = cuda where there is one, else cpu. Raises ConfigError for a device that is not here."""
+    """auto = cuda where there is one, else cpu. Raises ConfigError for a device that this machine lacks."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -130,8 +88,8 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def explained(path: str) -> Iterator[None]:
-    """What transformers raises for a missing or damaged file, as an error that names the checkpoint."""
+def checkpoint_errors(path: str) -> Iterator[None]:
+    """Turn what transformers raises for a missing or damaged file into a CheckpointError that names the checkpoint."""
     try:
         yield
     except CheckpointError:
@@ -141,7 +99,7 @@ def explained(path: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: cannot be loaded ({reason}); fetch the checkpoint again") from error
 
 
-def _class_of(path: str):
+def _model_class(path: str):
     model_type = _model_type(path)
     if model_type not in MODEL_TYPES:
         raise CheckpointError(
@@ -151,19 +109,7 @@ def _class_of(path: str):
 
 
 def _model_type(path: str) -> str:
-    folder = Path(path)
-    if folder.is_dir():
-        config = folder / "config.json"
-        if not config.is_file():
-            raise CheckpointError(f"{path}: no config.json here; not a checkpoint in Hugging Face layout")
-    elif folder.is_absolute() or path.count("/") != 1 or folder.parent.is_dir():
-        # Not `owner/name`, or beside files of this machine: a path, and no reason to ask the Hub.
-        raise CheckpointError(f"{path}: no such folder")
-    else:
-        try:
-            config = Path(hf_hub_download(path, "config.json"))
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            raise CheckpointError(f"{path}: neither a local folder nor a Hub id that can be read ({error})") from error
+    config = _config_file(path)
     try:
         values = json.loads(config.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -173,8 +119,17 @@ def _model_type(path: str) -> str:
     return str(values.get("model_type"))
 
 
-def enable_gradient_checkpointing(module: nn.Module) -> None:
-    """Recompute each layer in the backward pass; acts in train mode only. transformers 5.23 renamed the switch."""
-    renamed = getattr(module, "activation_checkpointing_enable", None)
-    switch: Any = renamed or getattr(module, "gradient_checkpointing_enable", None)
-    switch({"use_reentrant": False})
+def _config_file(path: str) -> Path:
+    folder = Path(path)
+    if folder.is_dir():
+        config = folder / "config.json"
+        if not config.is_file():
+            raise CheckpointError(f"{path}: no config.json here; not a checkpoint in Hugging Face layout")
+        return config
+    if folder.is_absolute() or path.count("/") != 1 or folder.parent.is_dir():
+        # Not `owner/name`, or its parent is a folder here: this is a path, so the Hub is not asked.
+        raise CheckpointError(f"{path}: no such folder")
+    try:
+        return Path(hf_hub_download(path, "config.json"))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise CheckpointError(f"{path}: neither a local folder nor a Hub id that can be read ({error})") from error

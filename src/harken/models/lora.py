@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from harken.errors import CheckpointError
-from harken.models.base import AudioLM
+from harken.models.audio_lm import AudioLM
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

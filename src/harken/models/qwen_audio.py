@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.masking_utils import create_bidirectional_mask
 
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harken.models.chat_audio import (
     ChatAudio,
     check_length,

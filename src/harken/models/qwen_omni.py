@@ -26,7 +26,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from harken.models.base import ModelInput
+from harken.models.audio_lm import ModelInput
 from harken.models.chat_audio import (
     SAMPLE_RATE_HZ,
     ChatAudio,

@@ -19,30 +19,30 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from harken.models.base import AudioLM, ModelInput
+from harken.models.audio_lm import AudioLM, ModelInput
 
 METHODS = ("encode_audio", "embed_tokens", "hidden", "logits")
 """The methods of an `AudioLM` that read weights."""
 
 
-def travelling_dtype(precision: str, device_type: str) -> torch.dtype | None:
+def gather_dtype(precision: str, device_type: str) -> torch.dtype | None:
     """In which parameters are gathered; None = as they are stored. bfloat16 is half the bytes, and what autocast would
     round them to; on a CPU autocast leaves layer norms alone, which then refuse weights coarser than their input."""
     return torch.bfloat16 if precision == "bf16_mixed" and device_type == "cuda" else None
 
 
-def shard(model: AudioLM, mesh: DeviceMesh, gathered_in: torch.dtype | None) -> None:
+def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None) -> None:
     """Shard over all ranks of the mesh, on its kind of device. No communication.
 
     Args:
-        gathered_in: as `travelling_dtype` says. The residual stream, the shards and the sums of gradients stay float32.
+        parameter_dtype: as `gather_dtype` says. The residual stream, the shards and the sums of gradients stay float32.
     """
     settings: dict[str, Any] = {
         "mesh": mesh,
         "mp_policy": MixedPrecisionPolicy(
-            param_dtype=gathered_in,
+            param_dtype=parameter_dtype,
             reduce_dtype=torch.float32,
-            output_dtype=None if gathered_in is None else torch.float32,
+            output_dtype=None if parameter_dtype is None else torch.float32,
             cast_forward_inputs=False,
         ),
     }
@@ -89,20 +89,20 @@ def gathered(*models: AudioLM | None) -> Iterator[None]:
             unit.reshard()
 
 
-def release(model: AudioLM | None) -> None:
+def reshard(model: AudioLM | None) -> None:
     """Free what a pass without a backward pass leaves whole: embeddings, head and the root's parameters."""
     if model is not None:
         for unit in _kept(model):
             unit.reshard()
 
 
-def silence(model: AudioLM) -> ModelInput:
+def silent_input(model: AudioLM) -> ModelInput:
     """The shortest prompt with a clip, for a rank that has nothing to hear when the others have."""
     conversation = [{"role": "user", "content": [{"type": "audio"}]}]
     return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
 
 
-def forget_silence(model: AudioLM) -> None:
+def drop_audio_gradients(model: AudioLM) -> None:
     """After a step in which no rank heard a clip: leave tower and projector without gradients, as one process does. An
     optimizer with momentum moves weights whose gradient is zero."""
     for part in ("audio_tower", "projector"):
@@ -110,7 +110,7 @@ def forget_silence(model: AudioLM) -> None:
             parameter.grad = None
 
 
-def whole(value: Any, *, keep: bool) -> Any:
+def gather_tensor(value: Any, *, keep: bool) -> Any:
     """A tensor as one process would hold it, on the CPU; all ranks take part, and those that do not `keep` it get an
     empty one. Other values as they are."""
     if not isinstance(value, DTensor):
@@ -119,22 +119,22 @@ def whole(value: Any, *, keep: bool) -> Any:
     return found.cpu() if keep else torch.empty(0)
 
 
-def laid_out(value: Tensor, like: Tensor) -> Tensor:
+def distribute_like(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor that every rank has, in the parts in which `like` lies; no communication."""
     if not isinstance(like, DTensor):
         return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def whole_weights(model: AudioLM, *, keep: bool) -> dict[str, Tensor] | None:
-    """What `AudioLM.save` takes: all weights, or the trained ones of a model with adapters; ranks as in `whole`. None
-    for a model that is not sharded."""
+def gather_weights(model: AudioLM, *, keep: bool) -> dict[str, Tensor] | None:
+    """What `AudioLM.save` takes: all weights, or the trained ones of a model with adapters; ranks as in
+    `gather_tensor`. None for a model that is not sharded."""
     if not is_sharded(model):
         return None
     source = model.module if model.adapters is None else model.adapters
     trained = {name for name, parameter in source.named_parameters() if parameter.requires_grad}
     state = source.state_dict()
-    return {name: whole(state[name], keep=keep) for name in state if model.adapters is None or name in trained}
+    return {name: gather_tensor(state[name], keep=keep) for name in state if model.adapters is None or name in trained}
 
 
 def _blocks(model: AudioLM, part: str) -> Sequence[Any]:
@@ -166,7 +166,7 @@ def _register(model: AudioLM) -> None:
         setattr(model.module, f"_{name}", getattr(model, name))
         register_fsdp_forward_method(model.module, f"_{name}")
         setattr(model, name, getattr(model.module, f"_{name}"))
-    encode, nothing = model.encode_audio, silence(model)
+    encode, nothing = model.encode_audio, silent_input(model)
 
     def encode_audio(inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         """Every rank runs the tower whenever one does: one that has no clip hears silence, and puts none of it into its

@@ -20,7 +20,7 @@ AUDIO_POSITIONS_PER_S = 50
 LOGIT_ROWS = 512
 """As in `harken.inference.log_probabilities`, which a test compares."""
 ROOM_TOKENS = 16
-"""As in `harken.inference.growing_cache`, whose bytes a test compares."""
+"""As in `harken.inference.kv_cache_growing`, whose bytes a test compares."""
 UPDATE = 10 * 2**24 * 4
 """Float32 pieces on the way in `harken.training.memory_saving_adamw`."""
 

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from harken.errors import CheckpointError
-from harken.models.loading import base_of, explained, resolve_checkpoint
+from harken.models.loading import adapter_base, checkpoint_errors, resolve_checkpoint
 from harken.models.lora import is_adapter
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
 from harken.planning.memory import Shape
@@ -85,10 +85,10 @@ def shape_of(path: str) -> Shape:
     """
     path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
-        return shape_of(base_of(Path(path)))
+        return shape_of(adapter_base(Path(path)))
     if path in PUBLISHED:
         return measured(published_config(path))
-    with explained(path):
+    with checkpoint_errors(path):
         config: Any = AutoConfig.from_pretrained(path)
     config = getattr(config, "thinker_config", config)
     if config.model_type not in CLASSES:

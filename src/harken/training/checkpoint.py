@@ -21,10 +21,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from harken.errors import CheckpointError
-from harken.models.base import AudioLM
+from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_model
 from harken.models.lora import saved_adapter
-from harken.models.sharding import is_sharded, laid_out, whole, whole_weights
+from harken.models.sharding import distribute_like, gather_tensor, gather_weights, is_sharded
 from harken.system.files import remove_folder, replacing, write_json
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.run_folder import RunFolder, step_of
@@ -47,7 +47,7 @@ def save_checkpoint(
 
     Raises CheckpointError where it cannot be written, as on a full disk; earlier checkpoints are untouched.
     """
-    weights, state = whole_weights(model, keep=ranks.is_main), _whole_state(optimizer, ranks)
+    weights, state = gather_weights(model, keep=ranks.is_main), _whole_state(optimizer, ranks)
     ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep))
     return run.checkpoint(step)
 
@@ -75,7 +75,7 @@ def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, stat
 def _whole_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
     state = optimizer.state_dict()
     held = {
-        index: {name: whole(value, keep=ranks.is_main) for name, value in values.items()}
+        index: {name: gather_tensor(value, keep=ranks.is_main) for name, value in values.items()}
         for index, values in state["state"].items()
     }
     return {**state, "state": held}
@@ -98,7 +98,7 @@ def restore(folder: Path, model: AudioLM, optimizer: torch.optim.Optimizer) -> i
     saved = _saved_weights(model, folder) if model.adapters is None else saved_adapter(model, folder)
     with torch.no_grad():
         for own, tensor in saved:
-            own.copy_(laid_out(tensor, own))
+            own.copy_(distribute_like(tensor, own))
     try:
         _restore_optimizer(optimizer, state)
     except (ValueError, KeyError, TypeError) as error:
@@ -131,7 +131,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
             raise ValueError(f"parameter {index} has other shapes: {sorted(shapes)}")
         for name, value in values.items():
             if value.ndim > 0:
-                values[name] = laid_out(value, parameters[index])
+                values[name] = distribute_like(value, parameters[index])
     optimizer.load_state_dict(state)
 
 

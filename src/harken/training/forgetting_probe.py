@@ -17,10 +17,13 @@ from harken.config import ProbeConfig
 from harken.data.audio import check_audio
 from harken.data.records import Record, RecordError, clip_path, read_questions, text_field
 from harken.errors import AudioError, DataError, short_repr
-from harken.inference.decode import Sampling, as_completions, completion_texts, rollout
-from harken.inference.inputs import PromptInputs, unusable
+from harken.inference.completions import as_completions, completion_texts
 from harken.inference.log_probabilities import score_packed
-from harken.models.base import AudioLM, ModelInput
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.rollout import rollout
+from harken.inference.sampling import Sampling
+from harken.inference.unusable_questions import why_unusable
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.questions.prompt import TRANSCRIBE, Prompt
 from harken.training.word_error_rate import word_error_rate, words
 from harken.types import Question, Rejected
@@ -149,11 +152,11 @@ def _fault(question: Question, config: ProbeConfig, model: AudioLM, max_prompt_t
         duration_s = check_audio(part.path)
     except AudioError as error:
         return str(error)
-    reason = unusable(question, {part: duration_s}, model, INSTRUCTION_ALONE, max_prompt_tokens=max_prompt_tokens)
+    reason = why_unusable(question, {part: duration_s}, model, INSTRUCTION_ALONE, max_prompt_tokens=max_prompt_tokens)
     if reason is not None:
         return reason
     # The reference in the place of the prompt: a control token in it is refused in the same words.
-    reason = unusable(replace(question, text=_reference(question), audio=None), {}, model, INSTRUCTION_ALONE)
+    reason = why_unusable(replace(question, text=_reference(question), audio=None), {}, model, INSTRUCTION_ALONE)
     if reason is not None:
         return reason
     length, longest = len(model.encode_answer(_reference(question))), config.max_completion_tokens

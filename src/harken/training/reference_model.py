@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harken.models.base import AudioLM
-from harken.models.loading import frozen_copy
+from harken.models.audio_lm import AudioLM
+from harken.models.policy import frozen_copy
 
 
 def make_reference(policy: AudioLM, mode: Literal["copy", "streamed", "int8"]) -> AudioLM:

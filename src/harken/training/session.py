@@ -15,11 +15,11 @@ from rich.console import Console
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.order import batch_at, climb_at
 from harken.errors import ConfigError
-from harken.inference.inputs import PromptInputs
-from harken.inference.predict import correct_on
-from harken.models.base import AudioLM
-from harken.models.loading import load_policy, mixed_precision
-from harken.models.sharding import gathered, shard, travelling_dtype
+from harken.inference.predict import count_correct
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.audio_lm import AudioLM
+from harken.models.policy import load_policy, mixed_precision
+from harken.models.sharding import gather_dtype, gathered, shard
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line, print_warning
@@ -90,7 +90,7 @@ class Session:
         length = self.recipe.grpo.max_completion_tokens
         own = self.ranks.own_part(self.dev)
         with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
-            correct = correct_on(self.policy, own, self.inputs, self.prompt, length)
+            correct = count_correct(self.policy, own, self.inputs, self.prompt, length)
         n = len(self.dev)
         return {"dev/accuracy": self.ranks.sum([correct])[0] / n, "dev/n": float(n)}
 
@@ -194,7 +194,7 @@ def _load(recipe: Recipe, ranks: Ranks, beta: float) -> tuple[AudioLM, AudioLM |
     if ranks.mesh is not None:
         for model in (policy, reference):
             if model is not None:
-                shard(model, ranks.mesh, travelling_dtype(recipe.model.precision, ranks.mesh.device_type))
+                shard(model, ranks.mesh, gather_dtype(recipe.model.precision, ranks.mesh.device_type))
     return policy, reference
 
 

@@ -13,12 +13,12 @@ import torch
 from rich.console import Console
 
 from harken.config import Recipe
-from harken.inference.decode import as_completions
-from harken.inference.inputs import PromptInputs
+from harken.inference.completions import as_completions
 from harken.inference.log_probabilities import score_packed
-from harken.models.base import AudioLM
-from harken.models.loading import mixed_precision
-from harken.models.sharding import forget_silence, silence
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.audio_lm import AudioLM
+from harken.models.policy import mixed_precision
+from harken.models.sharding import drop_audio_gradients, silent_input
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.ranks import SINGLE_PROCESS, Ranks, distributed_run
@@ -93,7 +93,7 @@ def accumulate(
     for start in range(0, most * micro_batch, micro_batch):
         chunk = slice(start, start + micro_batch)
         said, counted = answers[chunk], 1.0
-        read = inputs(questions[chunk]) if said else [silence(policy)]
+        read = inputs(questions[chunk]) if said else [silent_input(policy)]
         if not said:
             said, counted = [torch.tensor([policy.eos_token_ids[0]])], 0.0
         clips += sum(one.features is not None for one in read) if counted else 0
@@ -105,5 +105,5 @@ def accumulate(
         loss += float(part.detach())
     loss, clips = ranks.sum([loss, clips])
     if clips == 0:
-        forget_silence(policy)
+        drop_audio_gradients(policy)
     return loss, total

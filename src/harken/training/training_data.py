@@ -13,8 +13,8 @@ from harken.benchmarks.readers import READERS
 from harken.config import Recipe
 from harken.data.curriculum import easy_to_hard, read_pass_rates
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
-from harken.inference.inputs import leave_out_unusable
-from harken.models.base import AudioLM
+from harken.inference.unusable_questions import split_unusable
+from harken.models.audio_lm import AudioLM
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.files import write_json
@@ -31,9 +31,7 @@ def load_training_data(
     `supervised`: for SFT, which cannot use a record that its prompt makes no completion of.
     """
     loaded = load_sources(recipe.data.train, READERS, need_answer=True)
-    kept, too_long = leave_out_unusable(
-        loaded.questions, loaded.durations_s, model, prompt, recipe.data.max_prompt_tokens
-    )
+    kept, too_long = split_unusable(loaded.questions, loaded.durations_s, model, prompt, recipe.data.max_prompt_tokens)
     kept, untold = _leave_out_untold(kept, prompt) if supervised else (kept, [])
     checked = Loaded(kept, [*loaded.rejected, *too_long, *untold], loaded.durations_s)
     write_rejected(run.rejected, checked.rejected)

@@ -8,7 +8,7 @@ from tiny_models import ARCHITECTURES, EVERYTHING, LANGUAGE_MODEL, prompt, tiny_
 
 from harken.config import Recipe
 from harken.errors import DataError
-from harken.inference.audio_cache import EncodedClips
+from harken.inference.encoded_audio_cache import EncodedAudioCache
 
 
 def frozen(arch="qwen2_5_omni"):
@@ -40,7 +40,7 @@ def test_each_clip_is_encoded_once_as_the_tower_does(arch, tmp_path):
     expected = [model.encode_audio([one])[0] for one in inputs]
     clips = counting(model)
     for _ in range(2):
-        found = EncodedClips(model, tmp_path)(inputs)
+        found = EncodedAudioCache(model, tmp_path)(inputs)
         assert found[1] is None
         assert torch.equal(found[0], expected[0])
         assert torch.equal(found[2], expected[2])
@@ -51,7 +51,7 @@ def test_each_clip_is_encoded_once_as_the_tower_does(arch, tmp_path):
 def test_another_question_about_the_clip_finds_it_and_another_clip_does_not(tmp_path):
     model = frozen()
     clips = counting(model)
-    encoded = EncodedClips(model, tmp_path)
+    encoded = EncodedAudioCache(model, tmp_path)
     (first,) = encoded([prompt(model, "Which digit?", 0.7, 1)])
     (again,) = encoded([prompt(model, "How many?", 0.7, 1)])
     assert torch.equal(first, again)
@@ -64,13 +64,13 @@ def test_another_question_about_the_clip_finds_it_and_another_clip_does_not(tmp_
 def test_other_weights_and_other_arithmetic_find_nothing(part, tmp_path):
     model = frozen()
     inputs = inputs_of(model)[:1]
-    (before,) = EncodedClips(model, tmp_path)(inputs)
+    (before,) = EncodedAudioCache(model, tmp_path)(inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        EncodedClips(model, tmp_path)(inputs)
+        EncodedAudioCache(model, tmp_path)(inputs)
     assert len(list(tmp_path.iterdir())) == 2
     with torch.no_grad():
         next(model.parts[part].parameters()).mul_(1.5)
-    (after,) = EncodedClips(model, tmp_path)(inputs)
+    (after,) = EncodedAudioCache(model, tmp_path)(inputs)
     assert not torch.equal(before, after)
     assert torch.equal(after, model.encode_audio(inputs)[0])
 
@@ -78,15 +78,15 @@ def test_other_weights_and_other_arithmetic_find_nothing(part, tmp_path):
 def test_a_file_that_is_damaged_or_of_something_else_is_an_error_that_names_it(tmp_path):
     model = frozen()
     inputs = inputs_of(model)[:1]
-    EncodedClips(model, tmp_path)(inputs)
+    EncodedAudioCache(model, tmp_path)(inputs)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=rf"{file.name}: damaged .* remove it"):
-        EncodedClips(model, tmp_path)(inputs)
+        EncodedAudioCache(model, tmp_path)(inputs)
     save_file({"else": torch.zeros(1)}, file)
     with pytest.raises(DataError, match="damaged"):
-        EncodedClips(model, tmp_path)(inputs)
+        EncodedAudioCache(model, tmp_path)(inputs)
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
@@ -96,12 +96,12 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
         file.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("harken.inference.audio_cache.save_file", full)
+    monkeypatch.setattr("harken.inference.encoded_audio_cache.save_file", full)
     with pytest.raises(OSError, match="no space left"):
-        EncodedClips(model, tmp_path)(inputs_of(model)[:1])
+        EncodedAudioCache(model, tmp_path)(inputs_of(model)[:1])
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    EncodedClips(model, tmp_path)(inputs_of(model)[:1])
+    EncodedAudioCache(model, tmp_path)(inputs_of(model)[:1])
     (file,) = tmp_path.iterdir()
     assert list(load_file(file)) == ["audio"]
 
@@ -110,7 +110,7 @@ def test_a_tower_that_trains_is_refused_here_and_in_a_recipe(tmp_path):
     model = frozen()
     model.set_trainable(**EVERYTHING)
     with pytest.raises(ValueError, match="the audio tower or the projector trains"):
-        EncodedClips(model, tmp_path)
+        EncodedAudioCache(model, tmp_path)
     values = {"name": "n", "data": {"train": [{"file": "t.json"}], "encoded_cache": "kept"}}
     with pytest.raises(ValidationError, match=r"encoded_cache.*set model.train_projector: false"):
         Recipe.model_validate({**values, "model": {"path": "m", "train_audio_tower": False}})

@@ -5,7 +5,7 @@ import copy
 import torch
 from transformers import DynamicCache
 
-from harken.inference.growing_cache import ROOM_TOKENS, branch
+from harken.inference.kv_cache_growing import ROOM_TOKENS, branch
 
 
 def filled(layers=2, prompts=2, tokens=5) -> DynamicCache:

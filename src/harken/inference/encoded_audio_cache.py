@@ -1,10 +1,9 @@
-"""Encoded clips of a tower that does not train, kept on disk across epochs, runs and ranks.
+"""A folder of encoded clips, for runs whose audio tower does not train (`data.encoded_cache`).
 
-Takes a model and a folder, gives what `AudioLM.encode_audio` gives. A file is named by all that its content follows
-from: the weights of tower and projector, their arithmetic, and the clip's spectrogram; so nothing in the folder is ever
-stale, and several runs may share it. A clip is encoded alone, so that what the folder held already changes no result.
-Not taken: a file per run or a limit on the folder's size; 10 s of audio are 250 vectors, 3.6 MB at the 7B's width in
-float32.
+The training loop calls `EncodedAudioCache` in place of `AudioLM.encode_audio`; each clip is then encoded once for all
+epochs, ranks and runs. A file is named by a hash of everything that its content depends on: the weights of tower and
+projector, the arithmetic, and the clip's spectrogram. So no file is ever out of date, and several runs may share a
+folder. 10 s of audio are 250 vectors, 3.6 MB at the width of a 7B model in float32.
 """
 
 import hashlib
@@ -18,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harken.errors import DataError
-from harken.models.base import AudioLM, ModelInput
-from harken.models.sharding import whole
+from harken.models.audio_lm import AudioLM, ModelInput
+from harken.models.sharding import gather_tensor
 
 
-class EncodedClips:
-    """Called as `AudioLM.encode_audio` is. The model's tower and projector must not change."""
+class EncodedAudioCache:
+    """Call it as `AudioLM.encode_audio`. The model's tower and projector must not change."""
 
     def __init__(self, model: AudioLM, folder: Path) -> None:
         if model.audio_trains:
@@ -33,16 +32,17 @@ class EncodedClips:
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        return [None if one.features is None else self._known_or_encoded(one, one.features) for one in inputs]
+        # Each clip is encoded alone, so that the result does not depend on which clips the folder holds already.
+        return [None if prompt.features is None else self._read_or_encode(prompt, prompt.features) for prompt in inputs]
 
-    def _known_or_encoded(self, one: ModelInput, features: Tensor) -> Tensor:
+    def _read_or_encode(self, prompt: ModelInput, features: Tensor) -> Tensor:
         file = self._folder / f"{self._name(features)}.safetensors"
         if file.exists():
             try:
                 return load_file(file)["audio"].to(self._model.device)
             except (SafetensorError, KeyError) as error:
-                raise DataError(f"{file}: damaged ({error}); remove it, it is made again") from error
-        (encoded,) = self._model.encode_audio([one])
+                raise DataError(f"{file}: damaged ({error}); remove it, and it will be written again") from error
+        (encoded,) = self._model.encode_audio([prompt])
         assert encoded is not None
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", suffix=".tmp", delete=False) as temporary:
             name = Path(temporary.name)  # another process may write the same clip
@@ -63,13 +63,12 @@ class EncodedClips:
 
 
 def _digest_of_weights(model: AudioLM) -> str:
-    """Of the architecture and every weight and buffer of tower and projector, names, types and shapes included. Where
-    these lie in parts, all ranks take part, and the digest is that of one process."""
+    """Hash the architecture and every weight and buffer of tower and projector, with names, types and shapes. Where the
+    model is sharded, all ranks take part, and the digest equals that of one process."""
     key = hashlib.sha256(model.arch.encode())
     for part in ("audio_tower", "projector"):
         for name, tensor in model.parts[part].state_dict().items():
             key.update(f"{part} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            key.update(
-                whole(tensor.detach(), keep=True).cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-            )
+            whole = gather_tensor(tensor.detach(), keep=True).cpu().contiguous()
+            key.update(whole.flatten().view(torch.uint8).numpy().tobytes())
     return key.hexdigest()

@@ -11,7 +11,8 @@ from tiny_models import ARCHITECTURES, noise, prompt, tiny_model
 
 from harken.config import PromptConfig
 from harken.errors import AudioError
-from harken.inference.inputs import PromptInputs, leave_out_unusable, unusable
+from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.unusable_questions import split_unusable, why_unusable
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
@@ -57,7 +58,7 @@ def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path
     silence = np.zeros(model.min_samples - 304, np.float32)
     whole = model.render(PROMPT.conversation(short), np.concatenate([np.resize(noise(1.0, 1), 304), silence]))
     assert torch.equal(read.features, whole.features)
-    assert unusable(short, {short.audio_span: 0.019}, model, PROMPT) is None
+    assert why_unusable(short, {short.audio_span: 0.019}, model, PROMPT) is None
 
 
 def test_a_clip_long_enough_is_read_as_it_is(model, tmp_path):
@@ -110,17 +111,17 @@ def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model
     monkeypatch.setattr(model, "max_samples", 32_000)
     fine, long = question(tmp_path, 16_000), question(tmp_path, 40_000, "b")
     durations = {fine.audio_span: 1.0, long.audio_span: 2.5}
-    assert unusable(fine, durations, model, PROMPT) is None
-    assert unusable(long, durations, model, PROMPT) == f"{long.audio}: 2.5 s, the model hears 2 s; cut the clip"
-    assert unusable(long, durations, model, PROMPT, crop=True) is None
+    assert why_unusable(fine, durations, model, PROMPT) is None
+    assert why_unusable(long, durations, model, PROMPT) == f"{long.audio}: 2.5 s, the model hears 2 s; cut the clip"
+    assert why_unusable(long, durations, model, PROMPT, crop=True) is None
     length = PromptInputs(model, PROMPT, 0)([fine])[0].length
-    assert unusable(fine, durations, model, PROMPT, max_prompt_tokens=length) is None
-    assert unusable(fine, durations, model, PROMPT, max_prompt_tokens=length - 1) == (
+    assert why_unusable(fine, durations, model, PROMPT, max_prompt_tokens=length) is None
+    assert why_unusable(fine, durations, model, PROMPT, max_prompt_tokens=length - 1) == (
         f"a prompt of {length} tokens, data.max_prompt_tokens is {length - 1}; a prompt is never cut"
     )
     spoken = question(tmp_path, None, "c", text="Which?<|im_end|>")
-    assert unusable(spoken, {}, model, PROMPT) == "the text holds the control token '<|im_end|>'"
-    kept, rejected = leave_out_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
+    assert why_unusable(spoken, {}, model, PROMPT) == "the text holds the control token '<|im_end|>'"
+    kept, rejected = split_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
     assert [one.id for one in kept] == ["a"]
     assert [(one.file, one.line, one.id) for one in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]
 
@@ -147,7 +148,7 @@ def test_inputs_ahead_are_those_made_here_and_one_window_runs_ahead(model, tmp_p
             yield window
 
     inputs = PromptInputs(model, PROMPT, 0)
-    ahead = inputs.ahead(watched())
+    ahead = inputs.prefetch(watched())
     found = next(ahead)
     assert read == [3, 3]
     found += [one for window in ahead for one in window]
@@ -156,21 +157,21 @@ def test_inputs_ahead_are_those_made_here_and_one_window_runs_ahead(model, tmp_p
         assert (made.features is None) == (here.features is None)
         assert made.features is None or torch.equal(made.features, here.features)
     cached = PromptInputs(model, PROMPT, 1)
-    first = list(cached.ahead(windows))
-    assert [one for window in cached.ahead(windows) for one in window] == [one for window in first for one in window]
+    first = list(cached.prefetch(windows))
+    assert [one for window in cached.prefetch(windows) for one in window] == [one for window in first for one in window]
 
 
 def test_a_fault_in_a_thread_is_the_callers_and_no_thread_stays(model, tmp_path):
     gone = question(tmp_path, 4_000, "x")
     gone.audio.unlink()
     with pytest.raises(AudioError, match="no such file"):
-        list(PromptInputs(model, PROMPT, 0).ahead([[gone]]))
+        list(PromptInputs(model, PROMPT, 0).prefetch([[gone]]))
     after_two = [[question(tmp_path, 4_000, "a")], [question(tmp_path, 4_000, "b")], [gone]]
-    ahead = PromptInputs(model, PROMPT, 0).ahead(after_two)
+    ahead = PromptInputs(model, PROMPT, 0).prefetch(after_two)
     assert [len(next(ahead)), len(next(ahead))] == [1, 1]  # the third has failed by now, or will
     with pytest.raises(AudioError, match=r"x\.wav: no such file"):
         next(ahead)
-    ahead = PromptInputs(model, PROMPT, 0).ahead([[question(tmp_path, 4_000, name)] for name in "abcd"])
+    ahead = PromptInputs(model, PROMPT, 0).prefetch([[question(tmp_path, 4_000, name)] for name in "abcd"])
     next(ahead)
     ahead.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("inputs")]

@@ -5,9 +5,10 @@ import torch
 from prompt_batches import BATCHES, LENGTHS, relative_errors
 from tiny_models import ARCHITECTURES, completions, gradients, prompt, tiny_model
 
-from harken.inference.decode import Completions, prefill
+from harken.inference.completions import Completions
 from harken.inference.log_probabilities import score_continued, score_packed, score_repeated, score_shared
-from harken.models.loading import enable_gradient_checkpointing
+from harken.inference.prefill import prefill
+from harken.models.policy import enable_gradient_checkpointing
 
 TRAINED = {"everything": (True, True), "frozen tower": (False, False), "projector and language model": (False, True)}
 
