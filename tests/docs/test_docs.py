@@ -1,4 +1,5 @@
-"""README and docs: links and anchors lead somewhere, commands parse, what is named exists, the tree is the tree."""
+"""Tests of README.md and docs/: every link and anchor leads somewhere, every command parses, every file and name that a
+page mentions exists, and the README's tree lists the folders that there are."""
 
 import importlib
 import re
@@ -25,13 +26,13 @@ COMMAND = typer.main.get_command(app)
 
 
 def prose(text: str) -> str:
-    """Without blocks of code."""
+    """The text without blocks of code."""
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return "\n".join(line for line in text.split("\n") if not line.startswith("    "))
 
 
 def block_lines(text: str) -> Iterator[str]:
-    """Lines of code blocks, continued lines joined, remarks left out."""
+    """The lines of code blocks; continued lines are joined and comments are left out."""
     fenced = re.findall(r"^```[^\n]*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     indented = [line[4:] for line in text.split("\n") if line.startswith("    ")]
     for line in "\n".join([*fenced, *indented]).replace("\\\n", " ").split("\n"):
@@ -43,12 +44,12 @@ def inline(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Of the headings, as mkdocs makes them; GitHub makes the same of these."""
-    found = set()
+    """The anchors of the headings, as mkdocs makes them; GitHub makes the same of these headings."""
+    names = set()
     for heading in re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.M):
         plain = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
-        found.add(re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower()))
-    return found
+        names.add(re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower()))
+    return names
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -78,7 +79,11 @@ def test_every_page_is_in_the_sites_navigation():
 
 
 def parsed(line: str, *, whole: bool) -> None:
-    """Parse a `harken` line with the real command line. Raises what that raises; `whole` asks for all it needs."""
+    """Parse a `harken` line with the real command line, which raises where it cannot.
+
+    Args:
+        whole: the line must have every argument that the command needs.
+    """
     words = [word.split("|")[0] for word in shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line))]
     if ">" in words:
         words = words[: words.index(">")]
@@ -97,22 +102,22 @@ def parsed(line: str, *, whole: bool) -> None:
 
 
 LINES = [(name, line) for name, text in TEXTS.items() for line in block_lines(text)]
-HARKEN = sorted({(name, line) for name, line in LINES if line.startswith("harken ")})
-SPOKEN = sorted({(name, code) for name, text in TEXTS.items() for code in inline(text) if code.startswith("harken ")})
+HARKEN_LINES = sorted({(name, line) for name, line in LINES if line.startswith("harken ")})
+HARKEN_INLINE = sorted({(name, code) for name, text in TEXTS.items() for code in inline(text) if code.startswith("harken ")})
 
 
-@pytest.mark.parametrize(("name", "line"), HARKEN)
+@pytest.mark.parametrize(("name", "line"), HARKEN_LINES)
 def test_every_harken_line_of_a_block_is_a_command_with_all_it_needs(name, line):
     parsed(line, whole=True)
 
 
-@pytest.mark.parametrize(("name", "code"), SPOKEN)
+@pytest.mark.parametrize(("name", "code"), HARKEN_INLINE)
 def test_every_harken_command_in_a_sentence_exists_with_its_options(name, code):
     parsed(code, whole=False)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("harken train omni_r1_avqa --not-there", "No such option"),
         ("harken nothing", "no command nothing"),
@@ -122,12 +127,12 @@ def test_every_harken_command_in_a_sentence_exists_with_its_options(name, code):
         ("harken ask clip.wav", "Missing"),
     ],
 )
-def test_a_command_that_would_not_run_is_told(line, said):
-    with pytest.raises(Exception, match=said):
+def test_a_command_that_would_not_run_fails_here(line, message):
+    with pytest.raises(Exception, match=message):
         parsed(line, whole=True)
 
 
-def test_an_option_that_a_sentence_makes_up_is_told():
+def test_an_option_that_does_not_exist_fails_here():
     with pytest.raises(Exception, match="No such option"):
         parsed("harken evaluate --forced no_think", whole=False)
 
@@ -137,8 +142,7 @@ def test_targets_of_make_extras_of_pip_and_recipes_by_name_exist(name):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    said = [*block_lines(TEXTS[name]), *inline(TEXTS[name])]
-    for line in said:
+    for line in [*block_lines(TEXTS[name]), *inline(TEXTS[name])]:
         if line.startswith("make "):
             assert line.split()[1] in targets, line
         for names in re.findall(r"(?:harken|\.)\[([a-z,]+)\]", line):
@@ -155,26 +159,33 @@ def test_files_of_the_project_that_a_page_names_exist(name):
         assert (ROOT / "src" / path).is_file(), path
     for path in re.findall(r"`((?:src/harken|tests)/[\w/]*/)`", TEXTS[name]):
         assert (ROOT / path).is_dir(), path
+    folders = "|".join(path.name for path in (ROOT / "src" / "harken").iterdir() if path.is_dir())
+    for path in re.findall(rf"(?<![\w./<-])((?:{folders})/[\w/]+\.py)\b", text):
+        inside = [ROOT / path, ROOT / "src" / "harken" / path]
+        assert any(file.is_file() for file in inside), f"{path} is neither in the project nor in src/harken"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_dotted_name_is_a_module_or_what_it_holds(name):
+def test_every_dotted_name_is_a_module_or_a_name_in_one(name):
     for dotted in set(re.findall(r"`(harken(?:\.\w+)+)`", TEXTS[name])):
         if (ROOT / "src" / Path(*dotted.split("."))).with_suffix(".py").is_file():
             continue
-        module, _, held = dotted.rpartition(".")
-        assert hasattr(importlib.import_module(module), held), dotted
+        module, _, attribute = dotted.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), dotted
 
 
-def test_the_trees_of_the_readme_are_the_folders():
+def names_of_tree_line(line: str) -> list[str]:
+    """The names before the sentence; there are several where commas part them."""
+    return re.split(r"\s{2,}|(?<=[a-z/]) (?=[a-z;])", line.strip())[0].split(",")
+
+
+def test_the_tree_of_the_readme_lists_the_folders_that_there_are():
     [tree] = re.findall(r"## Where things are\n\n```text\n(.*?)\n```", TEXTS["README.md"], flags=re.DOTALL)
-    top, package, below = set(), set(), False
-    for line in tree.split("\n"):
-        if line == "src/harken/":
-            below = True
-            continue
-        names = re.split(r"\s{2,}|(?<=[a-z/]) (?=[a-z;])", line.strip())[0]
-        (package if below else top).update(part.strip().rstrip("/") for part in names.split(","))
+    above, package_lines = tree.split("src/harken/\n")
+    top, package = (
+        {name.strip().rstrip("/") for line in lines.strip("\n").split("\n") for name in names_of_tree_line(line)}
+        for lines in (above, package_lines)
+    )
     ignored = {"__init__.py", "__pycache__"}
     assert package == {path.name for path in (ROOT / "src" / "harken").iterdir()} - ignored
     made = (ROOT / ".gitignore").read_text(encoding="utf-8").replace("/", "").split("\n")
@@ -183,6 +194,17 @@ def test_the_trees_of_the_readme_are_the_folders():
         for path in ROOT.iterdir()
         if path.name[0] != "." and path.name not in made and path.name != "coverage"
     }
+
+
+def test_readme_and_design_page_list_the_folders_in_the_order_of_the_import_contract():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    order = [name for layer in layers for name in layer.split(" | ")]
+    pattern = rf"\b({'|'.join(order)})(?:/|\.py)"
+    tree = TEXTS["README.md"].partition("src/harken/\n")[2].partition("```")[0]
+    [table] = re.findall(r"\| folder \| what it does \|\n\|---\|---\|\n(.*?)\n\n", TEXTS["docs/design.md"], flags=re.DOTALL)
+    assert re.findall(pattern, tree) == re.findall(pattern, table) == order
+    assert re.findall(r"^### (\w+)$", TEXTS["docs/design.md"], flags=re.MULTILINE) == order[:-3]
 
 
 def test_the_readme_is_short():
