@@ -103,7 +103,9 @@ def parsed(line: str, *, whole: bool) -> None:
 
 LINES = [(name, line) for name, text in TEXTS.items() for line in block_lines(text)]
 HARKEN_LINES = sorted({(name, line) for name, line in LINES if line.startswith("harken ")})
-HARKEN_INLINE = sorted({(name, code) for name, text in TEXTS.items() for code in inline(text) if code.startswith("harken ")})
+HARKEN_INLINE = sorted(
+    {(name, code) for name, text in TEXTS.items() for code in inline(text) if code.startswith("harken ")}
+)
 
 
 @pytest.mark.parametrize(("name", "line"), HARKEN_LINES)
@@ -202,7 +204,9 @@ def test_readme_and_design_page_list_the_folders_in_the_order_of_the_import_cont
     order = [name for layer in layers for name in layer.split(" | ")]
     pattern = rf"\b({'|'.join(order)})(?:/|\.py)"
     tree = TEXTS["README.md"].partition("src/harken/\n")[2].partition("```")[0]
-    [table] = re.findall(r"\| folder \| what it does \|\n\|---\|---\|\n(.*?)\n\n", TEXTS["docs/design.md"], flags=re.DOTALL)
+    [table] = re.findall(
+        r"\| folder \| what it does \|\n\|---\|---\|\n(.*?)\n\n", TEXTS["docs/design.md"], flags=re.DOTALL
+    )
     assert re.findall(pattern, tree) == re.findall(pattern, table) == order
     assert re.findall(r"^### (\w+)$", TEXTS["docs/design.md"], flags=re.MULTILINE) == order[:-3]
 
