@@ -48,10 +48,10 @@ def sampled(ident: str, g: int, *, correct: bool, **changes) -> Row:
 
 
 def write_evaluation(
-    run: Path, name: str, rows: Sequence[Row], *, model: str, heard: bool = True, file: str = "data/test.json"
+    run: Path, name: str, rows: Sequence[Row], *, model: str, with_audio: bool = True, file: str = "data/test.json"
 ) -> None:
     folder = run / "eval" / name
-    data = {"file": str(file), "audio": "clip" if heard else "none", "audio_root": None}
+    data = {"file": str(file), "audio": "clip" if with_audio else "none", "audio_root": None}
     write_text(folder / "config.yaml", yaml.safe_dump({"model": model, "data": data}))
     write_json_lines(folder / "predictions.jsonl", rows)
     summary = {**summarise(rows), "audio": data["audio"], "model": model, "data": data["file"]}
@@ -117,12 +117,16 @@ def write_demo(folder: Path) -> Path:
     file = str(data / "test.json")
     right = {"before": {0, 1, 2, 3}, "after": {1, 2, 3, 4, 5}}
     for where, when in ((start, "before"), (run, "after")):
-        for heard in (True, False):
-            rows = [prediction(name, correct=i in right[when] and (heard or i < 2)) for i, name in enumerate(names)]
+        for with_audio in (True, False):
+            rows = [
+                prediction(name, correct=i in right[when] and (with_audio or i < 2)) for i, name in enumerate(names)
+            ]
             for i in (6, 7):
                 rows[i] |= {"task": "speech", "difficulty": "hard"}
             if when == "after":
                 rows[7] |= {"completion": "?", "choice": None, "reason": "no choice"}
             model = str(where)
-            write_evaluation(where, "test" if heard else "test-no-audio", rows, model=model, heard=heard, file=file)
+            write_evaluation(
+                where, "test" if with_audio else "test-no-audio", rows, model=model, with_audio=with_audio, file=file
+            )
     return run

@@ -6,9 +6,10 @@ import pytest
 from report_runs import metric_rows, prediction, write_demo, write_evaluation, write_run
 
 from harken.errors import DataError
-from harken.report.accuracy import AFTER, BEFORE, question_sets, seed_lines, set_table
-from harken.report.facts import in_common, run_facts, run_names, status
-from harken.report.run import read_rows, read_run, start_evaluations
+from harken.report.accuracy import AFTER, BEFORE, accuracy_table, question_sets, seed_comparisons
+from harken.report.facts import progress_line, run_facts, run_names, shared_facts_first
+from harken.report.run import read_run, read_start_evaluations
+from harken.report.run_files import read_rows
 from harken.system.files import write_json, write_text
 
 
@@ -18,7 +19,7 @@ def test_a_run_is_read_back(tmp_path):
     assert [step for step, _ in run.rollouts] == [10, 20, 31]
     assert len(run.metrics) == 40
     assert [one.name for one in run.evaluations] == ["test", "test-no-audio"]
-    assert [one.heard for one in run.evaluations] == [True, False]
+    assert [one.with_audio for one in run.evaluations] == [True, False]
     assert run.audio_roots == [tmp_path / "data"]
 
 
@@ -78,7 +79,7 @@ def test_an_unfinished_evaluation_is_not_read_and_one_without_a_key_is_an_error(
 
 def test_before_is_found_in_the_run_that_this_one_started_from(tmp_path):
     run = read_run(write_demo(tmp_path))
-    assert {one.path for one in start_evaluations(run)} == {
+    assert {one.path for one in read_start_evaluations(run)} == {
         tmp_path / "sft/eval/test",
         tmp_path / "sft/eval/test-no-audio",
     }
@@ -90,7 +91,7 @@ def test_before_is_found_in_the_run_that_this_one_started_from(tmp_path):
         (AFTER, True): "grpo",
         (AFTER, False): "grpo",
     }
-    (alone,) = question_sets(run, elsewhere=False)
+    (alone,) = question_sets(run, with_start=False)
     assert {when for when, _ in alone.evaluations} == {AFTER}
 
 
@@ -98,7 +99,7 @@ def test_an_evaluation_of_the_starting_model_in_the_runs_own_folder_is_before(tm
     path = write_run(tmp_path / "run", model="Org/base-7B")
     write_evaluation(path, "base", [prediction("1", correct=False)], model="Org/base-7B")
     write_evaluation(path, "trained", [prediction("1", correct=True)], model=str(path))
-    (line,) = set_table("run", question_sets(read_run(path))[0]).lines[:1]
+    (line,) = accuracy_table("run", question_sets(read_run(path))[0]).lines[:1]
     assert (line.before.mean, line.after.mean, line.gain.mean) == (0.0, 1.0, 1.0)
 
 
@@ -112,14 +113,14 @@ def test_of_two_evaluations_after_the_one_written_last_counts(tmp_path):
 
 
 def test_a_table_holds_before_after_paired_gain_and_audio_gain(tmp_path):
-    table = set_table("grpo", question_sets(read_run(write_demo(tmp_path)))[0])
+    table = accuracy_table("grpo", question_sets(read_run(write_demo(tmp_path)))[0])
     lines = {line.group: line for line in table.lines}
     assert list(lines) == ["all", "sound", "speech", "easy", "hard", "sound easy", "speech hard"]
     whole = lines["all"]
     assert (whole.n, whole.chance) == (8, 0.5)
     assert (whole.before.mean, whole.after.mean) == (4 / 8, 5 / 8)
     assert whole.gain.mean == pytest.approx(1 / 8)
-    assert (whole.before_unheard.mean, whole.after_unheard.mean) == (2 / 8, 1 / 8)
+    assert (whole.before_without_audio.mean, whole.after_without_audio.mean) == (2 / 8, 1 / 8)
     assert whole.audio_gain.mean == pytest.approx(4 / 8)
     assert (whole.gain.n, whole.gain.clusters) == (8, 8)
     assert table.faults == []
@@ -130,7 +131,7 @@ def test_answers_that_are_hidden_are_a_fault_on_the_page_and_no_error(tmp_path):
     path = write_run(tmp_path / "run", model="base")
     for name, model in (("a", "base"), ("b", "trained")):
         write_evaluation(path, name, [{**prediction("1", correct=True), "correct": None}], model=model)
-    table = set_table("run", question_sets(read_run(path))[0])
+    table = accuracy_table("run", question_sets(read_run(path))[0])
     assert table.faults == ["the benchmark hides its answers, so there is nothing to compare"]
     assert table.lines[0].before is None
 
@@ -141,7 +142,7 @@ def test_the_no_think_rate_is_of_valid_forms_by_difficulty(tmp_path):
     rows = [prediction(str(i), correct=True, completion=text, difficulty="hard") for i, text in enumerate(said)]
     rows.append(prediction("5", correct=True, completion="<answer>a dog</answer>"))
     write_evaluation(path, "test", rows, model="trained")
-    found = set_table("run", question_sets(read_run(path))[0]).no_think
+    found = accuracy_table("run", question_sets(read_run(path))[0]).no_think
     assert [(difficulty, when, rate.n, rate.mean) for difficulty, when, rate in found] == [
         ("easy", AFTER, 1, 1.0),
         ("hard", AFTER, 3, pytest.approx(2 / 3)),
@@ -155,8 +156,8 @@ def test_runs_on_the_same_questions_have_a_line_over_all(tmp_path):
         write_evaluation(path, "before", [prediction(i, correct=False) for i in "12"], model="base")
         write_evaluation(path, "after", [prediction(i, correct=i in right) for i in "12"], model=seed)
         sets += question_sets(read_run(path))
-    assert seed_lines(sets)[0].gain.mean == 0.75
-    assert seed_lines(sets[:1]) == []
+    assert seed_comparisons(sets)[0].gain.mean == 0.75
+    assert seed_comparisons(sets[:1]) == []
 
 
 def test_facts_say_what_was_run_and_on_what(tmp_path):
@@ -164,13 +165,23 @@ def test_facts_say_what_was_run_and_on_what(tmp_path):
     facts = dict(run_facts("demo/grpo", run)["facts"])
     assert facts["method"] == "GRPO"
     assert facts["steps"] == "40 of 40"
-    assert facts["a step"] == "2 questions × 2 completions"
+    assert facts["each step"] == "2 questions × 2 completions"
     assert facts["rewards"] == "accuracy × 1"
     assert facts["hardware"] == "2 × GPU X"
     assert facts["commit"] == "0123abcd"
-    assert facts["time in steps"] == "0 min 20 s"
+    assert facts["time in training steps"] == "0 min 20 s"
     assert facts["data"] == str(tmp_path / "data" / "train.json")
-    assert status(run) == "step 40, 3 kept rollouts, 2 evaluations"
+    assert progress_line(run) == "step 40, 3 kept rollouts, 2 evaluations"
+
+
+def test_rewards_are_read_from_the_parts_that_a_run_writes_and_from_the_mapping_of_older_runs(tmp_path):
+    path = write_run(tmp_path / "run")
+    for reward in (
+        {"accuracy": 1.0, "format": 0.5},
+        {"parts": [{"name": "accuracy", "weight": 1.0, "options": None}, {"name": "format", "weight": 0.5}]},
+    ):
+        write_run(path, reward=reward)
+        assert dict(run_facts("run", read_run(path))["facts"])["rewards"] == "accuracy × 1, format × 0.5"
 
 
 def test_a_run_without_a_gpu_says_its_processor_and_threads(tmp_path):
@@ -184,7 +195,7 @@ def test_what_all_runs_share_is_said_once(tmp_path):
     runs = [read_run(write_run(tmp_path / f"s{seed}" / "grpo", seed=seed)) for seed in (1, 2)]
     names = run_names([run.path for run in runs])
     assert names == ["s1/grpo", "s2/grpo"]
-    same, first, second = in_common([run_facts(name, run) for name, run in zip(names, runs, strict=True)])
+    same, first, second = shared_facts_first([run_facts(name, run) for name, run in zip(names, runs, strict=True)])
     assert ("recipe", "made") in same["facts"]
     assert (first["facts"], second["facts"]) == ([("seed", "1")], [("seed", "2")])
 

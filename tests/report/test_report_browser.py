@@ -44,7 +44,7 @@ WALK = """async (n) => {
   for (let i = 0; i < n; i++) {
     const article = document.getElementById("question").getBoundingClientRect();
     const row = document.querySelector("#questions [aria-selected=true]").offsetHeight;
-    const title = document.querySelector(".facts-line").textContent.slice(0, 200);
+    const title = document.querySelector(".labels").textContent.slice(0, 200);
     found.push([title, [document.documentElement.scrollWidth, article.right, article.height, row]]);
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
     await new Promise((done) => setTimeout(done));
@@ -205,7 +205,7 @@ def test_arrows_go_through_questions_filters_and_search_change_the_list(chromium
         assert "No question passes" in page.inner_text("#question")
         page.fill("#search", "")
         page.select_option("[data-filter=set]", "training")
-        assert "completions a group" in page.inner_text("#question")
+        assert "groups of" in page.inner_text("#question")
 
 
 def test_the_page_fits_reads_and_has_contrast_at_every_size_and_scheme(chromium, url, tmp_path):
@@ -245,7 +245,7 @@ def test_new_steps_appear_without_a_reload(chromium, run, tmp_path):
         page.evaluate("window.same = true")
         until(page, "document.getElementById('status').textContent.startsWith('step 3')")
         before = watched.count()
-        title = page.inner_text(".ask")
+        title = page.inner_text(".question-text")
         line = (
             "document.querySelector(\"[data-key='policy/entropy'] polyline\").getAttribute('points').split(' ').length"
         )
@@ -257,7 +257,7 @@ def test_new_steps_appear_without_a_reload(chromium, run, tmp_path):
         until(page, "document.getElementById('status').textContent.startsWith('step 6')")
         assert page.evaluate(line) == 6
         assert watched.count() > before
-        assert page.inner_text(".ask") == title  # what is being read stays
+        assert page.inner_text(".question-text") == title  # what is being read stays
         assert page.evaluate("window.same") is True
 
 

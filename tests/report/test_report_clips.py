@@ -11,7 +11,8 @@ import soundfile
 from report_runs import write_clips
 
 from harken.errors import AudioError
-from harken.report.clips import ClipFinder, as_mp3, as_wav, load_clip, mel_levels, picture
+from harken.report.clip_picture import draw_clip, mel_levels
+from harken.report.clips import ClipFinder, as_mp3, as_wav, load_clip
 
 
 def test_a_name_is_the_last_two_parts_of_a_path_however_deep_the_clip_lies(tmp_path):
@@ -103,7 +104,7 @@ def test_the_mel_picture_shows_a_tone_in_its_band_and_when_it_sounds():
 
 def test_the_outline_follows_the_loudness():
     samples = np.concatenate([np.zeros(8000), np.full(8000, 0.25), np.full(8000, -1.0)]).astype(np.float32)
-    outline = [ord(sign) - 48 for sign in picture(samples).outline]
+    outline = [ord(sign) - 48 for sign in draw_clip(samples).outline]
     assert outline[10] == 0
     assert outline[120] == round(63 * 0.25**0.5)
     assert outline[230] == 63
@@ -111,7 +112,7 @@ def test_the_outline_follows_the_loudness():
 
 @pytest.mark.parametrize("n", [1, 2, 239, 241, 400, 16_001])
 def test_a_clip_of_any_length_has_pictures(n):
-    seen = picture(np.full(n, 0.1, dtype=np.float32))
+    seen = draw_clip(np.full(n, 0.1, dtype=np.float32))
     assert len(seen.outline) == 240
     assert seen.duration_s == n / 16_000
     assert len(png_pixels(seen.mel)) == 64 * 240

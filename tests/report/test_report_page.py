@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from harken.cli.app import app
 from harken.errors import DataError
-from harken.report import build
+from harken.report import build, embedded_clips
 from harken.report.build import write_report
-from harken.report.page import in_script, policy
+from harken.report.page import script_json, security_policy
 from harken.report.questions import LONGEST_LABEL, LONGEST_TEXT, cut
 
 
@@ -106,7 +106,7 @@ def test_the_report_holds_run_tables_curves_questions_and_clips(tmp_path):
         panel["key"] for panel in data["panels"]
     }
     assert len(data["questions"]) == 10
-    assert data["note"] == "All 10 questions and all 10 clips are in this file."
+    assert data["note"] == "This file holds all 10 questions and all 10 clips."
     for item in data["questions"]:
         clip = json.loads(page.blocks[f"clip-{item['sound']}"])
         assert clip["seconds"] == 0.5
@@ -143,17 +143,17 @@ def test_the_policy_allows_the_one_script_and_the_one_style_sheet_by_their_hash(
     assert "connect-src 'none'" in rules
     assert "unsafe" not in rules
     assert [attrs for tag, attrs in page.elements if "style" in attrs] == []
-    assert "connect-src 'self'" in policy(live=True)
+    assert "connect-src 'self'" in security_policy(live=True)
     assert html.index("Content-Security-Policy") < html.index("<style>")
 
 
 def test_json_in_a_script_element_cannot_end_it_and_reads_back():
     value = ["</script><!--<script>", "a\u2028b\u2029c", "\ud800", "\x00", "&lt;", "ß漢𝕊"]
-    text = in_script(value)
+    text = script_json(value)
     assert re.fullmatch(r"[ -;=?-~]*", text)  # ASCII without < and >
     assert json.loads(text) == value
     with pytest.raises(ValueError, match="not JSON compliant"):
-        in_script(float("nan"))
+        script_json(float("nan"))
 
 
 def test_hostile_texts_are_shown_as_they_are_and_make_no_element(tmp_path):
@@ -183,19 +183,17 @@ def test_hostile_texts_are_shown_as_they_are_and_make_no_element(tmp_path):
 
 def test_a_large_run_is_sampled_and_the_page_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "TEXT_BUDGET", 4000)
-    monkeypatch.setattr(build, "SOUND_BUDGET", 10_000)
+    monkeypatch.setattr(embedded_clips, "SOUND_BUDGET", 10_000)
     _, page = report_of(tmp_path, write_demo(tmp_path))
     data = page.data()
     listed, embedded = len(data["questions"]), sum(name.startswith("clip-") for name in page.blocks)
     assert 0 < embedded < listed < 10
     assert data["note"] == (
-        f"In this file: {listed} of 10 questions, spread evenly over outcomes, tasks and difficulties, "
-        f"and {embedded} of 10 clips. Tables and curves are of everything."
+        f"This file holds {listed} of 10 questions, spread evenly over outcomes, tasks and difficulties, "
+        f"and {embedded} of 10 clips. Tables and curves are of all questions and steps."
     )
     silent = [item for item in data["questions"] if item["sound"] is None]
-    assert {item["silent"] for item in silent} == {
-        "This clip is not among those embedded: the file would be too large."
-    }
+    assert {item["silent"] for item in silent} == {"This clip was left out because the file would become too large."}
 
 
 def test_clips_come_from_where_each_set_says_and_from_elsewhere_when_moved(tmp_path):
@@ -219,7 +217,7 @@ def test_clips_come_from_where_each_set_says_and_from_elsewhere_when_moved(tmp_p
 
 
 def test_a_long_clip_is_cut_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "LONGEST_CLIP_S", 1)
+    monkeypatch.setattr(embedded_clips, "LONGEST_CLIP_S", 1)
     run = write_run(tmp_path / "run", data=str(tmp_path / "q.json"), rollouts={1: [sampled("a", 0, correct=True)]})
     write_clips(tmp_path, ["audio/a.wav"], seconds=3.0)
     _, page = report_of(tmp_path, run)
@@ -242,7 +240,7 @@ def test_a_run_without_steps_or_evaluations_has_a_page_too(tmp_path):
     _, page = report_of(tmp_path, write_run(tmp_path / "run"))
     assert page.data()["questions"] == []
     assert page.data()["panels"] == []
-    assert "No evaluation in the run folder yet" in " ".join(page.text)
+    assert "The run folder holds no evaluation yet" in " ".join(page.text)
 
 
 def test_the_same_runs_give_the_same_file(tmp_path):

@@ -10,7 +10,7 @@ from report_runs import metric_rows, prediction, write_evaluation, write_run
 from harken.config import EvaluationRecipe, PublishedRow, Recipe, parse, read_values
 from harken.papers import TABLES
 from harken.report.accuracy import question_sets
-from harken.report.build import report
+from harken.report.build import report_page
 from harken.report.paper import paper_tables
 from harken.report.run import read_run
 from harken.system.files import write_json
@@ -20,7 +20,7 @@ MINI = {"name": "mmau", "version": "original", "part": "test-mini"}
 V05 = {"name": "mmau", "version": "v05.15.25", "part": "test-mini"}
 
 
-def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, heard: bool = True) -> Path:
+def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, with_audio: bool = True) -> Path:
     """A run whose recipe names a row of tables I, II and IV, evaluated on 30 questions that say they are `on`."""
     rows = [
         prediction(f"q{i}", correct=i % 3 > 0, task=("sound", "music", "speech")[i % 3], clip=f"{i}.wav")
@@ -29,9 +29,9 @@ def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, he
     table_iv = {"table": "omni-r1-v2:IV", "row": "Qwen2.5-Omni, ✓, AVQA"}
     rows_named = [{"table": "omni-r1-v2:I", "row": name}, {"table": "omni-r1-v2:II", "row": name}, table_iv]
     run = write_run(folder / "run", metrics=metric_rows(40), published=rows_named)
-    for audio in (True, False) if not heard else (True,):
+    for audio in (True, False) if not with_audio else (True,):
         label = "mmau" if audio else "mmau-no-audio"
-        write_evaluation(run, label, rows, model=str(run), heard=audio)
+        write_evaluation(run, label, rows, model=str(run), with_audio=audio)
         summary = run / "eval" / label / "summary.json"
         values = json.loads(summary.read_text())
         values["audio"] = "real" if audio else "none"
@@ -53,11 +53,11 @@ def test_the_run_stands_under_the_row_that_its_recipe_names_in_the_columns_of_it
         *((0.0, 10), (1.0, 10), (1.0, 10), (0.667, 30)),  # sound, music, speech, all of test-mini
         *[None] * 4,  # test-full was not asked
     ]
-    assert table.written(own.figures[3])[0] == "66.7"
+    assert table.figure_text(own.figures[3])[0] == "66.7"
 
 
 def test_with_and_without_the_clip_are_two_columns_of_one_row(tmp_path):
-    table = papers(write_paper_run(tmp_path, heard=False))[TABLES["omni-r1-v2:IV"].source]
+    table = papers(write_paper_run(tmp_path, with_audio=False))[TABLES["omni-r1-v2:IV"].source]
     (own,) = table.rows["Qwen2.5-Omni, ✓, AVQA"]
     assert all(one is not None and one.n == 30 for one in own.figures)
 
@@ -71,7 +71,7 @@ def test_the_other_version_is_refused_and_the_page_says_why(tmp_path):
     assert why.startswith(f"mine, row “{ROW}”: mmau: the evaluation is on mmau v05.15.25 test-mini")
     assert "are different benchmarks and never share a table" in why
     assert found[TABLES["omni-r1-v2:II"].source].rows[ROW]
-    assert "different benchmarks and never share a table" in report([read_run(run)])
+    assert "different benchmarks and never share a table" in report_page([read_run(run)])
 
 
 def test_data_that_is_no_benchmark_has_no_figure_and_a_run_without_evaluation_says_so(tmp_path):
@@ -79,7 +79,7 @@ def test_data_that_is_no_benchmark_has_no_figure_and_a_run_without_evaluation_sa
     assert "summary.json names no benchmark" in why
     run = write_run(tmp_path / "new", published=[{"table": "omni-r1-v2:I", "row": ROW}])
     assert papers(run)[TABLES["omni-r1-v2:I"].source].missing == [
-        f"mine, row “{ROW}”: no evaluation in the run folder yet"
+        f"mine, row “{ROW}”: the run folder holds no evaluation yet"
     ]
 
 
@@ -98,14 +98,14 @@ def test_a_run_that_names_no_row_stands_at_the_end_of_every_table_that_fits(tmp_
         "audio-thinker:2",
     }
     assert all(list(one.rows) == [""] for one in found.values())
-    assert "Beside the papers" in report([read_run(run)])
+    assert "Beside the papers" in report_page([read_run(run)])
 
 
 def test_a_run_on_other_data_has_no_such_part(tmp_path):
     run = write_run(tmp_path / "run")
     write_evaluation(run, "test", [prediction("a", correct=True)], model="m")
     assert papers(run) == {}
-    assert "Beside the papers" not in report([read_run(run)])
+    assert "Beside the papers" not in report_page([read_run(run)])
 
 
 def test_what_an_older_or_damaged_recipe_names_counts_as_nothing(tmp_path):
@@ -115,7 +115,7 @@ def test_what_an_older_or_damaged_recipe_names_counts_as_nothing(tmp_path):
 
 
 def test_the_papers_figures_and_the_runs_are_in_the_page_and_judged_rows_are_marked(tmp_path):
-    html = report([read_run(write_paper_run(tmp_path))])
+    html = report_page([read_run(write_paper_run(tmp_path))])
     text = " ".join(re.sub(r"<[^>]+>", " ", html.split("<script")[0]).split())
     assert f"{ROW} 70.9 70.1 64.9 68.6 73.6 68.6 70.1 70.8 " in text
     own = text.split(f"{ROW} 70.9")[1]

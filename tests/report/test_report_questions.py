@@ -6,7 +6,8 @@ import pytest
 from report_runs import prediction, sampled, write_demo, write_evaluation, write_run
 
 from harken.report.accuracy import AFTER, BEFORE, question_sets
-from harken.report.questions import GROUPS, TRAINING, cut, evaluation_items, spread, training_items, within
+from harken.report.question_sample import spread_kinds, take_within
+from harken.report.questions import GROUPS, TRAINING, cut, evaluation_items, training_items
 from harken.report.run import read_run
 
 
@@ -15,14 +16,14 @@ def items_of(run):
 
 
 def shown_items(run):
-    return within(training_items([read_run(run)]), 10**9)
+    return take_within(training_items([read_run(run)]), 10**9)
 
 
 def test_a_question_has_its_four_answers_and_the_marks_that_filters_go_by(tmp_path):
     items = items_of(read_run(write_demo(tmp_path)))
     assert list(items) == [f"test_{i}" for i in range(8)]
     answers = items["test_4"]["answers"]
-    assert [(one["run"], one["when"], one["heard"], one["correct"]) for one in answers] == [
+    assert [(one["run"], one["when"], one["with_audio"], one["correct"]) for one in answers] == [
         (0, BEFORE, True, False),
         (0, BEFORE, False, False),
         (0, AFTER, True, True),
@@ -96,21 +97,21 @@ def test_every_beginning_of_the_spread_holds_all_kinds():
         for kind, marks, n in (("a", [], 100), ("b", ["gained"], 5), ("c", ["audio"], 20))
         for i in range(n)
     ]
-    ordered = [item["id"] for item in spread(items)]
+    ordered = [item["id"] for item in spread_kinds(items)]
     assert sorted(ordered) == sorted(item["id"] for item in items)
     assert {ident[0] for ident in ordered[:3]} == {"a", "b", "c"}
     assert sorted(ident[0] for ident in ordered[:15]) == sorted("abc" * 5)
-    assert [item["id"] for item in spread(items[::-1])][3:] != ordered[::-1]
+    assert [item["id"] for item in spread_kinds(items[::-1])][3:] != ordered[::-1]
     assert {ident for ident in ordered[:15] if ident[0] == "b"} == {f"b{i}" for i in range(5)}
 
 
 def test_the_budget_is_kept():
     items = [{"id": str(i), "text": "x" * 100, "groups": []} for i in range(100)]
     size = len(json.dumps(items[10]))
-    kept = within(items, 20 * size)
+    kept = take_within(items, 20 * size)
     assert 20 <= len(kept) <= 21
     assert sum(len(json.dumps(item)) for item in kept) <= 20 * size
-    assert within(items, 10) == []
+    assert take_within(items, 10) == []
 
 
 @pytest.mark.parametrize("longest", [40, 4000])

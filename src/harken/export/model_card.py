@@ -16,7 +16,7 @@ import yaml
 from harken.config import Recipe, load_recipe
 from harken.export.load_snippet import load_snippet
 from harken.questions.prompt import Prompt
-from harken.report.accuracy import AFTER, BEFORE, QuestionSet, SetTable, question_sets, set_table
+from harken.report.accuracy import AFTER, BEFORE, AccuracyTable, QuestionSet, accuracy_table, question_sets
 from harken.report.facts import run_facts
 from harken.report.run import read_run
 from harken.results.formatting import markdown, percent, points
@@ -30,8 +30,8 @@ _FIGURES = (
     ("before", "before, %", percent),
     ("after", "after, %", percent),
     ("gain", "gain, points", points),
-    ("before_unheard", "before, no audio, %", percent),
-    ("after_unheard", "after, no audio, %", percent),
+    ("before_without_audio", "before, no audio, %", percent),
+    ("after_without_audio", "after, no audio, %", percent),
     ("audio_gain", "audio gain, points", points),
 )
 
@@ -146,12 +146,12 @@ def _results(run: Path | None) -> list[str]:
         "clip minus accuracy without it."
     )
     for questions in sets:
-        parts += _result(questions, set_table("", questions))
+        parts += _result(questions, accuracy_table("", questions))
     return parts
 
 
-def _result(questions: QuestionSet, table: SetTable) -> list[str]:
-    shown = table.shown(_FIGURES)
+def _result(questions: QuestionSet, table: AccuracyTable) -> list[str]:
+    shown = table.with_figures(_FIGURES)
     header = ("questions", "n", *(name for _, name, _ in shown), "chance, %")
     rows = [
         (
@@ -164,7 +164,7 @@ def _result(questions: QuestionSet, table: SetTable) -> list[str]:
     ]
     parts = [f"### {escaped(table.name)}", markdown(header, rows)]
     parts += [escaped(fault) for fault in table.faults]
-    if not any(questions.get(when, heard=False) for when in (BEFORE, AFTER)):
+    if not any(questions.get(when, with_audio=False) for when in (BEFORE, AFTER)):
         parts.append("Not evaluated without audio: how much the clip matters to the answers is unknown.")
     return parts
 

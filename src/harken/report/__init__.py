@@ -1,4 +1,4 @@
-"""What a run did, to look at and listen to: one file that works from disk, and a local page that follows a run.
+"""Shows run folders: a report as one HTML file that works from disk, and a live page that follows a run.
 
-Takes run folders, gives HTML. Reads files only and never imports torch.
+`build.py` writes the report, `server.py` serves the live page. This folder only reads files and never imports torch.
 """

@@ -1,8 +1,7 @@
-"""The evaluations of a run, put where they belong: before and after, with and without the clip, as tables.
+"""Sorts the evaluations of a run into before and after training, with and without the clip, and computes their table.
 
-Takes runs, gives tables of figures, each with n and a 95 % interval clustered by clip. Evaluations belong together when
-they hold the same question ids, whatever their folders are called. Not taken: guessing which of two checkpoints of a
-run is "after": the one whose folder was written last is, and every evaluation stands in the list.
+Evaluations belong together when they hold the same question ids, whatever their folders are called. The report, the
+live page and the model card show the tables; every figure has n and a 95 % interval clustered by clip.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from harken.errors import DataError
 from harken.questions.grader import form
-from harken.report.run import Evaluation, Run, start_evaluations
+from harken.report.run import Evaluation, Run, read_start_evaluations
 from harken.results.compare import compare
 from harken.results.evaluation_rows import group_rows
 from harken.results.seeds import SeedComparison, over_seeds
@@ -22,22 +21,22 @@ BEFORE, AFTER = "before", "after"
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """One set of questions as one run answered it: (when, heard) -> evaluation; at most four."""
+    """One set of questions and a run's evaluations on it: before or after training, with or without audio."""
 
     name: str
     ids: frozenset[str]
     evaluations: dict[tuple[str, bool], Evaluation]
 
-    def get(self, when: str, *, heard: bool = True) -> Evaluation | None:
-        return self.evaluations.get((when, heard))
+    def get(self, when: str, *, with_audio: bool = True) -> Evaluation | None:
+        return self.evaluations.get((when, with_audio))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One group of questions. What was not evaluated is None.
+class GroupAccuracy:
+    """One row of an accuracy table: one group of questions. A figure that was not evaluated is None.
 
     Attributes:
-        gain: after - before, with the clip, on the same questions.
+        gain: after - before, with the clip, paired by question.
         audio_gain: with the clip - without it, of one model: the one after, or before where there is none after.
     """
 
@@ -47,121 +46,144 @@ class Line:
     after: Estimate | None
     gain: Estimate | None
     audio_gain: Estimate | None
-    before_unheard: Estimate | None
-    after_unheard: Estimate | None
+    before_without_audio: Estimate | None
+    after_without_audio: Estimate | None
     chance: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class SetTable:
-    """Attributes:
-    faults: why an expected figure is not there.
-    no_think: (difficulty, when, share of the valid forms that did not think), where any output thought.
-    evaluations: what the figures are of; each says what it counted wrong and why.
+class AccuracyTable:
+    """The accuracy of one run on one set of questions.
+
+    Attributes:
+        name: of the set of questions.
+        faults: why an expected figure could not be computed.
+        no_think: (difficulty, before or after, share of the valid outputs without thinking); empty where no output
+            thought.
+        evaluations: the evaluations that the figures come from.
     """
 
     run: str
     name: str
-    lines: Sequence[Line]
+    lines: Sequence[GroupAccuracy]
     faults: Sequence[str]
     no_think: Sequence[tuple[str, str, Estimate]]
     evaluations: Sequence[Evaluation]
 
-    def shown(self, columns: Sequence[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
-        """Of (attribute of a line, ...) those that some line has a figure for."""
+    def with_figures(self, columns: Sequence[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
+        """Keep the columns (attribute of `GroupAccuracy`, ...) for which some line has a figure."""
         return [column for column in columns if any(getattr(line, column[0]) is not None for line in self.lines)]
 
 
-def question_sets(run: Run, *, elsewhere: bool = True) -> list[QuestionSet]:
-    """The run's evaluations by questions. `elsewhere`: also those of the run it started from, as before."""
-    earlier = start_evaluations(run) if elsewhere else []
-    found: dict[frozenset[str], QuestionSet] = {}
-    dated = sorted(run.evaluations, key=lambda one: (one.path / "summary.json").stat().st_mtime_ns)
-    for when, one in [(BEFORE, one) for one in earlier] + [(_when(run, one), one) for one in dated]:
-        group = found.setdefault(one.ids, QuestionSet(_set_name(one), one.ids, {}))
-        group.evaluations[when, one.heard] = one
-    own = {one.ids for one in run.evaluations}
-    return [group for ids, group in found.items() if ids in own]
+def question_sets(run: Run, *, with_start: bool = True) -> list[QuestionSet]:
+    """Sort the run's evaluations by their questions. Of two evaluations of one kind the one written last counts.
+
+    Args:
+        with_start: also use the evaluations of the run that this run started from, as "before".
+    """
+    dated = sorted(run.evaluations, key=lambda evaluation: (evaluation.path / "summary.json").stat().st_mtime_ns)
+    entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run)] if with_start else []
+    entries += [(_when(run, evaluation), evaluation) for evaluation in dated]
+    sets: dict[frozenset[str], QuestionSet] = {}
+    for when, evaluation in entries:
+        questions = sets.setdefault(evaluation.ids, QuestionSet(_set_name(evaluation), evaluation.ids, {}))
+        questions.evaluations[when, evaluation.with_audio] = evaluation
+    own = {evaluation.ids for evaluation in run.evaluations}
+    return [questions for ids, questions in sets.items() if ids in own]
 
 
-def set_table(run: str, questions: QuestionSet) -> SetTable:
-    """The figures of one set of questions; a pair that cannot be compared is a fault, not an error."""
+def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
+    """Compute the table of one set of questions. A pair that cannot be compared becomes a fault, not an error.
+
+    Args:
+        run: name of the run, to show.
+    """
     before, after = questions.get(BEFORE), questions.get(AFTER)
-    deaf_before, deaf_after = questions.get(BEFORE, heard=False), questions.get(AFTER, heard=False)
-    given = [one for one in (before, deaf_before, after, deaf_after) if one is not None]
+    before_no_audio, after_no_audio = questions.get(BEFORE, with_audio=False), questions.get(AFTER, with_audio=False)
+    evaluations = [
+        evaluation for evaluation in (before, before_no_audio, after, after_no_audio) if evaluation is not None
+    ]
     faults: list[str] = []
     gains = _gains(before, after, faults)
-    audio_gains = _gains(deaf_after, after, faults) if deaf_after and after else _gains(deaf_before, before, faults)
+    audio_gains = (
+        _gains(after_no_audio, after, faults) if after_no_audio and after else _gains(before_no_audio, before, faults)
+    )
     lines = []
-    for group, members in group_rows((after or given[0]).rows).items():
-        counts = [len(row["choices"]) for row in members if row["choices"]]
+    for group, rows in group_rows((after or evaluations[0]).rows).items():
+        choice_counts = [len(row["choices"]) for row in rows if row["choices"]]
         lines.append(
-            Line(
+            GroupAccuracy(
                 group,
-                len(members),
+                len(rows),
                 before=_accuracy(before, group),
                 after=_accuracy(after, group),
                 gain=gains.get(group),
                 audio_gain=audio_gains.get(group),
-                before_unheard=_accuracy(deaf_before, group),
-                after_unheard=_accuracy(deaf_after, group),
-                chance=chance(counts) if counts else None,
+                before_without_audio=_accuracy(before_no_audio, group),
+                after_without_audio=_accuracy(after_no_audio, group),
+                chance=chance(choice_counts) if choice_counts else None,
             )
         )
-    return SetTable(run, questions.name, lines, list(dict.fromkeys(faults)), no_think_rates(questions), given)
+    faults = list(dict.fromkeys(faults))
+    return AccuracyTable(run, questions.name, lines, faults, no_think_rates(questions), evaluations)
 
 
 def no_think_rates(questions: QuestionSet) -> list[tuple[str, str, Estimate]]:
-    """Share of no-think answers among the valid forms by difficulty (Audio-Thinker, figure 2), with the clip;
-    empty where no output thought."""
-    found = []
-    thought = False
+    """The share of valid outputs without thinking, by difficulty and before or after, with the clip.
+
+    Audio-Thinker, figure 2. Empty where no output thought.
+    """
+    rates = []
+    any_thought = False
     for when in (BEFORE, AFTER):
-        one = questions.get(when)
-        if one is None:
+        evaluation = questions.get(when)
+        if evaluation is None:
             continue
-        forms = [(row, form(str(row["completion"]))) for row in one.rows]
-        thought = thought or any(kind == "think" for _, kind in forms)
-        valid = {row["id"]: float(kind == "no_think") for row, kind in forms if kind != "malformed"}
-        for difficulty in sorted({str(row["difficulty"]) for row in one.rows}):
-            members = [row for row in one.rows if row["difficulty"] == difficulty and row["id"] in valid]
-            if members:
-                rate = mean_interval([valid[row["id"]] for row in members], [row["clip"] for row in members])
-                found.append((difficulty or "unknown", when, rate))
-    return found if thought else []
+        forms = [(row, form(str(row["completion"]))) for row in evaluation.rows]
+        any_thought = any_thought or any(kind == "think" for _, kind in forms)
+        valid = [(row, float(kind == "no_think")) for row, kind in forms if kind != "malformed"]
+        for difficulty in sorted({str(row["difficulty"]) for row, _ in valid}):
+            members = [(row, value) for row, value in valid if str(row["difficulty"]) == difficulty]
+            rate = mean_interval([value for _, value in members], [row["clip"] for row, _ in members])
+            rates.append((difficulty or "unknown", when, rate))
+    return rates if any_thought else []
 
 
-def seed_lines(sets: Sequence[QuestionSet]) -> Sequence[SeedComparison]:
-    """Several runs' gains on the same questions, mean and spread; empty for one run or where a side is missing."""
-    pairs = [(one.get(BEFORE), one.get(AFTER)) for one in sets]
-    whole = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if len(whole) < 2 or any(row["correct"] is None for pair in whole for one in pair for row in one.rows):
+def seed_comparisons(sets: Sequence[QuestionSet]) -> Sequence[SeedComparison]:
+    """Mean and spread of several runs' gains on the same questions.
+
+    Empty for fewer than two runs with an evaluation before and after, and where answers are hidden.
+    """
+    pairs = [(questions.get(BEFORE), questions.get(AFTER)) for questions in sets]
+    complete = [(before, after) for before, after in pairs if before is not None and after is not None]
+    hidden = any(row["correct"] is None for pair in complete for evaluation in pair for row in evaluation.rows)
+    if len(complete) < 2 or hidden:
         return []
-    return over_seeds([compare(a.rows, b.rows) for a, b in whole])
+    return over_seeds([compare(before.rows, after.rows) for before, after in complete])
 
 
-def _when(run: Run, one: Evaluation) -> str:
-    """An evaluation in the run's folder is of the model it started from, or of what it became."""
-    return BEFORE if run.model and one.model == run.model else AFTER
+def _when(run: Run, evaluation: Evaluation) -> str:
+    """An evaluation in the run's folder is of the model that the run started from, or of what the model became."""
+    return BEFORE if run.model and evaluation.model == run.model else AFTER
 
 
-def _set_name(one: Evaluation) -> str:
-    file = str(one.summary.get("data", "")).replace("\\", "/").rsplit("/", 1)[-1]
-    return file or one.name
+def _set_name(evaluation: Evaluation) -> str:
+    file = str(evaluation.summary.get("data", "")).replace("\\", "/").rsplit("/", 1)[-1]
+    return file or evaluation.name
 
 
 def _gains(before: Evaluation | None, after: Evaluation | None, faults: list[str]) -> dict[str, Estimate]:
-    """Paired difference of each group, where both sides are there."""
+    """The paired difference of each group; empty where a side is missing. The reason of a refusal joins `faults`."""
     if before is None or after is None:
         return {}
     try:
-        return {one.group: one.gain for one in compare(before.rows, after.rows)}
+        return {comparison.group: comparison.gain for comparison in compare(before.rows, after.rows)}
     except DataError as error:
         faults.append(str(error))
         return {}
 
 
-def _accuracy(one: Evaluation | None, group: str) -> Estimate | None:
-    """What the summary says: it is of the same rows."""
-    figures = {} if one is None else one.summary.get("accuracy", {})
+def _accuracy(evaluation: Evaluation | None, group: str) -> Estimate | None:
+    """The group's accuracy in the evaluation's summary, which is over the same rows."""
+    figures = {} if evaluation is None else evaluation.summary.get("accuracy", {})
     return Estimate(**figures[group]) if group in figures else None

@@ -1,85 +1,99 @@
-"""Metric rows -> curves to draw: which figures, in which order, under which names, thinned to what a screen shows.
+"""Turns metric rows into curves to draw: one panel for each figure, with a title, thinned to what a screen can show.
 
-Takes the metric rows of one or more runs, gives panels as plain values. Every number of a row has a curve: what this
-file has no name for stands under its own. Not taken: smoothing. A point is the mean of the steps it stands for, with
-the smallest and the largest of them.
+Every number of a metric row gets a curve; a figure that has no title here is shown under its own name. Curves are not
+smoothed: a point is the mean of the steps it stands for, with the smallest and the largest of them as a band.
 """
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from harken.report.run import Row
+from harken.report.run_files import JsonObject
 
 POINTS = 120
-"""Of one curve, at most."""
+"""Points of one curve at most."""
 
 SECTIONS = ("Rewards and accuracy", "Answers and thinking", "Policy", "Speed and memory", "Everything else")
-_NAMES = {
+_TITLES = {
     "reward/mean": "Reward",
-    "reward/std_in_group": "Reward, spread within a group",
-    "reward/equal_groups": "Groups whose rewards are all equal, share",
-    "dev/accuracy": "Accuracy on the development part",
-    "answer/unreadable": "Unreadable answers, share",
-    "completion/length_mean": "Completion length, tokens",
+    "reward/std_in_group": "Reward: standard deviation within a group",
+    "reward/equal_groups": "Share of groups with equal rewards",
+    "dev/accuracy": "Accuracy on the development questions",
+    "answer/unreadable": "Share of unreadable answers",
+    "completion/length_mean": "Mean completion length, tokens",
     "completion/length_max": "Longest completion, tokens",
-    "completion/truncated": "Cut at the maximum length, share",
-    "loss/kl": "KL from the reference",
+    "completion/truncated": "Share cut at the maximum length",
+    "loss/kl": "KL divergence from the reference",
     "loss/total": "Loss",
-    "loss/sft": "Loss on answers",
-    "policy/entropy": "Entropy, nats a token",
+    "loss/sft": "Loss on the answers",
+    "policy/entropy": "Entropy, nats per token",
     "policy/grad_norm": "Gradient norm",
-    "policy/clip_low": "Clipped below, share of tokens",
-    "policy/clip_high": "Clipped above, share of tokens",
+    "policy/clip_low": "Share of tokens clipped below",
+    "policy/clip_high": "Share of tokens clipped above",
     "policy/ratio_max": "Largest ratio to the old policy",
     "probe/wer": "Word error rate on the probe",
-    "probe/loss": "Token loss on the probe",
+    "probe/loss": "Loss per token on the probe",
     "optim/learning_rate": "Learning rate",
-    "time/step_s": "Seconds a step",
-    "time/rollout_s": "Seconds of it in the rollout",
-    "time/tokens_per_s": "Tokens a second, of completions or answers",
+    "time/step_s": "Seconds per step",
+    "time/rollout_s": "Seconds per step in the rollout",
+    "time/tokens_per_s": "Tokens per second",
     "memory/peak_gib": "Peak memory, GiB",
     "memory/rss_gib": "Memory of the process, GiB",
 }
-_ORDER = {name: index for index, name in enumerate(_NAMES)}
-_OTHER = {
+_ORDER = {key: index for index, key in enumerate(_TITLES)}
+_DETAILS = {
     "_std": "standard deviation",
-    "_zero": "zero, share",
-    "_equal_groups": "groups whose values are all equal, share",
+    "_zero": "share of zeros",
+    "_equal_groups": "share of groups with equal values",
 }
-"""Endings of a reward part's further figures, and what they are."""
+"""What a reward part's further figures are, by the ending of their keys."""
 
 
-def panels(runs: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
-    """One panel for each figure that some run has: {key, title, section, series: [{run, x, y, low, high}]}."""
+def panels(runs: Sequence[Sequence[JsonObject]]) -> list[dict[str, Any]]:
+    """One panel for each figure that some run has: {key, title, section, series: [{run, x, y, last, low, high}]}.
+
+    Args:
+        runs: the metric rows of each run.
+    """
     keys: dict[str, None] = {}
     for rows in runs:
         for row in rows:
             keys |= dict.fromkeys(key for key, value in row.items() if key != "step" and number(value) is not None)
-    found = []
-    for key in sorted(keys, key=lambda key: (SECTIONS.index(_section(key)), _ORDER.get(key, len(_ORDER)), key)):
-        series = [_series(index, rows, key) for index, rows in enumerate(runs)]
-        title = _NAMES.get(key) or _part(key)
-        found.append({"key": key, "title": title, "section": _section(key), "series": [one for one in series if one]})
-    return found
-
-
-def _part(key: str) -> str:
-    """The title of what has no name here: a reward part's own, or the key."""
-    name = key.replace("reward/", "Reward part: ")
-    ending = next((one for one in _OTHER if key.startswith("reward/") and key.endswith(one)), None)
-    return name if ending is None else f"{name.removesuffix(ending)}, {_OTHER[ending]}"
+    ordered = sorted(keys, key=lambda key: (SECTIONS.index(_section(key)), _ORDER.get(key, len(_ORDER)), key))
+    return [
+        {
+            "key": key,
+            "title": _TITLES.get(key) or _title(key),
+            "section": _section(key),
+            "series": [series for run, rows in enumerate(runs) if (series := _series(run, rows, key)) is not None],
+        }
+        for key in ordered
+    ]
 
 
 def number(value: Any) -> float | None:
-    """A finite number, else None; True is none."""
+    """The value as a float where it is a finite number, else None. True and False are no numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
+def rounded(value: float) -> float:
+    """Four significant digits, which is what a page can show."""
+    return float(f"{value:.4g}")
+
+
+def _title(key: str) -> str:
+    """The title of a figure that has none in `_TITLES`: the name of a reward part, or the key itself."""
+    if not key.startswith("reward/"):
+        return key
+    name = key.replace("reward/", "Reward part: ")
+    ending = next((ending for ending in _DETAILS if key.endswith(ending)), None)
+    return name if ending is None else f"{name.removesuffix(ending)}, {_DETAILS[ending]}"
+
+
 def _section(key: str) -> str:
-    if key == "dev/n" or key.endswith(tuple(_OTHER)):
+    if key == "dev/n" or key.endswith(tuple(_DETAILS)):
         return SECTIONS[4]
     if key.startswith(("reward/", "dev/", "probe/")) or key == "loss/sft":
         return SECTIONS[0]
@@ -90,9 +104,10 @@ def _section(key: str) -> str:
     return SECTIONS[3] if key.startswith(("time/", "memory/")) else SECTIONS[4]
 
 
-def _series(run: int, rows: Sequence[Row], key: str) -> dict[str, Any] | None:
-    points = [(step, value) for row in rows if (step := number(row.get("step"))) is not None
-              if (value := number(row.get(key))) is not None]  # fmt: skip
+def _series(run: int, rows: Sequence[JsonObject], key: str) -> dict[str, Any] | None:
+    """The curve of one run, or None where the run does not have the figure."""
+    pairs = [(number(row.get("step")), number(row.get(key))) for row in rows]
+    points = [(step, value) for step, value in pairs if step is not None and value is not None]
     if not points:
         return None
     width = math.ceil(len(points) / POINTS)
@@ -101,14 +116,9 @@ def _series(run: int, rows: Sequence[Row], key: str) -> dict[str, Any] | None:
     series: dict[str, Any] = {
         "run": run,
         "x": [part[-1][0] for part in parts],
-        "y": [short(sum(part) / len(part)) for part in values],
-        "last": short(points[-1][1]),
+        "y": [rounded(sum(part) / len(part)) for part in values],
+        "last": rounded(points[-1][1]),
     }
     if width > 1:
-        series |= {"low": [short(min(part)) for part in values], "high": [short(max(part)) for part in values]}
+        series |= {"low": [rounded(min(part)) for part in values], "high": [rounded(max(part)) for part in values]}
     return series
-
-
-def short(value: float) -> float:
-    """Four digits: what a curve shows."""
-    return float(f"{value:.4g}")

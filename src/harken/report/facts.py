@@ -1,6 +1,6 @@
-"""What a run was, in a dozen lines: recipe, data, hardware, commit, time.
+"""Says in a dozen lines what a run was: recipe, data, hardware, commit, time.
 
-Takes a `Run`, gives names and values as text. A value that the folder does not hold is left out.
+The report and the model card show these lines. A value that the run folder does not hold is left out.
 """
 
 import itertools
@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 
 from harken.report.curves import number
-from harken.report.run import Row, Run
+from harken.report.run import Run
+from harken.report.run_files import JsonObject
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:
-    """The last two parts of each path, or as many as tell them apart."""
+    """A name for each path: its last two parts, or as many as tell all paths apart."""
     longest = max(len(path.parts) for path in paths)
     for parts in itertools.count(2):
         names = ["/".join(path.parts[-parts:]).lstrip("/") for path in paths]
@@ -25,62 +26,57 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 
 
 def run_facts(name: str, run: Run) -> dict[str, Any]:
-    """{name, facts: [(name, value)], config: config.yaml and environment.json as text}."""
+    """{name, facts: [(label, value)], config: config.yaml and environment.json as text}."""
     supervised = any("loss/sft" in row for row in run.metrics)
     section = "sft" if supervised else "grpo"
     config, machine = run.config, run.environment
-    steps = _get(config, section, "steps")
-    done = max((int(step) for row in run.metrics if (step := number(row.get("step"))) is not None), default=0)
     seconds = [value for row in run.metrics if (value := number(row.get("time/step_s"))) is not None]
-    found = {
+    values = {
         "recipe": _get(config, "name"),
-        "method": "supervised, on the answers" if supervised else "GRPO",
+        "method": "supervised fine-tuning" if supervised else "GRPO",
         "model": _get(config, "model", "path"),
-        "trained": _trained(config),
-        "data": ", ".join(_source(one) for one in _list(_get(config, "data", "train"))),
-        "questions": _questions(run.counts),
-        "prompt": _get(config, "prompt", "style"),
+        "trained parts": _trained_parts(config),
+        "data": ", ".join(_source(source) for source in _list(_get(config, "data", "train"))),
+        "questions": _question_counts(run.counts),
+        "prompt style": _get(config, "prompt", "style"),
         "rewards": None if supervised else _rewards(config),
-        "steps": f"{done:,} of {steps:,}" if isinstance(steps, int) else f"{done:,}",
-        "a step": _step(config, section),
+        "steps": _steps(run, _get(config, section, "steps")),
+        "each step": _step_size(config, section),
         "learning rate": _get(config, section, "learning_rate"),
         "beta": None if supervised else _get(config, "grpo", "beta"),
         "seed": _get(config, "seed"),
         "started": machine.get("started"),
-        "time in steps": _duration(sum(seconds)) if seconds else None,
+        "time in training steps": _duration(sum(seconds)) if seconds else None,
         "hardware": _hardware(machine),
         "commit": _commit(machine.get("commit")),
-        "versions": ", ".join(
-            f"{package} {_get(machine, 'packages', package)}"
-            for package in ("harken", "torch", "transformers")
-            if _get(machine, "packages", package)
-        ),
+        "versions": _versions(machine),
     }
-    facts = [(key, str(value)) for key, value in found.items() if value not in (None, "", [])]
+    facts = [(label, str(value)) for label, value in values.items() if value not in (None, "", [])]
     text = yaml.safe_dump(dict(config), sort_keys=False) + "\n" + yaml.safe_dump(dict(machine), sort_keys=False)
     return {"name": name, "facts": facts, "config": text}
 
 
-def in_common(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The facts of several runs, with what is the same in all of them said once, in front."""
+def shared_facts_first(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The facts of several runs, where the facts that all runs share stand once, in front."""
     if len(runs) == 1:
         return list(runs)
-    same = [fact for fact in runs[0]["facts"] if all(fact in run["facts"] for run in runs)]
-    rest = [{**run, "facts": [fact for fact in run["facts"] if fact not in same]} for run in runs]
-    return [{"name": "In all runs", "facts": same, "config": ""}, *rest]
+    shared = [fact for fact in runs[0]["facts"] if all(fact in run["facts"] for run in runs)]
+    rest = [{**run, "facts": [fact for fact in run["facts"] if fact not in shared]} for run in runs]
+    return [{"name": "All runs", "facts": shared, "config": ""}, *rest]
 
 
-def status(run: Run) -> str:
-    """One line of a run that goes on."""
+def progress_line(run: Run) -> str:
+    """How far a run has come, in one line."""
     last = run.metrics[-1] if run.metrics else {}
     return f"step {last.get('step', 0):,}, {len(run.rollouts):,} kept rollouts, {len(run.evaluations):,} evaluations"
 
 
-def _get(values: Row, *keys: str) -> Any:
-    found: Any = values
+def _get(values: JsonObject, *keys: str) -> Any:
+    """The value at a path of keys, None where a key is missing."""
+    value: Any = values
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _list(value: Any) -> list[Any]:
@@ -88,21 +84,22 @@ def _list(value: Any) -> list[Any]:
 
 
 def _source(source: Any) -> str:
-    file = str(_get({"one": source}, "one", "file"))
-    return f"{file} (without audio)" if _get({"one": source}, "one", "audio") == "none" else file
+    values = source if isinstance(source, dict) else {}
+    file = str(values.get("file", "unknown file"))
+    return f"{file} (without audio)" if values.get("audio") == "none" else file
 
 
-def _questions(counts: Row) -> str:
-    """How many trained the model, stood aside and were left out."""
-    words = {"trained_on": "trained on", "development": "for development", "rejected": "rejected"}
-    known = [(number(counts.get(key)), said) for key, said in words.items()]
-    return ", ".join(f"{n:,.0f} {said}" for n, said in known if n is not None)
+def _question_counts(counts: JsonObject) -> str:
+    """How many questions train the model, how many are for development, and how many records were rejected."""
+    words = {"trained_on": "for training", "development": "for development", "rejected": "rejected"}
+    known = [(number(counts.get(key)), purpose) for key, purpose in words.items()]
+    return ", ".join(f"{n:,.0f} {purpose}" for n, purpose in known if n is not None)
 
 
-def _trained(config: Row) -> str:
+def _trained_parts(config: JsonObject) -> str:
     lora = _get(config, "model", "lora", "rank")
     if lora:
-        return f"LoRA, rank {lora}"
+        return f"LoRA adapter of rank {lora}"
     parts = {
         "audio tower": "train_audio_tower",
         "projector": "train_projector",
@@ -111,13 +108,23 @@ def _trained(config: Row) -> str:
     return ", ".join(name for name, key in parts.items() if _get(config, "model", key))
 
 
-def _rewards(config: Row) -> str:
-    parts = _get(config, "reward")
-    weights = {name: number(weight) for name, weight in parts.items()} if isinstance(parts, dict) else {}
+def _rewards(config: JsonObject) -> str:
+    """The reward parts with their weights. Older runs have a mapping of weights where newer ones have `parts`."""
+    reward = _get(config, "reward")
+    parts = _list(_get(config, "reward", "parts"))
+    if parts:
+        weights = {str(_get(part, "name")): number(_get(part, "weight")) for part in parts}
+    else:
+        weights = {name: number(weight) for name, weight in reward.items()} if isinstance(reward, dict) else {}
     return ", ".join(f"{name} × {weight:g}" for name, weight in weights.items() if weight)
 
 
-def _step(config: Row, section: str) -> str | None:
+def _steps(run: Run, planned: Any) -> str:
+    done = max((int(step) for row in run.metrics if (step := number(row.get("step"))) is not None), default=0)
+    return f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
+
+
+def _step_size(config: JsonObject, section: str) -> str | None:
     if section == "sft":
         questions = _get(config, "sft", "questions_per_step")
         return f"{questions} questions" if questions else None
@@ -125,10 +132,10 @@ def _step(config: Row, section: str) -> str | None:
     return f"{prompts} questions × {group} completions" if prompts and group else None
 
 
-def _hardware(machine: Row) -> str:
-    devices = [str(one) for one in _list(machine.get("devices"))]
+def _hardware(machine: JsonObject) -> str:
+    devices = [str(device) for device in _list(machine.get("devices"))]
     if devices:
-        return ", ".join(f"{devices.count(one)} × {one}" for one in dict.fromkeys(devices))
+        return ", ".join(f"{devices.count(device)} × {device}" for device in dict.fromkeys(devices))
     threads = machine.get("threads")
     name = str(machine.get("processor") or "CPU")
     return f"{name}, {threads} thread{'' if threads == 1 else 's'}" if threads else ""
@@ -138,7 +145,12 @@ def _commit(commit: Any) -> str | None:
     if not isinstance(commit, str):
         return None
     name, _, dirty = commit.partition("-")
-    return f"{name[:12]}, with changes" if dirty else name[:12]
+    return f"{name[:12]}, with uncommitted changes" if dirty else name[:12]
+
+
+def _versions(machine: JsonObject) -> str:
+    versions = {package: _get(machine, "packages", package) for package in ("harken", "torch", "transformers")}
+    return ", ".join(f"{package} {version}" for package, version in versions.items() if version)
 
 
 def _duration(seconds: float) -> str:

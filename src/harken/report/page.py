@@ -1,9 +1,7 @@
-"""Values -> one HTML page: nothing is loaded from elsewhere, and nothing that a model or a data file says is executed.
+"""Renders values as one HTML page that loads nothing from elsewhere and executes no text of a model or a data file.
 
-Takes run facts, accuracy tables, curves and questions, gives text. Text reaches the page in two ways only: through a
-template that escapes, and as JSON that the script puts into text nodes. The policy in the page's head allows the one
-script and the one style sheet by their hash. Not taken: a charting library (a megabyte for lines and axes), and a
-template in which some fields need no escaping.
+Such a text reaches the page in two ways only: through a template that escapes it, and as JSON that the script puts into
+text nodes. The page's security policy allows its one script and its one style sheet, by their hash.
 """
 
 import base64
@@ -17,23 +15,22 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from harken.report.accuracy import SetTable
+from harken.report.accuracy import AccuracyTable
 from harken.report.paper import PaperTable
 from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
 from harken.results.formatting import percent, points
 from harken.results.seeds import SeedComparison
 
-SCRIPTS = ("dom.js", "charts.js", "player.js", "listen.js", "page.js")
-
-
+SCRIPTS = ("dom.js", "charts.js", "player.js", "question.js", "questions.js", "page.js")
 _COLUMNS = (
     ("before", "before", percent),
     ("after", "after", percent),
     ("gain", "gain", points),
-    ("before_unheard", "before, no audio", percent),
-    ("after_unheard", "after, no audio", percent),
+    ("before_without_audio", "before, no audio", percent),
+    ("after_without_audio", "after, no audio", percent),
     ("audio_gain", "audio gain", points),
 )
+"""Columns of an accuracy table: attribute of `GroupAccuracy`, heading, how a figure is written."""
 
 
 def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -49,12 +46,12 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
         .get_template("page.html")
         .render(
             title=encodable(title),
-            policy=policy(live=bool(data["live"])),
+            policy=security_policy(live=bool(data["live"])),
             style=Markup(_asset("style.css")),
             script=Markup(_script()),
             summary=summary,
-            data=in_script(data),
-            clips=[in_script(clip) for clip in clips],
+            data=script_json(data),
+            clips=[script_json(clip) for clip in clips],
         )
     )
     return encodable(page)
@@ -62,11 +59,15 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
 
 def render_summary(
     facts: Sequence[Mapping[str, Any]],
-    tables: Sequence[SetTable],
+    tables: Sequence[AccuracyTable],
     seeds: Sequence[tuple[str, Sequence[SeedComparison]]],
     papers: Sequence[PaperTable],
 ) -> Markup:
-    """What was run, how accurate it is, and how that stands beside the papers."""
+    """The part of the page that needs no script: what was run, how accurate it is, and the papers' figures beside it.
+
+    Args:
+        seeds: for each set of questions that several runs share, its name and the comparison over those runs.
+    """
     return Markup(
         _templates()
         .get_template("summary.html")
@@ -77,13 +78,14 @@ def render_summary(
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
             columns=_COLUMNS,
-            measured={key for table in tables for key, *_ in table.shown(_COLUMNS)},
+            percent=percent,
+            measured={key for table in tables for key, *_ in table.with_figures(_COLUMNS)},
         )
     )
 
 
-def policy(*, live: bool) -> str:
-    """Content-Security-Policy: this script and this style; sounds and pictures from the page or, live, its server."""
+def security_policy(*, live: bool) -> str:
+    """The Content-Security-Policy. Sounds come from the page itself, or from its server where the page is live."""
     source = "'self'" if live else "data:"
     rules = {
         "default-src": "'none'",
@@ -98,9 +100,12 @@ def policy(*, live: bool) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def in_script(value: Any) -> Markup:
-    """JSON that may stand inside a script element: no "<", and nothing outside ASCII, so that half of a surrogate pair
-    and U+2028 need no rule of their own. Raises ValueError for NaN and infinities."""
+def script_json(value: Any) -> Markup:
+    """JSON that can stand inside a script element. Raises ValueError for NaN and infinities.
+
+    The text is ASCII without "<", ">" and "&", so it cannot end the element, and U+2028 or half of a surrogate pair
+    cannot break the script.
+    """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 

@@ -1,8 +1,7 @@
-"""Runs in their rows of the papers' tables.
+"""Puts runs into their rows of the papers' tables, for the report.
 
-Takes runs and their evaluations, gives each published table that some evaluation is about, with the run's figures and
-intervals, and for a row that a recipe names the reason why there are none. Placing and refusing are those of
-`harken compare --published` (`harken.results.beside_paper`). Not taken: a table that the questions only resemble.
+A run stands under the row that its recipe names, else at the end of each table that its evaluations fit. Which figures
+fit, and why others are refused, is decided by `harken.results.beside_paper`, as in `harken compare --published`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from harken.stats import Estimate
 
 @dataclass(frozen=True, slots=True)
 class OwnRow:
-    """Figures of a run beside a paper's: one for each column, None where the run was not measured on it."""
+    """The figures of one run, one for each column; None where the run was not evaluated on what the column is about."""
 
     label: str
     figures: list[Estimate | None]
@@ -28,9 +27,11 @@ class OwnRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """Attributes:
-    rows: the row of the paper that a recipe names -> our rows beside it; "" holds those of runs that name none.
-    missing: why a run that names a row has no figure here.
+    """A published table with the runs' rows.
+
+    Attributes:
+        rows: the runs' rows by the paper's row that they stand under; "" holds those whose recipe names no row.
+        missing: for each run whose recipe names a row but has no figure, the reason.
     """
 
     table: PublishedTable
@@ -39,7 +40,7 @@ class PaperTable:
 
     @property
     def named(self) -> bool:
-        """Whether a recipe says that it stands here."""
+        """Whether some recipe names a row of this table."""
         return any(self.rows) or bool(self.missing)
 
     @property
@@ -50,52 +51,54 @@ class PaperTable:
     def notes(self) -> str:
         return beside_paper_notes(self.table)
 
-    def written(self, figure: Estimate) -> tuple[str, str]:
-        """Percent with the digits of the table, and its interval."""
+    def figure_text(self, figure: Estimate) -> tuple[str, str]:
+        """A figure in percent with as many digits as the paper prints, and its interval."""
         low, high = (f"{100 * bound:.1f}" for bound in (figure.low, figure.high))
         return f"{100 * figure.mean:.{printed_digits(self.table)}f}", f"[{low}, {high}]"
 
 
 def paper_tables(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> list[PaperTable]:
-    """Those with a figure of some run, or named by its recipe: the named ones first."""
-    found = {key: PaperTable(table) for key, table in TABLES.items()}
-    for name, run, of_run in zip(names, runs, sets, strict=True):
-        named = _named(run)
-        for key, paper in found.items():
-            placed, reasons = _placed(of_run, paper.table)
-            row = named.get(key, "")
-            ours = [OwnRow(f"{name}, {when}", placed[when]) for when in (BEFORE, AFTER) if when in placed]
-            paper.rows.setdefault(row, []).extend(ours)
-            if key in named and not placed:
-                paper.missing.extend(f"{name}, row “{row}”: {why}" for why in reasons or _NOTHING)
-    shown = [one for one in found.values() if any(one.rows.values()) or one.missing]
-    return sorted(shown, key=lambda one: not one.named)
+    """The tables in which some run has a figure or whose row some recipe names; the named tables come first.
+
+    Args:
+        names, sets: the name and the question sets of each run.
+    """
+    papers = {key: PaperTable(table) for key, table in TABLES.items()}
+    for name, run, run_sets in zip(names, runs, sets, strict=True):
+        named_rows = _named_rows(run)
+        for key, paper in papers.items():
+            placed, reasons = _placed(run_sets, paper.table)
+            row = named_rows.get(key, "")
+            own = [OwnRow(f"{name}, {when}", placed[when]) for when in (BEFORE, AFTER) if when in placed]
+            paper.rows.setdefault(row, []).extend(own)
+            if key in named_rows and not placed:
+                reasons = reasons or ["the run folder holds no evaluation yet"]
+                paper.missing.extend(f"{name}, row “{row}”: {reason}" for reason in reasons)
+    shown = [paper for paper in papers.values() if any(paper.rows.values()) or paper.missing]
+    return sorted(shown, key=lambda paper: not paper.named)
 
 
-_NOTHING = ("no evaluation in the run folder yet",)
+def _placed(sets: Sequence[QuestionSet], table: PublishedTable) -> tuple[dict[str, list[Estimate | None]], list[str]]:
+    """The figures of one run by before and after, and why some of its evaluations do not fit the table.
 
-
-def _placed(
-    sets: Sequence[QuestionSet], table: PublishedTable
-) -> tuple[dict[str, list[Estimate | None]], dict[str, None]]:
-    """({before or after: a figure for each column}, why evaluations have no place): with the clip and without it, and
-    the parts of a benchmark, are columns of one row."""
+    Evaluations with and without the clip, and on different parts of a benchmark, fill different columns of one row.
+    """
     placed: dict[str, list[Estimate | None]] = {}
     reasons: dict[str, None] = {}
     for questions in sets:
-        for (when, _), one in questions.evaluations.items():
+        for (when, _), evaluation in questions.evaluations.items():
             try:
-                figures = place_in_table(one.path, table)
+                figures = place_in_table(evaluation.path, table)
             except DataError as error:
-                reasons[f"{one.name}: {str(error).removeprefix(f'{one.path}: ')}"] = None
+                reasons[f"{evaluation.name}: {str(error).removeprefix(f'{evaluation.path}: ')}"] = None
                 continue
-            there = placed.get(when, [None] * len(figures))
-            placed[when] = [a if b is None else b for a, b in zip(there, figures, strict=True)]
-    return placed, reasons
+            earlier = placed.get(when, [None] * len(figures))
+            placed[when] = [old if new is None else new for old, new in zip(earlier, figures, strict=True)]
+    return placed, list(reasons)
 
 
-def _named(run: Run) -> dict[str, str]:
-    """Table -> row, as the recipe says; what is no such thing in an older file counts as nothing."""
-    given: Any = run.config.get("published")
-    entries = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
-    return {str(one.get("table")): str(one.get("row")) for one in entries if str(one.get("table")) in TABLES}
+def _named_rows(run: Run) -> dict[str, str]:
+    """The row that the recipe names in each table. Entries of an older or damaged recipe are ignored."""
+    published: Any = run.config.get("published")
+    entries = [entry for entry in published if isinstance(entry, dict)] if isinstance(published, list) else []
+    return {str(entry.get("table")): str(entry.get("row")) for entry in entries if str(entry.get("table")) in TABLES}

@@ -1,63 +1,72 @@
-"""What the page lists: questions with all that was answered to them, in training and in evaluations.
+"""Lists the questions of a run with everything that was answered to them, for the page's question browser.
 
-Takes runs, gives one item a question: text, choices, greedy answers before and after with and without the clip, groups
-of sampled completions with rewards and advantages, and the marks that filters go by. Every text is cut to a length that
-a page can show, and says so. Not taken: embedding everything. What is kept is spread evenly over outcomes, tasks and
-difficulties, in an order that depends on the questions' ids alone.
+A question is one item: its text and choices, the greedy answers before and after training with and without the clip,
+groups of sampled completions with rewards and advantages, and the marks that the page's filters use. Long texts are
+cut, and say how much is left out.
 """
 
-import hashlib
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harken.report.accuracy import AFTER, BEFORE, QuestionSet
-from harken.report.curves import number, short
-from harken.report.run import Row, Run
+from harken.report.curves import number, rounded
+from harken.report.run import Run
+from harken.report.run_files import JsonObject
 
 Item = dict[str, Any]
 TRAINING = "training"
-LONGEST_TEXT, LONGEST_LABEL, LONGEST_PART, LONGEST_NAME = 4000, 300, 60, 600
-"""Characters of a question or a completion, of a choice or another short text, of the name of a reward part, and of a
-clip's name."""
+"""Name of the set of the training questions."""
+LONGEST_TEXT = 4000
+"""Characters of a question, a completion or a judge's reply."""
+LONGEST_LABEL = 300
+"""Characters of a choice or another short text."""
+LONGEST_PART = 60
+"""Characters of the name of a reward part."""
+LONGEST_NAME = 600
+"""Characters of a clip's name."""
 GROUPS = 6
 """Groups of one question of one run that are kept: the first, the last, and some between."""
 
 
 def set_names(sets: Iterable[QuestionSet]) -> dict[frozenset[str], str]:
-    """Ids of a set of questions -> a name that no other set has."""
+    """A name for each set of questions, by its ids; equal names get a number."""
     names: dict[frozenset[str], str] = {}
-    for one in sets:
-        taken = sum(name == one.name or name.startswith(f"{one.name} (") for name in names.values())
-        names.setdefault(one.ids, f"{one.name} ({taken + 1})" if taken else one.name)
+    for questions in sets:
+        taken = sum(name == questions.name or name.startswith(f"{questions.name} (") for name in names.values())
+        names.setdefault(questions.ids, f"{questions.name} ({taken + 1})" if taken else questions.name)
     return names
 
 
 def evaluation_items(sets: Sequence[Sequence[QuestionSet]]) -> list[Item]:
-    """One item for each question of each set; `sets` has those of each run, and the runs' answers to the same question
-    stand together."""
+    """One item for each question of each set. The answers of several runs to one question stand together.
+
+    Args:
+        sets: the question sets of each run.
+    """
     items: dict[tuple[frozenset[str], str], Item] = {}
-    names = set_names(one for of_run in sets for one in of_run)
-    for index, of_run in enumerate(sets):
-        for questions in of_run:
-            for (when, heard), one in questions.evaluations.items():
-                for row in one.rows:
+    names = set_names(questions for run_sets in sets for questions in run_sets)
+    for run, run_sets in enumerate(sets):
+        for questions in run_sets:
+            for (when, with_audio), evaluation in questions.evaluations.items():
+                for row in evaluation.rows:
                     item = items.setdefault((questions.ids, str(row["id"])), _item(row, names[questions.ids]))
-                    item["answers"].append({"run": index, "when": when, "heard": heard, **_said(row)})
+                    item["answers"].append({"run": run, "when": when, "with_audio": with_audio, **_completion(row)})
     for item in items.values():
-        item["answers"].sort(key=lambda one: (one["run"], one["when"] == AFTER, not one["heard"]))
+        item["answers"].sort(key=lambda answer: (answer["run"], answer["when"] == AFTER, not answer["with_audio"]))
         item["marks"] = _marks(item)
     return list(items.values())
 
 
 def training_items(runs: Sequence[Run]) -> list[Item]:
-    """One item for each question that kept rollouts hold, newest step first; runs that trained on the same question
-    stand together. Groups hold the rows as they were written, until `within`."""
+    """One item for each question of the kept rollouts, newest step first. Several runs' groups stand together.
+
+    Groups hold the rows of the rollout files as they are; `ready_item` makes them ready for the page.
+    """
     items: dict[tuple[str, str], Item] = {}
     for index, run in enumerate(runs):
         for step, rows in run.rollouts:
-            groups: dict[str, list[Row]] = {}
+            groups: dict[str, list[JsonObject]] = {}
             for row in rows:
                 groups.setdefault(str(row.get("id", "")), []).append(row)
             for ident, members in groups.items():
@@ -67,32 +76,19 @@ def training_items(runs: Sequence[Run]) -> list[Item]:
     for item in items.values():
         item["groups"] = _thinned(item["groups"])
         item["marks"] = _marks(item)
-    return sorted(items.values(), key=lambda item: -max(one["step"] for one in item["groups"]))
+    return sorted(items.values(), key=lambda item: -max(group["step"] for group in item["groups"]))
 
 
-def spread(items: Iterable[Item]) -> list[Item]:
-    """Items in an order whose every beginning holds all kinds: round by round one of each kind that is left."""
-    kinds: dict[tuple, list[Item]] = {}
-    for item in sorted(items, key=lambda item: hashlib.sha256(item["id"].encode("utf-8", "replace")).digest()):
-        kinds.setdefault((item["set"], tuple(item["marks"]), item["task"], item["difficulty"]), []).append(item)
-    return [item for turn in itertools.zip_longest(*kinds.values()) for item in turn if item is not None]
-
-
-def within(items: Iterable[Item], budget: int) -> list[Item]:
-    """The first items that fit a budget of bytes of JSON, ready for the page: rows of their groups as it shows them."""
-    kept, used = [], 0
-    for item in items:
-        ready = {**item, "groups": [_group(one) for one in item["groups"]]}
-        used += len(json.dumps(ready))
-        if used > budget:
-            break
-        kept.append(ready)
-    return kept
+def ready_item(item: Item) -> Item:
+    """The item as the page shows it."""
+    return {**item, "groups": [_ready_group(group) for group in item["groups"]]}
 
 
 def cut(value: Any, longest: int) -> str:
-    """A text as a page shows it: the beginning and the end of one that is too long, and how much is left out; control
-    characters as their pictures, so that they are seen."""
+    """A text as the page shows it: of a long one the beginning and the end, and how much is left out between.
+
+    Control characters become their pictures, so that they are visible.
+    """
     text = value if isinstance(value, str) else json.dumps(value)
     if len(text) > longest:
         tail = longest // 4
@@ -103,10 +99,10 @@ def cut(value: Any, longest: int) -> str:
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
-def _item(row: Row, name: str) -> Item:
+def _item(row: JsonObject, name: str) -> Item:
     choices, clip = row.get("choices"), row.get("clip")
     if not choices or clip == row.get("id"):
-        clip = None  # a rejected record has none; a text-only question stands for its own clip
+        clip = None  # a rejected record has no clip; a text-only question is named as its own clip
     return {
         "set": name,
         "id": cut(row.get("id"), LONGEST_LABEL),
@@ -121,7 +117,7 @@ def _item(row: Row, name: str) -> Item:
     }
 
 
-def _said(row: Row) -> Item:
+def _completion(row: JsonObject) -> Item:
     """One completion, greedy or sampled, and how it was read."""
     return {
         "text": cut(row.get("completion", ""), LONGEST_TEXT),
@@ -132,16 +128,16 @@ def _said(row: Row) -> Item:
     }
 
 
-def _group(group: Item) -> Item:
+def _ready_group(group: Item) -> Item:
     rows = []
     for row in group["rows"]:
         judge = row.get("judge") if isinstance(row.get("judge"), dict) else {}
         rows.append(
             {
-                **_said(row),
+                **_completion(row),
                 "tokens": number(row.get("tokens")),
                 "reward": _figure(row.get("reward")),
-                "rewards": {cut(name, LONGEST_PART): _figure(value) for name, value in _parts(row).items()},
+                "rewards": {cut(name, LONGEST_PART): _figure(value) for name, value in _reward_parts(row).items()},
                 "judge": {cut(name, LONGEST_PART): cut(reply, LONGEST_TEXT) for name, reply in judge.items()},
                 "advantage": _figure(row.get("advantage")),
             }
@@ -149,43 +145,46 @@ def _group(group: Item) -> Item:
     return {"run": group["run"], "step": group["step"], "rows": rows}
 
 
-def _parts(row: Row) -> Row:
-    """Reward parts; None where the judge gave none."""
+def _reward_parts(row: JsonObject) -> JsonObject:
+    """The parts of a completion's reward; a part is None where the judge gave none."""
     parts = row.get("rewards")
     return parts if isinstance(parts, dict) else {}
 
 
 def _thinned(groups: list[Item]) -> list[Item]:
-    """At most six groups of each run, evenly over its steps, first and last among them."""
+    """At most six groups of each run, spread evenly over its steps, the first and the last among them."""
     kept = []
     for run in dict.fromkeys(group["run"] for group in groups):
         own = [group for group in groups if group["run"] == run]
-        last, places = len(own) - 1, min(GROUPS, len(own)) - 1
-        kept += [own[round(i * last / places)] for i in range(places + 1)] if places else own
+        last, gaps = len(own) - 1, min(GROUPS, len(own)) - 1
+        kept += [own[round(i * last / gaps)] for i in range(gaps + 1)] if gaps else own
     return kept
 
 
 def _marks(item: Item) -> list[str]:
-    """What filters go by.
+    """The marks that the page's filters use.
 
-    gained, lost: wrong before and right after with the clip, in some run, or the other way round. audio: the same model
-    chose differently with the clip and without it. unreadable: some completion named no choice. judge: some reward part
-    of a completion is missing, because the judge gave none.
+    gained, lost: in some run the answer with the clip was wrong before and is right after, or the other way round.
+    audio: the same model chose differently with the clip and without it.
+    unreadable: some completion names no choice.
+    judge: a reward part of some completion is missing because the judge gave none.
     """
-    answers = {(one["run"], one["when"], one["heard"]): one for one in item["answers"]}
+    answers = {(answer["run"], answer["when"], answer["with_audio"]): answer for answer in item["answers"]}
     marks = set()
-    for (run, when, heard), one in answers.items():
-        later = answers.get((run, AFTER, True))
-        if when == BEFORE and heard and later and None not in (one["correct"], later["correct"]):
-            change = bool(later["correct"]) - bool(one["correct"])
+    for (run, when, with_audio), answer in answers.items():
+        if not with_audio:
+            continue
+        after = answers.get((run, AFTER, True))
+        if when == BEFORE and after and None not in (answer["correct"], after["correct"]):
+            change = bool(after["correct"]) - bool(answer["correct"])
             marks |= {"gained"} if change > 0 else {"lost"} if change < 0 else set()
-        unheard = answers.get((run, when, False))
-        if heard and unheard and unheard["choice"] != one["choice"]:
+        without_audio = answers.get((run, when, False))
+        if without_audio and without_audio["choice"] != answer["choice"]:
             marks.add("audio")
     rows = [row for group in item["groups"] for row in group["rows"]]
-    if any(one.get("choice") is None for one in (*item["answers"], *rows)):
+    if any(completion.get("choice") is None for completion in (*item["answers"], *rows)):
         marks.add("unreadable")
-    if any(value is None for row in rows for value in _parts(row).values()):
+    if any(value is None for row in rows for value in _reward_parts(row).values()):
         marks.add("judge")
     return sorted(marks)
 
@@ -195,5 +194,5 @@ def _label(value: Any) -> str | None:
 
 
 def _figure(value: Any) -> float | None:
-    found = number(value)
-    return None if found is None else short(found)
+    figure = number(value)
+    return None if figure is None else rounded(figure)

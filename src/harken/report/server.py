@@ -1,9 +1,7 @@
-"""A local page that follows a run.
+"""Serves the live page on this machine: the page, its state as JSON, and the clips that the run names.
 
-Takes a run folder and folders of clips, serves the page, its state and the clips that the run names, on the loopback
-interface alone. Nothing is served as a file: texts are escaped, clips are decoded and sent as WAV, so that what is no
-sound is never sent. The standard library's server is enough for one reader on the same machine. Not taken: a web
-framework, and a websocket (asking every two seconds costs a header where nothing is new).
+The server listens on the loopback interface alone and refuses requests of other sites. It sends no file as it is: texts
+are escaped and clips are decoded and sent as WAV. The standard library's server is enough for one reader.
 """
 
 import json
@@ -16,13 +14,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from harken.errors import AudioError, HarkenError
-from harken.report.page import policy
+from harken.report.page import security_policy
 from harken.report.viewer import Viewer
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": policy(live=True) + "; frame-ancestors 'none'",
+    "Content-Security-Policy": security_policy(live=True) + "; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -46,16 +44,16 @@ class ViewServer(ThreadingHTTPServer):
 
 
 def serve(path: Path, audio_roots: Sequence[Path], port: int, say: Callable[[str], None]) -> None:
-    """Follow a run until interrupted. Raises DataError where `path` is no run."""
+    """Serve a run until the user interrupts. Raises DataError where `path` is not a run folder."""
     viewer = Viewer(path, audio_roots)
     with ViewServer(viewer, port) as server:
-        say(f"{server.url}  (Ctrl-C ends)")
+        say(f"{server.url}  (press Ctrl-C to stop)")
         if not audio_roots:
-            say("no sound: give the folder of the clips with --audio-root")
+            say("clips cannot be played: name their folder with --audio-root")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("ended")
+            say("stopped")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            self._answer()
+            self._respond()
         except ConnectionError:
             self.close_connection = True  # the reader closed the page or chose another clip
 
@@ -76,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, ViewServer)
         return self.server
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         viewer, path = self._site.viewer, self.path
         if refusal := self._refusal():
             self._fail(HTTPStatus.FORBIDDEN, refusal)
@@ -85,24 +83,24 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/state":
             self._send_state()
         elif path.startswith("/clip/"):
-            self._send_json(viewer.clip(_name(path)))
+            self._send_json(viewer.clip(_clip_name(path)))
         elif path.startswith("/sound/"):
             try:
-                self._send_sound(viewer.sound(_name(path)))
+                self._send_sound(viewer.sound(_clip_name(path)))
             except AudioError as error:
                 self._fail(HTTPStatus.NOT_FOUND, str(error))
         else:
             self._fail(HTTPStatus.NOT_FOUND, "no such page")
 
     def _refusal(self) -> str | None:
-        """Why a request is none of this page's: another name for this machine (DNS rebinding), or another site."""
+        """Why a request is refused: another name for this machine (DNS rebinding), or another site; else None."""
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or hosts[0] not in self._site.hosts:
             return "this server answers to 127.0.0.1 and localhost only"
         if self.headers.get("Origin", f"http://{hosts[0]}") != f"http://{hosts[0]}":
-            return "requests from other sites are refused"
+            return "requests of other sites are refused"
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return "requests from other sites are refused"
+            return "requests of other sites are refused"
         return None
 
     def _send_state(self) -> None:
@@ -117,27 +115,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(state, "application/json", ETag=tag)
 
     def _send_sound(self, sound: bytes) -> None:
-        """The whole, or the one range that is asked for (RFC 9110, 14.2); several are answered with the whole."""
-        found = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if not found or found.groups() == ("", ""):
+        """Send the range that is requested, or the whole sound where none or several are (RFC 9110, 14.2)."""
+        match = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if not match or match.groups() == ("", ""):
             self._send(sound, "audio/wav", Accept_Ranges="bytes")
             return
-        first, last = found.groups()
+        first, last = match.groups()
         start = int(first) if first else max(0, len(sound) - int(last))
         end = min(int(last), len(sound) - 1) if first and last else len(sound) - 1
         if start > end:
             status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
             self._send(b"", "audio/wav", status, Content_Range=f"bytes */{len(sound)}")
             return
-        place = f"bytes {start}-{end}/{len(sound)}"
+        sent = f"bytes {start}-{end}/{len(sound)}"
         part = sound[start : end + 1]
-        self._send(part, "audio/wav", HTTPStatus.PARTIAL_CONTENT, Accept_Ranges="bytes", Content_Range=place)
+        self._send(part, "audio/wav", HTTPStatus.PARTIAL_CONTENT, Accept_Ranges="bytes", Content_Range=sent)
 
     def _send_json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._send(json.dumps(value).encode("ascii"), "application/json", status)
 
-    def _fail(self, status: HTTPStatus, why: str) -> None:
-        self._send_json({"error": why}, status)
+    def _fail(self, status: HTTPStatus, reason: str) -> None:
+        self._send_json({"error": reason}, status)
 
     def _send(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> None:
         self.send_response(status)
@@ -152,9 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
         return "harken"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A line for every two seconds of a page says nothing."""
+        """Print nothing: the page sends a request every two seconds."""
 
 
-def _name(path: str) -> str:
-    """The clip's name in a path, decoded once; what is not UTF-8 names no clip."""
+def _clip_name(path: str) -> str:
+    """The clip's name in a request's path, decoded once. Bytes that are not UTF-8 are replaced and name no clip."""
     return unquote(path.split("/", 2)[2], errors="replace")

@@ -1,8 +1,7 @@
-"""What the live page shows of a run, and of a clip that the run names.
+"""Holds what the live page shows of one run, and the clips that the run names; `server.py` serves it.
 
-Takes a run folder and folders of clips, gives the page, its state as JSON and sounds. Reads the run folder only: an
-evaluation of the run that this one started from is not in it. Not taken: sending what is new since a reader's last
-question; a run's state is a few megabytes at most, and stays on the machine.
+Only the run folder and the given folders of clips are read, so evaluations of the run that this run started from are
+not shown. The whole state is sent whenever a file changed: it has a few megabytes at most and stays on the machine.
 """
 
 import functools
@@ -18,23 +17,25 @@ from markupsafe import Markup
 from harken.data.audio import load_waveform
 from harken.errors import AudioError
 from harken.report.accuracy import question_sets
-from harken.report.build import summary
-from harken.report.clips import ClipFinder, as_wav, data_uri, picture
+from harken.report.build import run_summary
+from harken.report.clip_picture import draw_clip
+from harken.report.clips import ClipFinder, as_wav, data_uri
 from harken.report.curves import SECTIONS, panels
-from harken.report.facts import run_names, status
-from harken.report.page import encodable, in_script, render_page
-from harken.report.questions import evaluation_items, training_items, within
+from harken.report.facts import progress_line, run_names
+from harken.report.page import encodable, render_page, script_json
+from harken.report.question_sample import take_within
+from harken.report.questions import evaluation_items, training_items
 from harken.report.run import Run, read_run
 
 TEXT_BUDGET = 4_000_000
 """Bytes of questions and completions in the page's state; the newest are kept."""
 EVERY_MS = 2000
-"""How often the page asks for news."""
+"""How often the page asks for changes."""
 _WATCHED = ("config.yaml", "environment.json", "metrics.jsonl", "rollouts/step_*.jsonl", "eval/*/*.json*")
 
 
 class Viewer:
-    """One run. Raises DataError where `path` is none."""
+    """What the live page shows of one run. Raises DataError where `path` is not a run folder."""
 
     def __init__(self, path: Path, audio_roots: Sequence[Path]) -> None:
         self.path = path.resolve()
@@ -42,57 +43,69 @@ class Viewer:
         self._finder = ClipFinder(audio_roots)
         self._clip_names: frozenset[str] = frozenset()
         self._lock = threading.Lock()
-        self._seen: object = None
+        self._files: object = None
         self._state, self._tag = b"", ""
-        nothing = {"runs": [], "panels": [], "sections": [], "questions": []}
-        empty = {**nothing, "note": "", "live": True, "every_ms": EVERY_MS}
+        empty = {
+            "live": True,
+            "every_ms": EVERY_MS,
+            "runs": [],
+            "panels": [],
+            "sections": [],
+            "questions": [],
+            "note": "",
+        }
         self.page = render_page(self.name, Markup(""), empty).encode("utf-8")
         self.state()
 
     def state(self) -> tuple[bytes, str]:
         """Everything that changes, as JSON, and its entity tag. Raises DataError where a file cannot be read."""
         with self._lock:
-            found = [(str(file), file.stat()) for pattern in _WATCHED for file in sorted(self.path.glob(pattern))]
-            seen = [(name, status.st_mtime_ns, status.st_size) for name, status in found]
-            if seen != self._seen:
+            stats = [(str(file), file.stat()) for pattern in _WATCHED for file in sorted(self.path.glob(pattern))]
+            files = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
+            if files != self._files:
                 self._state = self._read(read_run(self.path))
                 self._tag = f'"{hashlib.sha256(self._state).hexdigest()}"'
-                self._seen = seen
+                self._files = files
             return self._state, self._tag
 
     def clip(self, name: str) -> dict[str, Any]:
-        """What the page shows of a clip: {sound, mel, outline, seconds, note}, or {fault}."""
+        """What the player shows of a clip: {sound, mel, outline, seconds, note}, or {fault}."""
         try:
-            seen = picture(load_waveform(self._file(name)))
+            picture = draw_clip(load_waveform(self._file(name)))
         except AudioError as error:
             return {"fault": str(error)}
-        shown = {
-            "mel": data_uri("image/png", seen.mel),
-            "outline": seen.outline,
-            "seconds": seen.duration_s,
+        return {
+            "sound": f"/sound/{quote(name, safe='')}",
+            "mel": data_uri("image/png", picture.mel),
+            "outline": picture.outline,
+            "seconds": picture.duration_s,
             "note": "",
         }
-        return {"sound": f"/sound/{quote(name, safe='')}", **shown}
 
     def sound(self, name: str) -> bytes:
-        """The clip as the model hears it, as WAV. Raises AudioError."""
+        """The clip as WAV. Raises AudioError where the run does not name it, or it cannot be found or decoded."""
         file = self._file(name)
         return _wav(file, file.stat().st_mtime_ns)
 
     def _read(self, run: Run) -> bytes:
-        sets = question_sets(run, elsewhere=False)
-        listed = [*training_items([run]), *evaluation_items([sets])]
-        kept = within(listed, TEXT_BUDGET)
+        sets = question_sets(run, with_start=False)
+        items = [*training_items([run]), *evaluation_items([sets])]
+        kept = take_within(items, TEXT_BUDGET)
         for item in kept:
             item["sound"] = item["clip"] or None
         self._clip_names = frozenset(item["clip"] for item in kept if item["clip"])
-        held = f"All {len(kept):,}" if len(kept) == len(listed) else f"The newest {len(kept):,} of {len(listed):,}"
+        number = f"all {len(kept):,}" if len(kept) == len(items) else f"the newest {len(kept):,} of {len(items):,}"
         state = {
-            **{"live": True, "runs": [{"name": self.name}], "panels": panels([run.metrics]), "sections": SECTIONS},
-            **{"questions": kept, "note": f"{held} questions that the run folder holds.", "status": status(run)},
-            "summary": encodable(summary([self.name], [run], [sets])),
+            "live": True,
+            "runs": [{"name": self.name}],
+            "panels": panels([run.metrics]),
+            "sections": SECTIONS,
+            "questions": kept,
+            "note": f"This page shows {number} questions of the run folder.",
+            "status": progress_line(run),
+            "summary": encodable(run_summary([self.name], [run], [sets])),
         }
-        return in_script(state).encode("ascii")
+        return script_json(state).encode("ascii")
 
     def _file(self, name: str) -> Path:
         if name not in self._clip_names:
@@ -102,5 +115,5 @@ class Viewer:
 
 @functools.lru_cache(maxsize=8)
 def _wav(file: Path, mtime_ns: int) -> bytes:
-    """A browser asks for a clip in several ranges."""
+    """Kept, because a browser requests one clip in several ranges."""
     return as_wav(load_waveform(file))

@@ -3,12 +3,12 @@
 The other modules of this folder compute their figures from these rows.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harken.errors import DataError
+from harken.system.json_lines import read_json_lines
 
 Row = Mapping[str, Any]
 """One question with the model's completion and its grade; docs/evaluation.md lists the keys."""
@@ -16,27 +16,21 @@ Row = Mapping[str, Any]
 _KEYS = ("id", "clip", "task", "difficulty", "question", "choices", "answer", "completion", "correct")
 
 
-def read_evaluation_rows(folder: Path) -> list[Row]:
+def read_evaluation_rows(folder: Path) -> Sequence[Row]:
     """Read predictions.jsonl of an evaluation folder.
 
-    Raises DataError where the file is missing, and where a line is not JSON or lacks a key.
+    Raises DataError where the file is missing, and where a line is not a JSON object or lacks a key.
     """
     path = folder / "predictions.jsonl"
     if not path.is_file():
         raise DataError(f"{folder}: no predictions.jsonl; give a folder that `harken evaluate` wrote")
-    rows = []
-    with path.open("rb") as lines:  # str.splitlines would also split at U+2028, which a completion may contain
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: the line is not JSON ({error}); evaluate again") from error
-            missing = [key for key in _KEYS if key not in row] if isinstance(row, dict) else list(_KEYS)
-            if missing:
-                raise DataError(
-                    f"{path}:{number}: the line lacks {', '.join(missing)}; give a folder that `harken evaluate` wrote"
-                )
-            rows.append(row)
+    rows = read_json_lines(path)
+    for number, row in enumerate(rows, start=1):
+        missing = [key for key in _KEYS if key not in row]
+        if missing:
+            raise DataError(
+                f"{path}:{number}: the line lacks {', '.join(missing)}; give a folder that `harken evaluate` wrote"
+            )
     return rows
 
 

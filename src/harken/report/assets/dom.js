@@ -1,6 +1,6 @@
 "use strict";
-// Elements from values. Every text becomes a text node; nothing here or elsewhere parses a text as HTML, but for
-// the summary of the live page, which the server's template has escaped.
+// Makes elements from values. Every text becomes a text node; no text is parsed as HTML, except the summary of the live
+// page, which the server's template has escaped (see page.js).
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -10,15 +10,17 @@ function fill(element, attributes, children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const present = (child) => child !== null && child !== undefined && child !== false;
+  element.append(...children.flat(Infinity).filter(present));
   return element;
 }
 
 const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-// A text from a model or a data file: its direction is its own and does not reach what stands beside it.
-const said = (tag, className, text) => h(tag, { class: "t " + (className || ""), dir: "auto" }, text);
+// A text of a model or a data file. It has its own writing direction, which does not affect the text around it.
+const dataText = (tag, className, text) => h(tag, { class: "t " + (className || ""), dir: "auto" }, text);
+const mutedText = (text) => h("span", { class: "muted" }, text);
 
 const $ = (id) => document.getElementById(id);
 const count = (n) => n.toLocaleString("en");
@@ -31,4 +33,9 @@ function figure(value, digits = 3) {
 }
 
 const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
-const clock = (seconds) => (seconds < 60 ? "" : Math.floor(seconds / 60) + ":") + (seconds < 60 ? (seconds % 60).toFixed(1) : (seconds % 60).toFixed(1).padStart(4, "0"));
+
+// 4.2 or 1:04.2
+function clock(seconds) {
+  const rest = (seconds % 60).toFixed(1);
+  return seconds < 60 ? rest : Math.floor(seconds / 60) + ":" + rest.padStart(4, "0");
+}

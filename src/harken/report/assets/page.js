@@ -1,4 +1,4 @@
-// Start, and on the live page go on asking: the server answers 304 where nothing is new.
+// Draws the page from its data. The live page then asks its server for changes, which answers 304 where there are none.
 
 const start = JSON.parse($("data").textContent);
 
@@ -8,7 +8,21 @@ clipOf = start.live
 
 function draw(data) {
   drawCurves(data);
-  drawListen(data);
+  drawQuestions(data);
+}
+
+function showStatus(text, kind) {
+  $("status").textContent = text;
+  $("status").className = kind;
+}
+
+function drawState(state) {
+  const opened = [...document.querySelectorAll("#summary details")].map((node) => node.open);
+  // The template has escaped every text of the summary, and a DOMParser runs no script.
+  $("summary").replaceChildren(...new DOMParser().parseFromString(state.summary, "text/html").body.children);
+  document.querySelectorAll("#summary details").forEach((node, i) => { node.open = opened[i] || false; });
+  draw(state);
+  showStatus(state.status, "following");
 }
 
 async function follow() {
@@ -19,23 +33,15 @@ async function follow() {
       if (reply.status === 200) {
         const state = await reply.json();
         version = reply.headers.get("ETag");
-        const opened = [...document.querySelectorAll("#summary details")].map((one) => one.open);
-        // The template has escaped every text in it, and what a DOMParser makes runs no script.
-        $("summary").replaceChildren(...new DOMParser().parseFromString(state.summary, "text/html").body.children);
-        document.querySelectorAll("#summary details").forEach((one, i) => { one.open = opened[i] || false; });
-        draw(state);
-        $("status").textContent = state.status;
-        $("status").className = "following";
+        drawState(state);
       } else if (reply.status !== 304) {
-        $("status").textContent = (await reply.json()).error;
-        $("status").className = "fault";
+        showStatus((await reply.json()).error, "fault");
       } else if ($("status").className !== "following") {
         version = "";
         continue;
       }
     } catch {
-      $("status").textContent = "the viewer has stopped; start harken view again";
-      $("status").className = "fault";
+      showStatus("The viewer has stopped. Start harken view again.", "fault");
     }
     await new Promise((done) => setTimeout(done, start.every_ms));
   }
