@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import PromptConfig, SourceConfig
 from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
 from harken.data.load import load_sources
@@ -94,7 +94,7 @@ def main() -> None:
     model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
     if not isinstance(model, QwenOmni):
         raise SystemExit("plain generate is written for Qwen2.5-Omni here")
-    loaded = load_sources([SourceConfig(file=arguments.data)], READERS, need_answer=False)
+    loaded = load_sources([SourceConfig(file=arguments.data)], find_reader, need_answer=False)
     shortest_s = 2 * model.min_samples / SAMPLE_RATE_HZ  # plain generate pads no clip
     heard = [q for q in loaded.questions if q.audio is not None and loaded.durations_s[q.audio] > shortest_s]
     questions = heard[: arguments.limit]

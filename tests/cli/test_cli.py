@@ -360,7 +360,10 @@ def failing(world, bad, tmp_path) -> dict[str, tuple[list, list[str]]]:
             ["evaluate", "--model", world.model, "--out", tmp_path / "f", "--data", world.write("none.jsonl", "{")],
             ["none.jsonl: no usable record", "rejected.jsonl"],
         ),
-        "no such reader": ([*evaluate, world.model, "--benchmark", "mmlu"], ["data.reader: ", "(found 'mmlu')"]),
+        "no such reader": (
+            [*evaluate, world.model, "--benchmark", "mmlu"],
+            ["data.reader: no reader is called 'mmlu'; one of manifest, mmau, "],
+        ),
         "two spellings": ([*evaluate, world.model, "--no-audio", "--audio", "noise"], ["--no-audio is --audio none"]),
         "listening to one": ([*evaluate, world.model, "--listening", "--no-audio"], ["every kind of audio"]),
         "no such subset": ([*evaluate, world.model, "--subset", "taks=x"], ["subset.taks: unknown key; known here"]),
@@ -378,7 +381,10 @@ def failing(world, bad, tmp_path) -> dict[str, tuple[list, list[str]]]:
             ],
             ["NO_SUCH_KEY is not set"],
         ),
-        "no such style": ([*evaluate, world.model, "--style", "haiku"], ["prompt.style: ", "(found 'haiku')"]),
+        "no such style": (
+            [*evaluate, world.model, "--style", "haiku"],
+            ["prompt.style: no style is called 'haiku'; one of omni_r1, "],
+        ),
         "no such length rule": ([*evaluate, world.model, "--long-audio", "cut"], ["long_audio: ", "(found 'cut')"]),
         "no such device": ([*evaluate, world.model, "--device", "abacus"], ["'abacus'", "use auto, cpu"]),
         "no evaluation": (["compare", empty, empty], [f"{empty}: no predictions.jsonl"]),

@@ -11,7 +11,7 @@ from made_media import tone, write_wav
 from scripted_server import Received, Scripted, said, serving
 from tiny_models import tiny_folder
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import Recipe, load_any_recipe
 from harken.config.builtin_recipes import about, builtin_recipes
 from recipes_table import DATA_COMMANDS, DOWNLOADED, written_by
@@ -119,7 +119,7 @@ def test_the_questions_of_a_training_recipe_are_read_and_their_clips_are_there(n
         return
     monkeypatch.chdir(folder)
     for source in recipe.data.train:
-        questions, rejected = READERS[source.reader](source.file, source.audio_root)
+        questions, rejected = find_reader(source.reader)(source.file, source.audio_root)
         assert (len(questions), rejected) == (1, [])
         assert all(question.audio is None or question.audio.is_file() for question in questions)
         assert (questions[0].audio is None) == ("arc_easy" in name)

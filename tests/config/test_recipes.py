@@ -9,7 +9,7 @@ from rich.console import Console
 from scripted_server import said, serving
 from tiny_models import tiny_folder
 
-from harken.benchmarks.mmau_records import read_mmau
+from harken.benchmarks.mmau import MMAU
 from harken.config import EvaluationRecipe, JudgeConfig, Recipe, load_any_recipe, load_recipe, parse, read_values
 from harken.config.builtin_recipes import builtin_recipes
 from harken.data.demo_set import write_demo_set
@@ -83,7 +83,7 @@ def lines_of(file: Path) -> list:
 def data(tmp_path_factory) -> Data:
     folder = tmp_path_factory.mktemp("data")
     write_demo_set(folder, seed=0, n_train=8, n_test=4)
-    questions = read_mmau(folder / "train.json")[0]
+    questions = MMAU.read(folder / "train.json")[0]
     write_manifest(folder / "train.jsonl", questions)
     text = [Question(f"t{i}", "What is 2 + 2?", ("one", "two", "four"), answer=2, audio=None) for i in range(4)]
     write_manifest(folder / "text.jsonl", text)

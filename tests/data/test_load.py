@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data import load
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
@@ -31,7 +31,7 @@ def write_set(folder, *records, name="q.json"):
 
 def test_a_question_whose_clip_cannot_be_decoded_is_rejected_with_its_line(tmp_path):
     path = write_set(tmp_path, record("a"), record("b", "bad.wav"), record("c", "gone.wav"), record("d", "bad.wav"))
-    loaded = load_sources([SourceConfig(file=path)], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
     assert [question.id for question in loaded.questions] == ["a"]
     assert [(one.id, one.line) for one in loaded.rejected] == [("b", 2), ("c", 3), ("d", 4)]
     assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 0.1}
@@ -43,7 +43,7 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     checked = []
     monkeypatch.setattr(load, "check_audio", lambda path, start_s, end_s: checked.append(path.name) or 1.5)
     path = write_set(tmp_path, record("a"), record("b", "./good.wav"), record("c", "bad.wav"), record("d", None))
-    loaded = load_sources([SourceConfig(file=path)], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
     assert len(loaded.questions) == 4
     assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 1.5, AudioSpan(tmp_path / "bad.wav"): 1.5}
     assert sorted(checked) == ["bad.wav", "good.wav"]
@@ -51,15 +51,15 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
 
 def test_without_audio_no_clip_is_opened_and_no_question_has_one(tmp_path):
     path = write_set(tmp_path, record("a"), record("b", "bad.wav"), record("c", "gone.wav"))
-    loaded = load_sources([SourceConfig(file=path, audio="none")], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=path, audio="none")], find_reader, need_answer=True)
     assert [(question.id, question.audio) for question in loaded.questions] == [("a", None), ("b", None), ("c", None)]
     assert loaded.rejected == []
 
 
 def test_a_hidden_answer_is_rejected_only_where_one_is_needed(tmp_path):
     source = SourceConfig(file=write_set(tmp_path, record("a"), record("b", answer=None)))
-    assert len(load_sources([source], READERS, need_answer=False).questions) == 2
-    loaded = load_sources([source], READERS, need_answer=True)
+    assert len(load_sources([source], find_reader, need_answer=False).questions) == 2
+    loaded = load_sources([source], find_reader, need_answer=True)
     assert [(one.id, one.line, one.reason) for one in loaded.rejected] == [
         ("b", 2, "no answer, and training needs one")
     ]
@@ -68,7 +68,7 @@ def test_a_hidden_answer_is_rejected_only_where_one_is_needed(tmp_path):
 def test_an_id_of_an_earlier_source_is_rejected_and_the_place_named(tmp_path):
     first = write_set(tmp_path, record("a"), record("b"), name="1.json")
     second = write_set(tmp_path, record("c"), record("b"), name="2.json")
-    loaded = load_sources([SourceConfig(file=first), SourceConfig(file=second)], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=first), SourceConfig(file=second)], find_reader, need_answer=True)
     assert [question.id for question in loaded.questions] == ["a", "b", "c"]
     assert loaded.rejected == [Rejected(str(second), 2, "b", f"id 'b' is taken by {first}:2")]
 
@@ -79,14 +79,14 @@ def test_a_clip_has_the_same_name_wherever_the_data_lies_and_whether_it_is_heard
         (place / "audio").mkdir(parents=True)
         write_set(place / "audio")
         path = write_set(place, record("a", "./audio/good.wav"), record("b", None))
-        first, second = load_sources([SourceConfig(file=path, audio=audio)], READERS, need_answer=True).questions
+        first, second = load_sources([SourceConfig(file=path, audio=audio)], find_reader, need_answer=True).questions
         assert (first.clip, second.clip) == ("audio/good.wav", "")
 
 
 def test_a_manifest_is_read_by_its_own_reader(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text('{"id": "a", "text": "Which?", "choices": ["x", "y"], "answer": 1}\n')
-    [question] = load_sources([SourceConfig(reader="manifest", file=path)], READERS, need_answer=True).questions
+    [question] = load_sources([SourceConfig(reader="manifest", file=path)], find_reader, need_answer=True).questions
     assert question.answer == 1
 
 
@@ -98,7 +98,7 @@ def test_kept_and_rejected_together_are_the_records(tmp_path):
         record("f", "../x.wav"),
         record("g", answer=None),
     ]
-    loaded = load_sources([SourceConfig(file=write_set(tmp_path, record("a"), *bad))], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=write_set(tmp_path, record("a"), *bad))], find_reader, need_answer=True)
     assert (len(loaded.questions), [one.line for one in loaded.rejected]) == (1, [2, 3, 4, 5, 6])
 
 
@@ -188,7 +188,7 @@ def test_a_share_of_zero_keeps_everything_and_an_empty_side_is_an_error():
 
 
 def test_the_real_test_set_loads_whole(shared):
-    loaded = load_sources([SourceConfig(file=shared / "realaqa" / "test.json")], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(file=shared / "realaqa" / "test.json")], find_reader, need_answer=True)
     assert (len(loaded.questions), loaded.rejected) == (824, [])
 
 
@@ -202,7 +202,7 @@ def test_parts_of_one_file_are_clips_of_their_own_for_statistics_and_stay_togeth
     rows[3] |= {"end_s": 0.5}
     path = tmp_path / "m.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    loaded = load_sources([SourceConfig(reader="manifest", file=path)], READERS, need_answer=True)
+    loaded = load_sources([SourceConfig(reader="manifest", file=path)], find_reader, need_answer=True)
     good = tmp_path / "good.wav"
     assert loaded.durations_s == {AudioSpan(good): 0.1, AudioSpan(good, 0.02): 0.08, AudioSpan(good, 0.02, 0.05): 0.03}
     name = f"{tmp_path.name}/good.wav"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from harken.benchmarks.mmau_records import read_mmau
+from harken.benchmarks.mmau import MMAU
 from harken.data.audio import load_waveform
 from harken.data.demo_set import KINDS, write_demo_set
 from harken.data.tones import FORMANTS_HZ, vowel
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sets(folder):
     def read(split):
-        questions, rejected = read_mmau(folder / f"{split}.json")
+        questions, rejected = MMAU.read(folder / f"{split}.json")
         assert rejected == []
         return questions
 

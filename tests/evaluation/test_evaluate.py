@@ -11,7 +11,7 @@ from tiny_models import ARCHITECTURES, speaking, tiny_model
 
 import harken.evaluation.evaluate as evaluation
 import harken.inference.predict as prediction
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.data.load import load_sources
 from harken.errors import ConfigError, DataError
 from harken.evaluation import checkpoint_model
@@ -47,7 +47,7 @@ def model(monkeypatch) -> AudioLM:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("sampling", [Sampling(0, 4), Sampling(1.3, 4, top_p=0.9)], ids=["greedy", "sampled"])
 def test_batched_answers_are_those_of_one_question_at_a_time(arch, sampling, file):
-    questions = load_sources([recipe(file).data], READERS, need_answer=True).questions
+    questions = load_sources([recipe(file).data], find_reader, need_answer=True).questions
     assert len({question.audio for question in questions}) == 8  # seven clips of different length, and none
     trials = [Trial(question) for question in questions]
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harken.benchmarks.airbench import FOLDERS
+from harken.benchmarks.base import Benchmark
+from harken.types import Question, Rejected
 
 Record = dict[str, Any]
 
@@ -23,6 +25,22 @@ def write(path: Path, records: list[Record]) -> Path:
     text = "".join(json.dumps(one) + "\n" for one in records) if lined else json.dumps(records, indent=1)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def changed(record: Record, **changes) -> Record:
+    """The record with other values; `...` takes a key out."""
+    return {key: value for key, value in {**record, **changes}.items() if value is not ...}
+
+
+def read_records_of(
+    benchmark: Benchmark, path: Path, *records: Record, lines: bool = False, audio_root: Path | None = None
+) -> tuple[list[Question], list[Rejected]]:
+    """What the benchmark's reader makes of these records, one a line of the file; none may be lost."""
+    texts = [json.dumps(record) for record in records]
+    path.write_text("\n".join(texts) if lines else "[" + ",\n".join(texts) + "]", encoding="utf-8")
+    kept, rejected = benchmark.read(path, audio_root)
+    assert len(kept) + len(rejected) == len(records)
+    return kept, rejected
 
 
 def mmau_records(n: int = 60, seed: int = 0) -> list[Record]:

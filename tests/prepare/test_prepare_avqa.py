@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from made_media import cut, tone, write_media, write_wav
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
@@ -180,7 +180,7 @@ def test_the_wavs_are_those_of_the_manifest_in_16_khz_mono_16_bit(world):
 
 def test_a_run_trains_on_what_was_written(world):
     source = SourceConfig(reader="manifest", file=world[2] / "manifest.jsonl")
-    loaded = load_sources([source], READERS, need_answer=True)
+    loaded = load_sources([source], find_reader, need_answer=True)
     assert len(loaded.questions) == len(MANIFEST)
     assert loaded.rejected == []
 

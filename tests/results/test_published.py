@@ -8,7 +8,7 @@ import pytest
 
 from harken.errors import ConfigError
 from harken.papers import TABLES, published_table
-from harken.papers.table import Benchmark, Column, read_table
+from harken.papers.table import Column, MeasuredOn, read_table
 
 NUMBER = re.compile(r"\d+\.\d+")
 OMNI = {
@@ -149,7 +149,7 @@ def test_every_column_says_what_it_was_measured_on():
         **{"audio-thinker:1": original | unnamed, "audio-thinker:2": original, "audio-thinker:3": unnamed},
         **{"audio-thinker:4": unnamed, "audio-thinker:5": v05, "audio-thinker:6": unnamed},
     }
-    mini, full = Benchmark("mmau", "original", "test-mini"), Benchmark("mmau", "original", "test-full")
+    mini, full = MeasuredOn("mmau", "original", "test-mini"), MeasuredOn("mmau", "original", "test-full")
     assert [column.benchmark for column in TABLES["audio-thinker:2"].columns] == [mini, full] * 4
     assert [column.with_audio for column in TABLES["omni-r1-v2:IV"].columns] == [True, False]
     assert str(mini) == "mmau original test-mini"
@@ -189,7 +189,7 @@ def test_an_unknown_key_lists_the_known_ones():
 
 
 def test_a_row_that_does_not_fit_its_columns_is_an_error():
-    columns = (Column(("Sound",), Benchmark("mmau"), "sound"),)
+    columns = (Column(("Sound",), MeasuredOn("mmau"), "sound"),)
     for row in ("a | 1.0 2.0", "a | ", "a | b | 1.0", "a | 1.0 | judge"):
         with pytest.raises(ValueError, match="does not fit"):
             read_table("t", "t", ("Model",), columns, row)

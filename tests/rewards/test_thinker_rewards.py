@@ -215,7 +215,7 @@ def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
     assert parts == {"accuracy": [1.0, 1.0], "my_rewards:brief": [1.0, 0.0]}
     with pytest.raises(HarkenError, match=r"my_rewards:broken: returned nan; a reward must be a finite number"):
         load_custom("my_rewards:broken")(responses[0])
-    with pytest.raises(ConfigError, match="has no function missing"):
+    with pytest.raises(ConfigError, match="defines no missing"):
         load_custom("my_rewards:missing")
     with pytest.raises(ConfigError, match="cannot be imported"):
         load_custom("not_my_rewards:brief")

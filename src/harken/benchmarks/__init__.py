@@ -1,1 +1,12 @@
-"""The official scoring of each benchmark as pure functions, and `harken score` on top of them."""
+"""The benchmarks that harken knows: name -> `module:object`, where the object is a `Benchmark` of base.py.
+
+To add one, write its file in this folder and its line here. docs/extending.md shows it step by step.
+"""
+
+BENCHMARKS = {
+    "mmau": "harken.benchmarks.mmau:MMAU",
+    "mmar": "harken.benchmarks.mmar:MMAR",
+    "airbench": "harken.benchmarks.airbench:AIRBENCH",
+    "mmsu": "harken.benchmarks.mmsu:MMSU",
+}
+"""Modules are named, not imported, so that the command line lists the benchmarks without loading them."""

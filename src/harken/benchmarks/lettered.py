@@ -1,8 +1,4 @@
-"""The fields that AIR-Bench and MMSU share: choice_a to choice_d, and answer_gt with the right one's text.
-
-Takes a record, gives the choices in order of their letters and the index of the right one. Not taken: closing a gap
-(choice_d without choice_c): the letters would then name other choices than the official scorer's.
-"""
+"""What AIR-Bench and MMSU share: records with choice_a to choice_d and answer_gt, and a script that reads a letter."""
 
 from harken.data.records import Record, RecordError, answer_index, unlisted
 from harken.errors import short_repr
@@ -11,13 +7,16 @@ LETTERS = "ABCD"
 
 
 def lettered_choices(record: Record) -> tuple[str, ...]:
-    """Two to four texts as they stand in the record; choice_c and choice_d may be missing, null or empty."""
+    """Two to four texts as they stand in the record; choice_c and choice_d may be missing, null or empty.
+
+    Raises RecordError for a gap, such as choice_d without choice_c: closing it would change the letters.
+    """
     values = [_text(record, f"choice_{letter.lower()}") for letter in LETTERS]
-    found = [value for value in values if value is not None]
-    if len(found) < 2 or None in values[: len(found)]:
+    texts = [value for value in values if value is not None]
+    if len(texts) < 2 or None in values[: len(texts)]:
         missing = f"choice_{LETTERS[values.index(None)].lower()}"
         raise RecordError(f"{missing} is missing; choices: {short_repr(values)}")
-    return tuple(found)
+    return tuple(texts)
 
 
 def lettered_answer(record: Record, choices: tuple[str, ...]) -> int | None:
@@ -29,6 +28,18 @@ def lettered_answer(record: Record, choices: tuple[str, ...]) -> int | None:
     if index is None:
         raise unlisted(answer, choices)
     return index
+
+
+def letter(prediction: str) -> str | None:
+    """The letter that the official scripts read in a prediction.
+
+    It is the first character if that is one of ABCD ("Bird" is B), else the last but one ("The answer is A."), else
+    None. Line breaks are removed first.
+    """
+    text = prediction.strip().replace("\n", "")
+    if text and text[0] in LETTERS:
+        return text[0]
+    return text[-2] if len(text) > 1 and text[-2] in LETTERS else None
 
 
 def _text(record: Record, key: str) -> str | None:

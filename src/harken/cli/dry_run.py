@@ -5,7 +5,7 @@ Takes a recipe, gives text for people.
 
 from dataclasses import replace
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import Recipe
 from harken.errors import DataError
 from harken.inference.prompt_inputs import PromptInputs
@@ -17,7 +17,7 @@ def first_prompt(recipe: Recipe) -> str:
     """Raises DataError where no source has a usable record."""
     prompt = Prompt.from_config(recipe.prompt)
     for source in recipe.data.train:
-        questions, _ = READERS[source.reader](source.file, source.audio_root)
+        questions, _ = find_reader(source.reader)(source.file, source.audio_root)
         if questions:
             question = questions[0] if source.audio == "real" else replace(questions[0], audio=None)
             model = load_renderer(recipe.model.path)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from harken.cli.options import AsJson, Overrides, Quiet, RecipeFile, end, screen_of
+from harken.benchmarks import BENCHMARKS
+from harken.cli.options import AsJson, Overrides, Quiet, RecipeFile, check_names, end, screen_of
 from harken.system.console import escape_unprintable, print_line
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def evaluate(
     recipe: RecipeFile = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder, run folder or Hub id.")] = None,
     benchmark: Annotated[
-        str | None, typer.Option("--benchmark", help="mmau, mmar, airbench, mmsu or manifest.")
+        str | None,
+        typer.Option("--benchmark", help=f"{', '.join(BENCHMARKS)}, manifest, or module:object for one of yours."),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The benchmark's JSON file.")] = None,
     audio_root: Annotated[
@@ -40,7 +42,8 @@ def evaluate(
         bool, typer.Option("--allow-missing", help="Go on without clips that are not there; they count as wrong.")
     ] = False,
     style: Annotated[
-        str | None, typer.Option("--style", help="Prompt: omni_r1, r1_aqa, r1_aqa_think, mmau, mmar, airbench.")
+        str | None,
+        typer.Option("--style", help="Prompt: omni_r1, r1_aqa, r1_aqa_think, adaptive, or a benchmark's own."),
     ] = None,
     samples: Annotated[int | None, typer.Option("--samples", help="Answers to each question.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 is greedy [0].")] = None,
@@ -90,6 +93,7 @@ def evaluate(
     }
     replaced = () if model is None and endpoint is None else ("model", "endpoint")
     resolved = resolve_recipe(EvaluationRecipe, recipe, overrides or [], options, "harken evaluate", replaced)
+    check_names([resolved.data], resolved.prompt)
     from harken.evaluation.evaluate import evaluate as run
     from harken.evaluation.evaluate import listen
     from harken.results.evaluation_tables import listening_table, summary_table, trials_table

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from harken.config import EvaluationRecipe, Recipe
+from harken.config import EvaluationRecipe, Recipe, SourceConfig
 
 PLACEHOLDER = "TEST.json"
 
@@ -21,7 +21,7 @@ def next_steps(recipe: Recipe, run: Path) -> list[str]:
         (one for one in (source.file.with_name(f"test{end}") for end in (".json", ".jsonl")) if one.is_file()), None
     )
     words = ["harken", "evaluate", "--model", str(run)]
-    if source.reader != "mmau":
+    if source.reader != SourceConfig.model_fields["reader"].default:
         words += ["--benchmark", source.reader]
     words += ["--data", PLACEHOLDER if file is None else str(file)]
     if file is not None and source.audio_root is not None:

@@ -1,7 +1,7 @@
 """What several commands share: the console, their options and what those stand for."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,8 @@ from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
     import torch
+
+    from harken.config import PromptConfig, SourceConfig
 
 
 console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks the first speaks
@@ -58,6 +60,16 @@ def weights_type(name: str) -> "torch.dtype":
     if name not in DTYPES:
         raise typer.BadParameter(f"{name!r}: one of {', '.join(DTYPES)}", param_hint="--dtype")
     return DTYPES[name]
+
+
+def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> None:
+    """Raise ConfigError, with the names that there are, for a reader or a prompt style that harken does not know."""
+    from harken.benchmarks.registry import find_reader
+    from harken.questions.prompt import Prompt
+
+    for source in sources:
+        find_reader(source.reader)
+    Prompt.from_config(prompt)
 
 
 def screen_of(quiet: bool, as_json: bool) -> Console:

@@ -6,10 +6,15 @@ share. Commands take arguments and print the card; heavy modules are imported wh
 
 import typer
 
+from harken.benchmarks import BENCHMARKS
 from harken.cli.prepare_manifests import check, export, review
 from harken.cli.prepare_media import avqa, vggsound
-from harken.cli.prepare_rows import airbench, arc, audiomcq, audiosetcaps, jsonl, mmar, mmau
+from harken.cli.prepare_rows import arc, audiomcq, audiosetcaps, benchmark_command, jsonl
 
 prepare = typer.Typer(no_args_is_help=True, help="Turn what one can download into a checked manifest.")
-for command in (avqa, vggsound, audiosetcaps, arc, audiomcq, mmau, mmar, airbench, jsonl, export, check, review):
+for command in (avqa, vggsound, audiosetcaps, arc, audiomcq):
+    prepare.command()(command)
+for name in BENCHMARKS:
+    prepare.command(name)(benchmark_command(name))
+for command in (jsonl, export, check, review):
     prepare.command()(command)

@@ -1,5 +1,6 @@
 """`harken prepare` of files of rows, questions or captions, whose clips have names already -> a manifest."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -82,21 +83,20 @@ def audiomcq(
     show(card, out)
 
 
-def mmau(data: Annotated[Path, typer.Option("--data")], audio_root: AudioRoot, out: Out, workers: Workers = 2) -> None:
-    """MMAU's records -> a manifest."""
-    _benchmark("mmau", data, audio_root, out, workers)
+def benchmark_command(name: str) -> Callable[..., None]:
+    """The command that turns the records of this benchmark into a manifest."""
 
+    def command(
+        data: Annotated[Path, typer.Option("--data")], audio_root: AudioRoot, out: Out, workers: Workers = 2
+    ) -> None:
+        from harken.prepare.benchmarks import prepare_benchmark
 
-def mmar(data: Annotated[Path, typer.Option("--data")], audio_root: AudioRoot, out: Out, workers: Workers = 2) -> None:
-    """MMAR's records -> a manifest."""
-    _benchmark("mmar", data, audio_root, out, workers)
+        with StepProgress(console, "clips", 0, 1000) as progress:
+            card = prepare_benchmark(name, data, audio_root, out, workers=workers, on_progress=progress.update)
+        show(card, out)
 
-
-def airbench(
-    data: Annotated[Path, typer.Option("--data")], audio_root: AudioRoot, out: Out, workers: Workers = 2
-) -> None:
-    """AIR-Bench's foundation records -> a manifest."""
-    _benchmark("airbench", data, audio_root, out, workers)
+    command.__doc__ = f"Records of the benchmark {name} -> a manifest."
+    return command
 
 
 def jsonl(
@@ -126,12 +126,4 @@ def jsonl(
             against=against_of(against),
             on_progress=progress.update,
         )
-    show(card, out)
-
-
-def _benchmark(name: str, data: Path, audio_root: Path, out: Path, workers: int) -> None:
-    from harken.prepare.benchmarks import prepare_benchmark
-
-    with StepProgress(console, "clips", 0, 1000) as progress:
-        card = prepare_benchmark(name, data, audio_root, out, workers=workers, on_progress=progress.update)
     show(card, out)

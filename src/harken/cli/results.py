@@ -6,32 +6,36 @@ from typing import Annotated
 
 import typer
 
+from harken.benchmarks import BENCHMARKS
 from harken.cli.options import console
 from harken.system.console import print_line
 
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="JSON or JSON lines: an id and a prediction each.")],
-    benchmark: Annotated[str, typer.Option("--benchmark", help="mmau, mmar, airbench or mmsu.")],
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help=f"{', '.join(BENCHMARKS)}, or module:object for one of yours.")
+    ],
     data: Annotated[Path, typer.Option("--data", help="The benchmark's JSON file; no audio is needed.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     letters: Annotated[
         bool, typer.Option("--letters", help="The prompt showed letters: the strict column reads them.")
     ] = False,
     submission: Annotated[
-        Path | None, typer.Option("--submission", help="Write MMAU's submission file here, instead of scoring.")
+        Path | None,
+        typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
     ] = None,
 ) -> None:
     """Score anybody's predictions: the benchmark's official figure beside a strict one."""
     import json
 
-    from harken.benchmarks.score_file import score_file, write_submission
+    from harken.results.score_file import score_file, write_submission
     from harken.results.score_table import score_table
 
     if submission is not None:
-        if benchmark != "mmau" or letters:
-            raise typer.BadParameter("goes with --benchmark mmau, without --letters", param_hint="--submission")
-        result = write_submission(data, predictions, submission)
+        if letters:
+            raise typer.BadParameter("a submission is not scored: no --letters", param_hint="--submission")
+        result = write_submission(benchmark, data, predictions, submission)
     else:
         result = score_file(benchmark, data, predictions, letters_shown=letters or None)
     if as_json:

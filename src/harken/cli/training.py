@@ -13,6 +13,7 @@ from harken.cli.options import (
     RecipeFile,
     Resume,
     RunOut,
+    check_names,
     console,
     end,
     screen_of,
@@ -92,7 +93,9 @@ def plan(
     from harken.planning.plan import print_plan
 
     assert recipe is not None
-    if not print_plan(load_recipe(recipe, overrides or []), gpu_memory, gpus, seconds, console):
+    resolved = load_recipe(recipe, overrides or [])
+    check_names(resolved.data.train, resolved.prompt)
+    if not print_plan(resolved, gpu_memory, gpus, seconds, console):
         raise typer.Exit(1)
 
 
@@ -112,6 +115,7 @@ def _resolve(
         return load_recipe(resume / "config.yaml"), resume
     assert recipe is not None
     resolved = load_recipe(recipe, overrides or [])
+    check_names(resolved.data.train, resolved.prompt)
     return resolved, out or Path("runs") / f"{resolved.name}{suffix}"
 
 

@@ -11,9 +11,9 @@ from harken.config.section import PositiveInt, Section, Share
 class SourceConfig(Section):
     """One file of questions."""
 
-    reader: Literal["mmau", "mmar", "airbench", "mmsu", "manifest"] = "mmau"
-    """A benchmark's published record (mmau: both versions, and data in its form; mmar; airbench: the foundation part;
-    mmsu), or manifest: harken's own JSONL."""
+    reader: str = "mmau"
+    """Whose records the file holds: the name of a benchmark (docs/benchmarks.md; mmau also for data in its form),
+    `module:object` for a benchmark of yours (docs/extending.md), or manifest for harken's own JSON lines."""
     file: Path
     audio_root: Path | None = None
     """Folder that clip names are relative to; default: the file's own folder."""

@@ -15,13 +15,10 @@ from pathlib import Path
 
 from harken.config import SourceConfig
 from harken.data.audio import check_audio
-from harken.data.records import rejection
+from harken.data.records import Reader, rejection
 from harken.errors import AudioError, DataError, short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import AudioSpan, Question, Rejected, fragment
-
-Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
-"""Takes a file and the folder of its clips, gives the questions of the file and the records it rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Loaded:
 
 def load_sources(
     sources: Sequence[SourceConfig],
-    readers: Mapping[str, Reader],
+    reader_named: Callable[[str], Reader],
     *,
     need_answer: bool,
     select: Callable[[list[Question]], list[Question]] = lambda questions: questions,
@@ -52,7 +49,8 @@ def load_sources(
     chooses among the questions before any clip is opened.
 
     Args:
-        readers: name of a reader, as a source states it -> the reader.
+        reader_named: finds the reader that a source names: `find_reader` of harken/benchmarks/registry.py, which this
+            folder may not import.
 
     Raises DataError where a file cannot be read at all.
     """
@@ -60,7 +58,7 @@ def load_sources(
     rejected: list[Rejected] = []
     place_of: dict[str, str] = {}
     for source in sources:
-        read, bad = readers[source.reader](source.file, source.audio_root)
+        read, bad = reader_named(source.reader)(source.file, source.audio_root)
         rejected += bad
         for question in read:
             if need_answer and question.answer is None:

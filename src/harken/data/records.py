@@ -15,6 +15,8 @@ from harken.errors import DataError, short_repr
 from harken.types import Question, Rejected
 
 Record = dict[str, Any]
+Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
+"""Takes a file and the folder of its clips; returns the questions of the file and the records that it rejects."""
 _SPACE = " \t\r\n"
 
 

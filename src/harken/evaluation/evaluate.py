@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from harken.benchmarks.official import official_figures
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import EvaluationRecipe
 from harken.data.ablation import MODES, with_clips_of
 from harken.data.load import Loaded, load_sources, write_rejected
@@ -31,6 +30,7 @@ from harken.models.loading import load_model, resolve_checkpoint
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
+from harken.results.official_figures import official_figures
 from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
 from harken.system.files import write_json
@@ -173,7 +173,7 @@ def _load(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded:
         last_line = max((int(question.source.rpartition(":")[2]) for question in kept), default=0)
         return kept
 
-    loaded = load_sources([recipe.data], READERS, need_answer=False, select=chosen)
+    loaded = load_sources([recipe.data], find_reader, need_answer=False, select=chosen)
     # Records that cannot be read have no label, so a subset keeps them; a limit keeps those before its last question.
     rejected = [one for one in loaded.rejected if recipe.limit is None or one.line <= last_line]
     write_rejected(folder.rejected, rejected)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import CaptionRecipe, SourceConfig
 from harken.data.audio import audio_part, load_waveform
 from harken.data.load import load_sources, write_rejected
@@ -31,7 +31,7 @@ def generate_captions(recipe: CaptionRecipe, out: Path, asker: Asker, console: C
     instruction = Instruction.resolve(CAPTIONS, recipe.prompt_file)
     root = recipe.manifest.parent if recipe.audio_root is None else recipe.audio_root
     source = SourceConfig(reader="manifest", file=recipe.manifest, audio_root=root)
-    loaded = load_sources([source], READERS, need_answer=False)
+    loaded = load_sources([source], find_reader, need_answer=False)
     heard: dict[Path, Question] = {}
     for question in loaded.questions:
         if question.audio is not None:

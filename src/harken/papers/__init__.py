@@ -6,11 +6,11 @@ also where the papers contradict themselves: a figure is cited with its table.
 
 from harken.errors import ConfigError
 from harken.papers import audio_thinker, omni_r1
-from harken.papers.table import Benchmark, Column, PublishedTable, Row
+from harken.papers.table import Column, MeasuredOn, PublishedTable, Row
 
 TABLES: dict[str, PublishedTable] = {**omni_r1.TABLES, **audio_thinker.TABLES}
 
-__all__ = ["TABLES", "Benchmark", "Column", "PublishedTable", "Row", "published_table"]
+__all__ = ["TABLES", "Column", "MeasuredOn", "PublishedTable", "Row", "published_table"]
 
 
 def published_table(key: str) -> PublishedTable:

@@ -7,20 +7,20 @@ columns, nor does the text say what it is the mean of. SARI's rows are scored by
 paper does not.
 """
 
-from harken.papers.table import Benchmark, Column, read_table
+from harken.papers.table import Column, MeasuredOn, read_table
 
-_MMAU = Benchmark("mmau", "original", "test-mini"), Benchmark("mmau", "original", "test-full")
-_MMAU_V05 = Benchmark("mmau", "v05.15.25", "test-mini"), Benchmark("mmau", "v05.15.25", "test-full")
-_MMAR = Benchmark("mmar")
-_AIR = Benchmark("airbench", part="foundation")
+_MMAU = MeasuredOn("mmau", "original", "test-mini"), MeasuredOn("mmau", "original", "test-full")
+_MMAU_V05 = MeasuredOn("mmau", "v05.15.25", "test-mini"), MeasuredOn("mmau", "v05.15.25", "test-full")
+_MMAR = MeasuredOn("mmar")
+_AIR = MeasuredOn("airbench", part="foundation")
 
 
-def _over_tasks(heading: str, benchmark: Benchmark, average: str) -> tuple[Column, ...]:
+def _over_tasks(heading: str, benchmark: MeasuredOn, average: str) -> tuple[Column, ...]:
     tasks = (("Sound", "sound"), ("Music", "music"), ("Speech", "speech"), (average, "all"))
     return tuple(Column((heading, name), benchmark, group) for name, group in tasks)
 
 
-def _over_parts(parts: tuple[Benchmark, Benchmark]) -> tuple[Column, ...]:
+def _over_parts(parts: tuple[MeasuredOn, MeasuredOn]) -> tuple[Column, ...]:
     tasks = (("Sound", "sound"), ("Music", "music"), ("Speech", "speech"), ("Avg", "all"))
     return tuple(
         Column((name, heading), part, group)

@@ -5,16 +5,16 @@ version) and III (MMAR). All figures of I and IV are on the original MMAU: versi
 than v05.15.25. SARI's row is scored by an LLM judge.
 """
 
-from harken.papers.table import Benchmark, Column, PublishedTable, read_table
+from harken.papers.table import Column, MeasuredOn, PublishedTable, read_table
 
-_ORIGINAL = Benchmark("mmau", "original", "test-mini"), Benchmark("mmau", "original", "test-full")
-_V05 = Benchmark("mmau", "v05.15.25", "test-mini"), Benchmark("mmau", "v05.15.25", "test-full")
-_MMAR = Benchmark("mmar")
+_ORIGINAL = MeasuredOn("mmau", "original", "test-mini"), MeasuredOn("mmau", "original", "test-full")
+_V05 = MeasuredOn("mmau", "v05.15.25", "test-mini"), MeasuredOn("mmau", "v05.15.25", "test-full")
+_MMAR = MeasuredOn("mmar")
 _TASKS = (("Sound", "sound"), ("Music", "music"), ("Speech", "speech"), ("Avg.", "all"))
 _MODEL = ("Model", "Method")
 
 
-def _mmau(parts: tuple[Benchmark, Benchmark]) -> tuple[Column, ...]:
+def _mmau(parts: tuple[MeasuredOn, MeasuredOn]) -> tuple[Column, ...]:
     headings = "MMAU Test-mini (1k audios)", "MMAU Test-full (9k audios)"
     return tuple(
         Column((heading, name), part, group)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class MeasuredOn:
     """What a figure was measured on. `version` and `part` are "" where there is only one, or the paper names none."""
 
     name: str
@@ -33,7 +33,7 @@ class Column:
     """
 
     heading: tuple[str, ...]
-    benchmark: Benchmark
+    benchmark: MeasuredOn
     group: str
     with_audio: bool = True
 

@@ -8,7 +8,7 @@ Clips stay where they are. Not taken: the reasoning texts, which are not ours to
 from collections.abc import Callable
 from pathlib import Path
 
-from harken.benchmarks.mmau_records import parse_mmau
+from harken.benchmarks.mmau import parse_mmau
 from harken.data.records import Record, text_field
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_of, finish, measure

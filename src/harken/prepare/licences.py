@@ -28,11 +28,4 @@ AUDIOMCQ = Source(
     "https://huggingface.co/datasets/Harland/AudioMCQ-StrongAC-GeminiCoT",
     "questions: Apache-2.0; clips: those of Clotho, AudioCaps, CompA-R, MusicCaps, LP-MusicCaps, SpeechCraft, TACOS",
 )
-MMAU = Source("MMAU", "https://github.com/Sakshi113/MMAU", "Apache-2.0; a benchmark: not for training")
-MMAR = Source("MMAR", "https://huggingface.co/datasets/BoJack/MMAR", "CC BY-NC 4.0; a benchmark: not for training")
-AIRBENCH = Source(
-    "AIR-Bench",
-    "https://huggingface.co/datasets/qyang1021/AIR-Bench-Dataset",
-    "those of its sources; a benchmark: not for training",
-)
 OWN = Source("own data", "-", "yours to say")

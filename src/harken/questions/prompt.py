@@ -1,21 +1,15 @@
-"""The only place where instructions to the model live.
+"""Turns a question into the conversation that the model reads and, for SFT, the completion that it should write.
 
-Takes a question, gives the conversation the model reads and, for SFT, the completion it should write.
-Wording: omni_r1 is Omni-R1's sentence (III-A); the two r1_aqa styles end it with a full stop and add R1-AQA's, as
-R1-AQA's code joins them: `<question> Please choose the answer from the following options: <choices>. Output the final
-answer in <answer> </answer>.` The sentence of adaptive is ours; Audio-Thinker's is not public.
-Benchmarks' own wording, as their authors give it: mmau in github.com/Sakshi113/MMAU issue 3 (the line feed before the
-question left out), mmar in github.com/ddlBoJack/MMAR issue 3, airbench in `Inference_Foundation.py` of
-github.com/OFA-Sys/AIR-Bench (which writes `C. None` and `D. None` where a question has two choices; here they are left
-out).
-Not taken: `str.format` or a template language. Questions are data and may hold `{choices}` or `{0}`; they are put in as
-they are, in one pass, and never read again.
+The wordings are those of Omni-R1 and R1-AQA and one of ours; a benchmark's own wording is in the benchmark's file.
+Questions are data: they may hold `{choices}` or `{0}`, and are put into the template as they are, in one pass.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+from harken.benchmarks import BENCHMARKS
+from harken.benchmarks.registry import find_benchmark
 from harken.config import ChoicesShown, PromptConfig
 from harken.errors import ConfigError, DataError
 from harken.questions.grader import form
@@ -26,25 +20,9 @@ ExpectedForm = Literal["answer", "think", "adaptive"]
 either, as the model judges."""
 
 TRANSCRIBE = "Transcribe the speech in the audio word for word. Output only the transcript."
-"""What a probe asks where neither its records nor the recipe say [O]."""
+"""What a probe asks for where neither its records nor the recipe have an instruction [O]."""
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-_ASK = "{question} Please choose the answer from the following options: {choices}"
-_TEMPLATES = {
-    "omni_r1": _ASK,
-    "r1_aqa": _ASK + ". Output the final answer in <answer> </answer>.",
-    "r1_aqa_think": _ASK + ". Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
-    "adaptive": _ASK
-    + ". First judge whether this problem needs thinking. If it does, output the thinking process in <think> </think> "
-    "and final answer in <answer> </answer>. If it does not, output only the final answer in <answer> </answer>.",
-    "mmau": "{question}  Select one option from the provided choices.\n{choices}.",
-    "mmar": "{question}\nSelect one option from the provided choices:\n{choices}",
-    "airbench": "Choose the most suitable answer from options A, B, C, and D to respond the question in next line, you "
-    "may only choose A or B or C or D.\n{question}\n{choices}",
-}
-_FORMS: dict[str, ExpectedForm] = {"r1_aqa": "answer", "r1_aqa_think": "think", "adaptive": "adaptive"}
-_CHOICES: dict[str, ChoicesShown] = {"mmar": "lines", "airbench": "lettered_lines"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +46,13 @@ class Prompt:
 
     @classmethod
     def from_config(cls, config: PromptConfig) -> "Prompt":
-        """Read `prompt_file`, if there is one, and check it. Its edge whitespace is not part of the prompt.
+        """Find the style, and read and check `prompt_file`, if there is one; its edge whitespace is left out.
 
-        `style` still says which form is expected where `prompt_file` replaces the wording.
-        Raises ConfigError where the file cannot be read or lacks a placeholder.
+        `style` also says which form is expected where `prompt_file` replaces the wording.
+        Raises ConfigError for an unknown style, and where the file cannot be read or lacks a placeholder.
         """
-        template = _TEMPLATES[config.style]
+        style = _style(config.style)
+        template = style.template
         if config.prompt_file is not None:
             try:
                 template = config.prompt_file.read_text(encoding="utf-8").strip()
@@ -84,13 +63,12 @@ class Prompt:
                     raise ConfigError(
                         f"prompt.prompt_file: {config.prompt_file} has no {placeholder}: write it where it belongs"
                     )
-        choices = config.choices or _CHOICES.get(config.style, "list")
-        return cls(template, choices, _FORMS.get(config.style))
+        return cls(template, config.choices or style.choices, style.form)
 
     def text(self, question: Question) -> str:
         """The user's text. Raises DataError for more choices than letters where letters are shown."""
         parts = {"{question}": question.text, "{choices}": self._choices(question)}
-        return re.sub(r"\{question\}|\{choices\}", lambda found: parts[found[0]], self.template)
+        return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 
     def conversation(self, question: Question) -> Conversation:
         """One user turn, audio before text; no audio element where the question has no clip; no system prompt."""
@@ -145,3 +123,43 @@ class Prompt:
         if self.choices == "lettered_lines":
             return "\n".join(f"{letter}. {text}" for letter, text in lettered)
         return " ".join(f"({letter}) {text}" for letter, text in lettered)
+
+
+_ASK = "{question} Please choose the answer from the following options: {choices}"
+STYLES = {
+    # Omni-R1's sentence (III-A).
+    "omni_r1": Prompt(_ASK, "list", None),
+    # R1-AQA's sentences after it, joined as R1-AQA's code joins them.
+    "r1_aqa": Prompt(_ASK + ". Output the final answer in <answer> </answer>.", "list", "answer"),
+    "r1_aqa_think": Prompt(
+        _ASK + ". Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
+        "list",
+        "think",
+    ),
+    # Ours: Audio-Thinker's wording is not public.
+    "adaptive": Prompt(
+        _ASK + ". First judge whether this problem needs thinking. If it does, output the thinking process in <think> "
+        "</think> and final answer in <answer> </answer>. If it does not, output only the final answer in <answer> "
+        "</answer>.",
+        "list",
+        "adaptive",
+    ),
+}
+"""harken's own styles; the name of a benchmark stands for the prompt of its authors."""
+
+
+def _style(name: str) -> Prompt:
+    """Raises ConfigError for a name that stands for no prompt."""
+    if name in STYLES:
+        return STYLES[name]
+    if name not in BENCHMARKS and ":" not in name:
+        known = ", ".join([*STYLES, *BENCHMARKS])
+        raise ConfigError(
+            f"prompt.style: no style is called {name!r}; one of {known}, or module:object for a benchmark of yours"
+        )
+    official = find_benchmark(name, "prompt.style").prompt
+    if official is None:
+        raise ConfigError(
+            f"prompt.style: harken knows no prompt of the authors of {name}: set one of {', '.join(STYLES)}"
+        )
+    return Prompt(official.template, official.choices, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from harken.errors import DataError
-from harken.papers import TABLES, Benchmark, Column, PublishedTable
+from harken.papers import TABLES, Column, MeasuredOn, PublishedTable
 from harken.stats import Estimate
 
 WITH_AUDIO = {"clip": True, "real": True, "none": False}
@@ -26,7 +26,7 @@ class RunSummary:
     """The parts of an evaluation's summary.json that placing needs."""
 
     audio: str
-    benchmark: Benchmark | None = None
+    benchmark: MeasuredOn | None = None
     model: str | None = None
     accuracy: dict[str, Estimate] = field(default_factory=dict)
 
@@ -89,13 +89,13 @@ def place_beside_rows(
     return placed, reasons
 
 
-def _fits(run: RunSummary, measured: Benchmark, column: Column) -> bool:
+def _fits(run: RunSummary, measured: MeasuredOn, column: Column) -> bool:
     on = column.benchmark
     same = on.name == measured.name and on.version in ("", measured.version) and on.part in ("", measured.part)
     return same and (WITH_AUDIO.get(run.audio) is column.with_audio or run.model in BASELINE_NAMES)
 
 
-def _refusal(run: RunSummary, measured: Benchmark, table: PublishedTable) -> str:
+def _refusal(run: RunSummary, measured: MeasuredOn, table: PublishedTable) -> str:
     """Why the evaluation fits no column of the table, and which tables it fits."""
     known = list(dict.fromkeys(column.benchmark for column in table.columns))
     reason = f"the evaluation is on {measured}, but {table.source} is on {', '.join(map(str, known))}"

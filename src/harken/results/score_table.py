@@ -8,17 +8,16 @@ from rich.table import Table
 from harken.results.formatting import interval, terminal_table
 
 SCORE_HEADER = ("questions", "n", "official, %", "all, %", "strict, %")
+SHOWN_LABELS = ("task", "difficulty", "category")
 LONGEST_NAME = 28
 """Characters of a group's name, so that the table fits 80 columns."""
 
 
 def score_table(result: Mapping[str, Any]) -> Table:
-    """What `harken.benchmarks.score` returned: all questions, each label except sub-categories, folders and modalities,
-    and the means of AIR-Bench."""
+    """What `score_file` returned: all questions, each task, difficulty and category, and the benchmark's means."""
     rows = [_score_row("all", result)]
-    for axis, groups in result["by"].items():
-        if axis not in ("sub_category", "folder", "modality"):
-            rows += [_score_row(name or f"no {axis}", group) for name, group in groups.items()]
+    for label in SHOWN_LABELS:
+        rows += [_score_row(name or f"no {label}", group) for name, group in result["by"][label].items()]
     means = result.get("averages", {})
     rows += [_score_row(name, mean) for name, mean in means.items() if isinstance(mean, dict)]
     title = " ".join(part for part in (result["benchmark"], result["version"]) if part)
@@ -34,12 +33,8 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
     ]
     if result["n_unreadable_letters"]:
         notes.append(f"{result['n_unreadable_letters']} unreadable answers are letters, which --letters reads")
-    notes += [
-        f"{key.replace('_', ' ')}: {', '.join(names)}"
-        for key, names in means.items()
-        if key.startswith(("tasks", "folders")) and names
-    ]
-    return notes
+    lists = {key: names for key, names in means.items() if isinstance(names, list) and names}
+    return notes + [f"{key.replace('_', ' ')}: {', '.join(names)}" for key, names in lists.items()]
 
 
 def _score_row(name: str, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ A recipe names it as `module:function`. The function is called once per completi
 finite number; its constants belong in its module, because the recipe passes it no options.
 """
 
-import importlib
 import math
 from collections.abc import Callable
 
 from harken.errors import ConfigError, HarkenError
+from harken.system.import_object import import_object
 from harken.types import Response
 
 CustomReward = Callable[[Response], float]
@@ -20,16 +20,9 @@ def load_custom(name: str) -> CustomReward:
     The returned function raises HarkenError whenever the user's function returns anything but a finite number.
     Raises ConfigError where there is no such module or function.
     """
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(
-            f"reward.parts: {name}: cannot be imported ({error}); install the module or put its folder on PYTHONPATH"
-        ) from error
-    function = getattr(module, function_name, None)
+    function = import_object(name, "reward.parts")
     if not callable(function):
-        raise ConfigError(f"reward.parts: {name}: {module_name} has no function {function_name}")
+        raise ConfigError(f"reward.parts: {name}: is no function but {type(function).__name__}")
 
     def checked(response: Response) -> float:
         value = function(response)

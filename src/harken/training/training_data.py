@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harken.benchmarks.readers import READERS
+from harken.benchmarks.registry import find_reader
 from harken.config import Recipe
 from harken.data.curriculum import easy_to_hard, read_pass_rates
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
@@ -30,7 +30,7 @@ def load_training_data(
 
     `supervised`: for SFT, which cannot use a record that its prompt makes no completion of.
     """
-    loaded = load_sources(recipe.data.train, READERS, need_answer=True)
+    loaded = load_sources(recipe.data.train, find_reader, need_answer=True)
     kept, too_long = split_unusable(loaded.questions, loaded.durations_s, model, prompt, recipe.data.max_prompt_tokens)
     kept, untold = _leave_out_untold(kept, prompt) if supervised else (kept, [])
     checked = Loaded(kept, [*loaded.rejected, *too_long, *untold], loaded.durations_s)

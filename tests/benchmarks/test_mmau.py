@@ -1,11 +1,12 @@
-"""MMAU's and MMAR's records become questions; a bad one is rejected with a reason that names the value."""
+"""MMAU's records become questions; a bad one is rejected with a reason that names the value."""
 
 import json
 from pathlib import Path
 
 import pytest
+from benchmark_files import changed, read_records_of
 
-from harken.benchmarks.mmau_records import read_mmau
+from harken.benchmarks.mmau import MMAU
 from harken.types import Question
 
 RECORD = {
@@ -25,18 +26,8 @@ RECORD = {
 
 @pytest.fixture
 def read(tmp_path):
-    def read_list(*records, audio_root=None):
-        path = tmp_path / "q.json"
-        path.write_text("[" + ",\n".join(json.dumps(record) for record in records) + "]", encoding="utf-8")
-        questions, rejected = read_mmau(path, audio_root)
-        assert len(questions) + len(rejected) == len(records)
-        return questions, rejected
-
-    return read_list
-
-
-def changed(**changes):
-    return {key: value for key, value in {**RECORD, **changes}.items() if value is not ...}
+    """Reads records that lie in q.json of the test's folder."""
+    return lambda *records, **options: read_records_of(MMAU, tmp_path / "q.json", *records, **options)
 
 
 def test_a_record_becomes_a_question(read, tmp_path):
@@ -66,25 +57,27 @@ def test_clip_names_are_relative_to_audio_root(read):
 
 
 def test_an_mmar_record_has_its_clip_in_audio_path_and_its_task_in_modality(read, tmp_path):
-    record = changed(audio_id=..., task=..., audio_path="./audio/b.wav", modality="mix-sound-music", language="en")
+    record = changed(
+        RECORD, audio_id=..., task=..., audio_path="./audio/b.wav", modality="mix-sound-music", language="en"
+    )
     [question], _ = read(record)
     assert (question.audio, question.task) == (tmp_path / "audio" / "b.wav", "mix-sound-music")
 
 
 @pytest.mark.parametrize("audio", [None, ...])
 def test_a_record_without_a_clip_is_a_text_only_question(read, audio):
-    [question], _ = read(changed(audio_id=audio))
+    [question], _ = read(changed(RECORD, audio_id=audio))
     assert question.audio is None
 
 
 @pytest.mark.parametrize("answer", [None, ...])
 def test_a_record_without_an_answer_is_kept_with_none(read, answer):
-    [question], _ = read(changed(answer=answer))
+    [question], _ = read(changed(RECORD, answer=answer))
     assert question.answer is None
 
 
 def test_labels_may_be_missing_or_a_list(read):
-    [question], _ = read(changed(category=["Reasoning", "Perception"], difficulty=..., dataset=None))
+    [question], _ = read(changed(RECORD, category=["Reasoning", "Perception"], difficulty=..., dataset=None))
     assert (question.category, question.difficulty, question.dataset) == ("Reasoning, Perception", "", "")
 
 
@@ -99,7 +92,7 @@ def test_labels_may_be_missing_or_a_list(read):
     ids=["stray spaces in a choice", "in the answer", "a duplicate choice: the first", "exact text before stripped"],
 )
 def test_the_answer_is_the_first_choice_with_its_text(read, choices, answer, index):
-    [question], _ = read(changed(choices=choices, answer=answer))
+    [question], _ = read(changed(RECORD, choices=choices, answer=answer))
     assert question.answer == index
     assert question.choices == tuple(choice.strip() for choice in choices)
 
@@ -107,33 +100,33 @@ def test_the_answer_is_the_first_choice_with_its_text(read, choices, answer, ind
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (changed(id=...), "key 'id' is missing"),
-        (changed(id=7), "id: expected text, found 7"),
-        (changed(question=...), "key 'question' is missing"),
-        (changed(question=" \n"), r"question: empty text ' \n'"),
-        (changed(choices=...), "key 'choices' is missing"),
-        (changed(choices="dog"), "choices: expected a list of texts, found 'dog'"),
-        (changed(choices=["dog", 3]), "choices: expected texts that are not empty, found 3"),
-        (changed(choices=["dog", " "]), "choices: expected texts that are not empty, found ' '"),
-        (changed(choices=[]), "choices: fewer than two different choices: []"),
-        (changed(choices=["cat", "cat "]), "choices: fewer than two different choices: ['cat', 'cat ']"),
-        (changed(answer="D"), "answer 'D' is not one of the 3 choices ['dog', 'cat', 'cow']"),
-        (changed(answer=1), "answer: expected text, found 1"),
-        (changed(audio_id=3), "clip name: expected text, found 3"),
-        (changed(audio_id="/a.wav"), "clip name '/a.wav' is outside audio_root /clips"),
-        (changed(audio_id="../a.wav"), "clip name '../a.wav' is outside audio_root /clips"),
-        (changed(task=3), "task: expected text, found 3"),
+        (changed(RECORD, id=...), "key 'id' is missing"),
+        (changed(RECORD, id=7), "id: expected text, found 7"),
+        (changed(RECORD, question=...), "key 'question' is missing"),
+        (changed(RECORD, question=" \n"), r"question: empty text ' \n'"),
+        (changed(RECORD, choices=...), "key 'choices' is missing"),
+        (changed(RECORD, choices="dog"), "choices: expected a list of texts, found 'dog'"),
+        (changed(RECORD, choices=["dog", 3]), "choices: expected texts that are not empty, found 3"),
+        (changed(RECORD, choices=["dog", " "]), "choices: expected texts that are not empty, found ' '"),
+        (changed(RECORD, choices=[]), "choices: fewer than two different choices: []"),
+        (changed(RECORD, choices=["cat", "cat "]), "choices: fewer than two different choices: ['cat', 'cat ']"),
+        (changed(RECORD, answer="D"), "answer 'D' is not one of the 3 choices ['dog', 'cat', 'cow']"),
+        (changed(RECORD, answer=1), "answer: expected text, found 1"),
+        (changed(RECORD, audio_id=3), "clip name: expected text, found 3"),
+        (changed(RECORD, audio_id="/a.wav"), "clip name '/a.wav' is outside audio_root /clips"),
+        (changed(RECORD, audio_id="../a.wav"), "clip name '../a.wav' is outside audio_root /clips"),
+        (changed(RECORD, task=3), "task: expected text, found 3"),
     ],
 )
 def test_a_bad_record_is_rejected_with_its_line_and_a_reason_that_names_the_value(read, tmp_path, record, reason):
-    questions, [rejected] = read(changed(id="other"), record, audio_root=Path("/clips"))
+    questions, [rejected] = read(changed(RECORD, id="other"), record, audio_root=Path("/clips"))
     assert [question.id for question in questions] == ["other"]
     assert (rejected.file, rejected.line, rejected.reason) == (f"{tmp_path}/q.json", 2, reason)
     assert rejected.id == str(record.get("id", ""))
 
 
 def test_the_second_record_with_an_id_is_rejected(read):
-    questions, [rejected] = read(RECORD, changed(question="Another?"))
+    questions, [rejected] = read(RECORD, changed(RECORD, question="Another?"))
     assert questions[0].text == "Which animal is heard?"
     assert (rejected.id, rejected.line) == ("q1", 2)
     assert rejected.reason == "id 'q1' is taken by the record in line 1"
@@ -142,7 +135,7 @@ def test_the_second_record_with_an_id_is_rejected(read):
 @pytest.mark.parametrize("name", ["mmau-test-mini.original.json", "mmau-test-mini.v05.15.25.json"])
 def test_every_item_of_the_real_mmau_is_read(shared, name):
     path = shared / "benchmarks" / name
-    questions, rejected = read_mmau(path)
+    questions, rejected = MMAU.read(path)
     raw = json.loads(path.read_text(encoding="utf-8"))
     lines = path.read_text(encoding="utf-8").splitlines()
     assert (len(questions), rejected) == (1000, [])
@@ -152,3 +145,20 @@ def test_every_item_of_the_real_mmau_is_read(shared, name):
         line = int(question.source.rpartition(":")[2])
         assert lines[line - 1].strip() == "{"
         assert question.id in lines[line]
+
+
+def test_the_version_of_part_of_a_file_is_known_as_soon_as_one_record_tells(shared):
+    versions = {
+        version: MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0]
+        for version in ("original", "v05.15.25")
+    }
+    for version, questions in versions.items():
+        pairs = [(one.id, one.choices) for one in questions]
+        assert MMAU.version(pairs) == version
+        assert MMAU.version(pairs[:100]) == version
+        assert MMAU.version((one, None) for one, _ in pairs) == version  # by ids alone
+        told = [MMAU.version([pair]) for pair in pairs]
+        assert (told.count(version), told.count("unknown")) == (106 + 164, 730)
+    both = [(one.id, one.choices) for questions in versions.values() for one in questions]
+    assert MMAU.version(both) == "mixed"
+    assert MMAU.version([("made up", ["a", "b"])]) == "unknown"

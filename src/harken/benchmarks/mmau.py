@@ -1,34 +1,72 @@
-"""Which version of MMAU's test-mini a file holds, by content.
+"""MMAU: 10,000 questions about sound, music and speech, of which test-mini (1,000) shows its answers.
 
-The original and v05.15.25 share 894 ids and differ in what they ask: a score on one says nothing about the other. Takes
-ids and choices, gives the version. A record tells where its id is only in one version (106 in each), or its choices are
-(164 in each); these are known here by 40 bits of a hash. Not taken: file names, and digests of whole files: a file of
-predictions holds other keys, and often a part of the questions.
+Test-mini has two versions, the original of 2024 and v05.15.25. They share 894 ids and differ in what they ask, so a
+score on one says nothing about the other. Records tell which version a file is; file names do not count.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
 
-Version = Literal["original", "v05.15.25", "mixed", "unknown"]
-
-
-def mmau_version(records: Iterable[tuple[str, Sequence[str] | None]]) -> Version:
-    """The version that (id, choices) pairs are from: "mixed" where some are of one and some of the other, "unknown"
-    where no record tells (test-full, a few records, or shared ids without choices). Choices count without spaces at
-    their edges."""
-    found: set[Version] = {version for identifier, choices in records for version in _told(identifier, choices)}
-    if len(found) > 1:
-        return "mixed"
-    return found.pop() if found else "unknown"
+from harken.benchmarks.base import Benchmark, OfficialPrompt
+from harken.benchmarks.word_match import word_rule
+from harken.data.records import Record, answer_index, choices_field, clip_path, label_field, text_field, unlisted
+from harken.types import Question
 
 
-def _told(identifier: str, choices: Sequence[str] | None) -> set[Version]:
+def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
+    """A record with id, audio_id, question, choices, answer (text), task, category, sub-category, difficulty and
+    dataset as a Question; further keys are ignored.
+
+    Data sets in MMAU's form may say audio_path for audio_id and modality for task. A record without `answer`
+    (test-full) has answer None; one without a clip name is a text-only question. Choices are stripped and otherwise
+    left alone: v05.15.25 has 27 questions with repeated choices, and leaving them out would change the benchmark.
+    Raises RecordError with the reason, which names the value.
+    """
+    choices = choices_field(record)
+    clip = record.get("audio_path", record.get("audio_id"))
+    return Question(
+        id=text_field(record, "id"),
+        text=text_field(record, "question"),
+        choices=tuple(choice.strip() for choice in choices),
+        answer=_answer_index(record, choices),
+        audio=None if clip is None else clip_path(clip, audio_root),
+        task=label_field(record, "task", "modality"),
+        difficulty=label_field(record, "difficulty"),
+        category=label_field(record, "category"),
+        subcategory=label_field(record, "sub-category"),
+        dataset=label_field(record, "dataset"),
+        source=source,
+    )
+
+
+def _answer_index(record: Record, choices: tuple[str, ...]) -> int | None:
+    if record.get("answer") is None:
+        return None
+    answer = text_field(record, "answer")
+    index = answer_index(answer, choices)
+    if index is None:
+        raise unlisted(answer, choices)
+    return index
+
+
+def versions_of(identifier: str, choices: Sequence[str] | None) -> set[str]:
+    """The version that alone has this id, or this id with these choices; empty where both versions have the record.
+
+    In each version 106 records can be told by their id and 164 more by their choices. Spaces at the edges of choices
+    do not count.
+    """
     marks = {_mark(identifier)}
     if choices is not None:
         marks.add(_mark(identifier, [choice.strip() for choice in choices]))
     return {version for version, known in _MARKS.items() if not marks.isdisjoint(known)}
+
+
+def submission(record: Record, prediction: str) -> Record:
+    """The published record with the prediction under the key that the script reads and under the one that the
+    submission page asks for."""
+    return {**record, "model_output": prediction, "model_prediction": prediction}
 
 
 def _mark(*parts: str | list[str]) -> str:
@@ -40,7 +78,7 @@ def _marks(digits: str) -> frozenset[str]:
     return frozenset(digits[start : start + 10] for start in range(0, len(digits), 10))
 
 
-_MARKS: dict[Version, frozenset[str]] = {
+_MARKS: dict[str, frozenset[str]] = {
     "original": _marks(
         "0005ee59e9002660718a0119d01db001eabe7d2c03787bef8403aaa2228603fcf3f763051b092247059de38c5505fbf19cd9"
         "08b48e4f0309ba9412ac0c59f821130c8a800e470e888539e20f050377e711acff495611f63c009b125f303a831389854664"
@@ -100,3 +138,19 @@ _MARKS: dict[Version, frozenset[str]] = {
         "f8eb907977f91285f508faf9d50f4ffb0645fd75fc66eaaee4fce44addd8fd9814692ffed7813d8bff3204bab9ffe9ab9fd2"
     ),
 }
+"""Version -> the marks of the records that only this version has."""
+
+MMAU = Benchmark(
+    name="mmau",
+    title="MMAU",
+    url="https://github.com/Sakshi113/MMAU",
+    licence="Apache-2.0",
+    parse=parse_mmau,
+    part="test-mini",
+    official_rule=word_rule,
+    versions_of=versions_of,
+    prediction_keys=("model_output", "model_prediction"),  # the script's and the submission page's
+    submission=submission,
+    # The prompt stands in github.com/Sakshi113/MMAU, issue 3; the line feed before the question is left out.
+    prompt=OfficialPrompt("{question}  Select one option from the provided choices.\n{choices}."),
+)

@@ -7,8 +7,8 @@ import time
 import pytest
 from benchmark_files import noise
 
-from harken.benchmarks.mmau_records import read_mmau
-from harken.benchmarks.string_match import matches, official
+from harken.benchmarks.mmau import MMAU
+from harken.benchmarks.word_match import matches, word_rule
 
 VERSIONS = ("original", "v05.15.25")
 
@@ -49,14 +49,14 @@ def raw(shared, version):
 def disagreements(shared, version, n):
     """Predictions on which the matcher, on the items as read, differs from the slow form on the raw records."""
     path = shared / "benchmarks" / f"mmau-test-mini.{version}.json"
-    questions, records, draw = read_mmau(path)[0], raw(shared, version), random.Random(version)
+    questions, records, draw = MMAU.read(path)[0], raw(shared, version), random.Random(version)
     found, right = [], 0
     for i in range(n):
         record, question = records[i % 1000], questions[i % 1000]
         prediction = noise(draw, record["answer"], record["choices"])
         expected = slow_matches(record["answer"], prediction, record["choices"])
         right += expected
-        if official(question, prediction) != expected:
+        if word_rule(question, prediction) != expected:
             found.append((record["id"], prediction))
     assert 0.2 * n < right < 0.6 * n  # both verdicts are tried
     return found
@@ -109,18 +109,18 @@ def test_an_answer_without_words_is_met_by_any_word_that_no_other_choice_has():
 )
 def test_the_traps_of_both_versions(shared, version, letters, sentences, lettered, wrong_texts, on_items):
     """v05.15.25 as docs/benchmarks.md says; the original counted here."""
-    items = read_mmau(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0]
+    items = MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0]
     right = [(question, question.choices[question.answer or 0]) for question in items]
     letter = {question.id: "ABCDEFGH"[question.answer or 0] for question in items}
     passing = [
         question.id
         for question, text in right
         for choice in question.choices
-        if choice != text and official(question, choice)
+        if choice != text and word_rule(question, choice)
     ]
-    assert sum(bool(official(question, letter[question.id])) for question in items) == letters
-    assert sum(not official(question, f"The answer is {text}") for question, text in right) == sentences
-    assert sum(not official(question, f"({letter[question.id]}) {text}") for question, text in right) == lettered
+    assert sum(bool(word_rule(question, letter[question.id])) for question in items) == letters
+    assert sum(not word_rule(question, f"The answer is {text}") for question, text in right) == sentences
+    assert sum(not word_rule(question, f"({letter[question.id]}) {text}") for question, text in right) == lettered
     assert (len(passing), len(set(passing))) == (wrong_texts, on_items)
 
 

@@ -13,13 +13,15 @@ from benchmark_files import KEY, RECORDS, answered, gold, mmar_records, mmau_rec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.benchmarks.prediction_file import KEYS, read_prediction_file
-from harken.benchmarks.readers import READERS
-from harken.benchmarks.score_file import read_benchmark, score_file, write_submission
-from harken.benchmarks.versions import mmau_version
+from harken.benchmarks.airbench import AIRBENCH
+from harken.benchmarks.mmau import MMAU
+from harken.benchmarks.registry import find_benchmark
 from harken.cli.app import main
-from harken.errors import DataError
+from harken.errors import ConfigError, DataError
+from harken.results.prediction_file import prediction_keys, read_prediction_file
+from harken.results.score_file import read_benchmark, score_file, write_submission
 
+KEYS = prediction_keys(MMAU)
 FIGURES = ("official_accuracy", "official_accuracy_all", "choice_accuracy")
 REAL = ("original", "v05.15.25")
 
@@ -119,7 +121,7 @@ def test_predictions_of_the_other_version_are_refused_with_counts(shared, tmp_pa
         score_file("mmau", real(shared, version), predictions)
     said = str(error.value)
     assert f"are of MMAU {other}, and the benchmark file is MMAU {version}: two benchmarks, never mixed" in said
-    assert "106 have an id that the benchmark file has not" in said
+    assert "106 have an id that the benchmark file does not have" in said
     assert ("211 state other choices or another answer than the benchmark file" in said) is not stripped
 
 
@@ -128,21 +130,7 @@ def test_a_benchmark_file_that_mixes_the_versions_is_refused(shared, tmp_path):
     ids = {record["id"] for record in one}
     mixed = write(tmp_path / "mixed.json", one[:900] + [record for record in other if record["id"] not in ids])
     with pytest.raises(DataError, match="two benchmarks, never mixed"):
-        read_benchmark("mmau", mixed)
-
-
-def test_the_version_of_part_of_a_file_is_known_as_soon_as_one_record_tells(shared):
-    versions = {version: READERS["mmau"](real(shared, version), None)[0] for version in REAL}
-    for version, questions in versions.items():
-        pairs = [(one.id, one.choices) for one in questions]
-        assert mmau_version(pairs) == version
-        assert mmau_version(pairs[:100]) == version
-        assert mmau_version((one, None) for one, _ in pairs) == version  # by ids alone
-        told = [mmau_version([pair]) for pair in pairs]
-        assert (told.count(version), told.count("unknown")) == (106 + 164, 730)
-    both = [(one.id, one.choices) for questions in versions.values() for one in questions]
-    assert mmau_version(both) == "mixed"
-    assert mmau_version([("made up", ["a", "b"])]) == "unknown"
+        read_benchmark(MMAU, mixed)
 
 
 def drop(*keys):
@@ -156,19 +144,22 @@ def put(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put(id="x"), "1 have an id that the benchmark file has not: line 13: 'x'"),
+        (put(id="x"), "1 have an id that the benchmark file does not have: line 13: 'x'"),
         (drop("id"), "1 have no id: line 13: expected text under 'id', found None"),
         (put(id=["m1"]), r"1 have no id: line 13: expected text under 'id', found \['m1'\]"),
         (put(id="m0"), "1 repeat an id: line 13: 'm0', first in line 2"),
-        (put(model_output=3), "1 have a prediction that is no text: line 13: model_output: 3"),
-        (put(model_output=["a dog"]), r"1 have a prediction that is no text: line 13: model_output: \['a dog'\]"),
-        (put(model_output=True), "1 have a prediction that is no text: line 13: model_output: True"),
+        (put(model_output=3), "1 have a prediction that is not text: line 13: model_output: 3"),
+        (put(model_output=["a dog"]), r"1 have a prediction that is not text: line 13: model_output: \['a dog'\]"),
+        (put(model_output=True), "1 have a prediction that is not text: line 13: model_output: True"),
         (put(response="b"), "1 have different texts under two prediction keys: line 13: model_output, response"),
         (put(choices=["a", "b"]), "1 state other choices or another answer .*: line 13: 'm1': choices"),
         (put(choices="['a', 'b']"), "1 state other choices or another answer .*: line 13: 'm1': choices"),
         (lambda one: {**one, "choices": one["choices"][::-1]}, "1 state other choices or another answer"),
-        (put(answer="the sea"), "1 state other choices or another answer .*: line 13: 'm1': answer 'the sea', there"),
-        (put(answer=1), "1 state other choices or another answer .*: line 13: 'm1': answer 1, there"),
+        (
+            put(answer="the sea"),
+            "1 state other choices or another answer .*: line 13: 'm1': answer 'the sea', in the benchmark",
+        ),
+        (put(answer=1), "1 state other choices or another answer .*: line 13: 'm1': answer 1, in the benchmark"),
         (put(model_output="\ud800"), "1 cannot be read: line 13: holds half of a surrogate pair"),
     ],
 )
@@ -232,7 +223,7 @@ def test_a_benchmark_file_with_a_record_that_cannot_be_used_is_refused(files):
     data.write_text("[]")
     with pytest.raises(DataError, match="holds no records"):
         score_file("mmau", data, predictions)
-    with pytest.raises(DataError, match="benchmark 'mmmu' has no scorer; one of mmau, mmar, airbench, mmsu"):
+    with pytest.raises(ConfigError, match="no benchmark is called 'mmmu'; one of mmau, mmar, airbench, mmsu, or"):
         score_file("mmmu", data, predictions)
 
 
@@ -270,7 +261,7 @@ def test_empty_choices_and_spaces_at_the_edges_are_no_difference(files):
 
 def test_airbench_predictions_are_found_by_their_fields_by_uniq_id_and_by_id(files):
     records = RECORDS["airbench"](1)
-    ids = [one.id for one in READERS["airbench"](files("airbench", records)[0], None)[0]]
+    ids = [one.id for one in AIRBENCH.read(files("airbench", records)[0])[0]]
     whole = answered(records, "response")
     for predictions in (
         whole,
@@ -287,7 +278,7 @@ def test_a_uniq_id_that_two_folders_share_needs_the_folder(files):
     data, file = files("airbench", records)
     assert values(score_file("airbench", data, file)) == [1.0, 1.0, 1.0]
     data, file = files("airbench", records, [{"uniq_id": 0, "response": "A"}])
-    with pytest.raises(DataError, match="1 have an id that the benchmark file has not: line 2: '0'"):
+    with pytest.raises(DataError, match="1 have an id that the benchmark file does not have: line 2: '0'"):
         score_file("airbench", data, file)
     data, file = files("airbench", records, [{**answered(records, "response")[0], "dataset_name": None}])
     with pytest.raises(DataError, match="1 have no id: line 2: dataset_name: expected text, found None"):
@@ -318,7 +309,7 @@ def own_row(question, choice, completion):
 def test_harkens_own_predictions_are_scored_by_the_choice_that_was_read(files, benchmark):
     """Whatever the model wrote: the official rule gets the bare choice, both figures are those of the evaluation."""
     data, _ = files(benchmark)
-    questions = READERS[benchmark](data, None)[0]
+    questions = find_benchmark(benchmark).read(data)[0]
     rows = [
         own_row(one, one.answer if i % 4 else None, f"Drums? I would say D, {i}.") for i, one in enumerate(questions)
     ]
@@ -333,9 +324,9 @@ def test_harkens_own_predictions_are_scored_by_the_choice_that_was_read(files, b
 
 def test_a_row_of_harkens_whose_choice_is_no_text_is_refused(files):
     data, _ = files()
-    question = READERS["mmau"](data, None)[0][0]
+    question = MMAU.read(data)[0][0]
     file = write(data.with_name("own.jsonl"), [own_row(question, None, "a") | {"choice": 2}])
-    with pytest.raises(DataError, match="1 have a prediction that is no text: line 1: choice: 2"):
+    with pytest.raises(DataError, match="1 have a prediction that is not text: line 1: choice: 2"):
         score_file("mmau", data, file)
 
 
@@ -343,17 +334,17 @@ def test_a_submission_holds_every_record_as_published_with_both_keys(files, tmp_
     records = [{key: value for key, value in one.items() if key != "answer"} for one in mmau_records(10)]
     predictions = [{"id": one["id"], "model_output": f"say {one['id']}"} for one in records[:8]]
     data, file = files(records=records, predictions=predictions)
-    with pytest.raises(DataError, match=r"10 of 10 items hide their answer.*--submission"):
+    with pytest.raises(DataError, match=r"10 of 10 questions hide their answer.*--submission"):
         score_file("mmau", data, file)
     out = tmp_path / "new" / "submission.json"
-    result = write_submission(data, file, out)
+    result = write_submission("mmau", data, file, out)
     assert [result[key] for key in ("n", "n_missing", "submission")] == [10, 2, str(out)]
     written = json.loads(out.read_text(encoding="utf-8"))
     said = [f"say m{i}" for i in range(8)] + ["", ""]
     assert written == [
         {**one, "model_output": text, "model_prediction": text} for one, text in zip(records, said, strict=True)
     ]
-    assert set(read_prediction_file(out, "mmau", read_benchmark("mmau", data)).texts.values()) == set(said)
+    assert set(read_prediction_file(out, MMAU, read_benchmark(MMAU, data)).texts.values()) == set(said)
 
 
 @dataclass(frozen=True)
@@ -415,7 +406,7 @@ def test_letters_are_counted_and_read_only_where_the_prompt_showed_them(files, h
     said = answered(records, "output", lambda one: "ABCDEF"[one["choices"].index(one["answer"])])
     data, predictions = files(records=records, predictions=said)
     plain = harken("score", "--benchmark", "mmau", "--data", data, predictions)
-    assert "60 unreadable ones are letters: --letters reads them" in " ".join(plain.out.split())
+    assert "60 unreadable answers are letters, which --letters reads" in " ".join(plain.out.split())
     told = json.loads(harken("score", "--benchmark", "mmau", "--data", data, predictions, "--letters", "--json").out)
     assert (told["letters_shown"], told["choice_accuracy"]["value"], told["official_accuracy"]["value"]) == (True, 1, 0)
 
@@ -425,7 +416,7 @@ def test_the_command_writes_a_submission(files, harken, tmp_path):
     data, predictions = files(records=records, predictions=[{"id": "m3", "response": "a dog"}])
     refused = harken("score", "--benchmark", "mmau", "--data", data, predictions)
     assert (refused.code, refused.out) == (2, "")
-    assert "10 of 10 items hide their answer" in refused.err
+    assert "10 of 10 questions hide their answer" in refused.err
     done = harken("score", "--benchmark", "mmau", "--data", data, predictions, "--submission", "s.json")
     assert (done.code, done.err) == (0, "")
     assert done.out == "submission: s.json (10 questions, 9 of them without a prediction)\n"
@@ -435,12 +426,15 @@ def test_the_command_writes_a_submission(files, harken, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--benchmark", "mmau", "--data", "mmau.json", "bad.json"], "1 have an id that the benchmark file has not"),
+        (
+            ["--benchmark", "mmau", "--data", "mmau.json", "bad.json"],
+            "1 have an id that the benchmark file does not have",
+        ),
         (["--benchmark", "mmau", "--data", "nowhere.json", "bad.json"], "nowhere.json: cannot be read"),
         (["--benchmark", "mmau", "--data", "mmau.json", "."], "cannot be read: Is a directory"),
         (["--benchmark", "mmar", "--data", "mmau.json", "bad.json"], "60 of 60 records cannot be used as mmar"),
-        (["--benchmark", "mmmu", "--data", "mmau.json", "bad.json"], "benchmark 'mmmu' has no scorer"),
-        (["--benchmark", "mmar", "--data", "mmau.json", "bad.json", "--submission", "s.json"], "--submission"),
+        (["--benchmark", "mmmu", "--data", "mmau.json", "bad.json"], "no benchmark is called 'mmmu'"),
+        (["--benchmark", "mmar", "--data", "mmau.json", "bad.json", "--submission", "s.json"], "no submission file"),
     ],
 )
 def test_the_command_says_what_is_wrong_and_leaves_with_2(files, harken, words, said):

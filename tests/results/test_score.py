@@ -2,26 +2,32 @@
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from benchmark_files import KEY, RECORDS, answered, gold, noise, write
 
-from harken.benchmarks.readers import READERS
-from harken.benchmarks.score import score
-from harken.benchmarks.string_match import matches
+from harken.benchmarks.mmau import MMAU
+from harken.benchmarks.registry import find_benchmark
+from harken.benchmarks.word_match import matches
 from harken.errors import DataError
 from harken.questions.grader import grade
+from harken.results.score import score as score_benchmark
 
 BENCHMARKS = tuple(RECORDS)
 FIGURES = ("official_accuracy", "official_accuracy_all", "choice_accuracy")
 REAL = ("original", "v05.15.25")
 
 
+def score(name, questions, predictions, **options):
+    return score_benchmark(find_benchmark(name), questions, predictions, **options)
+
+
 @pytest.fixture
 def items(tmp_path):
     def read(benchmark, records=None):
         path = write(tmp_path / f"{benchmark}.json", RECORDS[benchmark]() if records is None else records)
-        questions, rejected = READERS[benchmark](path, None)
+        questions, rejected = find_benchmark(benchmark).read(path)
         assert rejected == []
         return questions
 
@@ -55,7 +61,7 @@ def test_gold_scores_100_on_every_figure(items, benchmark):
 
 @pytest.mark.parametrize("version", REAL)
 def test_gold_scores_100_on_both_mmau_versions(shared, version):
-    questions, _ = READERS["mmau"](shared / "benchmarks" / f"mmau-test-mini.{version}.json", None)
+    questions, _ = MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")
     result = score("mmau", questions, golden("mmau", questions))
     assert {figure["value"] for figure in every_figure(result)} == {1.0}
     assert {axis: len(groups) for axis, groups in result["by"].items()} == {
@@ -219,24 +225,22 @@ def test_a_group_without_a_label_stands_beside_the_others(items):
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "change", "predictions", "message"),
+    ("change", "predictions", "message"),
     [
-        ("mmlu", lambda questions: questions, {}, "benchmark 'mmlu' has no scorer; one of mmau, mmar, airbench, mmsu"),
-        ("mmau", lambda questions: [], {}, "mmau: no items to score"),
-        ("mmau", lambda questions: questions + questions[:2], {}, "2 of 62 items share an id with another"),
+        (lambda questions: [], {}, "mmau: there are no questions to score"),
+        (lambda questions: questions + questions[:2], {}, "2 of 62 questions repeat an id"),
         (
-            "mmau",
             lambda questions: questions,
             {"x": "a", "m1": "a"},
-            "1 of 2 predictions are for ids that mmau has not",
+            "1 of 2 predictions are for ids that mmau does not have",
         ),
-        ("mmau", lambda questions: questions, {"m1": None}, "1 of 1 predictions are not text"),
-        ("mmau", lambda questions: questions, {"m1": ["a dog"]}, "1 of 1 predictions are not text"),
+        (lambda questions: questions, {"m1": None}, "1 of 1 predictions are not text"),
+        (lambda questions: questions, {"m1": ["a dog"]}, "1 of 1 predictions are not text"),
     ],
 )
-def test_what_cannot_be_scored_is_an_error_with_counts(items, benchmark, change, predictions, message):
+def test_what_cannot_be_scored_is_an_error_with_counts(items, change, predictions, message):
     with pytest.raises(DataError, match=message):
-        score(benchmark, change(items("mmau")), predictions)
+        score("mmau", change(items("mmau")), predictions)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
@@ -244,8 +248,15 @@ def test_hidden_answers_are_refused(items, benchmark):
     records = [
         {key: value for key, value in one.items() if not key.startswith("answer")} for one in RECORDS[benchmark]()
     ]
-    with pytest.raises(DataError, match=f"{len(records)} of {len(records)} items hide their answer.*--submission"):
+    with pytest.raises(DataError, match=f"{len(records)} of {len(records)} questions hide their answer") as error:
         score(benchmark, items(benchmark, records), {})
+    assert ("--submission" in str(error.value)) == (benchmark == "mmau")  # the one with a server of its own
+
+
+def test_a_benchmark_without_an_official_rule_is_refused_by_name(items):
+    benchmark = replace(MMAU, official_rule=None)
+    with pytest.raises(DataError, match=r"mmau: harken knows no official rule of MMAU.*`harken evaluate`"):
+        score_benchmark(benchmark, items("mmau"), {})
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

@@ -1,0 +1,110 @@
+"""`Benchmark`: everything that harken needs to know about one benchmark, as one value.
+
+Each benchmark is a file of this folder that makes such a value. Readers, prompts, scores, evaluations and the command
+line get it by name from registry.py, and no other file holds anything that is true of one benchmark only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harken.config import ChoicesShown
+from harken.data.records import Record, read_questions
+from harken.stats import Estimate
+from harken.types import Question, Rejected
+
+Verdict = bool | None
+"""What an official script says of one prediction: right, wrong, or None where the script drops the question from its
+denominator."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialPrompt:
+    """The prompt that the authors of a benchmark use.
+
+    Attributes:
+        template: text with `{question}` and `{choices}`.
+        choices: how the choices are written out, as `PromptConfig.choices` says.
+    """
+
+    template: str
+    choices: ChoicesShown = "list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One benchmark. Only the first five attributes are needed to read it and to evaluate a model on it.
+
+    Attributes:
+        name: what recipes and the command line call it.
+        title: what people call it.
+        url: where its publisher offers it.
+        licence: as its publisher states it.
+        parse: takes a record, the folder of the clips and "file:line"; returns the Question, or raises RecordError with
+            the reason, which becomes a line of rejected.jsonl.
+        part: the part of the benchmark that these records are; "" where there is only one.
+        official_rule: takes a question and the text of a prediction; returns what the official script would say.
+            Raises ValueError where the benchmark hides the answer. None where harken has no such rule.
+        reads_letters: whether the benchmark's own prompt shows letters and its script reads a letter; otherwise the
+            script reads the text of a choice.
+        versions_of: takes the id and the choices of a record (None where they are unknown); returns the versions of the
+            benchmark that have such a record and no other version has. None where there is only one version.
+        groups: further labels to report accuracies by, name -> label of a question. Task, difficulty, category and
+            sub-category are always reported.
+        averages: takes the accuracy of each task; returns further means under their names.
+        coverage: takes all questions of a file; returns lists of what the file lacks or has beyond the benchmark.
+        prediction_keys: the keys under which the official script looks for a prediction.
+        prediction_id: takes a record of predictions; returns the id of its question, or raises RecordError.
+        short_id: takes a question; returns another name for it that predictions may use where it is unique.
+        submission: takes a published record and a prediction; returns the record as the benchmark's server wants it.
+            None where the benchmark hides no answers.
+        prompt: the authors' prompt, so that `prompt.style` can be the benchmark's name.
+    """
+
+    name: str
+    title: str
+    url: str
+    licence: str
+    parse: Callable[[Record, Path, str], Question]
+    part: str = ""
+    official_rule: Callable[[Question, str], Verdict] | None = None
+    reads_letters: bool = False
+    versions_of: Callable[[str, Sequence[str] | None], set[str]] | None = None
+    groups: Mapping[str, Callable[[Question], str]] = field(default_factory=dict)
+    averages: Callable[[Mapping[str, Estimate]], Mapping[str, Estimate]] | None = None
+    coverage: Callable[[Sequence[Question]], Mapping[str, list[str]]] | None = None
+    prediction_keys: tuple[str, ...] = ()
+    prediction_id: Callable[[Record], object] = lambda record: record.get("id")
+    short_id: Callable[[Question], str] | None = None
+    submission: Callable[[Record, str], Record] | None = None
+    prompt: OfficialPrompt | None = None
+
+    def read(self, path: Path, audio_root: Path | None = None) -> tuple[list[Question], list[Rejected]]:
+        """Read a file of records; clip names are relative to `audio_root`, default the file's own folder.
+
+        Raises DataError where the file cannot be read at all.
+        """
+        root = path.parent if audio_root is None else audio_root
+        return read_questions(path, lambda record, source: self.parse(record, root, source))
+
+    def version(self, records: Iterable[tuple[str, Sequence[str] | None]]) -> str:
+        """The version that (id, choices) pairs are from.
+
+        "" where the benchmark has one version, "mixed" where some records are of one version and some of another,
+        "unknown" where no record tells the version.
+        """
+        if self.versions_of is None:
+            return ""
+        versions = {version for identifier, choices in records for version in self.versions_of(identifier, choices)}
+        if len(versions) > 1:
+            return "mixed"
+        return versions.pop() if versions else "unknown"
+
+
+def right_text(question: Question) -> str:
+    """The text of the right answer as published. Raises ValueError where the benchmark hides it."""
+    if question.answer is not None:
+        return question.choices[question.answer]
+    if question.answer_text:
+        return question.answer_text
+    raise ValueError(f"question {question.id!r} has no answer")

@@ -1,0 +1,36 @@
+"""What the summary of an evaluation says of its benchmark: name, version and part, and the official figures.
+
+Only a whole benchmark has these. An evaluation of a subset, or of data that merely has the form of a benchmark, has
+none: its figures could not be compared with what others measure.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harken.benchmarks.registry import find_benchmark
+from harken.results.score import score
+
+
+def official_figures(reader: str, file: Path, rows: Sequence[Mapping[str, Any]], letters_shown: bool) -> dict[str, Any]:
+    """`benchmark` {name, version, part} and, where the benchmark has an official rule and hides no answer, `official`,
+    as `score` gives it for the bare choices; {} for other data.
+
+    Args:
+        reader: as in `data.reader`.
+        rows: one for each record of the file, with `id` and `completion`.
+    """
+    if reader == "manifest":
+        return {}
+    benchmark = find_benchmark(reader)
+    questions, _ = benchmark.read(file)
+    version = benchmark.version((question.id, question.choices) for question in questions)
+    if version in ("unknown", "mixed"):
+        return {}
+    measured = {"benchmark": {"name": benchmark.name, "version": version, "part": benchmark.part}}
+    hidden = any(question.answer is None and not question.answer_text for question in questions)
+    if hidden or benchmark.official_rule is None:
+        return measured
+    completion_of = {row["id"]: row["completion"] for row in rows}
+    completions = {question.id: completion_of[question.id] for question in questions}
+    return {**measured, "official": score(benchmark, questions, completions, letters_shown=letters_shown, bare=True)}
