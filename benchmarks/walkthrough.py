@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from harken.config import load_recipe
+from harken.config import load_run_recipe
 from harken.data.audio import load_waveform
 from harken.grpo.batch import MicroBatch, rollout_rows, sample
 from harken.grpo.rewarding import open_rewarding
@@ -54,7 +54,7 @@ class Step:
 
 def repeat(run: Path, step: int, folder: Path) -> Step:
     """Train from the run's start to `step` in `folder`. The step's questions must fit into one micro-batch."""
-    recipe = load_recipe(run / "config.yaml")
+    recipe = load_run_recipe(run)
     settings = recipe.grpo
     session = open_session(recipe, settings, folder, Console(quiet=True), resume=False, beta=settings.beta)
     policy = session.policy

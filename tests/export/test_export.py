@@ -89,7 +89,7 @@ def run_values(folder: Path, name: str, base: Path) -> dict[str, Any]:
     return {
         **{"name": name, "model": {"path": str(base)}},
         "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-        "sft": {"steps": 2, "questions_per_step": 2, "learning_rate": 1e-2, "schedule": "constant"},
+        "sft": {"steps": 2, "prompts_per_step": 2, "learning_rate": 1e-2, "schedule": "constant"},
         "grpo": {
             **{"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "learning_rate": 1e-2},
             **{"max_completion_tokens": 3, "schedule": "constant"},

@@ -162,7 +162,7 @@ def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
     values = {
         **{"name": "x", "model": {"path": str(base), **model}, "prompt": {"style": "r1_aqa"}},
         "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-        "sft": {"steps": 1, "questions_per_step": 2, "learning_rate": rate},
+        "sft": {"steps": 1, "prompts_per_step": 2, "learning_rate": rate},
         "grpo": {"max_completion_tokens": 6},
     }
     sft(Recipe.model_validate(values), folder / "run", Console(quiet=True))

@@ -83,7 +83,7 @@ def test_reasoning_is_what_sft_trains_on(tmp_path):
     recipe = {
         **{"name": "think", "prompt": {"style": "r1_aqa_think"}, "model": {"path": str(tiny_folder("qwen2_5_omni"))}},
         **{"data": {"train": [{"reader": "manifest", "file": str(manifest)}]}},
-        "sft": {"steps": 2, "questions_per_step": 2, "learning_rate": 1e-3},
+        "sft": {"steps": 2, "prompts_per_step": 2, "learning_rate": 1e-3},
     }
     (tmp_path / "think.yaml").write_text(yaml.safe_dump(recipe))
     done = harken("sft", tmp_path / "think.yaml", "--out", tmp_path / "sft")

@@ -42,7 +42,7 @@ def plan(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, **section
     values["reward"]["parts"] = [{"name": "small_runs:told_apart"}]
     values["grpo"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "completions_per_prompt": 4}
     values["grpo"] |= {"learning_rate": 0.05, "schedule": "constant", "temperature": 1.0}
-    values["sft"] |= {"steps": 5, "questions_per_step": 3, "questions_per_micro_batch": 1, "schedule": "constant"}
+    values["sft"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "schedule": "constant"}
     values["logging"] |= {"evaluate_every": None, "keep_checkpoints": 10}
     for section, changes in sections.items():
         values[section] |= changes

@@ -29,7 +29,7 @@ def recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> Recipe:
             "prompt": {"style": "adaptive"},
             "reward": {"parts": list(parts) or [{"name": "accuracy"}]},
             "sft": {
-                **{"steps": 50, "questions_per_step": 6, "questions_per_micro_batch": 6, "learning_rate": 5e-3},
+                **{"steps": 50, "prompts_per_step": 6, "prompts_per_micro_batch": 6, "learning_rate": 5e-3},
                 "schedule": "constant",
             },
             "grpo": {

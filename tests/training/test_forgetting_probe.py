@@ -222,7 +222,7 @@ def recipe_of(folder: Path, model: Path, **sections) -> Recipe:
         "model": {"path": str(model)},
         "data": {"train": [{"file": str(folder / "train.jsonl"), "reader": "manifest"}]},
         "probe": {"file": str(folder / "probe.jsonl"), "every": 2, "max_completion_tokens": 12},
-        "sft": {"steps": 5, "questions_per_step": 3, "questions_per_micro_batch": 3, "learning_rate": 1e-3},
+        "sft": {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 3, "learning_rate": 1e-3},
         "grpo": {
             **{"steps": 5, "prompts_per_step": 3, "completions_per_prompt": 6, "prompts_per_micro_batch": 3},
             **{"max_completion_tokens": 6, "learning_rate": 3e-4},
@@ -310,7 +310,7 @@ def test_sft_that_stops_early_is_measured_where_it_stops(folder, tmp_path):
         seed=1,  # which puts a clip of three on the development side
         data={"train": [{"file": str(folder / "easy.jsonl"), "reader": "manifest"}], "dev_share": 0.25},
         logging={"evaluate_every": 1},
-        sft={"steps": 60, "questions_per_step": 3, "learning_rate": 3e-3, "stop_at_dev_accuracy": 1.0},
+        sft={"steps": 60, "prompts_per_step": 3, "learning_rate": 3e-3, "stop_at_dev_accuracy": 1.0},
         probe={"file": str(folder / "probe.jsonl"), "every": 1000, "max_completion_tokens": 12},
     )
     said = run(sft, recipe, tmp_path / "run")
@@ -341,7 +341,7 @@ def test_a_warning_is_for_more_than_two_points_above_the_first_measurement():
 
 
 def test_a_model_that_learns_other_answers_shows_a_rising_loss_and_a_warning(folder, transcriber, tmp_path):
-    recipe = recipe_of(folder, transcriber, sft={"steps": 8, "questions_per_step": 6, "learning_rate": 1e-3})
+    recipe = recipe_of(folder, transcriber, sft={"steps": 8, "prompts_per_step": 6, "learning_rate": 1e-3})
     said = run(sft, recipe, tmp_path / "run")
     losses = [row["probe/loss"] for row in rows_of(tmp_path / "run") if "probe/loss" in row]
     rates = [row["probe/wer"] for row in rows_of(tmp_path / "run") if "probe/wer" in row]
@@ -356,7 +356,7 @@ def test_a_model_that_learns_other_answers_shows_a_rising_loss_and_a_warning(fol
 
 
 def test_a_model_that_hardly_changes_gives_no_warning(folder, transcriber, tmp_path):
-    recipe = recipe_of(folder, transcriber, sft={"steps": 4, "questions_per_step": 6, "learning_rate": 1e-7})
+    recipe = recipe_of(folder, transcriber, sft={"steps": 4, "prompts_per_step": 6, "learning_rate": 1e-7})
     assert "warning" not in run(sft, recipe, tmp_path / "run")
     assert {row["probe/wer"] for row in rows_of(tmp_path / "run") if "probe/wer" in row} == {0.0}
 

@@ -306,7 +306,7 @@ def test_of_torchaos_import_only_the_kernels_that_are_not_used_are_left_out(capl
 def short_demo(monkeypatch):
     """The whole demo with twelve training questions and two steps of each loop."""
     short = {
-        "sft": {"steps": 2, "questions_per_step": 4},
+        "sft": {"steps": 2, "prompts_per_step": 4},
         "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 4},
     }
     monkeypatch.setattr("harken.cli.demo_run.SETTINGS", short)

@@ -28,7 +28,7 @@ from harken.training.sft import sft
 N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {
     "sft": {
-        **{"steps": 300, "questions_per_step": 32, "questions_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
+        **{"steps": 300, "prompts_per_step": 32, "prompts_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
         **{"learning_rate": 5e-4, "schedule": "constant"},
     },
     "grpo": {

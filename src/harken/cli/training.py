@@ -103,7 +103,7 @@ def _resolve(
     recipe: Path | None, overrides: list[str] | None, out: Path | None, resume: Path | None, suffix: str
 ) -> "tuple[Recipe, Path]":
     """(recipe, run folder) of a new run or of one that goes on."""
-    from harken.config import load_recipe
+    from harken.config import load_recipe, load_run_recipe
 
     if (recipe is None) == (resume is None):
         raise typer.BadParameter("give a recipe to start a run, or --resume RUN to go on with one", param_hint="RECIPE")
@@ -112,7 +112,7 @@ def _resolve(
             raise typer.BadParameter(
                 "a resumed run keeps its settings and its folder: no --set, no --out", param_hint="--resume"
             )
-        return load_recipe(resume / "config.yaml"), resume
+        return load_run_recipe(resume), resume
     assert recipe is not None
     resolved = load_recipe(recipe, overrides or [])
     check_names(resolved.data.train, resolved.prompt)

@@ -29,12 +29,15 @@ from harken.config.read import (
     kind_of,
     load_any_recipe,
     load_recipe,
+    load_run_recipe,
     parse,
+    read_run_values,
     read_values,
     resolve_recipe,
     set_key,
 )
 from harken.config.recipe import LoggingConfig, ProbeConfig, Recipe
+from harken.config.renamed import rename_keys
 from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
 from harken.config.section import Section
 from harken.config.training import GrpoConfig, SftConfig
@@ -78,8 +81,11 @@ __all__ = [
     "kind_of",
     "load_any_recipe",
     "load_recipe",
+    "load_run_recipe",
     "parse",
+    "read_run_values",
     "read_values",
+    "rename_keys",
     "resolve_recipe",
     "set_key",
 ]

@@ -36,19 +36,17 @@ class MemoryConfig(Section):
             return refusal
         if not self.step_in_backward:
             return None
-        name, size, per_step = ("grpo", "prompts_per_micro_batch", "prompts_per_step")
-        if isinstance(settings, SftConfig):
-            name, size, per_step = ("sft", "questions_per_micro_batch", "questions_per_step")
+        name = "sft" if isinstance(settings, SftConfig) else "grpo"
         if settings.max_grad_norm is not None:
             return (
                 f"memory.step_in_backward: the norm of all gradients is never known, and {name}.max_grad_norm is "
                 f"{settings.max_grad_norm}: set {name}.max_grad_norm: null"
             )
-        if getattr(settings, size) < getattr(settings, per_step):
+        if settings.prompts_per_micro_batch < settings.prompts_per_step:
             return (
-                f"memory.step_in_backward: gradients of several micro-batches cannot be added up, and {name}.{size} is "
-                f"{getattr(settings, size)} of {getattr(settings, per_step)}: set {name}.{size}: "
-                f"{getattr(settings, per_step)}"
+                "memory.step_in_backward: gradients of several micro-batches cannot be added up, and "
+                f"{name}.prompts_per_micro_batch is {settings.prompts_per_micro_batch} of {settings.prompts_per_step}: "
+                f"set {name}.prompts_per_micro_batch: {settings.prompts_per_step}"
             )
         return None
 

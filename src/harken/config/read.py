@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from harken.config.evaluation import EvaluationRecipe
 from harken.config.explain import explanations
-from harken.config.extends import read_merged
+from harken.config.extends import read_mapping, read_merged
 from harken.config.generation import CaptionRecipe, QuestionRecipe, ReasoningRecipe
 from harken.config.recipe import Recipe
+from harken.config.renamed import rename_keys
 from harken.config.section import Section, SectionT
 from harken.errors import ConfigError
 
@@ -46,6 +47,19 @@ def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     for override in overrides:
         apply_override(values, override)
     return values
+
+
+def load_run_recipe(run: Path) -> Recipe:
+    """The recipe of a training run, from the `config.yaml` of its folder. Raises ConfigError."""
+    return parse(Recipe, read_run_values(run), str(run / "config.yaml"))
+
+
+def read_run_values(run: Path) -> dict[str, Any]:
+    """The values in the `config.yaml` of a run or an evaluation, which an older harken may have written.
+
+    Raises ConfigError where the file cannot be read.
+    """
+    return rename_keys(read_mapping(run / "config.yaml"))
 
 
 def as_yaml(section: Section) -> str:

@@ -65,8 +65,8 @@ class SftConfig(Section):
     epochs: Annotated[float, Field(gt=0)] = 1.0  # [O]
     stop_at_dev_accuracy: Share | None = None
     """Stop early once greedy accuracy on the development part reaches this: a warm start for GRPO [O]."""
-    questions_per_step: PositiveInt = 32  # [O]
-    questions_per_micro_batch: PositiveInt = 8
+    prompts_per_step: PositiveInt = 32  # [O]
+    prompts_per_micro_batch: PositiveInt = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5  # [O]
     schedule: Literal["linear", "cosine", "constant"] = "cosine"  # [O]
     warmup_share: Share = 0.03  # [O]

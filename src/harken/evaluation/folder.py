@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harken.config import EvaluationRecipe, as_yaml, parse, read_values
+from harken.config import EvaluationRecipe, as_yaml, parse, read_run_values
 from harken.errors import ConfigError
 from harken.system.environment import describe_environment
 from harken.system.files import remove_leftovers, write_json, write_text
@@ -56,7 +56,7 @@ class EvaluationFolder:
         if not config.exists():
             return
         try:
-            there = parse(EvaluationRecipe, read_values(config), str(config))
+            there = parse(EvaluationRecipe, read_run_values(self.path), str(config))
         except ConfigError as error:
             raise ConfigError(f"{self.path}: holds something that is no evaluation; choose another --out") from error
         lines = _differences(there.model_dump(mode="json"), self.recipe.model_dump(mode="json"))

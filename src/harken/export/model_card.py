@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from harken.config import Recipe, load_recipe
+from harken.config import Recipe, load_run_recipe
 from harken.export.load_snippet import load_snippet
 from harken.questions.prompt import Prompt
 from harken.report.accuracy import AFTER, BEFORE, AccuracyTable, QuestionSet, accuracy_table, question_sets
@@ -46,7 +46,7 @@ def model_card(run: Path | None, base: str, base_folder: Path | None, *, model_t
         model_type: the architecture, as config.json names it.
     """
     of_base = _header_of(base_folder)
-    recipe = None if run is None else load_recipe(run / "config.yaml")
+    recipe = None if run is None else load_run_recipe(run)
     sources = [] if recipe is None else [_source(one.file) for one in recipe.data.train]
     header = _header(
         base, of_base, recipe, [one["url"] for one in sources], supervised=_supervised(run), adapter=adapter

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harken.config import load_recipe
+from harken.config import load_run_recipe
 from harken.errors import CheckpointError
 from harken.export.model_card import CARD, OF_BASE, model_card
 from harken.models.loading import load_model, resolve_checkpoint
@@ -97,7 +97,7 @@ def starting_checkpoint(trained: Path) -> str:
         raise CheckpointError(f"{trained}: not in a run folder, so nothing says what it started from; give --base")
     path = str(trained)
     while (run := _run_of(Path(path))) is not None:
-        path = load_recipe(run / "config.yaml").model.path
+        path = load_run_recipe(run).model.path
     return path
 
 

@@ -135,10 +135,8 @@ def account(
     grpo = isinstance(settings, GrpoConfig)
     group = settings.completions_per_prompt if grpo else 1
     longest = settings.max_completion_tokens if grpo else 64
-    per_step = settings.prompts_per_step if grpo else settings.questions_per_step
-    per_batch = settings.prompts_per_micro_batch if grpo else settings.questions_per_micro_batch
-    per_card = math.ceil(per_step / gpus)
-    per_batch = min(per_batch, per_card)
+    per_card = math.ceil(settings.prompts_per_step / gpus)
+    per_batch = min(settings.prompts_per_micro_batch, per_card)
 
     positions = math.ceil((shape.window_s or clip_s) * AUDIO_POSITIONS_PER_S)
     tower = 0

@@ -126,7 +126,7 @@ def _steps(run: Run, planned: Any) -> str:
 
 def _step_size(config: JsonObject, section: str) -> str | None:
     if section == "sft":
-        questions = _get(config, "sft", "questions_per_step")
+        questions = _get(config, "sft", "prompts_per_step")
         return f"{questions} questions" if questions else None
     prompts, group = _get(config, "grpo", "prompts_per_step"), _get(config, "grpo", "completions_per_prompt")
     return f"{prompts} questions × {group} completions" if prompts and group else None

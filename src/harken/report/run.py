@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harken.config import rename_keys
 from harken.errors import DataError
 from harken.report.run_files import JsonObject, read_json, read_rows, read_yaml
 
@@ -81,7 +82,7 @@ def read_run(path: Path) -> Run:
     rollouts = sorted((path / "rollouts").glob("step_*.jsonl"))
     return Run(
         path,
-        config=read_yaml(path / "config.yaml", path),
+        config=rename_keys(read_yaml(path / "config.yaml", path)),
         environment=_read_json_if_present(path / "environment.json", path),
         counts=_read_json_if_present(path / "data.json", path),
         metrics=read_rows(metrics, path) if metrics.exists() else [],

@@ -36,18 +36,18 @@ def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on
     settings = recipe.sft
     session = open_session(recipe, settings, out, console, resume=resume)
     policy, ranks = session.policy, session.ranks
-    steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.questions_per_step)
+    steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
     shown = sft_columns(dev=bool(session.dev), probe=session.probe is not None)
     with session.table("sft", shown, steps, on_row) as table:
         stopped = ranks.broadcast(ranks.is_main and _stopped(session, settings.stop_at_dev_accuracy))
         last = session.start if stopped else steps
         for step in range(session.start + 1, last + 1):
             started = time.perf_counter()
-            chosen = session.questions_at(step, settings.questions_per_step, steps)
+            chosen = session.questions_at(step, settings.prompts_per_step, steps)
             rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
             set_learning_rate(session.optimizer, rate)
             with mixed_precision(policy, recipe.model.precision):
-                size = settings.questions_per_micro_batch
+                size = settings.prompts_per_micro_batch
                 loss, tokens = accumulate(policy, chosen, session.inputs, session.prompt, size, ranks)
             norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
             row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
