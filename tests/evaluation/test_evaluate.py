@@ -118,13 +118,13 @@ def test_what_was_answered_is_not_asked_again_and_progress_begins_there(file, tm
 def test_a_run_that_goes_on_decodes_the_batches_it_would_have_decoded(torn, file, tmp_path, monkeypatch):
     """Sums over another batch may round to another token, so the batch is part of what is repeated."""
     batches: list[tuple] = []
-    original = prediction._predict
+    original = prediction._predict_batch
 
     def watched(model, batch, *rest):
         batches.append(tuple(trial.question.id for trial, _ in batch))
         return original(model, batch, *rest)
 
-    monkeypatch.setattr(prediction, "_predict", watched)
+    monkeypatch.setattr(prediction, "_predict_batch", watched)
     evaluate(recipe(file, batch_size=2), tmp_path / "whole")
     whole, out = list(batches), tmp_path / "out"
     interrupted(functools.partial(evaluate, recipe(file, batch_size=2)), out, monkeypatch, 3, torn)
