@@ -1,6 +1,6 @@
 """What AIR-Bench and MMSU share: records with choice_a to choice_d and answer_gt, and a script that reads a letter."""
 
-from harken.data.records import Record, RecordError, answer_index, unlisted
+from harken.data.records import Record, RecordError, answer_index
 from harken.errors import short_repr
 
 LETTERS = "ABCD"
@@ -22,12 +22,7 @@ def lettered_choices(record: Record) -> tuple[str, ...]:
 def lettered_answer(record: Record, choices: tuple[str, ...]) -> int | None:
     """Index of the right choice, the first where two have its text; None where the record hides it."""
     answer = _text(record, "answer_gt")
-    if answer is None:
-        return None
-    index = answer_index(answer, choices)
-    if index is None:
-        raise unlisted(answer, choices)
-    return index
+    return None if answer is None else answer_index(answer, choices)
 
 
 def letter(prediction: str) -> str | None:

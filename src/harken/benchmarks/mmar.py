@@ -12,9 +12,9 @@ from harken.benchmarks.word_match import word_rule
 from harken.data.records import (
     Record,
     RecordError,
-    answer_index,
     choices_field,
     clip_path,
+    find_answer,
     label_field,
     text_field,
 )
@@ -38,7 +38,7 @@ def parse_mmar(record: Record, audio_root: Path, source: str) -> Question:
     """
     choices = choices_field({**record, "choices": _without_empty(record.get("choices"))})
     answer = "" if record.get("answer") is None else text_field(record, "answer")
-    index = answer_index(answer, choices) if answer else None
+    index = find_answer(answer, choices) if answer else None
     return Question(
         id=text_field(record, "id"),
         text=text_field(record, "question"),

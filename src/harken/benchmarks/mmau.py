@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.word_match import word_rule
-from harken.data.records import Record, answer_index, choices_field, clip_path, label_field, text_field, unlisted
+from harken.data.records import Record, answer_index, choices_field, clip_path, label_field, text_field
 from harken.types import Question
 
 
@@ -42,13 +42,7 @@ def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
 
 
 def _answer_index(record: Record, choices: tuple[str, ...]) -> int | None:
-    if record.get("answer") is None:
-        return None
-    answer = text_field(record, "answer")
-    index = answer_index(answer, choices)
-    if index is None:
-        raise unlisted(answer, choices)
-    return index
+    return None if record.get("answer") is None else answer_index(text_field(record, "answer"), choices)
 
 
 def versions_of(identifier: str, choices: Sequence[str] | None) -> set[str]:

@@ -130,20 +130,25 @@ def choices_field(record: Record, key: str = "choices") -> tuple[str, ...]:
     return tuple(value)
 
 
-def answer_index(answer: str, choices: Sequence[str]) -> int | None:
-    """Place of the answer among the choices: exact text first, then without spaces at the edges; the first match where
-    a choice is there twice; None where no choice has this text."""
+def find_answer(answer: str, choices: Sequence[str]) -> int | None:
+    """Index of the choice with this text: first the exact text counts, then the text without spaces at its edges.
+
+    The first such choice where several have the text; None where no choice has it.
+    """
     if answer in choices:
         return choices.index(answer)
     stripped = [choice.strip() for choice in choices]
     return stripped.index(answer.strip()) if answer.strip() in stripped else None
 
 
-def unlisted(answer: str, choices: Sequence[str]) -> RecordError:
-    """The rejection of an answer that is no choice."""
-    return RecordError(
-        f"answer {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
-    )
+def answer_index(answer: str, choices: Sequence[str]) -> int:
+    """Index as in `find_answer`. Raises RecordError where no choice has this text."""
+    index = find_answer(answer, choices)
+    if index is None:
+        raise RecordError(
+            f"answer {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
+        )
+    return index
 
 
 def clip_path(name: object, audio_root: Path) -> Path:
