@@ -1,9 +1,8 @@
-"""Takes per-item values and the clip each item is about, gives means with 95 % intervals.
+"""Computes means and paired gains with 95 % intervals, which every table of harken shows.
 
-Questions about one clip are not independent, so every interval is clustered by clip; none is ever of no width. numpy
-and scipy only, so that reports never import torch. Not taken for a mean: the bootstrap, which says nothing at 0 % and
-100 %. Not taken for a paired gain: the t interval, which is symmetric where gains are not. docs/statistics.md has the
-measured coverage of each.
+Questions about one clip are not independent, so every interval is clustered by clip; no interval has zero width.
+docs/statistics.md explains the choice of intervals and how often they hold the truth. This module needs only numpy and
+scipy, so that reports never import torch.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -29,18 +28,18 @@ class Estimate:
 
 
 def mean_interval(values: Sequence[float], clusters: Sequence[Hashable]) -> Estimate:
-    """Mean of values in [0, 1], Wilson interval at the effective sample size.
+    """Mean of values in [0, 1], with Wilson's interval at the effective sample size n_eff.
 
-    n_eff = n / deff x (t(n - 1) / t(C - 1))^2, at most n, where deff is the cluster-robust variance of the mean over
-    p (1 - p) / (n - 1) (design effect; the t quantiles as in Korn and Graubard 1998). With one 0/1 item per cluster
-    this is Wilson's interval at n. Where the clusters show no variance, as when all are right or all wrong, n_eff is C,
-    the number of clusters.
+    n_eff = n / deff x (t(n - 1) / t(C - 1))^2, and at most n. C is the number of clusters, and deff is the design
+    effect: the cluster-robust variance of the mean, divided by p (1 - p) / (n - 1). The t quantiles are those of Korn
+    and Graubard 1998. With one 0/1 item per cluster this is Wilson's interval at n. Where the clusters show no
+    variance, as when all items are right or all are wrong, n_eff is C.
 
     Args:
         values: [n], such as 1 for correct and 0 for wrong.
         clusters: [n] clip of each item.
 
-    Raises ValueError for no items, differing lengths or a value outside [0, 1].
+    Raises ValueError for no items, for differing lengths and for a value outside [0, 1].
     """
     x, members, count = _clustered(values, clusters)
     if not ((x >= 0) & (x <= 1)).all():
@@ -57,49 +56,51 @@ def mean_interval(values: Sequence[float], clusters: Sequence[Hashable]) -> Esti
 
 
 def mean_of_means(means: Sequence[Estimate]) -> Estimate:
-    """Unweighted mean of independent means, such as task accuracies, with an interval from theirs.
+    """Unweighted mean of independent means, such as the accuracies of several tasks.
 
-    The distances of the mean to its bounds are the root of the sum of the squared distances of the parts, over their
-    number (Zou and Donner 2008, "square and add"): never of zero width where no part is.
+    The distance from the mean to a bound is the root of the sum of the squared distances of the single means to their
+    bounds, divided by the number of means (Zou and Donner 2008, "square and add").
 
     Raises ValueError for no means.
     """
     if not means:
         raise ValueError("mean_of_means: needs one or more means")
     count = len(means)
-    mean = sum(one.mean for one in means) / count
-    below = sum((one.mean - one.low) ** 2 for one in means) ** 0.5 / count
-    above = sum((one.high - one.mean) ** 2 for one in means) ** 0.5 / count
+    mean = sum(part.mean for part in means) / count
+    below = sum((part.mean - part.low) ** 2 for part in means) ** 0.5 / count
+    above = sum((part.high - part.mean) ** 2 for part in means) ** 0.5 / count
     return Estimate(
         mean,
         max(0.0, mean - below),
         min(1.0, mean + above),
-        sum(one.n for one in means),
-        sum(one.clusters for one in means),
+        sum(part.n for part in means),
+        sum(part.clusters for part in means),
     )
 
 
 def paired_gain(before: Mapping[str, float], after: Mapping[str, float], clusters: Mapping[str, Hashable]) -> Estimate:
-    """Mean of after - before on the same items, with the interval of a bootstrap over clips, bounded to [-1, 1].
+    """Mean of after - before on the same items, with an interval from a bootstrap over clips, within [-1, 1].
 
-    Clips are drawn with replacement, as many as there are, 10,000 times, always from the same seed; the interval is
-    that between the 2.5 % and the 97.5 % quantile of the means so drawn, with two corrections. Two items are added,
-    one half gained and one half lost (Agresti and Min 2005), so that a few changes in one direction are not taken
-    for all there can be; an added item weighs as much as one independent item (the design effect), at most as much
-    as a mean clip. And the quantiles' distances from the middle are stretched by t(C - 1) / z sqrt(C / (C - 1)),
-    because drawing from C clips is too narrow by that.
+    The C clips are drawn 10,000 times with replacement, always from the same seed. The interval reaches from the 2.5 %
+    to the 97.5 % quantile of the means of the draws, with two corrections:
 
-    Where every clip changed by the same amount (nothing changed, say) resampling says nothing: then Wilson's upper
-    bound on the share of clips that differ, having seen none in C, limits how far the mean can be off.
+    - Two items are added, one that gains 1/2 and one that loses 1/2 (Agresti and Min 2005), because a few changes in
+      one direction do not show that no others are possible. An added item weighs as much as one independent item (the
+      design effect), and at most as much as a mean clip.
+    - The distances of the quantiles from the middle are stretched by t(C - 1) / z sqrt(C / (C - 1)), because a
+      bootstrap over C clips is too narrow by this factor.
+
+    Where every clip changed by the same amount, for example by nothing, the draws do not differ. Then the width comes
+    from Wilson's upper bound on the share of clips that would change otherwise, when none of C clips did.
 
     Args:
-        before, after: item id -> value in [0, 1].
-        clusters: item id -> clip; may hold more items.
+        before, after: value in [0, 1] by item id.
+        clusters: clip by item id; it may hold more items.
 
-    Raises ValueError naming the first id (in order of the mappings) that one side lacks, or for no items.
+    Raises ValueError for no items, and for an item that one of the mappings lacks; the message names the first one.
     """
-    for name, have, other in (("before", before, after), ("after", after, before)):
-        missing = next((item for item in other if item not in have), None)
+    for name, values, other in (("before", before, after), ("after", after, before)):
+        missing = next((item for item in other if item not in values), None)
         if missing is not None:
             raise ValueError(
                 f"paired_gain: item {missing!r} is missing in `{name}`: both sides must hold the same items"
@@ -121,13 +122,19 @@ def paired_gain(before: Mapping[str, float], after: Mapping[str, float], cluster
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p value of McNemar's exact test: how often a fair coin parts the changed items as unequally as `gained`
-    and `lost`, or more so. It takes items as independent; the interval of `paired_gain` does not."""
+    """Two-sided p value of McNemar's exact test.
+
+    It is the chance that a fair coin divides the changed items at least as unequally as into `gained` and `lost`. The
+    test takes all items as independent, which the interval of `paired_gain` does not.
+    """
     return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
 
 
 def chance(choice_counts: Sequence[int]) -> float:
-    """Expected accuracy of guessing: mean over items of 1 / choices. Raises ValueError for no items or 0 choices."""
+    """Expected accuracy of guessing: the mean over items of 1 / number of choices.
+
+    Raises ValueError for no items, and for an item without choices.
+    """
     if not choice_counts or min(choice_counts) < 1:
         raise ValueError("chance: needs one or more items with one or more choices each")
     return float(np.mean([1 / count for count in choice_counts]))
@@ -147,12 +154,12 @@ def _clustered(
 
 
 def _bootstrap(x: NDArray[np.float64], members: NDArray[np.int64], count: int, variance: float) -> tuple[float, float]:
-    """Interval of the mean of differences x, whose cluster-robust `variance` is not 0; see `paired_gain`."""
+    """Interval of the mean of the differences x; see `paired_gain`. `variance` is cluster-robust and not 0."""
     n = len(x)
     item = min(max(1.0, variance / (float(x.var(ddof=1)) / n)), n / count)
     sums = np.append(np.bincount(members, weights=x, minlength=count), [item / 2, -item / 2])
     sizes = np.append(np.bincount(members, minlength=count), [item, item])
-    # Clips of equal sum and size are interchangeable, so the kinds are drawn and not the clips.
+    # Clips of equal sum and size are interchangeable, so a draw only counts how many clips of each kind it holds.
     kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(count + 2, counts / (count + 2), size=_RESAMPLES)
     means = (drawn @ kinds[0]) / (drawn @ kinds[1])
@@ -163,7 +170,7 @@ def _bootstrap(x: NDArray[np.float64], members: NDArray[np.int64], count: int, v
 
 
 def _variance_of_mean(x: NDArray[np.float64], members: NDArray[np.int64], count: int) -> float:
-    """C / (C - 1) sum over clusters of (sum of its residuals)^2, over n^2; 0 for a single cluster."""
+    """Cluster-robust variance of the mean: C / (C - 1) sum_c (sum of residuals in c)^2 / n^2; 0 for one cluster."""
     if count < 2:
         return 0.0
     sums = np.bincount(members, weights=x - x.mean(), minlength=count)
@@ -171,7 +178,7 @@ def _variance_of_mean(x: NDArray[np.float64], members: NDArray[np.int64], count:
 
 
 def _wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share p seen in n trials; n need not be whole."""
+    """Wilson's 95 % score interval of a share p of n trials; n need not be whole."""
     z2 = float(ndtri(_TAIL)) ** 2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)

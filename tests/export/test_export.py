@@ -20,7 +20,8 @@ from harken.cli.app import app
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError
-from harken.export.weights import export, export_adapter, starting_checkpoint
+from harken.export.find_checkpoints import starting_checkpoint
+from harken.export.weights import export, export_adapter
 from harken.grpo.loop import train
 from harken.models.loading import load_model
 from harken.training.sft import sft
@@ -254,7 +255,7 @@ def test_the_base_is_found_through_the_runs_before_and_from_a_checkpoint_folder(
     (later / "config.yaml").write_text(yaml.safe_dump(values))
     assert starting_checkpoint(later) == "Qwen/Qwen2.5-Omni-7B"
     alone = shutil.copytree(runs[OMNI] / "checkpoints" / "step_000002", tmp_path / "alone")
-    with pytest.raises(CheckpointError, match="nothing says what it started from; give --base"):
+    with pytest.raises(CheckpointError, match="its starting checkpoint is unknown; name it with --base"):
         starting_checkpoint(alone)
     assert export(alone, tmp_path / "out", base=str(bases[OMNI])) == 78
 
@@ -327,7 +328,7 @@ def test_a_missing_shard_of_the_base_is_an_error_that_names_it(sharded, tmp_path
     base = shutil.copytree(sharded, tmp_path / "base")
     gone = sorted(base.glob("*.safetensors"))[1]
     gone.unlink()
-    with pytest.raises(CheckpointError, match=f"{gone.name} not here; fetch the base again"):
+    with pytest.raises(CheckpointError, match=f"{gone.name} not here; download the base again"):
         export(moved(sharded, tmp_path / "trained"), tmp_path / "out", base=str(base))
     assert not (tmp_path / "out").exists()
 
@@ -379,9 +380,9 @@ OTHER_BASES = {
     "no safetensors": (without_safetensors, "no safetensors files to put the trained weights into"),
     "fewer layers": (without_a_layer, r"has no place for 3 trained tensors \(model.layers.2.mlp.down_proj.weight, "),
     "more layers": (with_one_more_layer, r"model.layers.3\S* is not among the trained tensors"),
-    "other shapes": (with_another_width, r"lm_head.weight has shape \[\d+, 64\], trained \[\d+, 128\]"),
+    "other shapes": (with_another_width, r"lm_head.weight has shape \[\d+, 64\], but the trained tensor \[\d+, 128\]"),
     "torn": (torn, "cannot be written"),
-    "no folder": (shutil.rmtree, "no such folder; the run started from it, give --base where it lies now"),
+    "no folder": (shutil.rmtree, "no such folder, but the run started from it; give its new place with --base"),
 }
 
 
@@ -398,7 +399,7 @@ def test_a_base_that_does_not_fit_is_an_error_that_names_it_and_nothing_is_writt
 
 def test_a_base_of_another_architecture_is_refused(bases, tmp_path):
     trained = moved(bases[OMNI], tmp_path / "trained")
-    with pytest.raises(CheckpointError, match="is it the checkpoint that the run started from"):
+    with pytest.raises(CheckpointError, match="Is it the checkpoint that the run started from"):
         export(trained, tmp_path / "out", base=str(bases[AUDIO]))
 
 
@@ -409,7 +410,7 @@ def test_a_folder_that_exists_is_never_written_into(bases, tmp_path):
             write()
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         export(tmp_path / "nothing", tmp_path / "new", base=str(bases[OMNI]))
-    with pytest.raises(CheckpointError, match="full weights, no adapter; export without --adapter"):
+    with pytest.raises(CheckpointError, match="holds full weights and no adapter; export without --adapter"):
         export_adapter(bases[OMNI], tmp_path / "new")
 
 

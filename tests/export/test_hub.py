@@ -52,7 +52,7 @@ def test_a_card_that_is_there_is_left_as_it_is_unless_asked(hub, folder):
 
 def test_what_should_be_private_is_never_pushed_where_all_can_see_it(hub):
     hub.repositories[NAME] = {"private": False, "files": {}}
-    with pytest.raises(HubError, match="is there already and public: choose another name, or leave out --private"):
+    with pytest.raises(HubError, match="exists already and is public: choose another name, or leave out --private"):
         Hub(NAME, private=True)
     assert not hub.commits
 
@@ -60,7 +60,7 @@ def test_what_should_be_private_is_never_pushed_where_all_can_see_it(hub):
 def test_the_token_comes_from_the_environment_and_its_absence_is_an_error_before_any_request(hub, monkeypatch):
     for value in ("", "  "):
         monkeypatch.setenv("HF_TOKEN", value)
-        with pytest.raises(HubError, match="HF_TOKEN is not set: make a token with write access"):
+        with pytest.raises(HubError, match="HF_TOKEN is not set: create a token with write access"):
             Hub(NAME, private=False)
     assert hub.asked == []
 
@@ -75,10 +75,10 @@ def test_a_name_that_is_none_is_refused(hub, name):
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/api/whoami", 401, "the Hub does not know the token in HF_TOKEN: make a new one with write access"),
+        ("/api/whoami", 401, "the Hub does not know the token in HF_TOKEN: create a new one with write access"),
         ("/api/repos/create", 403, "the token in HF_TOKEN may not write to me/omni-r1: give it write access"),
         (f"/api/models/{NAME}/commit", 403, "the token in HF_TOKEN may not write"),
-        (f"/api/models/{NAME}/commit", 400, r"the Hub said: no, \*\*\*"),
+        (f"/api/models/{NAME}/commit", 400, r"the Hub replied: no, \*\*\*"),
     ],
 )
 def test_what_the_hub_refuses_is_said_with_the_fix_and_without_the_token(hub, folder, path, status, says):

@@ -77,18 +77,18 @@ def test_results_have_n_and_intervals_and_the_audio_gain(tmp_path):
         r"\| \+50\.0 \[.*?\] \| 50 \|",
         total,
     )
-    assert "Not evaluated without audio" not in body
+    assert "not evaluated without audio" not in body
 
 
 def test_what_was_not_evaluated_is_said(tmp_path):
     run = trainable(write_run(tmp_path / "run"))
-    assert "No evaluation: nothing is known about how well this model answers." in card_of(run)
+    assert "The model was not evaluated, so nothing is known about how well it answers." in card_of(run)
     write_evaluation(run, "test", [prediction("a", correct=True)], model=str(run))
     card = card_of(run)
-    assert "No evaluation" not in card
-    assert "Not evaluated without audio: how much the clip matters to the answers is unknown." in card
+    assert "The model was not evaluated, so" not in card
+    assert "The model was not evaluated without audio, so it is unknown how much its answers use the clip." in card
     assert "audio gain, points" not in card
-    assert "its data, recipe and results are unknown" in card_of(None)
+    assert "Its data, recipe and results are unknown" in card_of(None)
 
 
 def test_data_has_n_source_and_licence_or_says_that_they_are_unknown(tmp_path):
@@ -97,7 +97,7 @@ def test_data_has_n_source_and_licence_or_says_that_they_are_unknown(tmp_path):
     assert "datasets" not in header
     assert "- data.json: source and licence unknown" in body
     assert "- number of records: unknown" in body
-    assert "- data whose card was not at hand: unknown" in body
+    assert "- data without a card: unknown" in body
     assert str(tmp_path) not in body  # nobody's folders
     write_json(
         run / "data.json", {"records": 1200, "kept": 1190, "rejected": 10, "trained_on": 1100, "development": 90}
@@ -107,7 +107,10 @@ def test_data_has_n_source_and_licence_or_says_that_they_are_unknown(tmp_path):
     )
     header, body = parts(card_of(run))
     assert header["datasets"] == ["allenai/ai2_arc"]
-    assert "1,200 records, 1,190 kept and 10 rejected; trained on 1,100, 90 for development" in body
+    assert (
+        "1,200 records, of which 1,190 were kept and 10 rejected; 1,100 questions for training, 90 for development"
+        in body
+    )
     assert "- data: CC BY-SA 4.0" in body
     assert "unknown" not in body.split("## Licence")[1].replace("- weights: unknown", "")
 
@@ -119,7 +122,7 @@ def test_the_licence_is_the_one_that_the_bases_card_states(tmp_path):
     header, body = parts(card_of(None, folder=tmp_path))
     assert (header["license"], header["license_name"]) == ("other", "qwen-research")
     assert header["language"] == ["en", "zh"]
-    assert "- weights: other, as the base's card says" in body
+    assert "- weights: other, as the card of the base states" in body
     for damaged in ("---\nlicense: [\n---\n", "---\n- a\n---\n", "---\nlicense: 3\n---\n", "no header", ""):
         (tmp_path / "README.md").write_text(damaged)
         assert parts(card_of(None, folder=tmp_path))[0]["license"] == "unknown"
@@ -180,7 +183,7 @@ def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, caps
     (export_adapter if adapter else export)(run, out)
     header, body = parts((out / "README.md").read_text())
     assert header["tags"][-1] == "sft"
-    assert "4 records, 4 kept and 0 rejected" in body
+    assert "4 records, of which 4 were kept and 0 rejected" in body
     (code,) = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
     clip = next((tmp_path / "data").rglob("*.wav"))
     shutil.copyfile(clip, out / "clip.wav")

@@ -1,1 +1,1 @@
-"""Writes a trained checkpoint so that other programs load it, with a model card, and pushes it to the Hub."""
+"""Writes a trained checkpoint as a folder that other programs load, with a model card, and pushes it to the Hub."""

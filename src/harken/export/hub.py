@@ -1,8 +1,7 @@
-"""An exported folder -> a repository on the Hugging Face Hub.
+"""Pushes an exported folder to a repository on the Hugging Face Hub.
 
-Takes a folder and OWNER/NAME, gives the repository's address. The token comes from HF_TOKEN alone and stands in no
-message. A card that the repository has already is left as it is unless asked. Not taken: the token file of other
-programs, and making a public repository private or the other way round.
+The token comes from the environment variable HF_TOKEN alone and appears in no message. A model card that the repository
+has already is kept unless the user asks otherwise, and no repository is made public or private afterwards.
 """
 
 import contextlib
@@ -19,17 +18,18 @@ from huggingface_hub.errors import (
 )
 
 from harken.errors import HarkenError
-from harken.export.model_card import CARD
+from harken.export.card_header import MODEL_CARD
 
 
 class HubError(HarkenError):
-    """The Hub, or what it was asked for, cannot be used."""
+    """The Hub cannot be used, or refuses the repository."""
 
 
 class Hub:
-    """One repository, checked before anything is written: the token is known, and the name may be used.
+    """One repository on the Hub.
 
-    Raises HubError that names the fix.
+    Before anything is written, the constructor checks that the Hub knows the token and that the repository may be used.
+    It raises a HubError that says how to fix the problem.
     """
 
     def __init__(self, repository: str, *, private: bool) -> None:
@@ -37,56 +37,62 @@ class Hub:
             raise HubError(f"--push-to {repository!r}: expected OWNER/NAME, such as me/omni-r1-avqa")
         self._token = os.environ.get("HF_TOKEN", "").strip()
         if not self._token:
-            raise HubError("HF_TOKEN is not set: make a token with write access on the Hub and put it there")
+            raise HubError("HF_TOKEN is not set: create a token with write access on the Hub and set HF_TOKEN to it")
         self._repository, self._private = repository, private
         self._api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=self._token)
-        with self._explained():
+        with self._explained_errors():
             self._api.whoami()
-            self._exists = self._visible_as_asked()
+            self._exists = self._check_repository()
 
     def push(self, folder: Path, *, replace_card: bool) -> tuple[str, bool]:
-        """Make the repository where there is none and upload the folder in one commit.
+        """Create the repository where it does not exist, and upload the folder in one commit.
 
-        Returns its address, and whether a card that was there was left as it is.
+        Returns the repository's address, and whether its own model card was kept.
         """
-        with self._explained(f". The export is in {folder}; try again with: hf upload {self._repository} {folder}"):
-            keep = self._exists and not replace_card and self._api.file_exists(self._repository, CARD)
+        advice = f". The export is in {folder}; try again with: hf upload {self._repository} {folder}"
+        with self._explained_errors(advice):
+            keep_card = self._exists and not replace_card and self._api.file_exists(self._repository, MODEL_CARD)
             url = self._api.create_repo(self._repository, private=self._private or None, exist_ok=True)
             self._api.upload_folder(
                 repo_id=self._repository,
                 folder_path=folder,
                 commit_message="Upload from harken",
-                ignore_patterns=[CARD] if keep else None,
+                ignore_patterns=[MODEL_CARD] if keep_card else None,
             )
-            return str(url), keep
+            return str(url), keep_card
 
-    def _visible_as_asked(self) -> bool:
-        """Whether the repository is there. Raises HubError where it is public and should be private."""
+    def _check_repository(self) -> bool:
+        """Whether the repository exists. Raises HubError where it is public and should be private."""
         try:
-            there = self._api.repo_info(self._repository)
+            info = self._api.repo_info(self._repository)
         except RepositoryNotFoundError:
             return False
-        if self._private and not there.private:
+        if self._private and not info.private:
             raise HubError(
-                f"{self._repository} is there already and public: choose another name, or leave out --private"
+                f"{self._repository} exists already and is public: choose another name, or leave out --private"
             )
         return True
 
     @contextlib.contextmanager
-    def _explained(self, then: str = "") -> Iterator[None]:
+    def _explained_errors(self, advice: str = "") -> Iterator[None]:
+        """Turn errors of the Hub and the network into HubErrors that end with `advice` and do not hold the token."""
         try:
             yield
         except HfHubHTTPError as error:
             status = None if error.response is None else error.response.status_code
-            why = {
-                401: "the Hub does not know the token in HF_TOKEN: make a new one with write access",
-                403: f"the token in HF_TOKEN may not write to {self._repository}: give it write access, or choose "
-                "another owner",
-            }.get(status or 0, f"the Hub said: {self._without_token(str(error.server_message or error))}")
-            raise HubError(f"{self._repository}: {why}{then}") from None
+            if status == 401:
+                reason = "the Hub does not know the token in HF_TOKEN: create a new one with write access"
+            elif status == 403:
+                reason = (
+                    f"the token in HF_TOKEN may not write to {self._repository}: give it write access, or choose "
+                    "another owner"
+                )
+            else:
+                reason = f"the Hub replied: {self._without_token(str(error.server_message or error))}"
+            raise HubError(f"{self._repository}: {reason}{advice}") from None
         except (HTTPError, OSError) as error:
-            where = self._api.endpoint
-            raise HubError(f"{where} cannot be reached ({self._without_token(str(error))}){then}") from None
+            reason = self._without_token(str(error))
+            raise HubError(f"{self._api.endpoint} cannot be reached ({reason}){advice}") from None
 
     def _without_token(self, text: str) -> str:
         return " ".join(text.replace(self._token, "***").split())

@@ -1,7 +1,6 @@
-"""How other programs load an exported folder: a few lines of transformers, without harken.
+"""Python code for the model card that loads an exported folder with transformers alone, without harken.
 
-Takes the architecture and a question as the run asked it, gives Python for the model card; a test runs it. Not taken:
-`Qwen2_5OmniProcessor`, whose video part needs torchvision.
+The tests run this code. For Qwen2.5-Omni it does not use the model's own processor, whose video part needs torchvision.
 """
 
 from harken.errors import CheckpointError
@@ -19,8 +18,8 @@ conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "te
 text = processor.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
 inputs = processor(text=text, audio=[samples], return_tensors="pt")
 with torch.no_grad():
-    said = model.generate(**inputs, max_new_tokens={length}, do_sample=False)
-print(processor.tokenizer.decode(said[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+    output = model.generate(**inputs, max_new_tokens={length}, do_sample=False)
+print(processor.tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 """
 
 _OMNI = """\
@@ -33,21 +32,22 @@ tokenizer = AutoTokenizer.from_pretrained({base})
 extractor = WhisperFeatureExtractor.from_pretrained({base})
 model = {model}.from_pretrained({base}, dtype="auto"){thinker}.eval()
 {adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
-heard = extractor(samples, sampling_rate=16000, return_attention_mask=True, return_tensors="pt")
-frames = int(heard["attention_mask"].sum())
-places = ((frames - 1) // 2 + 1 - 2) // 2 + 1  # audio tokens of so many 10 ms frames
+features = extractor(samples, sampling_rate=16000, return_attention_mask=True, return_tensors="pt")
+n_frames = int(features["attention_mask"].sum())  # frames of 10 ms
+n_audio_tokens = ((n_frames - 1) // 2 + 1 - 2) // 2 + 1
 conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
 text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-inputs = tokenizer(text.replace("<|AUDIO|>", "<|AUDIO|>" * places), add_special_tokens=False, return_tensors="pt")
+text = text.replace("<|AUDIO|>", "<|AUDIO|>" * n_audio_tokens)
+inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")
 with torch.no_grad():
-    said = model.generate(
+    output = model.generate(
         **inputs,
-        input_features=heard["input_features"].to(model.dtype),
-        feature_attention_mask=heard["attention_mask"],
+        input_features=features["input_features"].to(model.dtype),
+        feature_attention_mask=features["attention_mask"],
         max_new_tokens={length},
         do_sample=False,
     )
-print(tokenizer.decode(said[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 """
 
 _BY_TYPE = {
@@ -59,18 +59,19 @@ _BY_TYPE = {
 
 
 def load_snippet(model_type: str, folder: str, question: str, length: int, adapter_of: str | None = None) -> str:
-    """Python that answers one question about clip.wav.
+    """Python code that answers one question about clip.wav.
 
     Args:
-        model_type: as the checkpoint's config.json says.
-        folder: where it lies, or its Hub id.
-        question: the user's text, choices and all.
-        adapter_of: the base, where the folder holds an adapter.
+        model_type: the architecture, as the checkpoint's config.json names it.
+        folder: the exported folder, or its Hub id.
+        question: the whole text of the user's turn, with the choices.
+        length: tokens of the completion at most.
+        adapter_of: folder or Hub id of the base where `folder` holds an adapter, else None.
 
     Raises CheckpointError for an architecture that harken does not know.
     """
     if model_type not in _BY_TYPE:
-        raise CheckpointError(f"{model_type!r}: not among {', '.join(_BY_TYPE)}")
+        raise CheckpointError(f"{model_type!r} is not an architecture that harken knows: {', '.join(_BY_TYPE)}")
     template, model = _BY_TYPE[model_type]
     is_adapter = adapter_of is not None
     return template.format(

@@ -1,11 +1,9 @@
-"""The model card of an exported folder: README.md with the Hub's header.
+"""Writes the model card of an exported folder: data, recipe, results, how to load the model, limits and licence.
 
-Takes the run folder (its recipe, counts of its data, its evaluations), the base and the folder that is written, gives
-Markdown. What the run folder does not hold is said to be unknown. Names and texts of recipes and data are escaped: they
-become no markup. Not taken: figures that a person types in.
+Everything comes from the run folder and the base's card; what they do not hold is called unknown. Names and texts of
+recipes and data are escaped, so that they cannot become markup.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +12,18 @@ from typing import Any
 import yaml
 
 from harken.config import Recipe, load_run_recipe
+from harken.export.card_header import card_header, is_hub_id, read_base_header
 from harken.export.load_snippet import load_snippet
 from harken.questions.prompt import Prompt
-from harken.report.accuracy import AFTER, BEFORE, AccuracyTable, QuestionSet, accuracy_table, question_sets
+from harken.report.accuracy import AFTER, BEFORE, QuestionSet, accuracy_table, question_sets
 from harken.report.facts import run_facts
-from harken.report.run import read_run
+from harken.report.run import Run, read_run
 from harken.results.formatting import markdown, percent, points
 from harken.system.console import escape_unprintable
 from harken.types import Question
 
-CARD, OF_BASE = "README.md", "README.base.md"
-_ASKED = Question("example", "Which animal is heard?", ("a dog", "a cat", "a bird"), 0, Path("clip.wav"))
-_OF_DATA = (("url", "from"), ("licence", "licence:"))
-_FIGURES = (
+_EXAMPLE = Question("example", "Which animal is heard?", ("a dog", "a cat", "a bird"), 0, Path("clip.wav"))
+_COLUMNS = (
     ("before", "before, %", percent),
     ("after", "after, %", percent),
     ("gain", "gain, points", points),
@@ -34,190 +31,145 @@ _FIGURES = (
     ("after_without_audio", "after, no audio, %", percent),
     ("audio_gain", "audio gain, points", points),
 )
+"""Columns of a table of results: attribute of `GroupAccuracy`, heading, how a figure is written."""
 
 
-def model_card(run: Path | None, base: str, base_folder: Path | None, *, model_type: str, adapter: bool) -> str:
-    """The card's text.
+def model_card(run_folder: Path | None, base: str, base_folder: Path | None, *, model_type: str, adapter: bool) -> str:
+    """The text of the model card.
 
     Args:
-        run: the run folder; None where the checkpoint lies in none.
+        run_folder: None where the checkpoint is not part of a run folder.
         base: folder or Hub id of the checkpoint that training started from.
-        base_folder: where its files lie, for its own card; None where they were not needed.
+        base_folder: where the files of the base are, for its own card; None where that is unknown.
         model_type: the architecture, as config.json names it.
+        adapter: whether the folder holds a LoRA adapter instead of the whole model.
     """
-    of_base = _header_of(base_folder)
-    recipe = None if run is None else load_run_recipe(run)
-    sources = [] if recipe is None else [_source(one.file) for one in recipe.data.train]
-    header = _header(
-        base, of_base, recipe, [one["url"] for one in sources], supervised=_supervised(run), adapter=adapter
-    )
+    run = None if run_folder is None else read_run(run_folder)
+    recipe = None if run_folder is None else load_run_recipe(run_folder)
+    sources = [] if recipe is None else [_read_data_card(source.file) for source in recipe.data.train]
+    urls = [source["url"] for source in sources]
+    header = card_header(base, read_base_header(base_folder), urls, method=_method(run), adapter=adapter)
     name = "A fine-tuned audio language model" if recipe is None else recipe.name
-    parts = [
+    kind = "A LoRA adapter for" if adapter else "A fine-tuned version of"
+    sections = [
         f"# {escaped(name)}",
-        f"{_what(adapter)} of {_named(base)}, trained with harken on questions about sound, speech and music.",
+        f"{kind} {_base_link(base)}, trained with harken on questions about sound, speech and music.",
         *_training(run, recipe, sources),
         *_results(run),
         *_loading(recipe, base, model_type, adapter=adapter),
-        *_use(),
+        *_USE,
         *_licence(header, base, sources),
     ]
-    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n" + "\n\n".join(parts) + "\n"
+    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n" + "\n\n".join(sections) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text that is no Markdown and no HTML, on one line."""
+    """Text on one line in which no sign has a meaning in Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>|#!&~$@]|:(?=//))", r"\\\1", escape_unprintable(text))
 
 
-def _header(
-    base: str, of_base: dict[str, Any], recipe: Recipe | None, urls: Sequence[str], *, supervised: bool, adapter: bool
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if _is_hub_id(base):
-        found["base_model"] = base
-    found["library_name"] = "peft" if adapter else "transformers"
-    found["pipeline_tag"] = "audio-text-to-text"
-    for key in ("license", "license_name", "license_link"):
-        if isinstance(of_base.get(key), str):
-            found[key] = of_base[key]
-    found.setdefault("license", "unknown")
-    found["language"] = of_base.get("language", ["en"])
-    hub = "https://huggingface.co/datasets/"
-    datasets = [url.removeprefix(hub).strip("/") for url in urls if url.startswith(hub)]
-    if datasets:
-        found["datasets"] = list(dict.fromkeys(datasets))
-    method = [] if recipe is None else ["sft" if supervised else "grpo"]
-    return {**found, "tags": ["harken", "audio-question-answering", *method]}
+def _method(run: Run | None) -> str | None:
+    if run is None:
+        return None
+    return "sft" if any("loss/sft" in row for row in run.metrics) else "grpo"
 
 
-def _supervised(run: Path | None) -> bool:
-    metrics = None if run is None else run / "metrics.jsonl"
-    if metrics is None or not metrics.exists():
-        return False
-    with metrics.open("rb") as file:
-        return any(b'"loss/sft"' in line for line in file)
-
-
-def _what(adapter: bool) -> str:
-    return "A LoRA adapter" if adapter else "A fine-tuned version"
-
-
-def _named(base: str) -> str:
-    if _is_hub_id(base):
+def _base_link(base: str) -> str:
+    if is_hub_id(base):
         return f"[{escaped(base)}](https://huggingface.co/{base})"
-    return f"a checkpoint that lay in the folder {escaped(Path(base).name)} (not on the Hub, as far as the run says)"
+    return f"a checkpoint from the folder {escaped(Path(base).name)} (the run names no repository on the Hub for it)"
 
 
-def _is_hub_id(base: str) -> bool:
-    return (
-        re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", base, re.ASCII) is not None and not Path(base).exists()
-    )
-
-
-def _training(run: Path | None, recipe: Recipe | None, sources: Sequence[dict[str, str]]) -> list[str]:
+def _training(run: Run | None, recipe: Recipe | None, sources: Sequence[dict[str, str]]) -> list[str]:
     if run is None or recipe is None:
-        return ["## Training", "The checkpoint lies in no run folder: its data, recipe and results are unknown."]
+        return ["## Training", "The checkpoint is not part of a run folder. Its data, recipe and results are unknown."]
     lines = []
-    for one, source in zip(recipe.data.train, sources, strict=True):
-        heard = " (without audio)" if one.audio == "none" else ""
-        known = [escaped(f"{word} {source[key]}") for key, word in _OF_DATA if source[key]]
-        lines.append(f"- {escaped(one.file.name)}{heard}: {'; '.join(known) or 'source and licence unknown'}")
-    counts = run / "data.json"
-    if counts.is_file():
-        n = json.loads(counts.read_text(encoding="utf-8"))
-        said = f"{n['records']:,} records, {n['kept']:,} kept and {n['rejected']:,} rejected; "
-        lines.append(f"- {said}trained on {n['trained_on']:,}, {n['development']:,} for development")
+    for config, source in zip(recipe.data.train, sources, strict=True):
+        name = escaped(config.file.name) + (" (without audio)" if config.audio == "none" else "")
+        known = [f"from {source['url']}"] if source["url"] else []
+        known += [f"licence: {source['licence']}"] if source["licence"] else []
+        lines.append(f"- {name}: {'; '.join(map(escaped, known)) or 'source and licence unknown'}")
+    if run.counts:
+        records, kept, rejected, trained_on, development = (
+            f"{run.counts[key]:,}" for key in ("records", "kept", "rejected", "trained_on", "development")
+        )
+        lines.append(
+            f"- {records} records, of which {kept} were kept and {rejected} rejected; {trained_on} questions for "
+            f"training, {development} for development"
+        )
     else:
         lines.append("- number of records: unknown")
-    told = run_facts(run.name, read_run(run))["facts"]
-    # Not where model and data lay: folders of somebody's machine.
-    facts = [(escaped(name), escaped(value)) for name, value in told if name not in ("model", "data")]
-    return ["## Training data", "\n".join(lines), "## Recipe", markdown(("setting", "value"), facts)]
+    # The paths of model and data are left out: they are folders of somebody's machine.
+    facts = [(label, value) for label, value in run_facts("", run)["facts"] if label not in ("model", "data")]
+    settings = markdown(("setting", "value"), [(escaped(label), escaped(value)) for label, value in facts])
+    return ["## Training data", "\n".join(lines), "## Recipe", settings]
 
 
-def _results(run: Path | None) -> list[str]:
-    sets = [] if run is None else question_sets(read_run(run))
-    parts = ["## Results"]
+def _results(run: Run | None) -> list[str]:
+    sets = [] if run is None else question_sets(run)
     if not sets:
-        return [*parts, "No evaluation: nothing is known about how well this model answers."]
-    parts.append(
-        "Accuracy in percent with 95 % intervals clustered by clip; what could not be read is counted wrong. Gains are "
-        "paired on the same questions; before is the model that this run started from. Audio gain is accuracy with the "
-        "clip minus accuracy without it."
+        return ["## Results", "The model was not evaluated, so nothing is known about how well it answers."]
+    explanation = (
+        "Accuracy is in percent, with 95 % intervals clustered by clip. Unreadable answers count as wrong. “Before” is "
+        "the model that this run started from, “after” is this model. Gains are paired by question. The audio gain is "
+        "the accuracy with the clip minus the accuracy without it."
     )
-    for questions in sets:
-        parts += _result(questions, accuracy_table("", questions))
-    return parts
+    return ["## Results", explanation, *(part for questions in sets for part in _result(questions))]
 
 
-def _result(questions: QuestionSet, table: AccuracyTable) -> list[str]:
-    shown = table.with_figures(_FIGURES)
-    header = ("questions", "n", *(name for _, name, _ in shown), "chance, %")
-    rows = [
-        (
-            escaped(line.group),
-            str(line.n),
-            *("" if (one := getattr(line, key)) is None else form(one) for key, _, form in shown),
-            "" if line.chance is None else f"{100 * line.chance:.0f}",
-        )
-        for line in table.lines
-    ]
-    parts = [f"### {escaped(table.name)}", markdown(header, rows)]
-    parts += [escaped(fault) for fault in table.faults]
+def _result(questions: QuestionSet) -> list[str]:
+    table = accuracy_table("", questions)
+    columns = table.with_figures(_COLUMNS)
+    header = ("questions", "n", *(heading for _, heading, _ in columns), "chance, %")
+    rows = []
+    for line in table.lines:
+        figures = [(getattr(line, key), write) for key, _, write in columns]
+        cells = ["" if figure is None else write(figure) for figure, write in figures]
+        chance = "" if line.chance is None else f"{100 * line.chance:.0f}"
+        rows.append((escaped(line.group), str(line.n), *cells, chance))
+    parts = [f"### {escaped(table.name)}", markdown(header, rows), *map(escaped, table.faults)]
     if not any(questions.get(when, with_audio=False) for when in (BEFORE, AFTER)):
-        parts.append("Not evaluated without audio: how much the clip matters to the answers is unknown.")
+        parts.append("The model was not evaluated without audio, so it is unknown how much its answers use the clip.")
     return parts
 
 
 def _loading(recipe: Recipe | None, base: str, model_type: str, *, adapter: bool) -> list[str]:
-    prompt = None if recipe is None else Prompt.from_config(recipe.prompt)
-    question = _ASKED.text if prompt is None else prompt.text(_ASKED)
+    question = _EXAMPLE.text if recipe is None else Prompt.from_config(recipe.prompt).text(_EXAMPLE)
     length = 64 if recipe is None else recipe.grpo.max_completion_tokens
     code = load_snippet(model_type, ".", question, length, base if adapter else None)
-    said = "With the folder (or this repository's name) in `folder`, and a question written as in training:"
-    return ["## How to load it", said, f"```python\n{code}```"]
-
-
-def _use() -> list[str]:
     return [
-        "## Intended use",
-        "Research on multiple-choice questions about a clip of sound, speech or music, asked as above.",
-        "## Limits",
-        "- Other prompts, open questions, longer clips and other languages than those evaluated: not measured.\n"
-        "- The model can answer from the text alone; where the table has no column without audio, it was not checked.\n"
-        "- Intervals are over questions, not over training runs.\n"
-        "- Not for decisions about people, nor for transcripts that somebody relies on.",
+        "## How to load it",
+        "Set `folder` to this folder or to the name of this repository. The question is written as in training.",
+        f"```python\n{code}```",
     ]
+
+
+_USE = (
+    "## Intended use",
+    "Research on multiple-choice questions about a clip of sound, speech or music, with prompts like the one above.",
+    "## Limits",
+    "- The evaluations above say nothing about other prompts, open questions, longer clips or other languages.\n"
+    "- The model may answer from the text alone. This was only checked where the table has a column without audio.\n"
+    "- The intervals are over questions, not over training runs.\n"
+    "- The model is not meant for decisions about people, nor for transcripts that somebody relies on.",
+)
 
 
 def _licence(header: dict[str, Any], base: str, sources: Sequence[dict[str, str]]) -> list[str]:
     if header["license"] == "unknown":
-        weights = "unknown; the base's terms apply, and no card of the base that states them was at hand"
+        weights = "unknown. The terms of the base apply, but no card of the base that states them was available"
     else:
-        weights = f"{escaped(header['license'])}, as the base's card says"
-    lines = [f"- weights: {weights}", f"- base: {_named(base)}"]
-    told = [source["licence"] for source in sources if source["licence"]]
-    lines += [f"- data: {escaped(licence)}" for licence in dict.fromkeys(told)]
-    if len(told) < len(sources) or not sources:
-        lines.append("- data whose card was not at hand: unknown")
+        weights = f"{escaped(header['license'])}, as the card of the base states"
+    lines = [f"- weights: {weights}", f"- base: {_base_link(base)}"]
+    licences = [source["licence"] for source in sources if source["licence"]]
+    lines += [f"- data: {escaped(licence)}" for licence in dict.fromkeys(licences)]
+    if len(licences) < len(sources) or not sources:
+        lines.append("- data without a card: unknown")
     return ["## Licence", "\n".join(lines)]
 
 
-def _header_of(folder: Path | None) -> dict[str, Any]:
-    """The header of the base's own card; empty where it has none that can be read."""
-    card = None if folder is None else folder / CARD
-    if card is None or not card.is_file():
-        return {}
-    found = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    try:
-        values = yaml.safe_load(found[1]) if found else None
-    except yaml.YAMLError:
-        return {}  # a damaged header says nothing; the card then says that the licence is unknown
-    return values if isinstance(values, dict) else {}
-
-
-def _source(file: Path) -> dict[str, str]:
-    """Source and licence as the card beside a prepared manifest says them; empty where unknown."""
+def _read_data_card(file: Path) -> dict[str, str]:
+    """Source and licence from the card beside a prepared manifest; empty texts where they are unknown."""
     card = file.with_name("card.md")
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     url, licence = (re.search(rf"^{word}: (.+)$", text, re.MULTILINE) for word in ("Source", "Licence"))
