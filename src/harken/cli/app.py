@@ -1,8 +1,4 @@
-"""The command line: parses first, imports torch only when a command runs.
-
-Puts the commands of harken/commands, harken/prepare and harken/generate together. Errors a user can mend (recipe, data,
-checkpoint) are one line or a few, exit code 2; anything else is a bug and keeps its traceback.
-"""
+"""The `harken` command: it puts the commands together and prints errors that a user can mend without a traceback."""
 
 import sys
 
@@ -10,16 +6,65 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from harken.cli.checkpoints import ask, doctor, export, tiny
-from harken.cli.evaluation import evaluate
-from harken.cli.generate import generate
-from harken.cli.prepare import prepare
+from harken.benchmarks import BENCHMARKS
+from harken.cli.ask import ask
+from harken.cli.compare import compare
+from harken.cli.demo import demo
+from harken.cli.doctor import doctor
+from harken.cli.evaluate import evaluate
+from harken.cli.export import export
+from harken.cli.generate.captions import captions
+from harken.cli.generate.questions import questions
+from harken.cli.generate.reasoning import reasoning
+from harken.cli.plan import plan
+from harken.cli.prepare.arc import arc
+from harken.cli.prepare.audiomcq import audiomcq
+from harken.cli.prepare.audiosetcaps import audiosetcaps
+from harken.cli.prepare.avqa import avqa
+from harken.cli.prepare.benchmark import benchmark_command
+from harken.cli.prepare.check import check
+from harken.cli.prepare.export import export as export_manifest
+from harken.cli.prepare.jsonl import jsonl
+from harken.cli.prepare.review import review
+from harken.cli.prepare.vggsound import vggsound
 from harken.cli.recipes import recipes
-from harken.cli.reports import report, view
-from harken.cli.results import compare, score
-from harken.cli.training import demo, plan, sft, train
+from harken.cli.report import report
+from harken.cli.score import score
+from harken.cli.sft import sft
+from harken.cli.tiny import tiny
+from harken.cli.train import train
+from harken.cli.view import view
 from harken.errors import HarkenError, ReportedByOtherRankError
 from harken.system.console import escape_unprintable, hide_torchao_messages
+
+COMMANDS = {
+    "Start here": {"demo": demo, "doctor": doctor},
+    "Train": {"recipes": recipes, "plan": plan, "sft": sft, "train": train},
+    "Measure": {"evaluate": evaluate, "score": score, "compare": compare, "ask": ask},
+    "Look at a run": {"report": report, "view": view},
+    "Checkpoints": {"export": export, "tiny": tiny},
+}
+"""Panel of `harken --help` -> its commands."""
+
+PREPARE_COMMANDS = {
+    "Training data": {
+        "avqa": avqa,
+        "vggsound": vggsound,
+        "audiosetcaps": audiosetcaps,
+        "arc": arc,
+        "audiomcq": audiomcq,
+        "jsonl": jsonl,
+    },
+    "Benchmarks": {name: benchmark_command(name) for name in BENCHMARKS},
+    "Work with a manifest": {"check": check, "review": review, "export": export_manifest},
+}
+"""Panel of `harken prepare --help` -> its commands."""
+
+GENERATE_COMMANDS = {
+    "captions": captions,
+    "questions": questions,
+    "reasoning": reasoning,
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,22 +72,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
 )
-for command in (demo, recipes, plan, train, sft, evaluate, score, compare, report, view, ask, export, tiny, doctor):
-    app.command()(command)
-app.add_typer(prepare, name="prepare")
-app.add_typer(generate, name="generate")
+prepare = typer.Typer(
+    no_args_is_help=True, help="Turn files that can be downloaded into a manifest: a checked list of questions."
+)
+generate = typer.Typer(no_args_is_help=True, help="Have a language model behind a server write training data.")
+
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=panel)(command)
+for panel, commands in PREPARE_COMMANDS.items():
+    for name, command in commands.items():
+        prepare.command(name, rich_help_panel=panel)(command)
+for name, command in GENERATE_COMMANDS.items():
+    generate.command(name)(command)
+app.add_typer(prepare, name="prepare", rich_help_panel="Data")
+app.add_typer(generate, name="generate", rich_help_panel="Data")
 
 
 def main() -> None:
-    """Entry point: mendable errors without a traceback."""
+    """Run a command. An error that a user can mend is a message and exit code 2; any other keeps its traceback."""
     hide_torchao_messages()
     try:
         app()
     except ReportedByOtherRankError:
         sys.exit(2)
     except HarkenError as error:
-        lines = "\n".join(escape_unprintable(line) for line in str(error).split("\n"))
-        Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", lines), soft_wrap=True)
+        message = "\n".join(escape_unprintable(line) for line in str(error).split("\n"))
+        Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", message), soft_wrap=True)
         sys.exit(2)
 
 

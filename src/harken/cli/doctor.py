@@ -1,87 +1,74 @@
-"""Is this machine and this checkpoint fit to train?
-
-Takes an optional checkpoint, prints devices, memory, versions and whether the model really hears: the logits must
-change when the clip changes, and the number of audio features must equal the number of audio tokens.
-"""
+"""`harken doctor`: says whether this machine and a checkpoint are fit for training."""
 
 import os
 import shutil
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import torch
-from rich.console import Console
+import typer
 from rich.table import Table
 from rich.text import Text
 
-from harken.errors import HarkenError
-from harken.inference.prefill import next_token_logits
-from harken.models.audio_lm import AudioLM
-from harken.models.loading import load_model
-from harken.system.environment import describe_environment
-from harken.types import Waveform
+from harken.cli.options import Device, WeightsType, console, parse_dtype
 
-PROBE = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "What is heard in the audio?"}]}]
+if TYPE_CHECKING:
+    import torch
 
 
-def examine(path: str | None, device: str, dtype: torch.dtype, console: Console) -> bool:
-    """Print the findings; False where something would keep training from working."""
+def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", help="A checkpoint folder or Hub id that is loaded and tried.")
+    ] = None,
+    device: Device = "auto",
+    dtype: WeightsType = "float32",
+) -> None:
+    """Print versions, memory and GPUs, and check that a checkpoint loads and that its answers depend on the clip.
+
+    Exit code 1 when the checkpoint does not load or does not hear.
+    """
+    weights_type = parse_dtype(dtype)
     table = Table(title="harken doctor", title_justify="left", show_header=False)
-    here = describe_environment()
-    for name, value in here["packages"].items():
-        table.add_row(name, value or "not installed")
-    table.add_row("python", here["python"])
-    cores = f"{os.cpu_count()} cores, {here['threads']} threads, {_memory_gib():.1f} GiB memory"
-    table.add_row("CPU", f"{here['processor']}, {cores}")
-    table.add_row("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
-    for i in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(i)
-        table.add_row(
-            f"cuda:{i}", f"{torch.cuda.get_device_name(i)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-        )
-    if not torch.cuda.is_available():
-        table.add_row("GPU", "none: tiny checkpoints only; see README for what a 7B model takes")
-    healthy = True
-    if path is not None:
-        healthy = _examine_model(path, device, dtype, table)
+    _add_machine(table)
+    healthy = model is None or _add_model(table, model, device, weights_type)
     console.print(table)
-    return healthy
+    if not healthy:
+        raise typer.Exit(1)
 
 
-def _examine_model(path: str, device: str, dtype: torch.dtype, table: Table) -> bool:
+def _add_machine(table: Table) -> None:
+    import torch
+
+    from harken.system.environment import describe_environment
+
+    environment = describe_environment()
+    for name, version in environment["packages"].items():
+        table.add_row(name, version or "not installed")
+    table.add_row("python", environment["python"])
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = f"{os.cpu_count()} cores, {environment['threads']} threads, {memory_gib:.1f} GiB memory"
+    table.add_row("CPU", f"{environment['processor']}, {cores}")
+    table.add_row("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
+    for i, name in enumerate(environment["devices"]):
+        free, total = torch.cuda.mem_get_info(i)
+        table.add_row(f"cuda:{i}", f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    if not environment["devices"]:
+        table.add_row("GPU", "none: tiny checkpoints only; docs/hardware.md says what a 7B model needs")
+
+
+def _add_model(table: Table, path: str, device: str, dtype: "torch.dtype") -> bool:
+    """Add the checkpoint's rows. False when it does not load, or when the clip does not change the logits."""
+    from harken.errors import HarkenError
+    from harken.inference.clip_sensitivity import logit_change_between_clips
+    from harken.models.loading import load_model
+
     try:
         model = load_model(path, dtype=dtype, device=device)
     except HarkenError as error:
         table.add_row("checkpoint", Text(str(error), style="bold red"))
         return False
-    parameters = sum(parameter.numel() for parameter in model.module.parameters())
-    window_s = model.max_samples / 16_000
-    table.add_row(
-        "checkpoint", Text(f"{path}: {model.arch}, {parameters / 1e9:.3f} B parameters, hears {window_s:.0f} s")
-    )
-    change = hearing(model)
-    heard = change > 0
-    table.add_row(
-        "hears",
-        Text(f"largest change of a logit when the clip changes: {change:.3g}", style="" if heard else "bold red"),
-    )
-    return heard
-
-
-def hearing(model: AudioLM) -> float:
-    """Largest absolute change of a next-token logit when one second of noise becomes another sound of equal
-    length."""
-    generator = np.random.default_rng(0)
-    noise = generator.uniform(-0.3, 0.3, 16_000).astype(np.float32)
-    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.float32)
-    first, second = (_next_token_logits(model, clip) for clip in (noise, tone))
-    return float((first - second).abs().max())
-
-
-@torch.no_grad()
-def _next_token_logits(model: AudioLM, clip: Waveform) -> torch.Tensor:
-    read = [model.render(PROBE, clip)]
-    return next_token_logits(model, model.embed(read, model.encode_audio(read)))
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    n_parameters = sum(parameter.numel() for parameter in model.module.parameters())
+    window = f"hears {model.max_samples / 16_000:.0f} s"
+    table.add_row("checkpoint", Text(f"{path}: {model.arch}, {n_parameters / 1e9:.3f} B parameters, {window}"))
+    change = logit_change_between_clips(model)
+    text = f"largest change of a logit when the clip changes: {change:.3g}"
+    table.add_row("hears", Text(text, style="" if change > 0 else "bold red"))
+    return change > 0

@@ -1,7 +1,7 @@
-"""What to run after a run, as lines that a shell takes as they stand.
+"""The commands to run after a training run, as lines that a shell takes as they are.
 
-Takes the recipe and the run folder, gives the commands. The test questions are `test.json` or `test.jsonl` beside the
-training file where there is one; else a name in capitals stands for them. Not taken: starting them.
+The test questions are `test.json` or `test.jsonl` beside the training file; when there is no such file, a name in
+capitals stands for them.
 """
 
 import os
@@ -17,16 +17,15 @@ PLACEHOLDER = "TEST.json"
 def next_steps(recipe: Recipe, run: Path) -> list[str]:
     """Evaluate with and without the clip, with the prompt, length and precision of training; then the report."""
     source = recipe.data.train[0]
-    file = next(
-        (one for one in (source.file.with_name(f"test{end}") for end in (".json", ".jsonl")) if one.is_file()), None
-    )
+    candidates = [source.file.with_name(f"test{ending}") for ending in (".json", ".jsonl")]
+    file = next((path for path in candidates if path.is_file()), None)
     words = ["harken", "evaluate", "--model", str(run)]
     if source.reader != SourceConfig.model_fields["reader"].default:
         words += ["--benchmark", source.reader]
     words += ["--data", PLACEHOLDER if file is None else str(file)]
     if file is not None and source.audio_root is not None:
         words += ["--audio-root", str(source.audio_root)]
-    words += _as_trained(recipe)
+    words += _options_as_trained(recipe)
     out = run / "eval"
     return [
         command([*words, "--out", str(out / "test")]),
@@ -35,8 +34,8 @@ def next_steps(recipe: Recipe, run: Path) -> list[str]:
     ]
 
 
-def _as_trained(recipe: Recipe) -> list[str]:
-    """Options for what differs from the defaults of `harken evaluate`."""
+def _options_as_trained(recipe: Recipe) -> list[str]:
+    """Options for the settings in which the recipe differs from the defaults of `harken evaluate`."""
     words = []
     prompt, defaults = recipe.prompt, EvaluationRecipe.model_fields
     if prompt.style != "omni_r1":
@@ -55,15 +54,17 @@ def _as_trained(recipe: Recipe) -> list[str]:
 
 
 def command(words: Sequence[str]) -> str:
-    """One line for a shell. What does not print is spelled out between `$'...'`, as bash and zsh read it."""
-    return " ".join(shlex.quote(word) if word.isprintable() else _spelled(word) for word in words)
+    """One line for a shell. A word with unprintable characters is written as `$'...'`, which bash and zsh read."""
+    return " ".join(shlex.quote(word) if word.isprintable() else _escape_word(word) for word in words)
 
 
-def _spelled(word: str) -> str:
-    return f"$'{''.join(_sign(sign) for sign in word)}'"
+def _escape_word(word: str) -> str:
+    return f"$'{''.join(_escape_character(character) for character in word)}'"
 
 
-def _sign(sign: str) -> str:
-    if sign in "\\'":
-        return f"\\{sign}"
-    return sign if sign.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(sign))
+def _escape_character(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

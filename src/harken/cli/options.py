@@ -1,4 +1,4 @@
-"""What several commands share: the console, their options and what those stand for."""
+"""Options and output that several commands share."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
     from harken.config import PromptConfig, SourceConfig
 
+console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks only rank 0 prints
 
-console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks the first speaks
+RECIPE = "Recipe"
+MODEL = "Model"
+SERVER = "Model behind a server"
+OUTPUT = "Output"
+"""Panels of the help texts."""
 
 
-def _recipe(said: str) -> Path:
+def _parse_recipe(name_or_path: str) -> Path:
     try:
-        return recipe_file(said)
+        return recipe_file(name_or_path)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -31,39 +36,89 @@ def _recipe(said: str) -> Path:
 RecipeFile = Annotated[
     Path | None,
     typer.Argument(
-        help="YAML recipe, or the name of one that `harken recipes` lists.", parser=_recipe, metavar="RECIPE"
+        help="A YAML file, or the name of a recipe that `harken recipes` lists.",
+        parser=_parse_recipe,
+        metavar="RECIPE",
     ),
 ]
-Resume = Annotated[
-    Path | None, typer.Option("--resume", help="Go on with the run in this folder, instead of a recipe.")
-]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="key.path=value, over the recipe's.", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change one value of the recipe, for example --set grpo.steps=100. May be repeated.",
+        metavar="KEY=VALUE",
+        rich_help_panel=RECIPE,
+    ),
 ]
-RunOut = Annotated[
-    Path | None, typer.Option("--out", help="Run folder; default runs/<name> (runs/<name>-sft for sft).")
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        help="Print only warnings, errors and the folder that was written.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the resolved config and one rendered prompt, then stop.")
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print JSON on standard output, one object a line; the last object is the summary.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Only warnings, errors and the folder that was written.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line; the last sums up.")]
-ModelPath = Annotated[str, typer.Option("--model", help="Checkpoint folder or Hub id.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
-Precision = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16 weights.")]
+ModelPath = Annotated[
+    str, typer.Option("--model", help="A checkpoint folder, a run folder (its newest checkpoint) or a Hub id.")
+]
+Device = Annotated[
+    str, typer.Option("--device", help="Where the model runs: auto, cpu, cuda, cuda:1 and so on; auto prefers a GPU.")
+]
+WeightsType = Annotated[str, typer.Option("--dtype", help="Number type of the weights: float32, bfloat16 or float16.")]
+ServerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        help="Address of an OpenAI-compatible server, up to and including /v1.",
+        rich_help_panel=SERVER,
+    ),
+]
+ApiKeyVariable = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-env",
+        help="Name of the environment variable that holds the server's key.",
+        rich_help_panel=SERVER,
+    ),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        help="How many requests are under way at the same time. Default: the recipe's, or 16.",
+        rich_help_panel=SERVER,
+    ),
+]
 
 
-def weights_type(name: str) -> "torch.dtype":
-    """The type that `--dtype` names."""
-    from harken.evaluation.evaluate import DTYPES
+def parse_dtype(name: str) -> "torch.dtype":
+    """The torch type that `--dtype` names."""
+    from harken.models.loading import DTYPES
 
     if name not in DTYPES:
         raise typer.BadParameter(f"{name!r}: one of {', '.join(DTYPES)}", param_hint="--dtype")
     return DTYPES[name]
 
 
+def recipe_values(context: typer.Context, recipe_keys: Mapping[str, str]) -> dict[str, Any]:
+    """The values that options put into a recipe: dotted key -> value, None where the option was not given.
+
+    Args:
+        recipe_keys: parameter of the command -> dotted key of the recipe.
+    """
+    return {key: context.params[name] for name, key in recipe_keys.items() if name in context.params}
+
+
 def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> None:
-    """Raise ConfigError, with the names that there are, for a reader or a prompt style that harken does not know."""
+    """Raise ConfigError, with the names that exist, for a reader or a prompt style that harken does not know."""
     from harken.benchmarks.registry import find_reader
     from harken.questions.prompt import Prompt
 
@@ -72,19 +127,20 @@ def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> No
     Prompt.from_config(prompt)
 
 
-def screen_of(quiet: bool, as_json: bool) -> Console:
-    """Where a command speaks; with either flag nowhere, and warnings go to standard error."""
+def console_for(quiet: bool, as_json: bool) -> Console:
+    """Where a command prints; with --quiet or --json nowhere, and warnings go to standard error."""
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json", param_hint="--quiet")
     return Console(quiet=True) if quiet or as_json else console
 
 
-def end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str], quiet: bool, as_json: bool) -> None:
-    """The last words of a command that wrote a folder, and what to run next."""
+def print_end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str], quiet: bool, as_json: bool) -> None:
+    """Print the summary or the folder that a command wrote, and the commands to run next."""
     if console.quiet:
         return
     if as_json:
-        print_json_line({**summary, "folder": str(folder), **({"next": commands} if commands else {})})
+        next_commands = {"next": commands} if commands else {}
+        print_json_line({**summary, "folder": str(folder), **next_commands})
     elif quiet:
         print_line(console, str(folder))
     elif commands:

@@ -1,7 +1,4 @@
-"""One question about one clip.
-
-Takes a model, a clip and a question, gives the answer as said and as understood, with the clip and without it.
-"""
+"""Asks a model one question about one clip, with the clip and without it, for `harken ask`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,18 +13,25 @@ from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
+MAX_COMPLETION_TOKENS = 512
 
-def ask_both(model: AudioLM, prompt: Prompt, clip: Path, question: str, choices: Sequence[str]) -> tuple[str, str]:
-    """(heard, unheard), each the completion and the choice it was read as. Raises AudioError for a clip that cannot
-    be read."""
-    asked = Question(id="heard", text=question, choices=tuple(choices), answer=None, audio=clip)
-    return _ask(model, prompt, asked), _ask(model, prompt, replace(asked, id="unheard", audio=None))
+
+def ask_with_and_without_clip(
+    model: AudioLM, prompt: Prompt, clip: Path, text: str, choices: Sequence[str]
+) -> tuple[str, str]:
+    """(answer with the clip, answer without it), each as the completion and the choice that the grader reads in it.
+
+    Raises AudioError for a clip that cannot be read.
+    """
+    question = Question(id="heard", text=text, choices=tuple(choices), answer=None, audio=clip)
+    return _ask(model, prompt, question), _ask(model, prompt, replace(question, id="unheard", audio=None))
 
 
 def _ask(model: AudioLM, prompt: Prompt, question: Question) -> str:
     inputs = PromptInputs(model, prompt, cache_gib=0, crop_long_audio=True)
-    ((_, (answer,)),) = next(predict(model, [Trial(question)], inputs, Sampling(0, 512), batch_size=1))
+    sampling = Sampling(0, MAX_COMPLETION_TOKENS)
+    ((_, (answer,)),) = next(predict(model, [Trial(question)], inputs, sampling, batch_size=1))
     graded = grade(answer.text, question.choices, None, letters_shown=prompt.letters_shown)
-    understood = f"no choice: {graded.reason}" if graded.choice is None else question.choices[graded.choice]
-    notes = " (clip padded with silence)" if inputs.padded else " (clip cropped)" if inputs.cropped else ""
-    return f"{answer.text!r} -> {understood}{notes}"
+    choice = f"no choice: {graded.reason}" if graded.choice is None else question.choices[graded.choice]
+    note = " (clip padded with silence)" if inputs.padded else " (clip cropped)" if inputs.cropped else ""
+    return f"{answer.text!r} -> {choice}{note}"

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from harken.benchmarks.registry import find_reader
 from harken.config import EvaluationRecipe
 from harken.data.ablation import MODES, with_clips_of
@@ -26,7 +24,7 @@ from harken.evaluation.rows import prediction_row, rejected_row, unasked_row
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
 from harken.judges import add_judged_column, open_judge
-from harken.models.loading import load_model, resolve_checkpoint
+from harken.models.loading import DTYPES, load_model, resolve_checkpoint
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
@@ -37,8 +35,6 @@ from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
 from harken.system.model_client import ModelClient
 from harken.types import AudioSpan, Question
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 OnProgress = Callable[[int, int], None]
 """Called with (answered, total): first with what an earlier, stopped command left, then as answers come."""

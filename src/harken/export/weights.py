@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -22,13 +21,12 @@ from harken.errors import CheckpointError
 from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import local_folder, run_folder_of, starting_checkpoint, trained_checkpoint
 from harken.export.model_card import model_card
-from harken.models.loading import adapter_base, load_model
+from harken.models.loading import DTYPES, adapter_base, load_model
 from harken.models.lora import is_adapter
 from harken.system.files import replacing, write_json, write_text
 
 BASE_CARD = "README.base.md"
 """Where the base's own model card is kept."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 INDEX = "model.safetensors.index.json"
 FULL_PREFIX = "thinker."
 """A full Omni checkpoint has this before the tensor names of the part that harken trains."""

@@ -21,6 +21,9 @@ from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Names of number types in recipes and options -> torch type."""
+
 MODEL_TYPES = {
     "qwen2_5_omni": QwenOmni,
     "qwen2_5_omni_thinker": QwenOmni,

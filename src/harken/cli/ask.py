@@ -1,0 +1,35 @@
+"""`harken ask`: one question about one clip."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import Device, ModelPath, WeightsType, console, parse_dtype
+from harken.system.console import print_line
+
+
+def ask(
+    clip: Annotated[Path, typer.Argument(help="An audio file.", metavar="CLIP")],
+    question: Annotated[str, typer.Argument(help="The question, without the choices.", metavar="QUESTION")],
+    model: ModelPath,
+    choices: Annotated[list[str], typer.Option("--choices", help="Two or more choices: --choices A B C.")],
+    more: Annotated[list[str] | None, typer.Argument(help="Further choices.", hidden=True)] = None,
+    style: Annotated[str, typer.Option("--style", help="Style of the prompt, as in recipes.")] = "omni_r1",
+    device: Device = "auto",
+    dtype: WeightsType = "float32",
+) -> None:
+    """Ask a model one question about one clip, first with the clip and then without it."""
+    from harken.config import PromptConfig, parse
+    from harken.evaluation.ask import ask_with_and_without_clip
+    from harken.models.loading import load_model
+    from harken.questions.prompt import Prompt
+
+    prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "harken ask"))
+    all_choices = [*choices, *(more or [])]
+    if len(all_choices) < 2:
+        raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
+    loaded = load_model(model, dtype=parse_dtype(dtype), device=device)
+    with_clip, without_clip = ask_with_and_without_clip(loaded, prompt, clip, question, all_choices)
+    print_line(console, f"with the clip:    {with_clip}")
+    print_line(console, f"without the clip: {without_clip}")

@@ -1,0 +1,149 @@
+"""`harken evaluate`: asks a model the questions of a benchmark and prints a table of its accuracy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from harken.cli import evaluate_options as options
+from harken.cli.options import (
+    ApiKeyVariable,
+    AsJson,
+    Concurrency,
+    Overrides,
+    Quiet,
+    RecipeFile,
+    ServerAddress,
+    check_names,
+    console_for,
+    print_end,
+    recipe_values,
+)
+from harken.system.console import escape_unprintable, print_line
+
+if TYPE_CHECKING:
+    from harken.config import EvaluationRecipe
+
+
+def evaluate(
+    context: typer.Context,  # the values of most options reach the recipe through it: options.RECIPE_KEYS
+    recipe: RecipeFile = None,
+    overrides: Overrides = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.WeightsType = None,
+    batch_size: options.BatchSize = None,
+    endpoint: ServerAddress = None,
+    served_model: options.ServedModel = None,
+    api_key_env: ApiKeyVariable = None,
+    concurrency: Concurrency = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    benchmark: options.Benchmark = None,
+    data: options.Data = None,
+    audio_root: options.AudioRoot = None,
+    limit: options.Limit = None,
+    subset: options.Subset = None,
+    allow_missing: options.MissingAllowed = False,
+    audio: options.AudioMode = None,
+    no_audio: options.NoAudio = False,
+    listening: options.Listening = False,
+    long_audio: options.LongAudio = None,
+    style: options.Style = None,
+    samples: options.Samples = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    permute: options.Permute = None,
+    seed: options.Seed = None,
+    force: options.Force = None,
+    max_completion_tokens: options.MaxCompletionTokens = None,
+    out: options.Out = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model the questions of a benchmark, grade its answers, and print its accuracy.
+
+    Give a recipe, options over a recipe, or options alone. A stopped evaluation continues with the same command.
+    """
+    screen = console_for(quiet, as_json)
+    settings = _settings(context, recipe)
+    folder = out or Path("runs") / "eval" / settings.name
+    summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
+    print_end({**summary, "predictions": str(rows_file)}, folder, [], quiet, as_json)
+
+
+def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe":
+    """The recipe with the options over it."""
+    from harken.config import EvaluationRecipe, resolve_recipe
+
+    given = context.params
+    audio, no_audio = given["audio"], given["no_audio"]
+    if no_audio and audio not in (None, "none"):
+        raise typer.BadParameter(f"--no-audio is --audio none, and --audio says {audio!r}", param_hint="--audio")
+    if given["listening"] and (no_audio or audio is not None):
+        raise typer.BadParameter("--listening asks with every kind of audio: no --audio", param_hint="--listening")
+    values = recipe_values(context, options.RECIPE_KEYS)
+    values["subset"] = _labels(given["subset"] or [])
+    values["allow_missing"] = given["allow_missing"] or None
+    if no_audio:
+        values["data.audio"] = "none"
+    names_model = given["model"] is not None or given["endpoint"] is not None
+    replaced = ("model", "endpoint") if names_model else ()  # the options take the place of the recipe's model
+    settings = resolve_recipe(EvaluationRecipe, recipe, given["overrides"] or [], values, "harken evaluate", replaced)
+    check_names([settings.data], settings.prompt)
+    return settings
+
+
+def _labels(pairs: list[str]) -> dict[str, list[str]] | None:
+    """task=speech, task=music, difficulty=hard -> {"task": ["speech", "music"], "difficulty": ["hard"]}."""
+    labels: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r}: expected KEY=VALUE, such as task=speech", param_hint="--subset")
+        labels.setdefault(key, []).append(value)
+    return labels or None
+
+
+def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
+    """Evaluate with one kind of audio and print the table. Returns the summary and the file of predictions."""
+    from harken.evaluation.evaluate import evaluate
+    from harken.results.evaluation_tables import summary_table, trials_table
+    from harken.system.progress import StepProgress
+
+    with StepProgress(screen, "evaluate", 0, 200) as progress:
+        summary = evaluate(settings, folder, progress.update)
+    mode = settings.data.audio
+    audio = {"real": "with audio", "none": "without audio"}.get(mode, f"{mode} audio")
+    screen.print(summary_table(f"{escape_unprintable(settings.data.file.name)}, {audio}", summary))
+    if "samples" in summary or "orders" in summary:
+        screen.print(trials_table("several answers to each question", summary))
+    _print_beside_papers(screen, folder, settings)
+    print_line(screen, f"predictions: {folder / 'predictions.jsonl'}")
+    return summary, folder / "predictions.jsonl"
+
+
+def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
+    """Evaluate with every kind of audio and print the table. Returns the figures and the file of rows."""
+    from harken.evaluation.evaluate import listen
+    from harken.results.evaluation_tables import listening_table
+    from harken.system.progress import StepProgress
+
+    with StepProgress(screen, "evaluate", 0, 200) as progress:
+        figures = listen(settings, folder, progress.update)
+    screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))
+    print_line(screen, f"by question: {folder / 'listening.jsonl'}")
+    return figures, folder / "listening.jsonl"
+
+
+def _print_beside_papers(screen: Console, folder: Path, recipe: "EvaluationRecipe") -> None:
+    """Print the papers' rows that the recipe names with the result; else the first reason why it fits no table."""
+    from harken.results.beside_paper import place_beside_rows
+    from harken.results.beside_paper_table import beside_paper_table
+
+    tables, reasons = place_beside_rows(folder, {row.table: row.row for row in recipe.published})
+    for table, figures in tables:
+        screen.print(beside_paper_table(table, {recipe.name: figures}))
+    if reasons and not tables:
+        print_line(screen, f"not beside a paper: {reasons[0]}")

@@ -1,0 +1,73 @@
+"""`harken export`: writes a trained model for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import console, parse_dtype
+from harken.system.console import print_line
+
+UPLOAD = "Upload to the Hugging Face Hub"
+
+
+def export(
+    trained: Annotated[
+        Path, typer.Argument(help="A run folder, or one of its checkpoints.", metavar="RUN_OR_CHECKPOINT")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", help="The checkpoint whose files are copied. Default: the one that the run started from."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype", help="Type of the trained tensors: float32, bfloat16 or float16. Default: the base's type."
+        ),
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, without merging it into the base.")
+    ] = False,
+    push_to: Annotated[
+        str | None,
+        typer.Option(
+            "--push-to",
+            help="Upload the result to this repository, with the token in HF_TOKEN.",
+            metavar="OWNER/NAME",
+            rich_help_panel=UPLOAD,
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create the repository as a private one.", rich_help_panel=UPLOAD)
+    ] = False,
+    replace_card: Annotated[
+        bool,
+        typer.Option(
+            "--replace-card", help="Replace a model card that the repository already has.", rich_help_panel=UPLOAD
+        ),
+    ] = False,
+) -> None:
+    """Write a folder that transformers and vLLM load: the base's files with the trained weights, and a model card."""
+    from harken.export.hub import Hub
+    from harken.export.weights import export as export_weights
+    from harken.export.weights import export_adapter
+
+    if push_to is None and (private or replace_card):
+        raise typer.BadParameter("--private and --replace-card go with --push-to", param_hint="--push-to")
+    if adapter and (base is not None or dtype is not None):
+        raise typer.BadParameter("an adapter is copied as it is: no --base, no --dtype", param_hint="--adapter")
+    if dtype is not None:
+        parse_dtype(dtype)
+    hub = None if push_to is None else Hub(push_to, private=private)
+    if adapter:
+        export_adapter(trained, out)
+        print_line(console, f"adapter: {out}")
+    else:
+        n_tensors = export_weights(trained, out, base=base, dtype=dtype)
+        print_line(console, f"{n_tensors} trained tensors: {out}")
+    if hub is not None:
+        address, card_kept = hub.push(out, replace_card=replace_card)
+        print_line(console, f"pushed: {address}" + (" (its model card left as it was)" if card_kept else ""))

@@ -1,0 +1,35 @@
+"""`harken generate questions`: a served model writes questions from facts about clips."""
+
+import typer
+
+from harken.cli.generate.run import (
+    BatchRequests,
+    BatchResults,
+    Captions,
+    ModelName,
+    OutFolder,
+    PromptFile,
+    run_generation,
+)
+from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFile, ServerAddress
+
+
+def questions(
+    context: typer.Context,  # run_generation reads the values of the options from it
+    out: OutFolder,
+    recipe: RecipeFile = None,
+    captions: Captions = None,
+    endpoint: ServerAddress = None,
+    model: ModelName = None,
+    api_key_env: ApiKeyVariable = None,
+    concurrency: Concurrency = None,
+    batch_requests: BatchRequests = None,
+    batch_results: BatchResults = None,
+    overrides: Overrides = None,
+    prompt_file: PromptFile = None,
+) -> None:
+    """Write multiple-choice questions from facts about clips, in the way of AVQA-GPT and VGGS-GPT."""
+    from harken.config import QuestionRecipe
+    from harken.generate.questions import generate_questions
+
+    run_generation(context, QuestionRecipe, generate_questions, "manifest.jsonl")

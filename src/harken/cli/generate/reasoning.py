@@ -1,0 +1,37 @@
+"""`harken generate reasoning`: a served model writes the reasoning that leads to right answers."""
+
+import typer
+
+from harken.cli.generate.run import (
+    BatchRequests,
+    BatchResults,
+    Captions,
+    Manifest,
+    ModelName,
+    OutFolder,
+    PromptFile,
+    run_generation,
+)
+from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFile, ServerAddress
+
+
+def reasoning(
+    context: typer.Context,  # run_generation reads the values of the options from it
+    out: OutFolder,
+    recipe: RecipeFile = None,
+    manifest: Manifest = None,
+    captions: Captions = None,
+    endpoint: ServerAddress = None,
+    model: ModelName = None,
+    api_key_env: ApiKeyVariable = None,
+    concurrency: Concurrency = None,
+    batch_requests: BatchRequests = None,
+    batch_results: BatchResults = None,
+    overrides: Overrides = None,
+    prompt_file: PromptFile = None,
+) -> None:
+    """Write reasoning for a manifest's questions, from their right answers and facts about the clips."""
+    from harken.config import ReasoningRecipe
+    from harken.generate.reasoning import generate_reasoning
+
+    run_generation(context, ReasoningRecipe, generate_reasoning, "manifest.jsonl")

@@ -1,0 +1,117 @@
+"""What the commands of `harken generate` share: their options, and how requests reach a server or a batch file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from typer import Option
+
+from harken.cli.options import RECIPE, SERVER, console, recipe_values
+from harken.system.console import print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harken.config import GenerationT
+    from harken.generate.retries import Asker
+
+SHOWN_FAULTS = 5
+FACTS = "Input"
+BATCH = "Batch files, instead of a server"
+
+RECIPE_KEYS = {
+    "captions": "captions",
+    "manifest": "manifest",
+    "audio_root": "audio_root",
+    "prompt_file": "prompt_file",
+    "endpoint": "endpoint.base_url",
+    "model": "endpoint.model",
+    "api_key_env": "endpoint.api_key_env",
+    "concurrency": "endpoint.concurrency",
+}
+"""Parameter of a command -> dotted key of a generation recipe."""
+
+OutFolder = Annotated[
+    Path, Option("--out", help="Folder to write. It also keeps the replies, so that no request is sent twice.")
+]
+Captions = Annotated[
+    Path | None, Option("--captions", help="JSON lines with facts about clips.", rich_help_panel=FACTS)
+]
+Manifest = Annotated[Path | None, Option("--manifest", help="A manifest.jsonl.", rich_help_panel=FACTS)]
+AudioRoot = Annotated[
+    Path | None,
+    Option("--audio-root", help="Folder of the clips. Default: the manifest's own folder.", rich_help_panel=FACTS),
+]
+ModelName = Annotated[
+    str | None, Option("--model", help="The name by which the server knows the model.", rich_help_panel=SERVER)
+]
+PromptFile = Annotated[
+    Path | None,
+    Option("--prompt-file", help="A file whose wording replaces that of harken's prompt.", rich_help_panel=RECIPE),
+]
+BatchRequests = Annotated[
+    Path | None,
+    Option(
+        "--batch-requests",
+        help="Send nothing; write the requests that have no reply yet to this file.",
+        rich_help_panel=BATCH,
+    ),
+]
+BatchResults = Annotated[
+    list[Path] | None,
+    Option(
+        "--batch-results",
+        help="Read replies from a provider's file of results. May be repeated.",
+        rich_help_panel=BATCH,
+    ),
+]
+
+
+def run_generation(
+    context: typer.Context,
+    section: "type[GenerationT]",
+    generate: "Callable[[GenerationT, Path, Asker, Console], None]",
+    written: str,
+) -> None:
+    """Resolve the recipe, collect replies, and write the data.
+
+    Args:
+        context: holds the values of the command's options.
+        section: class of the recipe.
+        generate: collects the replies and writes the data into a folder.
+        written: name of the file that it writes there.
+    """
+    from harken.config import resolve_recipe
+    from harken.generate.batch_files import BatchAsker
+    from harken.generate.retries import LiveAsker
+    from harken.system.model_client import ModelClient
+
+    given = context.params
+    values = recipe_values(context, RECIPE_KEYS)
+    recipe = resolve_recipe(section, given["recipe"], given["overrides"] or [], values, "harken generate")
+    out, batch_requests = Path(given["out"]), given.get("batch_requests")
+    replies = out / "replies.jsonl"
+    _store_batch_results(given.get("batch_results") or [], replies)
+    if batch_requests is None:
+        with ModelClient(recipe.endpoint, replies) as client:
+            generate(recipe, out, LiveAsker(client), console)
+    else:
+        asker = BatchAsker(recipe.endpoint, replies)
+        generate(recipe, out, asker, console)
+        if not asker.complete:
+            n_requests = asker.write(Path(batch_requests))
+            print_line(console, f"{n_requests} requests to send: {batch_requests}")
+            return
+    print_line(console, f"written: {out / written}")
+
+
+def _store_batch_results(files: list[Path], replies: Path) -> None:
+    """Store the replies of a provider's files of results, and print how many results hold none."""
+    from harken.generate.batch_files import store_results
+
+    for file in files:
+        n_stored, faults = store_results(Path(file), replies)
+        print_line(console, f"{n_stored} replies stored, {len(faults)} results without one: {file}")
+        for fault in faults[:SHOWN_FAULTS]:
+            print_line(console, f"  {fault}")

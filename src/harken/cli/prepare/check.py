@@ -1,0 +1,34 @@
+"""`harken prepare check`: finds clips and questions that a training set shares with benchmarks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import console
+from harken.cli.prepare.options import Workers, parse_against
+
+
+def check(
+    training: Annotated[str, typer.Argument(help="The training manifest: FILE or FILE:AUDIO_ROOT.", metavar="A")],
+    benchmarks: Annotated[
+        list[str], typer.Argument(help="The benchmarks, each as FILE or FILE:AUDIO_ROOT.", metavar="B...")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every shared clip or question here, as JSON lines.")
+    ] = None,
+    workers: Workers = 2,
+) -> None:
+    """List the clips and questions that a training set shares with benchmarks.
+
+    Exit code 1 when they share a clip.
+    """
+    from harken.prepare.data_card import Card
+    from harken.prepare.leak_check import check_leaks, section
+    from harken.prepare.licences import OWN
+
+    [own], others = parse_against([training]), parse_against(benchmarks)
+    results = check_leaks(own, others, workers, out)
+    Card(OWN, [f"leak check of {training}"], [section(result) for result in results]).show(console)
+    if any(result.leaked for result in results):
+        raise typer.Exit(1)

@@ -1,0 +1,21 @@
+"""`harken prepare export`: a manifest becomes another training program's JSON lines."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import console
+from harken.cli.prepare.options import ManifestAudioRoot, TrainerFormat, check_format
+
+
+def export(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl.", metavar="MANIFEST")],
+    format: TrainerFormat,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    audio_root: ManifestAudioRoot = None,
+) -> None:
+    """Write a manifest as another training program's JSON lines."""
+    from harken.prepare.trainer_jsonl import export_jsonl
+
+    export_jsonl(manifest, audio_root, check_format(format), out).show(console)

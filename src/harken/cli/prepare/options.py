@@ -1,0 +1,123 @@
+"""Options and output that the commands of `harken prepare` share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harken.cli.options import console
+
+if TYPE_CHECKING:
+    from harken.prepare.data_card import Card
+    from harken.prepare.leaks import Against
+    from harken.prepare.source_records import Hub
+
+SOURCE = "Source"
+FILTERS = "What is left out"
+
+OutFolder = Annotated[
+    Path,
+    typer.Option("--out", help="Folder to write: manifest.jsonl, rejected.jsonl, card.md and, from videos, audio/."),
+]
+Media = Annotated[
+    Path,
+    typer.Option(
+        "--media", help="Folder with the videos or audio files, in any layout of subfolders.", rich_help_panel=SOURCE
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="How many processes decode clips.")]
+MinDuration = Annotated[
+    float | None,
+    typer.Option(
+        "--min-duration", min=0, help="Leave out clips that are shorter, in seconds.", rich_help_panel=FILTERS
+    ),
+]
+MinSnr = Annotated[
+    float | None,
+    typer.Option(
+        "--min-snr",
+        help="Leave out clips whose signal-to-noise ratio is not above this, in dB.",
+        rich_help_panel=FILTERS,
+    ),
+]
+AgainstFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against",
+        help="Leave out clips that this benchmark contains: FILE, or FILE:AUDIO_ROOT. May be repeated.",
+        metavar="FILE",
+        rich_help_panel=FILTERS,
+    ),
+]
+IndexOnly = Annotated[
+    bool,
+    typer.Option(
+        "--index-only",
+        help="Only count the clips that are needed, present and missing, and list the missing ones. No clip is read.",
+    ),
+]
+DataFile = Annotated[
+    Path | None,
+    typer.Option("--data", help="A JSON, JSON lines or parquet file.", rich_help_panel=SOURCE),
+]
+HubName = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        help="A data set on the Hugging Face Hub, instead of --data.",
+        metavar="NAME",
+        rich_help_panel=SOURCE,
+    ),
+]
+HubConfig = Annotated[
+    str | None,
+    typer.Option("--config", help="With --hub: the configuration of the data set.", rich_help_panel=SOURCE),
+]
+HubSplit = Annotated[
+    str, typer.Option("--split", help="With --hub: the split of the data set.", rich_help_panel=SOURCE)
+]
+AudioRoot = Annotated[
+    Path,
+    typer.Option("--audio-root", help="Folder to which the clips' names are relative.", rich_help_panel=SOURCE),
+]
+ManifestAudioRoot = Annotated[
+    Path | None, typer.Option("--audio-root", help="Folder of the clips. Default: the manifest's own folder.")
+]
+BenchmarkFile = Annotated[
+    Path, typer.Option("--data", help="The benchmark's file of questions, as published.", rich_help_panel=SOURCE)
+]
+TrainerFormat = Annotated[
+    str, typer.Option("--format", help="The program whose format it is: r1_aqa, ms_swift or trl.")
+]
+
+
+def parse_against(files: list[str] | None) -> "tuple[Against, ...]":
+    """The benchmarks that --against names, each as FILE or FILE:AUDIO_ROOT."""
+    from harken.prepare.leaks import Against
+
+    pairs = [(text, "") if Path(text).exists() else text.partition(":")[::2] for text in files or []]
+    return tuple(Against(Path(file), Path(root) if root else None) for file, root in pairs)
+
+
+def parse_source(data: Path | None, hub: str | None, config: str | None, split: str) -> "Path | Hub":
+    """The file of --data or the data set of --hub; a usage error when both or neither is given."""
+    from harken.prepare.source_records import Hub
+
+    if (data is None) == (hub is None):
+        raise typer.BadParameter("give a file or a data set on the Hub", param_hint="--data, --hub")
+    return data if data is not None else Hub(str(hub), config, split)
+
+
+def check_format(name: str) -> str:
+    """The name of a format that harken reads and writes; a usage error for any other."""
+    from harken.prepare.trainer_formats import FORMATS
+
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name!r}: one of {', '.join(FORMATS)}", param_hint="--format")
+    return name
+
+
+def print_card(card: "Card", out: Path) -> None:
+    """Print the data card of a finished command, and where its manifest is."""
+    card.show(console)
+    console.print(f"manifest: {out / 'manifest.jsonl'}", markup=False, highlight=False, soft_wrap=True)

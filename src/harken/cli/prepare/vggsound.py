@@ -1,0 +1,69 @@
+"""`harken prepare vggsound`: VGGSound's list and videos become clips to generate questions about."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.cli.options import console
+from harken.cli.prepare.options import (
+    FILTERS,
+    SOURCE,
+    AgainstFiles,
+    IndexOnly,
+    Media,
+    MinDuration,
+    MinSnr,
+    OutFolder,
+    Workers,
+    parse_against,
+    print_card,
+)
+from harken.system.progress import StepProgress
+
+
+def vggsound(
+    clip_list: Annotated[
+        Path,
+        typer.Option(
+            "--list",
+            help="The list of clips, one a line: ID_START.mp4,LABEL or ID,START,LABEL,SPLIT.",
+            rich_help_panel=SOURCE,
+        ),
+    ],
+    media: Media,
+    out: OutFolder,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Keep only this split, when the list names splits.", rich_help_panel=FILTERS),
+    ] = None,
+    min_duration: MinDuration = None,
+    min_snr: MinSnr = None,
+    against: AgainstFiles = None,
+    index_only: IndexOnly = False,
+    workers: Workers = 2,
+) -> None:
+    """Turn VGGSound's list and videos into clips that questions can be generated about."""
+    from harken.prepare.filters import Filters
+    from harken.prepare.missing_clips import list_missing_clips
+    from harken.prepare.vggsound import prepare_vggsound
+    from harken.prepare.vggsound_list import read_clip_list
+
+    if index_only:
+        needed = {row.clip for row in read_clip_list(clip_list)[0] if split in (None, row.split)}
+        list_missing_clips(needed, media, out).show(console)
+        return
+    filters = Filters(min_duration_s=min_duration, min_snr_db=min_snr)
+    benchmarks = parse_against(against)
+    with StepProgress(console, "clips", 0, 1000) as progress:
+        card = prepare_vggsound(
+            clip_list,
+            media,
+            out,
+            filters=filters,
+            workers=workers,
+            split=split,
+            against=benchmarks,
+            on_progress=progress.update,
+        )
+    print_card(card, out)

@@ -1,0 +1,49 @@
+"""`harken score`: scores predictions that any program wrote."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harken.benchmarks import BENCHMARKS
+from harken.cli.options import console
+from harken.system.console import print_line
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON or JSON lines with an id and a prediction for each question.", metavar="FILE")
+    ],
+    benchmark: Annotated[
+        str,
+        typer.Option("--benchmark", help=f"The benchmark: {', '.join(BENCHMARKS)}, or module:object for one of yours."),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="The benchmark's JSON file. Its audio is not needed.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    letters: Annotated[
+        bool,
+        typer.Option("--letters", help="The prompt showed letters, so the strict score accepts a letter as an answer."),
+    ] = False,
+    submission: Annotated[
+        Path | None,
+        typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
+    ] = None,
+) -> None:
+    """Score anybody's predictions: print the benchmark's official score beside a strict one."""
+    from harken.results.score_file import score_file, write_submission
+    from harken.results.score_table import score_table
+
+    if submission is not None:
+        if letters:
+            raise typer.BadParameter("a submission is not scored: no --letters", param_hint="--submission")
+        result = write_submission(benchmark, data, predictions, submission)
+    else:
+        result = score_file(benchmark, data, predictions, letters_shown=letters or None)
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    elif submission is None:
+        console.print(score_table(result))
+    else:
+        counts = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
+        print_line(console, f"submission: {submission} ({counts})")
