@@ -44,8 +44,10 @@ from harken.models.policy import enable_gradient_checkpointing, mixed_precision
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration, QwenOmni
 from harken.models.tiny_checkpoint import omni_config
 from harken.models.tiny_tokenizer import build_tokenizer
-from harken.planning.memory import GIB, account
-from harken.planning.shapes import measured, published_config
+from harken.planning.memory import plan_memory
+from harken.planning.memory_items import GIB
+from harken.planning.planned_run import PlannedRun
+from harken.planning.shapes import published_config, shape_of_config
 from harken.questions.prompt import Prompt
 from harken.system.environment import source_commit
 from harken.training.optimizer import build_optimizer
@@ -157,7 +159,7 @@ def rates(work: Work) -> dict[str, float]:
 
 def step_floor(work: Work, model: QwenOmni, measured_rates: dict[str, float], prompt_tokens: int, checkpointing: bool):
     """Seconds of a step if only matrix products and memory took time: (operations, bytes, seconds)."""
-    shape = measured(model.module.config)
+    shape = shape_of_config(model.module.config)
     head = shape.vocabulary * shape.hidden
     rows = work.prompts * work.group
     packed = work.prompts * (prompt_tokens + work.group * (work.completion - 1))
@@ -229,10 +231,10 @@ def grpo_step(
     step_s = statistics.median(parts["step"])
     values = {"name": "x", "model": {"path": "m", "precision": "bf16_mixed", "gradient_checkpointing": checkpointing}}
     values |= {"data": {"train": [{"file": "q"}]}, "grpo": settings.model_dump(), "memory": mode}
-    shape = measured(model.module.config)
-    planned = account(
-        Recipe.model_validate(values), settings, shape, prompt_tokens=prompt_tokens, clip_s=work.seconds
-    ).peak
+    shape = shape_of_config(model.module.config)
+    planned = plan_memory(
+        PlannedRun(Recipe.model_validate(values), settings, shape, prompt_tokens, clip_s=work.seconds)
+    )
     return {
         "memory": mode,
         "gradient_checkpointing": checkpointing,
@@ -240,7 +242,7 @@ def grpo_step(
         "seconds": {name: statistics.median(values) for name, values in parts.items()},
         "spread": {name: [min(values), max(values)] for name, values in parts.items()},
         "peak_gib": {name: value for name, value in peaks.items()},
-        "account_gib": planned / GIB,
+        "planned_gib": planned.peak / GIB,
         **found,
         "of_floor": step_s / found["floor_s"],
         f"{STEPS}_steps_h": STEPS * step_s / 3600,

@@ -1,4 +1,4 @@
-"""The account of memory against measured bytes of tiny real models and measured peaks of one card; what plan says."""
+"""Planned memory against the bytes of tiny models and the measured peaks of one card; what `harken plan` prints."""
 
 import io
 
@@ -10,8 +10,6 @@ from tiny_models import ARCHITECTURES, prompt, tiny_folder
 from typer.testing import CliRunner
 
 import harken.config
-import harken.inference.log_probabilities
-import harken.planning.memory
 import harken.planning.plan
 import harken.training.memory_saving_adamw
 from harken.cli.app import app
@@ -20,9 +18,13 @@ from harken.errors import CheckpointError, ConfigError
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.policy import load_policy
-from harken.planning.memory import GIB, RESERVE, account
-from harken.planning.plan import account_of, check, print_plan, ways_to_fit
+from harken.planning.memory import plan_memory
+from harken.planning.memory_items import GIB, RESERVE
+from harken.planning.pass_memory import UPDATE
+from harken.planning.plan import check, print_plan
+from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import PUBLISHED, shape_of
+from harken.planning.ways_to_fit import plan_of, ways_to_fit
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
 
@@ -35,11 +37,11 @@ def recipe(path: str = OMNI_7B, **sections) -> Recipe:
 
 
 def planned(plan: Recipe, prompt_tokens=320, gpus=1):
-    return account(plan, plan.grpo, shape_of(plan.model.path), prompt_tokens=prompt_tokens, clip_s=10.0, gpus=gpus)
+    return plan_memory(PlannedRun(plan, plan.grpo, shape_of(plan.model.path), prompt_tokens, clip_s=10.0, gpus=gpus))
 
 
-def line(found, name: str):
-    return next(line for line in found.lines if line.name == name)
+def item(memory, name: str):
+    return next(item for item in memory.items if item.name == name)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ MODES = {
     ("arch", "mode"),
     [(arch, mode) for arch in ARCHITECTURES for mode in (MODES if arch == ARCHITECTURES[0] else ["plain"])],
 )
-def test_weights_optimizer_and_reference_have_the_bytes_of_the_account(arch, mode):
+def test_weights_optimizer_and_reference_have_the_planned_bytes(arch, mode):
     plan = recipe(str(tiny_folder(arch)), **{key: dict(value) for key, value in MODES[mode].items()})
     memory = plan.memory
     policy = load_policy(plan.model, torch.float32 if memory.weights == "float32" else torch.bfloat16)
@@ -88,25 +90,26 @@ def test_weights_optimizer_and_reference_have_the_bytes_of_the_account(arch, mod
         if parameter.requires_grad:
             parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    found = planned(plan)
+    expected = planned(plan)
     weights = list(policy.module.parameters())
-    # Off by buffers, by an embedding of audio boundaries that never trains, and by tensors too small for 8 bits.
-    assert line(found, "weights").device == pytest.approx(held_bytes(weights), rel=0.01)
-    # Of tensors that 8 bits hold, or of all: the tiny vocabulary is no multiple of 256.
+    # The rest are buffers, an embedding of audio boundaries that never trains, and tensors too small for 8 bits.
+    assert item(expected, "weights").device == pytest.approx(held_bytes(weights), rel=0.01)
+    # 8 bits hold the tensors whose size is a multiple of 256, which that of the tiny vocabulary is not.
     eight = memory.optimizer == "adamw_8bit"
     counted = {p: values for p, values in optimizer.state.items() if not eight or "exp_avg_scale" in values}
     state = [value for values in counted.values() for value in values.values() if value.ndim > 0]
     trained = sum(p.numel() for p in optimizer.state)
     size = held_bytes(state) * trained / sum(p.numel() for p in counted)
-    # Towers with a window have positions that never train: next to nothing, but for a tiny tower.
-    entry = line(found, "optimizer")
+    # Towers with a window have position embeddings that never train; in a tiny tower they are a visible share.
+    entry = item(expected, "optimizer")
     assert entry.device + entry.host == pytest.approx(size, rel=0.01 if arch == ARCHITECTURES[0] else 0.04)
     assert (entry.host > 0) == (memory.optimizer == "offloaded")
-    codes = [one for name, one in reference.module.named_buffers() if name.endswith((".weight", ".scale"))]
-    shared = {one.untyped_storage().data_ptr() for one in weights}
-    own = [one for one in [*reference.module.parameters(), *codes] if one.untyped_storage().data_ptr() not in shared]
+    codes = [buffer for name, buffer in reference.module.named_buffers() if name.endswith((".weight", ".scale"))]
+    shared = {weight.untyped_storage().data_ptr() for weight in weights}
+    tensors = [*reference.module.parameters(), *codes]
+    own = [tensor for tensor in tensors if tensor.untyped_storage().data_ptr() not in shared]
     beyond = held_bytes(own)
-    entry = line(found, "reference")
+    entry = item(expected, "reference")
     if memory.reference == "streamed":
         blocks = sum(
             p.numel() for name, p in policy.module.named_parameters() if ".layers." in name and p.requires_grad
@@ -121,7 +124,7 @@ def test_weights_optimizer_and_reference_have_the_bytes_of_the_account(arch, mod
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_keys_and_values_of_a_rollout_have_the_bytes_of_the_account(arch, monkeypatch):
+def test_keys_and_values_of_a_rollout_have_the_planned_bytes(arch, monkeypatch):
     plan = recipe(
         str(tiny_folder(arch)), grpo={"completions_per_prompt": 3, "max_completion_tokens": 5, "prompts_per_step": 1}
     )
@@ -130,12 +133,12 @@ def test_keys_and_values_of_a_rollout_have_the_bytes_of_the_account(arch, monkey
     made = []
     original = policy.new_cache
     monkeypatch.setattr(type(policy), "new_cache", lambda model: made.append(original()) or made[-1])
-    one = prompt(policy, "Which digit?", 0.9)
+    question = prompt(policy, "Which digit?", 0.9)
     with torch.no_grad():
-        rollout(policy, policy.embed([one], policy.encode_audio([one])), 3, Sampling(0, 5), None)
+        rollout(policy, policy.embed([question], policy.encode_audio([question])), 3, Sampling(0, 5), None)
     (cache,) = made
     measured = sum(t.untyped_storage().nbytes() for layer in cache.layers for t in (layer.keys, layer.values))
-    assert measured == line(planned(plan, one.length), "rollout's keys and values").device
+    assert measured == item(planned(plan, question.length), "rollout's keys and values").device
 
 
 MEASURED = [
@@ -150,7 +153,7 @@ MEASURED = [
 
 
 @pytest.mark.parametrize("case", MEASURED)
-def test_the_account_is_within_3_percent_of_what_a_card_measured(case):
+def test_the_planned_peak_is_within_3_percent_of_what_a_card_measured(case):
     path, prompts, group, length, checkpointing, measured = case
     plan = recipe(
         path,
@@ -161,9 +164,9 @@ def test_the_account_is_within_3_percent_of_what_a_card_measured(case):
         },
         memory={"weights": "bf16_stochastic"},
     )
-    found = planned(plan, 323)
-    absent = line(found, "optimizer").device + line(found, "update").device
-    assert (found.peak - absent) / GIB == pytest.approx(measured, rel=0.03)
+    memory = planned(plan, 323)
+    absent = item(memory, "optimizer").device + item(memory, "update").device
+    assert (memory.peak - absent) / GIB == pytest.approx(measured, rel=0.03)
 
 
 def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
@@ -180,32 +183,31 @@ def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
             "reference": "streamed",
         },
     )
-    found = planned(plan)
-    gib = {entry.name: entry.device / GIB for entry in found.lines}
+    memory = planned(plan)
+    gib = {entry.name: entry.device / GIB for entry in memory.items}
     assert gib["weights"] == pytest.approx(15.38, abs=0.01)
     assert gib["optimizer"] == pytest.approx(15.62, abs=0.01)
     assert gib["reference"] == pytest.approx(2.91, abs=0.03)
-    assert found.peak / GIB < 44
-    assert line(found, "reference").host / GIB == pytest.approx(13.33, abs=0.01)
+    assert memory.peak / GIB < 44
+    assert item(memory, "reference").host / GIB == pytest.approx(13.33, abs=0.01)
 
 
-def test_the_rows_of_logits_are_those_of_scoring():
-    assert harken.planning.memory.LOGIT_ROWS == harken.inference.log_probabilities.LOGIT_ROWS
-    assert harken.planning.memory.UPDATE == 10 * 4 * harken.training.memory_saving_adamw.PIECE
+def test_the_bytes_of_the_update_are_ten_of_the_optimizers_pieces():
+    assert UPDATE == 10 * 4 * harken.training.memory_saving_adamw.PIECE
 
 
 def test_more_cards_share_weights_and_gather_them_for_a_rollout():
-    one, four = planned(recipe()), planned(recipe(), gpus=4)
+    single, four = planned(recipe()), planned(recipe(), gpus=4)
     for name in ("weights", "optimizer", "reference"):
-        assert line(four, name).device == pytest.approx(line(one, name).device / 4, rel=1e-6)
-    assert line(four, "whole weights").device == line(one, "weights").device
-    assert four.peak < one.peak
+        assert item(four, name).device == pytest.approx(item(single, name).device / 4, rel=1e-6)
+    assert item(four, "whole weights").device == item(single, "weights").device
+    assert four.peak < single.peak
 
 
 def test_every_way_named_fits_and_is_a_recipe_and_the_default_does_not_fit():
     plan, shape = recipe(), shape_of(OMNI_7B)
     card = 48 * GIB
-    assert account_of(plan, plan.grpo, shape).peak + RESERVE > card
+    assert plan_of(plan, plan.grpo, shape).peak + RESERVE > card
     ways = ways_to_fit(plan, shape, card)
     assert ways
     for way in ways:
@@ -213,7 +215,7 @@ def test_every_way_named_fits_and_is_a_recipe_and_the_default_does_not_fit():
         for words in str(way).split("--set ")[1:]:
             harken.config.apply_override(values, words.strip().replace("'", ""))
         changed = Recipe.model_validate(values)
-        assert account_of(changed, changed.grpo, shape).peak == way.peak <= card - RESERVE
+        assert plan_of(changed, changed.grpo, shape).peak == way.peak <= card - RESERVE
     assert ways_to_fit(plan, shape, 200 * GIB)[0].changes == {}
     small = ways_to_fit(plan, shape, 24 * GIB)
     assert small
@@ -226,28 +228,28 @@ def test_training_is_refused_before_loading_with_the_settings_that_fit(monkeypat
     with pytest.raises(ConfigError) as caught:
         check(plan, plan.grpo, shape, 48 * GIB)
     assert str(caught.value).startswith("not enough memory: about ")
-    assert "48.0 GiB are free (`harken plan` prints the account)" in str(caught.value)
+    assert "48.0 GiB are free (`harken plan` prints what needs them)" in str(caught.value)
     assert "--set memory.reference=streamed" in str(caught.value)
     check(plan, plan.grpo, shape, 200 * GIB)
     with pytest.raises(ConfigError, match="not enough memory"):
         check(plan, plan.sft, shape, 48 * GIB)
-    # The same on a card: only asking it is left out here.
+    # The same for a card, whose free memory is made up here.
     monkeypatch.setattr(harken.planning.plan, "pick_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (48 * GIB, 80 * GIB))
     with pytest.raises(ConfigError, match=r"48\.0 GiB are free"):
         harken.planning.plan.refuse_what_does_not_fit(plan, plan.grpo)
 
 
-def test_plan_prints_the_account_and_what_would_fit(tmp_path, monkeypatch):
+def test_plan_prints_what_needs_memory_and_what_would_fit(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     file = tmp_path / "r.yaml"
     file.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
-    said = io.StringIO()
-    assert not print_plan(recipe(), 48, 1, 10.0, Console(file=said, width=160))
+    printed = io.StringIO()
+    assert not print_plan(recipe(), 48, 1, 10.0, Console(file=printed, width=160))
     for word in ("weights", "gradients", "optimizer", "reference", "activations", "logits", "keys and values", "cache"):
-        assert word in said.getvalue()
-    assert "does not fit a card of 48 GiB" in said.getvalue()
-    assert "\nfits, " in said.getvalue()
+        assert word in printed.getvalue()
+    assert "does not fit a card of 48 GiB" in printed.getvalue()
+    assert "\nfits, " in printed.getvalue()
     run = CliRunner().invoke(app, ["plan", str(file), "--gpu-memory", "48"])
     assert run.exit_code == 1
     run = CliRunner().invoke(app, ["plan", str(file), "--gpu-memory", "80", "--gpus", "8"])

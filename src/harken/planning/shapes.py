@@ -1,10 +1,10 @@
-"""Sizes of a model without its weights.
+"""Sizes of a model without its weights, for `harken plan`.
 
-Takes a checkpoint's path, gives a `Shape` and the module's parameters counted on the meta device. For the published
-models the sizes are written down here, since a plan is made before anything is fetched. Not taken: formulas for the
-number of parameters; the model's own class knows it.
+They are counted from the model's own class on the meta device. For the published models the sizes of their config.json
+are written down here, since a plan is made before anything is downloaded.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from harken.errors import CheckpointError
 from harken.models.loading import adapter_base, checkpoint_errors, resolve_checkpoint
 from harken.models.lora import is_adapter
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
-from harken.planning.memory import Shape
 
 CLASSES: dict[str, Any] = {
     "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
@@ -30,32 +29,51 @@ CLASSES: dict[str, Any] = {
     "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
 }
 TOWER = {
-    **{"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20, "encoder_ffn_dim": 5120},
+    "d_model": 1280,
+    "encoder_layers": 32,
+    "encoder_attention_heads": 20,
+    "encoder_ffn_dim": 5120,
     "num_mel_bins": 128,
 }
+"""Sizes of Whisper large's encoder, which all three models have."""
 OMNI_ROPE = {"mrope_section": [16, 24, 24], "rope_type": "default", "rope_theta": 1e6}
 PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "Qwen/Qwen2.5-Omni-7B": (
         "qwen2_5_omni_thinker",
         {
-            **{"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28},
-            **{"num_key_value_heads": 4, "vocab_size": 152_064, "rope_parameters": OMNI_ROPE},
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "vocab_size": 152_064,
+            "rope_parameters": OMNI_ROPE,
         },
         {**TOWER, "output_dim": 3584},
     ),
     "Qwen/Qwen2.5-Omni-3B": (
         "qwen2_5_omni_thinker",
         {
-            **{"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16},
-            **{"num_key_value_heads": 2, "vocab_size": 151_936, "rope_parameters": OMNI_ROPE},
+            "hidden_size": 2048,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "vocab_size": 151_936,
+            "rope_parameters": OMNI_ROPE,
         },
         {**TOWER, "output_dim": 2048},
     ),
     "Qwen/Qwen2-Audio-7B-Instruct": (
         "qwen2_audio",
         {
-            **{"model_type": "qwen2", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32},
-            **{"num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 156_032},
+            "model_type": "qwen2",
+            "hidden_size": 4096,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "vocab_size": 156_032,
         },
         {**TOWER, "max_source_positions": 1500},
     ),
@@ -63,9 +81,49 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 """Hub id -> model type, sizes of the language model, sizes of the tower, as their config.json files have them."""
 
 NO_VISION = {
-    **{"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "fullatt_block_indexes": [0]},
+    "depth": 1,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_heads": 2,
+    "fullatt_block_indexes": [0],
 }
-"""Of the vision tower that is dropped anyway."""
+"""The vision tower is dropped when a model is loaded, so its sizes here do not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of one model, in numbers of parameters or of elements.
+
+    Attributes:
+        tower, projector, language: parameters of each part; the output head is in language.
+        tower_blocks, language_blocks: parameters inside the blocks of each part.
+        linear: parameters of the linear layers of all parts.
+        largest: elements of the largest single tensor.
+        adapter_edges: sum of inputs and outputs of the linear layers in the blocks: (tower, language).
+        layers, hidden, intermediate, vocabulary: sizes of the language model.
+        queries, keys: elements of the queries and of the keys of one token in one layer.
+        tower_layers, tower_hidden, tower_intermediate: sizes of the audio tower.
+        window_s: seconds that the tower always computes; None where it computes the clip's own length.
+    """
+
+    tower: int
+    projector: int
+    language: int
+    tower_blocks: int
+    language_blocks: int
+    linear: int
+    largest: int
+    adapter_edges: tuple[int, int]
+    layers: int
+    hidden: int
+    intermediate: int
+    queries: int
+    keys: int
+    vocabulary: int
+    tower_layers: int
+    tower_hidden: int
+    tower_intermediate: int
+    window_s: float | None
 
 
 def published_config(path: str, **changes: int) -> Any:
@@ -79,40 +137,42 @@ def published_config(path: str, **changes: int) -> Any:
 
 
 def shape_of(path: str) -> Shape:
-    """Of a published id, a local folder (a run's is its newest checkpoint's) or another Hub id that can be read.
+    """The shape of a published model, a local folder (of a run, its newest checkpoint) or another Hub id.
 
-    Raises CheckpointError where there is no such checkpoint, or one of another architecture.
+    Raises CheckpointError where there is no such checkpoint, or where its architecture is not one of CLASSES.
     """
     path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
         return shape_of(adapter_base(Path(path)))
     if path in PUBLISHED:
-        return measured(published_config(path))
+        return shape_of_config(published_config(path))
     with checkpoint_errors(path):
         config: Any = AutoConfig.from_pretrained(path)
     config = getattr(config, "thinker_config", config)
     if config.model_type not in CLASSES:
         raise CheckpointError(f"{path}: a checkpoint of model_type {config.model_type!r}; known: {', '.join(CLASSES)}")
-    return measured(config)
+    return shape_of_config(config)
 
 
-def measured(config: Any) -> Shape:
-    """Of a configuration, by the parameters of its module on the meta device."""
+def shape_of_config(config: Any) -> Shape:
+    """The shape that a configuration has, from the parameters of its module on the meta device."""
     with torch.device("meta"):
         module: nn.Module = CLASSES[config.model_type](config)
-    named = dict(module.named_parameters())
+    parameters = dict(module.named_parameters())
     linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     text, audio = config.text_config, config.audio_config
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
 
-    def count(*within: str, blocks: bool = False) -> int:
+    def count(part: str, blocks: bool = False) -> int:
         return sum(
-            p.numel() for name, p in named.items() if _part(name) in within and (".layers." in name or not blocks)
+            parameter.numel()
+            for name, parameter in parameters.items()
+            if _part(name) == part and (".layers." in name or not blocks)
         )
 
     def edges(part: str) -> int:
-        found = [layer for name, layer in linear.items() if _part(name) == part and ".layers." in name]
-        return sum(layer.in_features + layer.out_features for layer in found)
+        layers = [layer for name, layer in linear.items() if _part(name) == part and ".layers." in name]
+        return sum(layer.in_features + layer.out_features for layer in layers)
 
     return Shape(
         tower=count("tower"),
@@ -121,7 +181,7 @@ def measured(config: Any) -> Shape:
         tower_blocks=count("tower", blocks=True),
         language_blocks=count("language", blocks=True),
         linear=sum(layer.weight.numel() for layer in linear.values()),
-        largest=max(p.numel() for p in named.values()),
+        largest=max(parameter.numel() for parameter in parameters.values()),
         adapter_edges=(edges("tower"), edges("language")),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
@@ -137,11 +197,12 @@ def measured(config: Any) -> Shape:
 
 
 def _either(config: Any, *names: str) -> int:
+    """The first of the names that a configuration has: architectures name one size differently."""
     return next(int(getattr(config, name)) for name in names if hasattr(config, name))
 
 
 def _part(name: str) -> str:
-    """Which of the three switches of a recipe a parameter belongs to."""
+    """The part of the model that a parameter belongs to, as the recipe's three switches `train_*` divide it."""
     if "multi_modal_projector" in name or "audio_tower.proj." in name:
         return "projector"
     return "tower" if "audio_tower" in name else "language"

@@ -1,0 +1,114 @@
+"""The memory that a rollout adds to what a run holds, and what a training pass over one micro-batch adds."""
+
+import math
+from collections.abc import Sequence
+
+from harken.config import MemoryConfig
+from harken.inference.kv_cache_growing import ROOM_TOKENS
+from harken.inference.log_probabilities import LOGIT_ROWS
+from harken.planning.memory_items import MemoryItem
+from harken.planning.planned_run import FLOAT32_BYTES, PlannedRun
+
+NORMS_PER_BLOCK = 2
+"""Normalisations of a block: before attention and before the MLP. Each keeps its input as float32 and its normalised
+output in the precision that runs from block to block."""
+HIDDEN_KEPT = 2
+"""Casts of the normalised outputs that a block keeps, of the hidden size: for attention and for the MLP."""
+INTERMEDIATE_KEPT = 4
+"""Numbers of the intermediate size that a block's MLP keeps: the gate, the gate after SiLU, the up projection and their
+product."""
+QUERIES_KEPT = 5
+"""Numbers of the size of the queries that attention keeps: queries, keys and values (at most as large as the queries),
+its output, and one more for rotation and reordering. With the constants above this is within 8 % of what autograd keeps
+of a block of transformers' Qwen2, which a test counts."""
+MASK_BYTES = 1
+"""Bytes of one pair of positions in a packed row's mask of true and false; its additive form adds `compute_bytes`."""
+LOGIT_FLOAT32_COPIES = 6
+"""Float32 numbers beside one logit: the logit as float32, divided by the temperature, its log-softmax, the probability
+and the product for the entropy, and its gradient."""
+BLOCKS_GATHERED = 2
+"""Whole blocks on a card while a sharded pass runs: FSDP gathers the next one during the computation of one."""
+UPDATE = 10 * 2**24 * FLOAT32_BYTES
+"""Bytes of the update of `harken.training.memory_saving_adamw`: about ten float32 tensors of one of its pieces."""
+
+
+def keys_and_values(run: PlannedRun) -> MemoryItem:
+    """The cache of the rollout; it grows by ROOM_TOKENS tokens at a time."""
+    rows = run.prompts_per_micro_batch * run.completions_per_prompt
+    if run.recipe.memory.rollout_rows is not None:
+        rows = min(rows, run.recipe.memory.rollout_rows)
+    tokens = run.prompt_tokens + math.ceil(run.completion_tokens / ROOM_TOKENS) * ROOM_TOKENS
+    token_bytes = 2 * run.shape.layers * run.shape.keys * run.compute_bytes
+    about = f"{rows} rows of {tokens} tokens x {token_bytes / 1024:.0f} KiB"
+    return MemoryItem("rollout's keys and values", rows * tokens * token_bytes, 0, about)
+
+
+def gathered_weights(run: PlannedRun) -> list[MemoryItem]:
+    """Several cards gather the whole model for a rollout."""
+    if run.gpus == 1:
+        return []
+    size = sum(run.parameters) * run.compute_bytes
+    return [MemoryItem("whole weights", size, 0, "gathered for the rollout")]
+
+
+def activations(run: PlannedRun) -> MemoryItem:
+    """What the language model keeps of a micro-batch of packed rows for the backward pass, and the rows' masks."""
+    shape, checkpointing = run.shape, run.recipe.model.gradient_checkpointing
+    block = NORMS_PER_BLOCK * (FLOAT32_BYTES + run.stream_bytes) * shape.hidden + run.compute_bytes * (
+        HIDDEN_KEPT * shape.hidden + INTERMEDIATE_KEPT * shape.intermediate + QUERIES_KEPT * shape.queries
+    )
+    token = shape.layers * run.stream_bytes * shape.hidden + block if checkpointing else shape.layers * block
+    # The last token of a completion is predicted and never read.
+    width = run.prompt_tokens + run.completions_per_prompt * (run.completion_tokens - 1)
+    tokens = run.prompts_per_micro_batch * width
+    masks = run.prompts_per_micro_batch * width * width * (MASK_BYTES + run.compute_bytes)
+    kept = "a block's input each and one block whole" if checkpointing else "all of every block"
+    return MemoryItem("activations", tokens * token + masks, 0, f"{tokens} tokens a micro-batch, {kept}")
+
+
+def logits(run: PlannedRun) -> MemoryItem:
+    """Logits of the completions' tokens: LOGIT_ROWS at once on one card, all at once on several."""
+    rows = run.prompts_per_micro_batch * run.completions_per_prompt * run.completion_tokens
+    if run.gpus == 1:
+        rows = min(rows, LOGIT_ROWS)
+    size = rows * run.shape.vocabulary * (run.compute_bytes + LOGIT_FLOAT32_COPIES * FLOAT32_BYTES)
+    return MemoryItem("logits", size, 0, f"{rows} rows of {run.shape.vocabulary} at once")
+
+
+def gradients(run: PlannedRun) -> MemoryItem:
+    """One gradient for each trained weight, and the largest once more while it is added to that of a micro-batch."""
+    trained, weight_bytes = run.parameters[0], run.trained_bytes
+    largest = min(run.shape.largest, trained) * weight_bytes
+    if run.recipe.memory.step_in_backward:
+        return MemoryItem("gradients", 2 * largest, 0, "two of the largest tensor; the others are gone by then")
+    size = trained * weight_bytes // run.gpus + largest
+    return MemoryItem("gradients", size, 0, f"{weight_bytes} bytes a trained weight, the largest twice")
+
+
+def counted_twice(run: PlannedRun, kept: Sequence[MemoryItem], gradient: MemoryItem) -> list[MemoryItem]:
+    """With one micro-batch a step, activations go as gradients come: the smaller of the two is subtracted.
+
+    Args:
+        kept: what the backward pass frees on its way.
+    """
+    micro_batches = math.ceil(run.prompts_per_card / run.prompts_per_micro_batch)
+    if micro_batches > 1 or run.recipe.memory.step_in_backward:
+        return []
+    size = min(sum(item.device for item in kept), gradient.device)
+    about = "one micro-batch: gradients replace activations"
+    return [MemoryItem("less: never there together", -size, 0, about)]
+
+
+def update(run: PlannedRun) -> list[MemoryItem]:
+    """The memory-saving optimizer makes one piece of a weight float32 at a time."""
+    if run.recipe.memory == MemoryConfig():
+        return []
+    return [MemoryItem("update", UPDATE, 0, "a piece of one weight after another")]
+
+
+def gathered_blocks(run: PlannedRun) -> list[MemoryItem]:
+    """Several cards gather each block as the pass comes to it."""
+    if run.gpus == 1:
+        return []
+    size = BLOCKS_GATHERED * run.shape.language_blocks // max(1, run.shape.layers) * run.compute_bytes
+    return [MemoryItem("two whole blocks", size, 0, "gathered as the pass goes")]
