@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from plain_classes import PLAIN_CLASSES
 from rich.console import Console
 from tiny_models import (
     ARCHITECTURES,
@@ -245,7 +246,7 @@ def test_7_nothing_leaves_the_denominator(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_9_the_audio_tower_keeps_the_attention_it_was_made_with(arch):
-    plain = plain_class(arch).from_pretrained(tiny_folder(arch), dtype=torch.float32).eval()
+    plain = PLAIN_CLASSES[arch].from_pretrained(tiny_folder(arch), dtype=torch.float32).eval()
     model = load_model(str(tiny_folder(arch)), device="cpu")
     towers = [
         next(part for name, part in module.named_modules() if name.split(".")[-1] == "audio_tower")
@@ -261,17 +262,6 @@ def test_9_the_audio_tower_keeps_the_attention_it_was_made_with(arch):
         found = model.encode_audio([one])[0]
     expected = getattr(heard[0], "last_hidden_state", heard[0])
     assert (expected.reshape(-1, found.shape[-1])[: len(found)] - found).abs().max() < 1e-6
-
-
-def plain_class(arch: str):
-    import transformers
-
-    names = {
-        "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
-        "qwen2_audio": "Qwen2AudioForConditionalGeneration",
-        "audioflamingo3": "AudioFlamingo3ForConditionalGeneration",
-    }
-    return getattr(transformers, names[arch])
 
 
 @pytest.mark.parametrize("arch", MODELS)

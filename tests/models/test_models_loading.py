@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 import transformers
+from plain_classes import PLAIN_CLASSES
 from safetensors.torch import load_file, save_file
 from tiny_models import (
     ARCHITECTURES,
@@ -21,11 +22,6 @@ from harken.errors import CheckpointError
 from harken.inference.clip_sensitivity import logit_change_between_clips
 from harken.models.loading import load_model, load_renderer, resolve_checkpoint
 
-PLAIN = {
-    "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
-    "qwen2_audio": "Qwen2AudioForConditionalGeneration",
-    "audioflamingo3": "AudioFlamingo3ForConditionalGeneration",
-}
 OMNI = "qwen2_5_omni"
 
 
@@ -50,7 +46,7 @@ def full_folder(full):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("seconds", [0.9, None], ids=["audio", "text"])
 def test_a_tiny_checkpoint_has_equal_logits_in_transformers_own_class(arch, seconds):
-    plain = getattr(transformers, PLAIN[arch]).from_pretrained(tiny_folder(arch)).eval()
+    plain = PLAIN_CLASSES[arch].from_pretrained(tiny_folder(arch)).eval()
     model = load_model(str(tiny_folder(arch)), device="cpu")
     one = prompt(model, "Which digit?", seconds)
     with torch.no_grad():
@@ -79,7 +75,7 @@ def test_saved_and_loaded_again_is_the_same_model(arch, tmp_path):
     assert torch.equal(inputs[0].features, inputs[1].features)
     for name in ("arch", "eos_token_ids", "min_samples", "max_samples"):
         assert getattr(model, name) == getattr(again, name)
-    plain = getattr(transformers, PLAIN[arch]).from_pretrained(tmp_path / "saved").eval()
+    plain = PLAIN_CLASSES[arch].from_pretrained(tmp_path / "saved").eval()
     with torch.no_grad():
         assert torch.equal(plain_logp(plain, inputs[0], [50, 60]), plain_logp(model.module, inputs[0], [50, 60]))
 
