@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harken.data.curriculum import easy_to_hard, read_pass_rates
-from harken.data.order import climb_at
+from harken.data.question_order import ordered_batch
 from harken.errors import DataError
 from harken.types import Question
 
@@ -40,8 +40,8 @@ def test_where_nothing_is_left_it_is_an_error():
         ('{"id": "a", "pass_rate": NaN}', "found nan"),
         ('{"id": "a", "pass_rate": true}', "found True"),
         ('{"id": "a"}', "found None"),
-        ('{"id": 3, "pass_rate": 0.5}', "id: expected a text"),
-        ('{"id": "z", "pass_rate": 0.5}', "id: expected a text that no earlier line has, found 'z'"),
+        ('{"id": 3, "pass_rate": 0.5}', "id: expected text"),
+        ('{"id": "z", "pass_rate": 0.5}', "id: expected text that no earlier line has, found 'z'"),
         ("[", "rates.jsonl:2: not JSON"),
     ],
 )
@@ -55,12 +55,12 @@ def test_a_bad_rate_is_an_error_with_its_place(tmp_path, line, message):
 
 
 def test_a_run_climbs_once_through_its_questions_whatever_its_length():
-    assert [climb_at(4, 2, step, 2) for step in range(2)] == [[0, 1], [2, 3]]
-    assert [climb_at(9, 1, step, 3) for step in range(3)] == [[0], [3], [6]]
-    assert [climb_at(3, 2, step, 3) for step in range(3)] == [[0, 1], [2, 0], [1, 2]]
+    assert [ordered_batch(4, 2, step, 2) for step in range(2)] == [[0, 1], [2, 3]]
+    assert [ordered_batch(9, 1, step, 3) for step in range(3)] == [[0], [3], [6]]
+    assert [ordered_batch(3, 2, step, 3) for step in range(3)] == [[0, 1], [2, 0], [1, 2]]
 
 
 @pytest.mark.parametrize("arguments", [(0, 1, 0, 1), (1, 0, 0, 1), (1, 1, 1, 1), (1, 1, -1, 1)])
 def test_a_step_outside_the_run_has_no_batch(arguments):
     with pytest.raises(ValueError, match="no batch"):
-        climb_at(*arguments)
+        ordered_batch(*arguments)

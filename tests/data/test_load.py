@@ -12,7 +12,8 @@ import soundfile
 from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data import load
-from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
+from harken.data.dev_split import split_dev
+from harken.data.load import Loaded, load_sources, refuse_if_too_many, write_rejected
 from harken.errors import DataError
 from harken.types import AudioSpan, Question, Rejected
 
@@ -138,7 +139,7 @@ def test_too_many_rejected_stop_the_run_and_say_how_to_go_on():
         "  f.json:3: reason 3\n"
         "  and 3 more\n"
         "All are listed in runs/a/rejected.jsonl. "
-        "Mend the records, or raise data.max_rejected_share to go on without them."
+        "Correct the records, or raise data.max_rejected_share to go on without them."
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harken.data.records import RecordError, clip_path, read_records
+from harken.data.record_fields import clip_path
+from harken.data.records import RecordError, read_records
 from harken.errors import DataError
 
 

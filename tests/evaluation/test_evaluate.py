@@ -186,7 +186,9 @@ def test_limit_and_subset_choose_questions_and_bad_records_stay_in_the_denominat
     assert ids("both", subset__task=["speech", "sound"], subset__difficulty=["hard"]) == [
         *("q0", "q3", "q6", "q9", "q12", "bad", "late")
     ]
-    with pytest.raises(DataError, match=r"subset: no question has task 'spech'; there is 'sound', 'speech'"):
+    with pytest.raises(
+        DataError, match=r"subset: no question has task 'spech'; the values of task are 'sound', 'speech'"
+    ):
         evaluate(recipe(file, subset__task=["spech"]), tmp_path / "none")
     with pytest.raises(ConfigError, match=r"subset\.taks: unknown key; known here: task, difficulty"):
         recipe(file, subset__taks=["x"])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.lettered import LETTERS, letter, lettered_answer, lettered_choices
-from harken.data.records import Record, RecordError, clip_path, text_field
+from harken.data.record_fields import clip_path, text_field
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.stats import Estimate, mean_of_means
 from harken.types import Question

@@ -1,6 +1,7 @@
 """What AIR-Bench and MMSU share: records with choice_a to choice_d and answer_gt, and a script that reads a letter."""
 
-from harken.data.records import Record, RecordError, answer_index
+from harken.data.record_fields import answer_index
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 
 LETTERS = "ABCD"

@@ -9,15 +9,8 @@ from pathlib import Path
 
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.word_match import word_rule
-from harken.data.records import (
-    Record,
-    RecordError,
-    choices_field,
-    clip_path,
-    find_answer,
-    label_field,
-    text_field,
-)
+from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, text_field
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.types import Question
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.word_match import word_rule
-from harken.data.records import Record, answer_index, choices_field, clip_path, label_field, text_field
+from harken.data.record_fields import answer_index, choices_field, clip_path, label_field, text_field
+from harken.data.records import Record
 from harken.types import Question
 
 

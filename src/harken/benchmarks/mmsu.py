@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harken.benchmarks.base import Benchmark
 from harken.benchmarks.lettered import LETTERS, letter, lettered_answer, lettered_choices
-from harken.data.records import Record, clip_path, label_field, text_field
+from harken.data.record_fields import clip_path, label_field, text_field
+from harken.data.records import Record
 from harken.types import Question
 
 

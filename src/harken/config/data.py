@@ -19,8 +19,8 @@ class SourceConfig(Section):
     """Folder that clip names are relative to; default: the file's own folder."""
     audio: Literal["real", "none", "silence", "noise", "shuffled"] = "real"
     """real: the clip. none: the audio element is left out of the conversation, so no audio token appears at all. For
-    evaluation alone [O], see `harken/data/ablation.py`: silence (zeros of the clip's length), noise (white noise of its
-    length and level), shuffled (another question's clip)."""
+    evaluation alone [O], see `harken/data/audio_modes.py`: silence (zeros of the clip's length), noise (white noise of
+    its length and level), shuffled (another question's clip)."""
 
 
 class DataConfig(Section):

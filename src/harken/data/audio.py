@@ -1,9 +1,7 @@
-"""One clip: an audio file, or a part of one -> float32 mono 16 kHz.
+"""Decodes an audio file, or a part of one, to the waveform that models hear: float32, mono, 16 kHz.
 
-Takes a path to anything libsndfile decodes, gives a `Waveform`, or an AudioError that says what is wrong with the file.
-Of a part only its own samples are decoded and resampled: what lies around it is not heard. Stereo is mixed, never cut
-to its first channel. Not taken: mixing down more than two channels (which weights are right depends on the layout,
-which the file does not say), and repairing a bad clip: the record is listed instead.
+Reads every format that libsndfile decodes. A file that cannot be used is an AudioError that says what is wrong with it.
+Stereo is averaged. Only the samples of the part are decoded and resampled, so nothing around it is audible.
 """
 
 import base64
@@ -23,7 +21,7 @@ from harken.types import Waveform
 SAMPLE_RATE_HZ = 16_000
 _BLOCK_FRAMES = 1 << 18
 _END_TOLERANCE_S = 0.1
-"""A part may end this much after its file: durations in lists are rounded, and codecs pad."""
+"""How far beyond its file a part may end, because lists round durations and codecs pad."""
 
 
 def load_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
@@ -46,14 +44,13 @@ def load_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) 
 
 
 def check_audio(path: Path, start_s: float = 0.0, end_s: float | None = None) -> float:
-    """Decode a file, or its part, without resampling or keeping it: duration in seconds, or the AudioError of
-    `load_waveform`."""
+    """Decode a file, or its part, and return its duration in seconds. Raises AudioError as `load_waveform` does."""
     blocks = [(block.shape[0], rate_hz) for block, rate_hz in _mono_blocks(path, start_s, end_s)]
     return sum(n_frames for n_frames, _ in blocks) / blocks[0][1]
 
 
 def _mono_blocks(path: Path, start_s: float, end_s: float | None) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Blocks of the mixed-down part at the file's own rate; at least one sample in all."""
+    """(block of samples, the file's own rate) of the part, channels averaged; at least one sample in all."""
     if not path.is_file():
         raise AudioError(f"{path}: no such file; check the clip's name in the record and audio_root")
     n_frames = 0
@@ -71,7 +68,7 @@ def _mono_blocks(path: Path, start_s: float, end_s: float | None) -> Iterator[tu
                     place_s = (first + n_frames + int(np.argmin(finite))) / file.samplerate
                     raise AudioError(
                         f"{path}: not a finite number (NaN or infinity) at {place_s:.3f} s; "
-                        "export the clip again, or leave its record out"
+                        "export the clip again, or remove its record"
                     )
                 n_frames += samples.shape[0]
                 if samples.size:
@@ -82,18 +79,18 @@ def _mono_blocks(path: Path, start_s: float, end_s: float | None) -> Iterator[tu
             "or convert it to WAV, FLAC, Ogg or MP3"
         ) from error
     if n_frames == 0:
-        raise AudioError(f"{path}: holds no samples; fetch the file again, or leave its record out")
+        raise AudioError(f"{path}: holds no samples; fetch the file again, or remove its record")
 
 
 def _frames(path: Path, file: soundfile.SoundFile, start_s: float, end_s: float | None) -> tuple[int, int]:
-    """(first frame, number of frames or -1 for all that follow) of a part; the file stands at its first frame."""
+    """(first frame, number of frames or -1 for all that follow) of a part; the file is positioned at the first."""
     if start_s == 0 and end_s is None:
         return 0, -1
     duration_s = file.frames / file.samplerate
     if start_s >= duration_s or (end_s is not None and end_s > duration_s + _END_TOLERANCE_S):
         raise AudioError(
             f"{path}: the part from {start_s:g} s to {'its end' if end_s is None else f'{end_s:g} s'} is not in the "
-            f"file, which lasts {duration_s:.3f} s; mend start_s and end_s"
+            f"file, which lasts {duration_s:.3f} s; correct start_s and end_s"
         )
     first = min(round(start_s * file.samplerate), file.frames - 1)
     file.seek(first)
@@ -103,7 +100,7 @@ def _frames(path: Path, file: soundfile.SoundFile, start_s: float, end_s: float 
 
 
 def audio_part(waveform: Waveform) -> dict[str, Any]:
-    """A clip as a part of a chat message: 16-bit WAV, what is beyond full scale clipped."""
+    """A clip as a part of a chat message: 16-bit WAV in base64. Samples beyond full scale are clipped."""
     wav = io.BytesIO()
     soundfile.write(wav, waveform, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
     data = base64.b64encode(wav.getvalue()).decode("ascii")

@@ -1,7 +1,7 @@
-"""Questions from easy to hard, by how often a model already gets them right.
+"""Orders questions from easy to hard by how often a model already answers them right.
 
-Takes questions and a file of measured pass rates, gives those that can teach something in order. Not taken: an order by
-the benchmark's own difficulty label; what is hard for people need not be for the model.
+The pass rates are measured before (`harken evaluate --samples`). Questions that are always or never right are removed,
+because GRPO learns nothing from them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,10 @@ from harken.types import Question
 
 
 def read_pass_rates(path: Path) -> dict[str, float]:
-    """id -> pass rate in [0, 1]; further keys are ignored. Raises DataError naming the place of what is none."""
+    """id -> pass rate in [0, 1]; further keys are ignored.
+
+    Raises DataError with the file and line of a record that has no such rate.
+    """
     records, rejected = read_records(path)
     if rejected:
         raise DataError(f"{path}:{rejected[0].line}: {rejected[0].reason}")
@@ -21,7 +24,7 @@ def read_pass_rates(path: Path) -> dict[str, float]:
     for line, record in records:
         name, rate = record.get("id"), record.get("pass_rate")
         if not isinstance(name, str) or name in rates:
-            raise DataError(f"{path}:{line}: id: expected a text that no earlier line has, found {short_repr(name)}")
+            raise DataError(f"{path}:{line}: id: expected text that no earlier line has, found {short_repr(name)}")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise DataError(f"{path}:{line}: pass_rate: expected a number from 0 to 1, found {short_repr(rate)}")
         rates[name] = float(rate)
@@ -31,9 +34,10 @@ def read_pass_rates(path: Path) -> dict[str, float]:
 def easy_to_hard(
     questions: Sequence[Question], rates: Mapping[str, float], path: Path
 ) -> tuple[list[Question], list[Question]]:
-    """(from the highest pass rate to the lowest, dropped: always or never right).
+    """(questions from the highest pass rate to the lowest, removed questions that are always or never right).
 
-    Questions of one rate keep their order. Raises DataError where a question has no rate in `path`, or none is left.
+    Questions with equal rates keep their order. Raises DataError where a question has no rate in `path`, or where no
+    question is left.
     """
     missing = [question for question in questions if question.id not in rates]
     if missing:

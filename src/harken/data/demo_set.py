@@ -1,9 +1,9 @@
-"""The built-in question set: sounds, melodies and vowels made by code, so that a first run needs no download.
+"""Writes the built-in question set: sounds, melodies and vowels made by code, so that a first run needs no download.
 
-Takes a seed and two sizes, gives WAV clips and MMAU records that need listening: questions come in fours that share
-their choices, each choice right once and each position right once, so whoever cannot hear scores exactly 25 %, whatever
-is known about words and wordings. Train and test draw the same kinds with other pitches, lengths, noise and formants.
-Not taken: realism. The set shows that the whole way from file to report works, and that a small model learns on it.
+The set is not realistic. It shows that every step from file to report works and that a small model learns. It needs
+listening: questions come in fours that share their choices, where each choice and each position is right once, so a
+model that does not hear the clips scores exactly 25 %. Train and test have the same kinds of questions with other
+pitches, lengths, noise and formants.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,21 @@ import numpy as np
 import soundfile
 
 from harken.data.audio import SAMPLE_RATE_HZ
-from harken.data.records import Record
-from harken.data.tones import (
+from harken.data.built_in_sounds import (
     INSTRUMENTS,
     SOUNDS,
     VOWELS,
     Rng,
     Signal,
-    joined,
-    note,
-    shaped,
-    sound,
+    join_with_gaps,
+    make_note,
+    make_sound,
+    make_vowel,
+    sine,
     time_axis,
-    tone,
-    vowel,
+    with_fades,
 )
+from harken.data.records import Record
 from harken.system.files import write_json
 
 CONTOURS = {"rising": (0, 1, 2), "falling": (2, 1, 0), "up down": (0, 2, 0), "down up": (2, 0, 2)}
@@ -37,7 +37,13 @@ COUNTS = ("one", "two", "three", "four")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One sort of question. `render(rng, answer, other)` makes a clip; `other` is a wrong choice it may use."""
+    """A kind of question.
+
+    Attributes:
+        words: the answers that its choices are drawn from.
+        share: of all questions.
+        render: takes a generator, the answer and a wrong choice; returns a clip in which the wrong choice may be used.
+    """
 
     task: str
     difficulty: str
@@ -67,7 +73,7 @@ def write_demo_set(folder: Path, *, seed: int, n_train: int, n_test: int) -> Non
 
 
 def _plan(rng: Rng, n: int) -> list[tuple[Kind, tuple[str, ...], int]]:
-    """(kind, choices in order, index of the answer), in fours over the same choices."""
+    """(kind, choices in order, index of the answer) of `n` questions, in fours with the same choices."""
     exact = [kind.share * (n // 4) for kind in KINDS]
     blocks = [int(share) for share in exact]
     largest_rest = np.argsort([have - share for have, share in zip(blocks, exact, strict=True)], kind="stable")
@@ -77,7 +83,9 @@ def _plan(rng: Rng, n: int) -> list[tuple[Kind, tuple[str, ...], int]]:
     for kind, n_blocks in zip(KINDS, blocks, strict=True):
         used = np.zeros(len(kind.words))
         for _ in range(n_blocks):
-            chosen = np.argsort(used + rng.random(len(used)))[:4]  # the least used, ties by lot
+            chosen = np.argsort(used + rng.random(len(used)))[
+                :4
+            ]  # the words used least so far; equal ones in random order
             used[chosen] += 1
             for position, answer in enumerate(rng.permutation(chosen)):
                 order = [word for word in rng.permutation(chosen) if word != answer]
@@ -92,7 +100,7 @@ def _question(
     answer = choices[position]
     other = choices[(position + int(rng.integers(1, 4))) % 4]
     name = f"audio/{split}_{number:05d}.wav"
-    samples = _recorded(rng, kind.render(rng, answer, other))
+    samples = _as_recording(rng, kind.render(rng, answer, other))
     soundfile.write(folder / name, samples, SAMPLE_RATE_HZ, subtype="PCM_16")
     return {
         "id": f"demo-{split}-{number:05d}",
@@ -109,51 +117,53 @@ def _question(
     }
 
 
-def _recorded(rng: Rng, signal: Signal) -> Signal:
-    """Another level, a little background noise, silence at both ends."""
+def _as_recording(rng: Rng, signal: Signal) -> Signal:
+    """The signal as a recording: at a random level, with a little background noise and silence at both ends."""
     padded = np.pad(signal, (int(rng.integers(160, 640)), int(rng.integers(160, 640))))
     noisy = padded + rng.normal(0, 10 ** rng.uniform(-2.5, -2.0), padded.size)
     return np.clip(noisy * rng.uniform(0.3, 0.8), -1, 1)
 
 
-def _one_sound(rng: Rng, answer: str, other: str) -> Signal:
-    return sound(rng, answer, rng.uniform(0.4, 0.7))
+def _single_sound(rng: Rng, answer: str, other: str) -> Signal:
+    return make_sound(rng, answer, rng.uniform(0.4, 0.7))
 
 
 def _second_sound(rng: Rng, answer: str, other: str) -> Signal:
-    return joined(rng, [sound(rng, word, rng.uniform(0.35, 0.45)) for word in (other, answer)])
+    return join_with_gaps(rng, [make_sound(rng, word, rng.uniform(0.35, 0.45)) for word in (other, answer)])
 
 
 def _counted_beeps(rng: Rng, answer: str, other: str) -> Signal:
     pitch_hz = rng.uniform(600, 1400)
     parts = []
     for _ in range(COUNTS.index(answer) + 1):
-        beep = shaped(tone(pitch_hz, time_axis(rng.uniform(0.08, 0.12))))
+        beep = with_fades(sine(pitch_hz, time_axis(rng.uniform(0.08, 0.12))))
         parts += [beep, np.zeros(time_axis(rng.uniform(0.1, 0.14)).size)]
     return np.concatenate([*parts, np.zeros(time_axis(rng.uniform(0.1, 0.2)).size)])
 
 
-def _one_note(rng: Rng, answer: str, other: str) -> Signal:
-    return note(rng, answer, rng.uniform(300, 600), rng.uniform(0.4, 0.7))
+def _single_note(rng: Rng, answer: str, other: str) -> Signal:
+    return make_note(rng, answer, rng.uniform(300, 600), rng.uniform(0.4, 0.7))
 
 
 def _first_note(rng: Rng, answer: str, other: str) -> Signal:
-    return joined(rng, [note(rng, word, rng.uniform(300, 600), rng.uniform(0.35, 0.45)) for word in (answer, other)])
+    return join_with_gaps(
+        rng, [make_note(rng, word, rng.uniform(300, 600), rng.uniform(0.35, 0.45)) for word in (answer, other)]
+    )
 
 
 def _melody(rng: Rng, answer: str, other: str) -> Signal:
     instrument = ("flute", "organ", "violin")[rng.integers(3)]
     base_hz, step = rng.uniform(350, 600), rng.uniform(4, 7) / 12
-    return joined(rng, [note(rng, instrument, base_hz * 2 ** (step * up), 0.3) for up in CONTOURS[answer]])
+    return join_with_gaps(rng, [make_note(rng, instrument, base_hz * 2 ** (step * up), 0.3) for up in CONTOURS[answer]])
 
 
 def _vowels(rng: Rng, *words: str) -> Signal:
     voice_hz = rng.uniform(90, 180)
     longest_s = 0.7 if len(words) == 1 else 0.9 / len(words)
-    return joined(rng, [vowel(rng, word, rng.uniform(0.75, 1) * longest_s, voice_hz) for word in words])
+    return join_with_gaps(rng, [make_vowel(rng, word, rng.uniform(0.75, 1) * longest_s, voice_hz) for word in words])
 
 
-def _one_vowel(rng: Rng, answer: str, other: str) -> Signal:
+def _single_vowel(rng: Rng, answer: str, other: str) -> Signal:
     return _vowels(rng, answer)
 
 
@@ -166,13 +176,13 @@ def _repeated_vowel(rng: Rng, answer: str, other: str) -> Signal:
 
 
 KINDS = (
-    Kind("sound", "easy", "Identification", "What is heard?", SOUNDS, 0.6 / 3, _one_sound),
+    Kind("sound", "easy", "Identification", "What is heard?", SOUNDS, 0.6 / 3, _single_sound),
     Kind("sound", "medium", "Order", "Which sound comes second?", SOUNDS, 0.25 / 3, _second_sound),
     Kind("sound", "hard", "Counting", "How many beeps are heard?", COUNTS, 0.15 / 3, _counted_beeps),
-    Kind("music", "easy", "Instrument", "Which instrument plays?", INSTRUMENTS, 0.6 / 3, _one_note),
+    Kind("music", "easy", "Instrument", "Which instrument plays?", INSTRUMENTS, 0.6 / 3, _single_note),
     Kind("music", "medium", "Order", "Which instrument plays first?", INSTRUMENTS, 0.25 / 3, _first_note),
     Kind("music", "hard", "Melody", "How does the melody move?", tuple(CONTOURS), 0.15 / 3, _melody),
-    Kind("speech", "easy", "Vowel", "Which vowel is spoken?", VOWELS, 0.6 / 3, _one_vowel),
+    Kind("speech", "easy", "Vowel", "Which vowel is spoken?", VOWELS, 0.6 / 3, _single_vowel),
     Kind("speech", "medium", "Order", "Which vowel is spoken second?", VOWELS, 0.25 / 3, _second_vowel),
     Kind("speech", "hard", "Repetition", "Which vowel is spoken twice?", VOWELS, 0.15 / 3, _repeated_vowel),
 )

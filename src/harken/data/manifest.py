@@ -1,10 +1,8 @@
-"""harken's own record: one Question a line of JSON, the clip relative to a folder, so that a set can be moved.
+"""Reads and writes harken's own file of questions: JSON lines, one `Question` a line.
 
-`start_s` and `end_s` are there where the clip is a part of its file, in seconds from the file's beginning.
-
-Takes and gives `Question`s; written whole or not at all. A question read back equals the one written, `source` aside,
-which says where a question was read. Not taken: absolute clip paths, and unknown keys: in a format of ours they are
-misspellings.
+Clip names are relative to a folder, so that a set can be moved; `start_s` and `end_s`, in seconds from the beginning of
+the file, say that the clip is a part of it. A question that is read equals the one that was written, except `source`,
+which says where it was read. Unknown keys are refused: in harken's own format they are misspellings.
 """
 
 import math
@@ -12,12 +10,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, read_questions, text_field
+from harken.data.record_fields import choices_field, clip_path, label_field, text_field
+from harken.data.records import Record, RecordError, read_questions
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import Question, Rejected
 
-_PART_KEYS = ("start_s", "end_s")
+_SPAN_KEYS = ("start_s", "end_s")
 _KEYS = (
     *("id", "text", "choices", "answer", "audio", "task", "difficulty", "category", "subcategory", "dataset"),
     "reasoning",
@@ -45,8 +44,8 @@ def read_manifest(path: Path, audio_root: Path | None = None) -> tuple[list[Ques
 def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
     """One record as a Question. Raises RecordError with the reason, which names the value."""
     for key in record:
-        if key not in _KEYS + _PART_KEYS:
-            raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS + _PART_KEYS)}")
+        if key not in _KEYS + _SPAN_KEYS:
+            raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS + _SPAN_KEYS)}")
     choices = choices_field(record)
     answer = record.get("answer")
     if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
@@ -73,7 +72,7 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
 
 def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
     times: dict[str, float] = {}
-    for key in _PART_KEYS:
+    for key in _SPAN_KEYS:
         value = record.get(key)
         if value is None:
             continue

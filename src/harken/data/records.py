@@ -1,15 +1,13 @@
-"""Records with their line numbers: a JSON list or JSON lines -> (line, dict) pairs, and what was left out and why.
+"""Reads files of records, a JSON list or JSON lines, with the line of each record.
 
-Takes a file of unknown quality, gives every record of it either kept or rejected: kept + rejected = records, always.
-Shared by the readers: the loop over a file and the checks of a field. Not taken: guessing where the next record begins
-after a list breaks; what stands before the break is kept and the break itself is rejected.
+The files come from strangers. Every record is either kept or rejected with its line and reason. Where a JSON list
+breaks off, the records before the break are kept and the break itself is rejected.
 """
 
 import json
-import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from harken.errors import DataError, short_repr
 from harken.types import Question, Rejected
@@ -20,24 +18,15 @@ Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
 _SPACE = " \t\r\n"
 
 
-class Item(Protocol):
-    """What a reader gives: a Question, or another frozen value with an id."""
-
-    @property
-    def id(self) -> str: ...
-
-
-ItemT = TypeVar("ItemT", bound=Item)
-
-
 class RecordError(ValueError):
-    """One record that cannot be used; the message is the reason."""
+    """A record that cannot be used; the message is the reason."""
 
 
 def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
-    """Read a JSON list (the text begins with `[`) or JSON lines; lines are counted from 1.
+    """(line, record) pairs and rejected records of a JSON list (the text begins with `[`) or of JSON lines.
 
-    Raises DataError where the file cannot be read or is not UTF-8. Everything else that is wrong is a Rejected.
+    Lines are counted from 1. Raises DataError where the file cannot be read or is not UTF-8; everything else that is
+    wrong is a Rejected.
     """
     try:
         text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
@@ -57,16 +46,17 @@ def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
             rejected.append(Rejected(str(path), line, "", reason))
         else:
             records.append((line, value))
-    return records, sorted(rejected, key=lambda one: one.line)
+    return records, sorted(rejected, key=lambda record: record.line)
 
 
-def read_questions(path: Path, parse: Callable[[Record, str], ItemT]) -> tuple[list[ItemT], list[Rejected]]:
-    """Parse every record of a file; `parse` takes the record and its "file:line" and may raise RecordError.
+def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tuple[list[Question], list[Rejected]]:
+    """Turn every record of a file into a question. A record whose id an earlier question has is rejected.
 
-    An id that a kept question of this file has already is rejected.
+    Args:
+        parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason.
     """
     records, rejected = read_records(path)
-    questions: list[ItemT] = []
+    questions: list[Question] = []
     first_line: dict[str, int] = {}
     for line, record in records:
         try:
@@ -81,86 +71,13 @@ def read_questions(path: Path, parse: Callable[[Record, str], ItemT]) -> tuple[l
         else:
             first_line[question.id] = line
             questions.append(question)
-    return questions, sorted(rejected, key=lambda one: one.line)
+    return questions, sorted(rejected, key=lambda record: record.line)
 
 
 def rejection(question: Question, reason: str) -> Rejected:
-    """A question that was read and is left out after all, at the place it was read from."""
+    """The rejection of a question that was read without a fault and cannot be used for another reason."""
     file, _, line = question.source.rpartition(":")
     return Rejected(file, int(line), question.id, reason)
-
-
-def text_field(record: Record, key: str) -> str:
-    """A text that must be there and say something."""
-    if key not in record:
-        raise RecordError(f"key {key!r} is missing")
-    value = record[key]
-    if not isinstance(value, str):
-        raise RecordError(f"{key}: expected text, found {short_repr(value)}")
-    if not value.strip():
-        raise RecordError(f"{key}: empty text {short_repr(value)}")
-    return value
-
-
-def label_field(record: Record, *keys: str) -> str:
-    """The first of `keys` that is there, as text; "" for none or null; a list of texts is joined by commas."""
-    for key in keys:
-        value = record.get(key)
-        if isinstance(value, str):
-            return value
-        if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            return ", ".join(value)
-        if value is not None:
-            raise RecordError(f"{key}: expected text, found {short_repr(value)}")
-    return ""
-
-
-def choices_field(record: Record, key: str = "choices") -> tuple[str, ...]:
-    """Two or more texts, at least two of them different, as they stand in the record."""
-    if key not in record:
-        raise RecordError(f"key {key!r} is missing")
-    value = record[key]
-    if not isinstance(value, list):
-        raise RecordError(f"{key}: expected a list of texts, found {short_repr(value)}")
-    for choice in value:
-        if not isinstance(choice, str) or not choice.strip():
-            raise RecordError(f"{key}: expected texts that are not empty, found {short_repr(choice)}")
-    if len({choice.strip() for choice in value}) < 2:
-        raise RecordError(f"{key}: fewer than two different choices: {short_repr(value)}")
-    return tuple(value)
-
-
-def find_answer(answer: str, choices: Sequence[str]) -> int | None:
-    """Index of the choice with this text: first the exact text counts, then the text without spaces at its edges.
-
-    The first such choice where several have the text; None where no choice has it.
-    """
-    if answer in choices:
-        return choices.index(answer)
-    stripped = [choice.strip() for choice in choices]
-    return stripped.index(answer.strip()) if answer.strip() in stripped else None
-
-
-def answer_index(answer: str, choices: Sequence[str]) -> int:
-    """Index as in `find_answer`. Raises RecordError where no choice has this text."""
-    index = find_answer(answer, choices)
-    if index is None:
-        raise RecordError(
-            f"answer {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
-        )
-    return index
-
-
-def clip_path(name: object, audio_root: Path) -> Path:
-    """The file a clip name means. A name may not leave `audio_root`: datasets come from strangers."""
-    if not isinstance(name, str):
-        raise RecordError(f"clip name: expected text, found {short_repr(name)}")
-    relative = posixpath.normpath(name)
-    if relative == "." or "\0" in name:
-        raise RecordError(f"clip name {short_repr(name)} is not a file name")
-    if posixpath.isabs(relative) or relative.split("/")[0] == "..":
-        raise RecordError(f"clip name {short_repr(name)} is outside audio_root {audio_root}")
-    return audio_root / relative
 
 
 def _unusable(value: object) -> str | None:
@@ -187,7 +104,7 @@ def _line_values(file: str, text: str) -> tuple[list[tuple[int, Any]], list[Reje
 
 
 def _list_values(file: str, text: str) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-    """One value at a time, so that each has its line and a cut list keeps what stands before the cut."""
+    """Read one value after another, so that each has its line and a broken list keeps the values before the break."""
     decoder = json.JSONDecoder()
     values: list[tuple[int, Any]] = []
 

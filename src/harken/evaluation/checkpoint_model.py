@@ -9,7 +9,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from harken.config import EvaluationRecipe
-from harken.data.ablation import listener
+from harken.data.audio_modes import clip_loader
 from harken.inference.predict import Batch, predict
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.sampling import Sampling
@@ -48,7 +48,7 @@ class CheckpointModel:
             for row in reopen_json_lines(journal)
         }
         yield [(trial, earlier[trial.key]) for trial in trials if trial.key in earlier]
-        hear = listener(audio, self._recipe.seed)
+        hear = clip_loader(audio, self._recipe.seed)
         batches = predict(
             self._model,
             trials,

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from harken.benchmarks.registry import find_reader
 from harken.config import EvaluationRecipe
-from harken.data.ablation import MODES, with_clips_of
+from harken.data.audio_modes import MODES, questions_in_mode
 from harken.data.load import Loaded, load_sources, write_rejected
-from harken.data.select import select
+from harken.data.subset import select_questions
 from harken.errors import ConfigError, DataError
 from harken.evaluation.baselines import BASELINES, Baseline
 from harken.evaluation.checkpoint_model import CheckpointModel
@@ -105,7 +105,7 @@ def _evaluate(
         for question in loaded.questions
         if (fault := model.fault(question, loaded.durations_s)) is not None
     }
-    asked = with_clips_of(mode, [one for one in loaded.questions if one.id not in faults], recipe.seed)
+    asked = questions_in_mode(mode, [one for one in loaded.questions if one.id not in faults], recipe.seed)
     trials = [trial for question in asked for trial in trials_of(question, recipe.permute, recipe.seed)]
     folder.begin()
     found: dict[tuple[str, int], list[Answer]] = {}
@@ -165,7 +165,7 @@ def _load(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded:
 
     def chosen(questions: list[Question]) -> list[Question]:
         nonlocal last_line
-        kept = select(questions, recipe.subset.model_dump(), recipe.limit)
+        kept = select_questions(questions, recipe.subset.model_dump(), recipe.limit)
         last_line = max((int(question.source.rpartition(":")[2]) for question in kept), default=0)
         return kept
 

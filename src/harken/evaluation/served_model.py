@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import EvaluationRecipe
-from harken.data.ablation import listener
 from harken.data.audio import audio_part
+from harken.data.audio_modes import clip_loader
 from harken.errors import DataError, HarkenError
 from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer, Trial
@@ -45,7 +45,7 @@ class ServedModel:
 
         Raises HarkenError where asking anything else would fail in the same way (key, model name, address).
         """
-        hear = listener(audio, self._recipe.seed)
+        hear = clip_loader(audio, self._recipe.seed)
         replies = self._client.send_all(
             self._request(trial, g, hear) for trial in trials for g in range(self._recipe.samples)
         )

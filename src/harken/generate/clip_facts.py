@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harken.data.records import Record, RecordError, clip_path, label_field, read_records, text_field
+from harken.data.record_fields import clip_path, label_field, text_field
+from harken.data.records import Record, RecordError, read_records
 from harken.errors import short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import Rejected

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from harken.data.ablation import hear_clip
+from harken.data.audio_modes import load_clip
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.questions.prompt import Prompt
 from harken.types import AudioSpan, Question, Waveform
@@ -36,7 +36,7 @@ class PromptInputs:
         cache_gib: float,
         *,
         crop_long_audio: bool = False,
-        load_clip: Callable[[Question], Waveform] = hear_clip,
+        load_clip: Callable[[Question], Waveform] = load_clip,
     ) -> None:
         self._model, self._prompt, self._crop, self._load_clip = model, prompt, crop_long_audio, load_clip
         self._budget_bytes = int(cache_gib * 2**30)

@@ -8,7 +8,8 @@ the key is looked up among the labels, never counted.
 from pathlib import Path
 from typing import Any
 
-from harken.data.records import Record, RecordError, choices_field, text_field
+from harken.data.record_fields import choices_field, text_field
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, draft_of, finish

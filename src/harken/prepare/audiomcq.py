@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harken.benchmarks.mmau import parse_mmau
-from harken.data.records import Record, text_field
+from harken.data.record_fields import text_field
+from harken.data.records import Record
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_of, finish, measure
 from harken.prepare.leaks import Against

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harken.data.records import Record, RecordError, label_field, read_records, text_field
+from harken.data.record_fields import label_field, text_field
+from harken.data.records import Record, RecordError, read_records
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_extraction import Extraction, Measured, extract_clips

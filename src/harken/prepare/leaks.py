@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harken.data.records import Record, RecordError, clip_path, read_records
+from harken.data.record_fields import clip_path
+from harken.data.records import Record, RecordError, read_records
 from harken.errors import DataError
 from harken.prepare.clip_extraction import Measured, measure_clips
 from harken.prepare.clip_names import parse_clip_name

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.text import Text
 
 from harken.data.manifest import read_manifest
-from harken.data.records import read_records, text_field
+from harken.data.record_fields import text_field
+from harken.data.records import read_records
 from harken.errors import DataError, short_repr
 from harken.results.formatting import percent
 from harken.stats import mean_interval

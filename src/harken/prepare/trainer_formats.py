@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import PromptConfig
-from harken.data.records import Record, RecordError, choices_field, clip_path, label_field, text_field
+from harken.data.record_fields import choices_field, clip_path, label_field, text_field
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.questions.prompt import Prompt

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from harken.config import ProbeConfig
 from harken.data.audio import check_audio
-from harken.data.records import Record, RecordError, clip_path, read_questions, text_field
+from harken.data.record_fields import clip_path, text_field
+from harken.data.records import Record, RecordError, read_questions
 from harken.errors import AudioError, DataError, short_repr
 from harken.inference.completions import as_completions, completion_texts
 from harken.inference.log_probabilities import score_packed

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe, SftConfig
-from harken.data.order import batch_at, climb_at
+from harken.data.question_order import ordered_batch, shuffled_batch
 from harken.errors import ConfigError
 from harken.inference.predict import count_correct
 from harken.inference.prompt_inputs import PromptInputs
@@ -59,9 +59,9 @@ class Session:
     def questions_at(self, step: int, size: int, last: int) -> list[Question]:
         """This rank's questions of a step, in the order that the recipe names."""
         if self.recipe.data.order == "pass_rate":
-            order = climb_at(len(self.questions), size, step - 1, last)
+            order = ordered_batch(len(self.questions), size, step - 1, last)
         else:
-            order = batch_at(len(self.questions), size, step - 1, self.recipe.seed)
+            order = shuffled_batch(len(self.questions), size, step - 1, self.recipe.seed)
         return [self.questions[i] for i in self.ranks.own_part(order)]
 
     def table(self, label: str, figures: Sequence[Figure], total: int, on_row: OnRow | None) -> ProgressTable:

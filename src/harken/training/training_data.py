@@ -12,7 +12,8 @@ from rich.console import Console
 from harken.benchmarks.registry import find_reader
 from harken.config import Recipe
 from harken.data.curriculum import easy_to_hard, read_pass_rates
-from harken.data.load import Loaded, load_sources, refuse_if_too_many, split_dev, write_rejected
+from harken.data.dev_split import split_dev
+from harken.data.load import Loaded, load_sources, refuse_if_too_many, write_rejected
 from harken.inference.unusable_questions import split_unusable
 from harken.models.audio_lm import AudioLM
 from harken.questions.prompt import Prompt

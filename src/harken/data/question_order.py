@@ -1,22 +1,20 @@
 """The order in which training sees questions, as a pure function of the step.
 
-Takes sizes, a step and, for a shuffled order, a seed, gives the questions of that step. There is no iterator and so no
-state to save: a resumed run asks for its next step and gets what an uninterrupted one would have had. Not taken:
-dropping the last, smaller batch of an epoch; batches run on into the next one, so that every question is seen equally
-often.
+There is no iterator whose state has to be saved: a resumed run asks for its next step and gets the same batch as an
+uninterrupted run. The last batch of an epoch is filled from the next epoch, so every question is seen equally often.
 """
 
 import numpy as np
 
 
-def batch_at(n_questions: int, batch_size: int, step: int, seed: int) -> list[int]:
-    """Indices of the questions of a step (counted from 0), `batch_size` of them.
+def shuffled_batch(n_questions: int, batch_size: int, step: int, seed: int) -> list[int]:
+    """[batch_size] indices of the questions of a step, counted from 0.
 
-    Every epoch is its own permutation of all questions, drawn from (seed, epoch): none repeats within an epoch, and
-    each comes once before any comes twice.
+    Every epoch is its own permutation of all questions, drawn from (seed, epoch), so each question comes once before
+    any comes twice.
 
     Example:
-        >>> sorted(batch_at(4, 2, 0, seed=7) + batch_at(4, 2, 1, seed=7))
+        >>> sorted(shuffled_batch(4, 2, 0, seed=7) + shuffled_batch(4, 2, 1, seed=7))
         [0, 1, 2, 3]
     """
     if n_questions < 1 or batch_size < 1 or step < 0:
@@ -31,14 +29,14 @@ def batch_at(n_questions: int, batch_size: int, step: int, seed: int) -> list[in
     return batch
 
 
-def climb_at(n_questions: int, batch_size: int, step: int, steps: int) -> list[int]:
-    """Indices of a step (counted from 0) of a run that goes once through its questions in their order.
+def ordered_batch(n_questions: int, batch_size: int, step: int, steps: int) -> list[int]:
+    """[batch_size] indices of the questions of a step, counted from 0, where a run goes through them in their order.
 
-    A run that is shorter than the list takes an even sample of it, first to last; a longer one goes through it again
+    A run that is too short for all questions takes an even sample of them, first to last; a longer one begins again
     from the start.
 
     Example:
-        >>> [climb_at(8, 2, step, 2) for step in range(2)]
+        >>> [ordered_batch(8, 2, step, 2) for step in range(2)]
         [[0, 2], [4, 6]]
     """
     if n_questions < 1 or batch_size < 1 or not 0 <= step < steps:
@@ -49,6 +47,6 @@ def climb_at(n_questions: int, batch_size: int, step: int, steps: int) -> list[i
 
 
 def _permutation(n: int, seed: int, epoch: int) -> list[int]:
-    # Philox's raw words are the same in every numpy version; Generator.permutation promises no such thing.
+    # Philox's raw words are the same in every numpy version, which Generator.permutation does not promise.
     keys = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
     return np.argsort(keys, kind="stable").tolist()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harken.data.ablation import MODES, heard, with_clips_of
+from harken.data.audio_modes import MODES, questions_in_mode, waveform_in_mode
 from harken.errors import DataError
 from harken.types import Question
 
@@ -18,15 +18,15 @@ QUESTIONS = [question(f"q{i}", f"clips/{i % 7}.wav") for i in range(20)] + [ques
 
 
 def test_none_leaves_the_clip_out_and_the_other_modes_but_shuffled_leave_the_question_alone():
-    assert all(one.audio is None for one in with_clips_of("none", QUESTIONS, 0))
+    assert all(one.audio is None for one in questions_in_mode("none", QUESTIONS, 0))
     for mode in ("real", "silence", "noise"):
-        assert with_clips_of(mode, QUESTIONS, 0) == QUESTIONS
+        assert questions_in_mode(mode, QUESTIONS, 0) == QUESTIONS
     assert set(MODES) == {"real", "none", "silence", "noise", "shuffled"}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_shuffled_gives_every_clip_another_one_and_hears_each_once(seed):
-    shuffled = with_clips_of("shuffled", QUESTIONS, seed)
+    shuffled = questions_in_mode("shuffled", QUESTIONS, seed)
     next_of = {before.audio: after.audio for before, after in zip(QUESTIONS[:-1], shuffled[:-1], strict=True)}
     assert len(next_of) == len(set(next_of.values())) == 7
     assert all(before != after for before, after in next_of.items())
@@ -34,18 +34,18 @@ def test_shuffled_gives_every_clip_another_one_and_hears_each_once(seed):
         assert next_of[before.audio] == after.audio  # questions about one clip hear the same other one
     assert [one.clip for one in shuffled] == [one.clip for one in QUESTIONS]
     assert shuffled[-1] == QUESTIONS[-1]
-    assert shuffled == with_clips_of("shuffled", QUESTIONS[::-1], seed)[::-1]
+    assert shuffled == questions_in_mode("shuffled", QUESTIONS[::-1], seed)[::-1]
 
 
 def test_seeds_shuffle_differently_and_one_clip_cannot_be_shuffled():
-    assert len({tuple(one.audio for one in with_clips_of("shuffled", QUESTIONS, seed)) for seed in range(5)}) > 1
+    assert len({tuple(one.audio for one in questions_in_mode("shuffled", QUESTIONS, seed)) for seed in range(5)}) > 1
     with pytest.raises(DataError, match=r"two clips or more, the questions are all about clips/1\.wav"):
-        with_clips_of("shuffled", [question("a", "clips/1.wav"), question("b", "clips/1.wav")], 0)
-    assert with_clips_of("shuffled", QUESTIONS[-1:], 0) == QUESTIONS[-1:]
+        questions_in_mode("shuffled", [question("a", "clips/1.wav"), question("b", "clips/1.wav")], 0)
+    assert questions_in_mode("shuffled", QUESTIONS[-1:], 0) == QUESTIONS[-1:]
 
 
 def test_silence_is_zeros_of_the_clips_length():
-    silence = heard("silence", np.full(1_000, 0.3, np.float32), "c", 0)
+    silence = waveform_in_mode("silence", np.full(1_000, 0.3, np.float32), "c", 0)
     assert silence.shape == (1_000,)
     assert silence.dtype == np.float32
     assert not silence.any()
@@ -53,7 +53,7 @@ def test_silence_is_zeros_of_the_clips_length():
 
 def test_noise_has_the_clips_length_and_level_and_is_white():
     clip = (np.sin(np.arange(16_000) / 20) * 0.2).astype(np.float32)
-    noise = heard("noise", clip, "c", 0)
+    noise = waveform_in_mode("noise", clip, "c", 0)
     assert noise.shape == clip.shape
     assert noise.dtype == np.float32
     assert np.sqrt(np.mean(noise.astype(np.float64) ** 2)) == pytest.approx(0.2 / np.sqrt(2), rel=1e-3)
@@ -65,8 +65,8 @@ def test_noise_has_the_clips_length_and_level_and_is_white():
 
 def test_noise_depends_on_seed_and_clip_alone_and_of_silence_it_is_silence():
     clip = np.full(500, 0.1, np.float32)
-    assert np.array_equal(heard("noise", clip, "c", 0), heard("noise", clip, "c", 0))
-    assert not np.array_equal(heard("noise", clip, "c", 0), heard("noise", clip, "c", 1))
-    assert not np.array_equal(heard("noise", clip, "c", 0), heard("noise", clip, "d", 0))
-    assert not heard("noise", np.zeros(500, np.float32), "c", 0).any()
-    assert heard("real", clip, "c", 0) is clip
+    assert np.array_equal(waveform_in_mode("noise", clip, "c", 0), waveform_in_mode("noise", clip, "c", 0))
+    assert not np.array_equal(waveform_in_mode("noise", clip, "c", 0), waveform_in_mode("noise", clip, "c", 1))
+    assert not np.array_equal(waveform_in_mode("noise", clip, "c", 0), waveform_in_mode("noise", clip, "d", 0))
+    assert not waveform_in_mode("noise", np.zeros(500, np.float32), "c", 0).any()
+    assert waveform_in_mode("real", clip, "c", 0) is clip

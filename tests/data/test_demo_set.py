@@ -9,8 +9,8 @@ import soundfile
 
 from harken.benchmarks.mmau import MMAU
 from harken.data.audio import load_waveform
+from harken.data.built_in_sounds import FORMANTS_HZ, make_vowel
 from harken.data.demo_set import KINDS, write_demo_set
-from harken.data.tones import FORMANTS_HZ, vowel
 
 N_TRAIN, N_TEST = 960, 240
 
@@ -156,7 +156,7 @@ def test_a_size_that_is_not_a_multiple_of_four_is_an_error(tmp_path, sizes):
 
 @pytest.mark.parametrize("word", FORMANTS_HZ)
 def test_a_vowel_is_loudest_near_its_first_formants(word):
-    signal = vowel(np.random.default_rng(0), word, 0.5, 120)
+    signal = make_vowel(np.random.default_rng(0), word, 0.5, 120)
     spectrum = np.abs(np.fft.rfft(signal)) ** 2
     frequency_hz = np.fft.rfftfreq(signal.size, 1 / 16_000)
     near = np.zeros(spectrum.size, dtype=bool)

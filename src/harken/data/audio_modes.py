@@ -1,8 +1,7 @@
-"""What a model hears in place of the clip, to see whether it listens.
+"""What a model hears in place of the clip: nothing, silence, noise, or another question's clip.
 
-Takes questions and waveforms, gives others, by the modes of `SourceConfig.audio`. The same seed gives the same
-silence, noise and shuffled clips on every machine, in any batch. Not taken: masking a model's audio features; what a
-microphone could not have recorded says little about listening.
+`SourceConfig.audio` names the mode. An evaluation in every mode shows whether a model listens. The same seed gives the
+same silence, noise and shuffled clips on every machine and in any batch.
 """
 
 import hashlib
@@ -19,20 +18,20 @@ from harken.types import AudioSpan, Question, Waveform
 MODES = ("real", "none", "silence", "noise", "shuffled")
 
 
-def with_clips_of(mode: str, questions: Sequence[Question], seed: int) -> list[Question]:
-    """The questions with the clip that each is asked with: its own, none, or another's.
+def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> list[Question]:
+    """The questions with the clip that the mode gives to each: its own, none, or another question's.
 
     shuffled: the clips of these questions, in order of their paths, are put in a random cycle (Sattolo's algorithm)
-    and each is replaced by the next. So no clip stays in its place, all questions about one clip hear the same other
-    one, and every clip is heard. `clip`, which statistics cluster by, stays the question's own.
+    and each is replaced by the next. So no clip stays in its place, all questions about one clip get the same other
+    one, and every clip is used. `clip`, which statistics cluster by, stays the question's own.
     Raises DataError where shuffled has fewer than two clips to choose from.
     """
     if mode == "none":
         return [replace(question, audio=None) for question in questions]
     if mode != "shuffled":
         return list(questions)
-    parts = {question.audio_span for question in questions if question.audio_span is not None}
-    clips = sorted(parts, key=lambda part: (part.path, part.start_s, part.end_s or math.inf))
+    spans = {question.audio_span for question in questions if question.audio_span is not None}
+    clips = sorted(spans, key=lambda span: (span.path, span.start_s, span.end_s or math.inf))
     if len(clips) == 1:
         raise DataError(f"audio: shuffled needs two clips or more, the questions are all about {clips[0]}")
     order, random = list(range(len(clips))), np.random.default_rng(seed)
@@ -46,14 +45,15 @@ def with_clips_of(mode: str, questions: Sequence[Question], seed: int) -> list[Q
     ]
 
 
-def _about(question: Question, part: AudioSpan) -> Question:
-    return replace(question, audio=part.path, start_s=part.start_s, end_s=part.end_s)
+def _about(question: Question, span: AudioSpan) -> Question:
+    return replace(question, audio=span.path, start_s=span.start_s, end_s=span.end_s)
 
 
-def heard(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
-    """[S] -> [S]: the waveform, zeros, or white Gaussian noise of the same root mean square, drawn from (seed, clip).
+def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
+    """[S] -> [S]: zeros for silence, noise for noise, and the waveform itself for every other mode.
 
-    Loud noise may leave [-1, 1] in places, as the level of the clip asks for.
+    Noise is white and Gaussian, has the root mean square of the waveform and is drawn from (seed, clip). Loud noise may
+    leave [-1, 1] in places, as the level of the clip asks for.
     """
     if mode == "silence":
         return np.zeros_like(waveform)
@@ -65,12 +65,12 @@ def heard(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
     return (noise * level).astype(np.float32)
 
 
-def hear_clip(question: Question) -> Waveform:
+def load_clip(question: Question) -> Waveform:
     """The clip of a question that has one. Raises AudioError as `load_waveform`."""
     assert question.audio_span is not None
     return load_waveform(question.audio_span.path, question.audio_span.start_s, question.audio_span.end_s)
 
 
-def listener(mode: str, seed: int) -> Callable[[Question], Waveform]:
-    """What a question that has a clip is asked with: `hear_clip`, then `heard`."""
-    return lambda question: heard(mode, hear_clip(question), question.clip, seed)
+def clip_loader(mode: str, seed: int) -> Callable[[Question], Waveform]:
+    """A function that loads the clip of a question and returns what the model hears in this mode."""
+    return lambda question: waveform_in_mode(mode, load_clip(question), question.clip, seed)
