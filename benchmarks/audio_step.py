@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import Cache
 
 from harken.data.audio import load_waveform
 from harken.grpo.loss import grpo_loss
@@ -78,15 +77,8 @@ def load(folder: Path, onednn: bool = True) -> QwenOmni:
 class LogitsEverywhere(QwenOmni):
     """Makes logits for every position, and takes their gradient, which is zero where no completion is."""
 
-    def hidden(
-        self,
-        embeddings: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
-        cache: Cache | None = None,
-        read: Tensor | None = None,
-    ) -> Tensor:
-        hidden = super().hidden(embeddings, positions, mask, cache)
+    def hidden(self, *args, read: Tensor | None = None) -> Tensor:
+        hidden = super().hidden(*args)
         return hidden + 0.0 * self.logits(hidden).sum()
 
 

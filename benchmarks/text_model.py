@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from harken.models.audio_lm import ModelInput
-from harken.models.chat_audio import head_logits, language_model_hidden
+from harken.models.language_model import LanguageModelMethods
 
 SHAPE = {
     **{"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8},
@@ -37,13 +37,14 @@ def write_text_model(folder: Path, seed: int = 0) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
 
 
-class TextModel:
+class TextModel(LanguageModelMethods):
     """See `AudioLM` for what each method promises."""
 
     arch = "qwen2"
     adapters = None
     min_samples = max_samples = 0
     eos_token_ids = (-1,)  # no token ends a completion
+    audio_trains = False
 
     def __init__(self, module: Qwen2ForCausalLM, tokenizer: Any) -> None:
         self.module: Any = module
@@ -56,10 +57,6 @@ class TextModel:
         return cls(module, PreTrainedTokenizerFast.from_pretrained(folder))
 
     @property
-    def device(self) -> torch.device:
-        return self.module.lm_head.weight.device
-
-    @property
     def parts(self) -> dict[str, nn.Module]:
         return {"language_model": self.module.model, "audio_tower": nn.Module(), "projector": nn.Module()}
 
@@ -70,31 +67,8 @@ class TextModel:
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         return [None] * len(inputs)
 
-    @property
-    def audio_trains(self) -> bool:
-        return False
-
     def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
-        return [self.embed_tokens(one.input_ids.to(self.device)) for one in inputs]
-
-    def embed_tokens(self, token_ids: Tensor) -> Tensor:
-        return self.module.model.embed_tokens(token_ids)
-
-    def hidden(
-        self,
-        embeddings: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
-        cache: Cache | None = None,
-        read: Tensor | None = None,
-    ) -> Tensor:
-        return language_model_hidden(self.module.model, embeddings, positions, mask, cache, read)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        return head_logits(self.module.lm_head, hidden)
-
-    def new_cache(self) -> Cache:
-        return DynamicCache(config=self.module.config)
+        return [self.embed_tokens(prompt.input_ids.to(self.device)) for prompt in inputs]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(token_ids))

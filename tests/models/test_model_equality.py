@@ -16,7 +16,7 @@ from harken.errors import CheckpointError
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.audio_lm import AudioLM, ModelInput
-from harken.models.chat_audio import ChatAudio
+from harken.models.chat_tokens import ChatTokens
 from harken.models.loading import load_model, load_renderer
 from harken.models.tiny_checkpoint import WRITERS
 from harken.models.whisper_windows import WhisperWindows
@@ -258,7 +258,7 @@ def test_the_end_of_turn_is_the_chat_templates_and_not_the_tokenizers(arch):
     processor = AutoProcessor.from_pretrained(tiny_folder(arch))
     module = tiny_model(arch).module
     processor.tokenizer.eos_token = "<|endoftext|>"
-    chat = ChatAudio(processor.tokenizer, processor.audio_token, module.config.audio_token_id)
+    chat = ChatTokens(processor.tokenizer, processor.audio_token, module.config.audio_token_id)
     ids = processor.tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     assert chat.eos_token_ids(module) == tuple(ids)
     with pytest.raises(ValueError, match="control token"):
@@ -271,7 +271,7 @@ def test_a_feature_extractor_or_tokenizer_of_another_checkpoint_is_refused(arch)
     with pytest.raises(CheckpointError, match="of different checkpoints"):
         WhisperWindows(model.processor.feature_extractor, 1500)
     with pytest.raises(CheckpointError, match="of different checkpoints"):
-        ChatAudio(model.processor.tokenizer, model.processor.audio_token, 77)
+        ChatTokens(model.processor.tokenizer, model.processor.audio_token, 77)
 
 
 @pytest.mark.parametrize("arch", WITH_WINDOW)

@@ -177,7 +177,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_the_path_and_the_fault(fold
 @pytest.mark.parametrize("token", ["<|im_end|>", "audio placeholder"])
 def test_a_control_token_in_a_question_is_refused(arch, token):
     model = load_renderer(str(tiny_folder(arch)))
-    tokenizer = getattr(model, "tokenizer", None) or model.processor.tokenizer
+    tokenizer = model.tokenizer
     if token == "audio placeholder":
         token = tokenizer.convert_ids_to_tokens(model.module.config.audio_token_id)
     for text in (f"Which?{token}", f"{token}{token}"):

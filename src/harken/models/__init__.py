@@ -1,5 +1,5 @@
-"""Audio language models behind one Protocol."""
+"""Audio language models behind one protocol: one file an architecture; loading, LoRA, sharding, tiny checkpoints."""
 
 from transformers.utils import logging
 
-logging.disable_progress_bar()  # while training there is one bar, ours; log files get none
+logging.disable_progress_bar()  # training shows a progress bar of its own, and log files get none

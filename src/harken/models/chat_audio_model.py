@@ -1,0 +1,165 @@
+"""What all architectures share: the base class behind which a chat model with an audio tower is an `AudioLM`.
+
+A model's own file adds what differs: how clips become features, how tower and projector encode them, and which files
+it saves.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatureExtractor
+
+from harken.models.audio_features import check_clip_length, count_audio_tokens, count_frames, shortest_clip
+from harken.models.audio_lm import ModelInput
+from harken.models.chat_tokens import ChatTokens
+from harken.models.language_model import LanguageModelMethods
+from harken.models.weights import load_weights, save_weights
+from harken.types import Conversation, Waveform
+
+
+class ChatAudioModel(LanguageModelMethods):
+    """See `AudioLM` for what each public method promises.
+
+    Args:
+        audio_token: the placeholder that the chat template writes for a clip.
+        max_samples: samples of the longest clip that the tower takes whole.
+
+    Attributes:
+        module_class: transformers' class of the architecture.
+        attn_implementation: the attention that it is loaded with. The mask of `hidden` needs sdpa in the language
+            model; a tower that is not named here keeps the attention that it was trained with.
+    """
+
+    arch: ClassVar[str]
+    module_class: ClassVar[type[PreTrainedModel]]
+    attn_implementation: ClassVar[str | dict[str, str]] = {"text_config": "sdpa"}
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        feature_extractor: WhisperFeatureExtractor,
+        audio_token: str,
+        max_samples: int,
+    ) -> None:
+        config: Any = module.config
+        self.module = module
+        self.adapters: PeftModel | None = None
+        self.tokenizer, self.feature_extractor = tokenizer, feature_extractor
+        self._chat = ChatTokens(tokenizer, audio_token, config.audio_token_id)
+        self.eos_token_ids = self._chat.eos_token_ids(module)
+        self.min_samples = shortest_clip(feature_extractor.hop_length)
+        self.max_samples = max_samples
+
+    @classmethod
+    @abstractmethod
+    def with_module(cls, module: Any, path: str) -> Self:
+        """Put a module together with the tokenizer and feature extractor of the checkpoint at `path`."""
+
+    @property
+    @abstractmethod
+    def _fixed_parts(self) -> Sequence[nn.Module]:
+        """Modules inside the tower whose parameters never train."""
+
+    @abstractmethod
+    def _features(self, waveform: Waveform) -> Tensor:
+        """[mel bins, F] float32."""
+
+    @abstractmethod
+    def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Features of several clips through tower and projector: [audio tokens, H] each."""
+
+    @abstractmethod
+    def _save_processors(self, folder: Path) -> None:
+        """Write tokenizer, chat template and feature extractor."""
+
+    @classmethod
+    def load(cls, path: str, dtype: torch.dtype) -> Self:
+        """Load the checkpoint at a local folder or Hub id, onto the CPU."""
+        module = load_weights(cls.module_class, path, dtype=dtype, attn_implementation=cls.attn_implementation)
+        return cls.with_module(module, path)
+
+    @classmethod
+    def load_without_weights(cls, path: str) -> Self:
+        """Load everything but the weights, which stay on the meta device."""
+        module_class: Any = cls.module_class
+        config = module_class.config_class.from_pretrained(path)
+        with torch.device("meta"):
+            module = module_class(config)
+        return cls.with_module(module, path)
+
+    def _count_audio_tokens(self, samples: int) -> int:
+        return count_audio_tokens(count_frames(samples, self.feature_extractor.hop_length))
+
+    def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
+        text = self._chat.render_text(conversation, has_audio=waveform is not None)
+        if waveform is None:
+            return ModelInput(self._chat.tokenize(text, 0), None, text)
+        check_clip_length(waveform, self.min_samples, self.max_samples)
+        ids = self._chat.tokenize(text, self._count_audio_tokens(len(waveform)))
+        return ModelInput(ids, self._features(waveform), text)
+
+    def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
+        text = self._chat.render_text(conversation, has_audio=samples is not None)
+        return len(self._chat.tokenize(text, 0 if samples is None else self._count_audio_tokens(samples)))
+
+    def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        clips = [prompt.features for prompt in inputs if prompt.features is not None]
+        encoded: Sequence[Tensor] = ()
+        if clips:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
+                encoded = self._encode(clips)
+        remaining = iter(encoded)
+        audio = [None if prompt.features is None else next(remaining) for prompt in inputs]
+        for prompt, features in zip(inputs, audio, strict=True):
+            self._check_placeholders(prompt, features)
+        return audio
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
+        embedded = []
+        for prompt, features in zip(inputs, audio, strict=True):
+            self._check_placeholders(prompt, features)
+            ids = prompt.input_ids.to(self.device)
+            tokens = self.embed_tokens(ids)
+            if features is not None:
+                places = (ids == self._chat.audio_token_id)[:, None].expand_as(tokens)
+                tokens = tokens.masked_scatter(places, features.to(tokens.dtype))
+            embedded.append(tokens)
+        return embedded
+
+    def _check_placeholders(self, prompt: ModelInput, audio: Tensor | None) -> None:
+        placeholders = int((prompt.input_ids == self._chat.audio_token_id).sum())
+        features = 0 if audio is None else audio.shape[0]
+        if placeholders != features:
+            raise ValueError(
+                f"{features} audio features for {placeholders} audio tokens in the prompt {prompt.text[:80]!r}"
+            )
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self._chat.decode(token_ids)
+
+    def encode_answer(self, text: str) -> Tensor:
+        return self._chat.encode_answer(text, self.eos_token_ids[0])
+
+    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None:
+        self.module.requires_grad_(False)
+        self.parts["audio_tower"].requires_grad_(audio_tower)
+        self.parts["projector"].requires_grad_(projector)  # after the tower, which holds the projector in some models
+        for part in self._fixed_parts:
+            part.requires_grad_(False)
+        self._language_model.requires_grad_(language_model)
+        self._head.requires_grad_(language_model)
+
+    @property
+    def audio_trains(self) -> bool:
+        parts = (self.parts["audio_tower"], self.parts["projector"])
+        return any(parameter.requires_grad for part in parts for parameter in part.parameters())
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        save_weights(self.module, self.adapters, folder, weights)
+        self._save_processors(folder)

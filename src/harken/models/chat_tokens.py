@@ -1,0 +1,103 @@
+"""Conversations as token ids and token ids as text, by a checkpoint's tokenizer and chat template.
+
+Every `ChatAudioModel` holds one `ChatTokens`. A clip is one placeholder in the rendered text and one placeholder for
+each audio feature in the token ids.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harken.errors import CheckpointError, DataError
+from harken.types import Conversation
+
+
+class ChatTokens:
+    """Tokenizer and chat template of one checkpoint.
+
+    Args:
+        audio_token: the placeholder that the chat template writes once for a clip.
+        audio_token_id: its id in the model's config. Raises CheckpointError where the tokenizer has another.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, audio_token: str, audio_token_id: int) -> None:
+        if tokenizer.convert_tokens_to_ids(audio_token) != audio_token_id:
+            raise CheckpointError(
+                f"the config says that token {audio_token_id} stands for audio, the tokenizer's {audio_token!r} is "
+                f"{tokenizer.convert_tokens_to_ids(audio_token)}: model and tokenizer are of different checkpoints"
+            )
+        self.tokenizer = tokenizer
+        self.audio_token = audio_token
+        self.audio_token_id = audio_token_id
+
+    def render_text(self, conversation: Conversation, *, has_audio: bool) -> str:
+        """The prompt with one placeholder in the place of the clip, ready for the assistant's answer."""
+        refuse_control_tokens(conversation, self.tokenizer)
+        text = self._apply_template(conversation, add_generation_prompt=True)
+        if text.count(self.audio_token) != has_audio:
+            raise ValueError(
+                f"{text.count(self.audio_token)} audio places in the rendered prompt for {int(has_audio)} clips: "
+                f"{text[:200]!r}"
+            )
+        return text
+
+    def tokenize(self, text: str, audio_tokens: int) -> Tensor:
+        """[T] int64, with the placeholder repeated `audio_tokens` times."""
+        return self._ids(text.replace(self.audio_token, self.audio_token * audio_tokens))
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
+
+    def encode_answer(self, text: str, end_of_turn: int) -> Tensor:
+        ids = self._ids(text)
+        return torch.cat([ids, ids.new_tensor([end_of_turn])])
+
+    def eos_token_ids(self, module: PreTrainedModel) -> tuple[int, ...]:
+        """The tokens that end a completion: first the one that the chat template writes after an assistant's text, then
+        the tokenizer's eos_token (in some checkpoints the end of a document) and those of the generation config."""
+        configured = None if module.generation_config is None else module.generation_config.eos_token_id
+        several = configured if isinstance(configured, list) else [configured]
+        ids = (self._end_of_turn(), self.tokenizer.eos_token_id, *several)
+        distinct = tuple(dict.fromkeys(token for token in ids if isinstance(token, int)))
+        if not distinct:
+            raise CheckpointError("no end-of-sequence token: not in the chat template, tokenizer or generation config")
+        return distinct
+
+    def _end_of_turn(self) -> int | None:
+        answer = "42"
+        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
+        after = self._apply_template(turns, add_generation_prompt=False).rpartition(answer)[2]
+        if not after:
+            return None
+        first = int(self._ids(after)[0])
+        return first if first in self.tokenizer.added_tokens_decoder else None
+
+    def _apply_template(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
+        text = self.tokenizer.apply_chat_template(
+            conversation,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+        )
+        assert isinstance(text, str)
+        return text
+
+    def _ids(self, text: str) -> Tensor:
+        return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0].long()
+
+
+def refuse_control_tokens(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise DataError where a text of the conversation contains a control token. Questions are data: one that contains
+    `<|im_end|>` would end its own turn."""
+    # `all_special_tokens` holds only the tokens that have a role in the tokenizer.
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    control = sorted({*tokenizer.all_special_tokens, *added})
+    for message in conversation:
+        content = message["content"]
+        texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        for token in control:
+            if any(token in text for text in texts):
+                raise DataError(f"the text holds the control token {token!r}")

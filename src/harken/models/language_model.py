@@ -1,0 +1,95 @@
+"""The language model inside an audio language model: token embeddings, hidden states and logits.
+
+`LanguageModelMethods` is the half of `AudioLM` that knows nothing about audio. All models here have a Qwen2 language
+model, whose attention takes exactly the mask that it is given.
+"""
+
+import contextlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache
+
+
+class LanguageModelMethods(ABC):
+    """See `AudioLM` for what each public method promises."""
+
+    module: nn.Module
+
+    @property
+    @abstractmethod
+    def parts(self) -> Mapping[str, nn.Module]: ...
+
+    @property
+    def _language_model(self) -> Any:
+        return self.parts["language_model"]
+
+    @property
+    def _head(self) -> Any:
+        return self.module.lm_head
+
+    @property
+    def device(self) -> torch.device:
+        return self._head.weight.device
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        return self._language_model.embed_tokens(token_ids)
+
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
+        with _last_feed_forward_at(self._language_model, embeddings, read):
+            return self._language_model(
+                inputs_embeds=embeddings,
+                position_ids=self._position_ids(positions),
+                attention_mask={"full_attention": mask, "sliding_attention": mask},
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+
+    def _position_ids(self, positions: Tensor) -> Tensor:
+        """[B, T] positions in the form that the language model takes."""
+        return positions
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        logits = self._head(hidden)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def new_cache(self) -> Cache:
+        return DynamicCache(config=self._language_model.config)
+
+
+@contextlib.contextmanager
+def _last_feed_forward_at(language_model: nn.Module, embeddings: Tensor, read: Tensor | None) -> Iterator[None]:
+    """Inside the block, compute the last block's feed-forward layer only at the places `read` of the flattened rows,
+    because nothing reads its output elsewhere. Not with gradient checkpointing, which computes the block again in the
+    backward pass, after this context has ended."""
+    layers: Any = language_model.layers
+    last = layers[-1]
+    if read is None or (last.gradient_checkpointing and last.training):
+        yield
+        return
+    places = read.unique().to(embeddings.device)  # a place read twice must not count its gradient twice here
+    rows, width = math.prod(embeddings.shape[:2]), embeddings.shape[2]
+
+    def select(mlp: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
+        return (arguments[0].flatten(0, 1)[places],)
+
+    def put_back(mlp: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
+        return output.new_zeros(rows, width).index_copy(0, places, output).view(embeddings.shape)
+
+    hooks = (last.mlp.register_forward_pre_hook(select), last.mlp.register_forward_hook(put_back))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

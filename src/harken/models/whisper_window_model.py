@@ -1,0 +1,82 @@
+"""What Qwen2-Audio and Audio Flamingo 3 share: an audio tower that runs on Whisper's fixed windows.
+
+Both have the same layout of modules and a processor of their own that names the audio placeholder and holds the chat
+template.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+from transformers import ProcessorMixin
+
+from harken.models.chat_audio_model import ChatAudioModel
+from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
+from harken.types import Waveform
+
+
+class WhisperWindowModel(ChatAudioModel):
+    """See `AudioLM` and `ChatAudioModel`.
+
+    Attributes:
+        processor_class: transformers' processor of the architecture.
+    """
+
+    processor_class: ClassVar[type[ProcessorMixin]]
+
+    def __init__(self, module: Any, processor: Any) -> None:
+        # The tokenizer's own template, where it differs, knows text only.
+        processor.tokenizer.chat_template = processor.chat_template
+        extractor = processor.feature_extractor
+        self.processor = processor
+        self._windows = WhisperWindows(extractor, module.config.audio_config.max_source_positions)
+        longest = self._most_windows(processor) * self._windows.samples
+        super().__init__(module, processor.tokenizer, extractor, processor.audio_token, longest)
+
+    @classmethod
+    def with_module(cls, module: Any, path: str) -> Self:
+        return cls(module, cls.processor_class.from_pretrained(path))
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        model: Any = self.module.model
+        return {
+            "audio_tower": model.audio_tower,
+            "projector": model.multi_modal_projector,
+            "language_model": model.language_model,
+        }
+
+    @property
+    def _fixed_parts(self) -> list[nn.Module]:
+        tower: Any = self.parts["audio_tower"]
+        return [tower.embed_positions]  # sinusoids, which are parameters in name only
+
+    def _most_windows(self, processor: Any) -> int:
+        """How many windows the longest clip may fill."""
+        return 1
+
+    def _features(self, waveform: Waveform) -> Tensor:
+        return self._windows.features(waveform)
+
+    def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+        tower: Any = self.parts["audio_tower"]
+        windows, frames = (tensor.to(self.device) for tensor in self._windows.windows(clips))
+        counts = [audio_tokens_of(features) for features in clips]
+        return self._encode_windows(windows.to(tower.conv1.weight.dtype), frames, counts)
+
+    @abstractmethod
+    def _encode_windows(self, windows: Tensor, frames: Tensor, counts: Sequence[int]) -> Sequence[Tensor]:
+        """Run tower and projector.
+
+        Args:
+            windows: [N, mel bins, frames of a window], in the tower's dtype.
+            frames: [N, frames of a window] bool, True = of a clip.
+            counts: audio tokens of each clip.
+        """
+
+    def _save_processors(self, folder: Path) -> None:
+        self.processor.save_pretrained(folder)
+        # The processor's file holds the extractor too, but published checkpoints have it in a file of its own.
+        self.feature_extractor.save_pretrained(folder)
