@@ -95,7 +95,7 @@ WRONG = {
     ),
     "a judge that is missing": (
         {**parts({"name": "quality"}), "prompt": {"style": "adaptive"}},
-        "reward.parts: quality: a judge is asked for it: add a judge section",
+        "reward.parts: quality: this needs a judge: add a judge section",
     ),
     "an order without rates": (
         {"data": {**SMALLEST["data"], "order": "pass_rate"}},

@@ -1,9 +1,8 @@
-"""Recipes: what a run is, as validated values.
+"""Recipes: the settings of a run, as validated values.
 
-Every key of a recipe is a field here, documented beside it, one file a section; an unknown key, a wrong type or a
-contradiction is an error that names the key, the value and the fix. Marks as in docs/method.md: [P] the paper's, [S] a
-sibling method's, [O] ours. Not taken: a free-form dictionary passed down. A run folder's config.yaml must say
-everything that shaped the run.
+Every key of a recipe is a field of a section, documented beside it; there is one file for each section. An unknown key,
+a wrong type or a contradiction is an error that names the key, the value and the fix. The marks are those of
+docs/method.md: [P] a value of the paper, [S] of a sibling method, [O] our own.
 """
 
 from harken.config.data import DataConfig, SourceConfig
@@ -19,8 +18,10 @@ from harken.config.generation import (
     SamplingConfig,
 )
 from harken.config.judge import EndpointConfig, JudgeConfig, LocalJudgeConfig
+from harken.config.logging import LoggingConfig
 from harken.config.memory import MemoryConfig
 from harken.config.model import LoraConfig, ModelConfig
+from harken.config.probe import ProbeConfig
 from harken.config.prompt import ChoicesShown, PromptConfig
 from harken.config.published import PublishedRow
 from harken.config.read import (
@@ -36,7 +37,7 @@ from harken.config.read import (
     resolve_recipe,
     set_key,
 )
-from harken.config.recipe import LoggingConfig, ProbeConfig, Recipe
+from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
 from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
 from harken.config.section import Section

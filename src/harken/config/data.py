@@ -1,4 +1,4 @@
-"""`data`: files of questions, and how training walks through them."""
+"""The section `data`: which files of questions are read, and in which order training goes through them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,46 +12,51 @@ class SourceConfig(Section):
     """One file of questions."""
 
     reader: str = "mmau"
-    """Whose records the file holds: the name of a benchmark (docs/benchmarks.md; mmau also for data in its form),
-    `module:object` for a benchmark of yours (docs/extending.md), or manifest for harken's own JSON lines."""
+    """The format of the file: manifest for harken's own JSON lines, the name of a benchmark for the records that it
+    publishes (docs/benchmarks.md; mmau also reads other data in the same format), or `module:object` for a benchmark of
+    yours (docs/extending.md)."""
     file: Path
+    """The file of questions."""
     audio_root: Path | None = None
-    """Folder that clip names are relative to; default: the file's own folder."""
+    """The folder that clip names are relative to. Default: the folder of the file."""
     audio: Literal["real", "none", "silence", "noise", "shuffled"] = "real"
-    """real: the clip. none: the audio element is left out of the conversation, so no audio token appears at all. For
-    evaluation alone [O], see `harken/data/audio_modes.py`: silence (zeros of the clip's length), noise (white noise of
-    its length and level), shuffled (another question's clip)."""
+    """What the model hears. real: the clip. none: the audio element is left out of the conversation, so that no audio
+    token appears at all. The other three are for evaluation [O] (`harken/data/audio_modes.py`): silence (zeros of the
+    clip's length), noise (white noise of its length and level) and shuffled (the clip of another question)."""
 
 
 class DataConfig(Section):
+    """The training data."""
+
     train: tuple[SourceConfig, ...] = Field(min_length=1)
-    """Several sources are mixed: one shuffled order over all records."""
+    """The files of questions. The records of several files are mixed into one shuffled order."""
     dev_share: Share = 0.0
-    """Part of the clips of `train`, chosen by a hash of the clip, kept out of training for `evaluate_every`. A clip
-    is never on both sides."""
+    """The share of the clips of `train` that forms the development part, which is kept out of training for
+    `logging.evaluate_every`. A hash of the clip decides, so that a clip is never in both parts."""
     max_rejected_share: Share = 0.05
-    """Above this share of bad records training stops and says how to go on."""
+    """Training stops and says how to go on if more than this share of the records cannot be used."""
     max_prompt_tokens: PositiveInt = 4096
-    """A longer prompt is left out, counted and listed; a prompt is never cut."""
+    """A question whose prompt is longer is left out, counted and listed. A prompt is never cut."""
     feature_cache_gib: Annotated[float, Field(ge=0)] = 2.0
-    """Host memory for mel spectrograms that were computed already."""
+    """Host memory, in GiB, in which computed mel spectrograms are kept."""
     encoded_cache: Path | None = None
-    """Folder where clips that a frozen tower encoded are kept across epochs and runs, by their content and the tower's
-    weights; default: none are kept. Goes with train_audio_tower: false and train_projector: false."""
+    """A folder in which the output of a frozen audio tower is kept for later epochs and runs, by the content of the
+    clip and the weights of the tower. Default: nothing is kept. It needs train_audio_tower: false and
+    train_projector: false."""
     order: Literal["shuffled", "pass_rate"] = "shuffled"
-    """pass_rate: from the easiest question to the hardest, by `pass_rates`; those of 0 and of 1 teach GRPO nothing and
-    are dropped (SARI, arXiv 2504.15900)."""
+    """shuffled: a new random order in every epoch. pass_rate: from the easiest question to the hardest, by
+    `pass_rates`; questions with a rate of 0 or 1 teach GRPO nothing and are dropped (SARI, arXiv 2504.15900)."""
     pass_rates: Path | None = None
-    """JSON lines of id and pass_rate, the share of the base model's samples that were right."""
+    """JSON lines with the keys id and pass_rate: the share of the base model's samples that were right."""
 
     @model_validator(mode="after")
-    def an_order_by_pass_rate_has_them(self) -> "DataConfig":
+    def pass_rates_go_with_their_order(self) -> "DataConfig":
         if (self.order == "pass_rate") != (self.pass_rates is not None):
             raise ValueError("order: pass_rate and pass_rates: FILE go together: set both or neither")
         return self
 
     @model_validator(mode="after")
-    def training_hears_the_clip_or_nothing(self) -> "DataConfig":
+    def training_takes_real_audio_or_none(self) -> "DataConfig":
         for number, source in enumerate(self.train):
             if source.audio not in ("real", "none"):
                 raise ValueError(f"train.{number}.audio: {source.audio} is for evaluation; training takes real or none")

@@ -1,4 +1,4 @@
-"""An evaluation recipe: which model answers what, how."""
+"""An evaluation recipe: which model answers which questions, and how it is sampled."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,10 @@ from harken.config.section import PositiveInt, Section
 
 
 class SubsetConfig(Section):
-    """Only questions with one of the values, under every key given. Records that cannot be read stay in."""
+    """Keeps the questions that have one of the values under every key that is given.
+
+    Records that cannot be read are kept, since their values are unknown; they count as wrong.
+    """
 
     task: tuple[str, ...] = ()
     difficulty: tuple[str, ...] = ()
@@ -22,48 +25,59 @@ class SubsetConfig(Section):
 
 
 class EvaluationRecipe(Section):
-    """One evaluation: what `harken evaluate` reads, from a file, from its options, or both. docs/evaluation.md."""
+    """One evaluation. `harken evaluate` reads it from a file, from its options, or from both (docs/evaluation.md)."""
 
     name: str = Field(default="evaluation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The name of the folder that is written, where `--out` names no other."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of samples, choice orders, noise and shuffled clips."""
+    """The seed of the samples, the orders of the choices, the noise and the shuffling of clips."""
     model: str | None = None
-    """Checkpoint folder, run folder (its newest checkpoint) or Hub id; or random-guess, most-frequent-choice
-    (harken/evaluation/baselines.py); or `endpoint`."""
+    """A checkpoint folder, a run folder (its newest checkpoint is taken), a Hub id, or one of the baselines
+    random-guess and most-frequent-choice (harken/evaluation/baselines.py)."""
     endpoint: EndpointConfig | None = None
-    """A served model that takes `input_audio`, in the place of `model`."""
+    """A served model that takes `input_audio`, instead of `model`."""
     data: SourceConfig
+    """The file of questions."""
     subset: SubsetConfig = SubsetConfig()
+    """Which of the questions are asked. Default: all."""
     limit: PositiveInt | None = None
-    """Only the first so many questions."""
+    """Ask only the first so many questions."""
     allow_missing: bool = False
-    """Go on where clips are not there; their questions count as wrong. Without it that is an error."""
+    """Go on if clips are missing, and count their questions as wrong. By default a missing clip is an error."""
     prompt: PromptConfig = PromptConfig()
+    """How the questions are worded."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0 = greedy [O]."""
+    """The temperature of sampling; 0 decodes greedily [O]."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Sample from the most likely tokens that have this probability together."""
     samples: PositiveInt = 1
-    """Answers to each question; above 1 with a temperature above 0."""
+    """The number of answers to each question. More than one needs a temperature above 0."""
     permute: PositiveInt = 1
-    """Orders in which the choices of each question are shown, the first as in the file, the others by `seed`."""
+    """The number of orders in which the choices of each question are shown. The first order is that of the file, the
+    others follow from `seed`."""
     max_completion_tokens: PositiveInt = 64
-    """64 for direct answers, 512 with reasoning [O]."""
+    """The longest completion: 64 for direct answers, 512 with reasoning [O]."""
     batch_size: PositiveInt = 32
-    """Rows decoded together by a local model, samples counted."""
+    """The number of completions that a local model decodes together."""
     long_audio: Literal["crop", "wrong"] = "crop"
-    """A clip longer than the model hears is cut to its window, or its question counted wrong; both are counted. What a
-    served model hears is not known here: it is sent whole."""
+    """What happens to a clip that is longer than the window of a local model. crop: the clip is cut to the window.
+    wrong: its question counts as wrong. Both are counted. A served model gets the whole clip, since its window is not
+    known."""
     judge: JudgeConfig | None = None
-    """Asked of each answer whether it means the right one: a column beside `accuracy`, never mixed with it [O]."""
+    """A judge that decides whether each answer means the right choice. Its verdicts are a column beside `accuracy` and
+    never part of it [O]."""
     force: Literal["think", "no_think"] | None = None
-    """Every completion begins with `<think>`, or with `<answer>`: what the same model does in one mode alone [O]."""
+    """Begin every completion with `<think>` (think) or with `<answer>` (no_think), to measure each mode of a model
+    alone [O]."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """The type of a local model's weights."""
     device: str = "auto"
+    """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
     published: tuple[PublishedRow, ...] = ()
-    """Rows of papers to print beside the result, where it is on the same benchmark and version."""
+    """Rows of papers that are printed beside the result if it is on the same benchmark and version."""
 
     @model_validator(mode="after")
-    def forced_form_is_asked_for(self) -> "EvaluationRecipe":
+    def a_forced_form_fits_the_prompt(self) -> "EvaluationRecipe":
         if self.force is not None and self.prompt.style not in ("r1_aqa", "r1_aqa_think", "adaptive"):
             raise ValueError(
                 f"force: prompt.style {self.prompt.style} asks for no tags: set style adaptive, or remove force"
@@ -73,7 +87,7 @@ class EvaluationRecipe(Section):
         return self
 
     @model_validator(mode="after")
-    def one_model_answers(self) -> "EvaluationRecipe":
+    def exactly_one_model_answers(self) -> "EvaluationRecipe":
         if (self.model is None) == (self.endpoint is None):
             raise ValueError("give either model (a checkpoint) or endpoint (a served model)")
         if self.endpoint is not None and self.endpoint.api != "chat":
@@ -83,7 +97,7 @@ class EvaluationRecipe(Section):
         return self
 
     @model_validator(mode="after")
-    def trials_differ(self) -> "EvaluationRecipe":
+    def several_answers_can_differ(self) -> "EvaluationRecipe":
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(f"samples: {self.samples} greedy answers are all the same: set temperature, such as 1.0")
         if self.samples > 1 and self.permute > 1:

@@ -1,4 +1,4 @@
-"""Recipes of `harken generate`: who writes, from what, and what is kept."""
+"""Recipes of `harken generate`: which model writes, from which facts, and what is kept."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,31 +10,36 @@ from harken.config.section import PositiveInt, Section
 
 
 class SamplingConfig(Section):
-    """How a generator is asked. The papers state none of it [O]."""
+    """How the model that writes is sampled. The papers do not state these settings [O]."""
 
     temperature: Annotated[float, Field(ge=0)] = 0.7
     max_tokens: PositiveInt = 1024
-    """Of one reply; a reply that is cut there is a bad one."""
+    """The longest reply. A reply that is cut there cannot be used."""
     tries: PositiveInt = 2
-    """First request and repairs: a reply that cannot be used is shown to the model with what is wrong with it."""
+    """The number of requests for one reply. If a reply cannot be used, the next request shows it to the model together
+    with its fault."""
 
 
 class PricesConfig(Section):
-    """What a million tokens cost, in any currency, for the account that is printed."""
+    """Prices of a million tokens in any currency, from which the printed cost is computed."""
 
     prompt: Annotated[float, Field(ge=0)]
+    """The price of a million tokens of prompts."""
     completion: Annotated[float, Field(ge=0)]
+    """The price of a million tokens of replies."""
 
 
 class GenerationRecipe(Section):
-    """What all `harken generate` commands read, from a file, from their options, or both."""
+    """What every `harken generate` command reads, from a file, from its options, or from both."""
 
     endpoint: EndpointConfig
+    """The served model that writes."""
     sampling: SamplingConfig = SamplingConfig()
+    """How that model is sampled."""
     prompt_file: Path | None = None
-    """A text with the placeholders of docs/generate.md to use instead of our wording."""
+    """A text with the placeholders of docs/generate.md, which replaces our wording."""
     prices: PricesConfig | None = None
-    """Default: tokens are counted, no cost is stated."""
+    """Prices of tokens. Without them tokens are counted and no cost is printed."""
 
     @model_validator(mode="after")
     def endpoint_takes_chat(self) -> "GenerationRecipe":
@@ -47,46 +52,51 @@ GenerationT = TypeVar("GenerationT", bound=GenerationRecipe)
 
 
 class QuestionFilters(Section):
-    """Each is off unless the recipe says so."""
+    """Filters of written questions. Each is off by default."""
 
     max_words: PositiveInt | None = None
-    """Of question and choices together, split at white space."""
+    """The most words of a question and its choices together, split at white space."""
     max_tokens: PositiveInt | None = None
-    """The same in tokens of `tokenizer`. VGGS-GPT kept 54k of 182k by length [P]; the limit is not stated."""
+    """The most tokens of a question and its choices together, by `tokenizer`. VGGS-GPT kept 54k of 182k questions by
+    their length [P]; the paper does not state the limit."""
     tokenizer: str | None = None
-    """Checkpoint folder or Hub id."""
+    """A checkpoint folder or Hub id whose tokenizer counts for `max_tokens`."""
     music_stated: bool = False
-    """Drop a question about music where the clip's facts state no music [O]."""
+    """Drop a question about music if the facts about its clip state no music [O]."""
     needs_audio: Annotated[int, Field(ge=0)] = 0
-    """K > 0: drop a question that the generator itself answers right K times out of K, asked without the clip [O]."""
+    """With K > 0, drop a question that the model answers right K times out of K without the clip [O]."""
 
     @model_validator(mode="after")
-    def tokens_have_a_tokenizer(self) -> "QuestionFilters":
+    def max_tokens_needs_a_tokenizer(self) -> "QuestionFilters":
         if (self.max_tokens is None) != (self.tokenizer is None):
             raise ValueError("max_tokens and tokenizer go together: set both, or neither")
         return self
 
 
 class QuestionRecipe(GenerationRecipe):
-    """`harken generate questions`: facts about clips -> a manifest."""
+    """`harken generate questions` writes a manifest of questions from facts about clips."""
 
     captions: Path
-    """JSON lines, one clip a line: docs/generate.md."""
+    """Facts about clips as JSON lines, one clip a line (docs/generate.md)."""
     filters: QuestionFilters = QuestionFilters()
+    """Which of the written questions are dropped."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the right answers' positions."""
+    """The seed of the positions of the right answers."""
 
 
 class ReasoningRecipe(GenerationRecipe):
-    """`harken generate reasoning`: a manifest and facts about its clips -> the manifest with reasoning."""
+    """`harken generate reasoning` adds reasoning to the questions of a manifest, from facts about their clips."""
 
     manifest: Path
+    """The questions, as harken's own JSON lines."""
     captions: Path
+    """Facts about clips as JSON lines, one clip a line (docs/generate.md)."""
 
 
 class CaptionRecipe(GenerationRecipe):
-    """`harken generate captions`: a manifest's clips, heard by a served audio model -> facts about them."""
+    """`harken generate captions` has a served audio model write facts about the clips of a manifest."""
 
     manifest: Path
+    """The questions whose clips are described, as harken's own JSON lines."""
     audio_root: Path | None = None
-    """Folder that clip names are relative to; default: the manifest's own folder."""
+    """The folder that clip names are relative to. Default: the folder of the manifest."""

@@ -1,4 +1,4 @@
-"""`endpoint` and `judge`: language models that are asked during a run, behind a server or in this process."""
+"""The sections `endpoint` and `judge`: language models that a run sends requests to, on a server or in this process."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,22 +13,25 @@ class EndpointConfig(Section):
     """A language model behind an OpenAI-compatible server."""
 
     base_url: str = Field(pattern=r"^https?://")
-    """Up to and with /v1. A proxy is taken from the environment (https_proxy, no_proxy)."""
+    """The address up to and with /v1. A proxy is taken from the environment (https_proxy, no_proxy)."""
     model: str = Field(min_length=1)
-    """Name the server knows it by."""
+    """The name by which the server knows the model."""
     api: Literal["chat", "completion"] = "chat"
-    """chat: /chat/completions. completion: /completions, for a base model."""
+    """chat: requests go to /chat/completions. completion: they go to /completions, for a base model."""
     api_key_env: str | None = None
-    """Name of the environment variable that holds the key; never the key. null: a server that wants none."""
+    """The name of the environment variable that holds the key; never the key itself. null: the server wants no key."""
     concurrency: PositiveInt = 16
-    """Requests under way at once."""
+    """The most requests that wait for a reply at the same time."""
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """The most requests that begin in a minute. Default: no limit."""
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    """Of one attempt, from the request to the end of the reply."""
+    """The longest time of one attempt, from the request to the end of the reply."""
     retries: Annotated[int, Field(ge=0)] = 5
-    """Further attempts after refusals for load, errors of the server, time-outs and replies that are none."""
+    """The number of further attempts after a busy server, a server error, a time-out or a reply that is not a
+    completion."""
     retry_wait_s: Annotated[float, Field(ge=0)] = 1.0
-    """Before the first further attempt, at most; doubled for each, with jitter. A server's Retry-After goes first."""
+    """The longest wait before the first further attempt. It doubles with each attempt and is drawn at random up to that
+    limit. A server's Retry-After is obeyed instead."""
 
     @field_validator("base_url")
     @classmethod
@@ -40,36 +43,42 @@ class EndpointConfig(Section):
 
 
 class LocalJudgeConfig(Section):
-    """A judge model in this process, for one machine."""
+    """A judge model in this process."""
 
     path: str
-    """Folder or Hub id of a text model in Hugging Face layout; Audio-Thinker's judge is Qwen/Qwen3-8B-Base [P]."""
+    """The folder or Hub id of a text model in Hugging Face layout. Audio-Thinker's judge is Qwen/Qwen3-8B-Base [P]."""
     style: Literal["completion", "chat"] = "completion"
-    """completion: the prompt as it is, for a base model [P]. chat: the prompt as one user turn, thinking off."""
+    """completion: the prompt as it is, for a base model [P]. chat: the prompt as the turn of a user, with thinking
+    off."""
     batch_size: PositiveInt = 16
-    """Prompts answered together; up to about 3,000 tokens each."""
+    """The number of prompts that are answered together; a prompt has up to about 3,000 tokens."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """The type of the model's weights."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
 
 
 class JudgeConfig(Section):
-    """The language model that scores reasoning: exactly one of `endpoint` and `local`. docs/judges.md describes it."""
+    """The language model that scores reasoning: either `endpoint` or `local` (docs/judges.md)."""
 
     endpoint: EndpointConfig | None = None
-    """A server; its `api` is the style of the prompt: completion for a base model, chat for the rest."""
+    """A model on a server. Its `api` decides the form of the prompt: completion for a base model, chat for others."""
     local: LocalJudgeConfig | None = None
+    """A model in this process."""
     consistency_prompt_file: Path | None = None
-    """A text with lines `{reasoning}`, `{answer}` and, if wanted, `{options}` to use instead of ours [O]."""
+    """A text that replaces our wording of the consistency prompt [O], with lines `{reasoning}`, `{answer}` and, if
+    wanted, `{options}`."""
     quality_prompt_file: Path | None = None
-    """The same with `{reasoning}` and, if wanted, `{question}` and `{options}` [O]."""
+    """A text that replaces our wording of the quality prompt [O], with lines `{reasoning}` and, if wanted, `{question}`
+    and `{options}`."""
     answer_prompt_file: Path | None = None
-    """The same with `{reference}`, `{prediction}` and, if wanted, `{question}` and `{options}` [O]."""
+    """A text that replaces our wording of the answer prompt [O], with lines `{reference}`, `{prediction}` and, if
+    wanted, `{question}` and `{options}`."""
     max_failed_share: Share = 0.2
-    """Above this share of failed calls in a step the run stops [O]."""
+    """The run stops if more than this share of a step's calls fail [O]."""
 
     @model_validator(mode="after")
-    def one_model(self) -> "JudgeConfig":
+    def exactly_one_model_judges(self) -> "JudgeConfig":
         if (self.endpoint is None) == (self.local is None):
             raise ValueError("a judge is a server or a model in this process: set one of endpoint and local")
         return self

@@ -1,4 +1,4 @@
-"""`memory`: what is kept where, to fit a smaller card."""
+"""The section `memory`: what is kept where, so that a run fits a smaller card."""
 
 from typing import Literal
 
@@ -7,32 +7,37 @@ from harken.config.training import GrpoConfig, SftConfig
 
 
 class MemoryConfig(Section):
-    """What is kept where, to fit a smaller card. Every key but the defaults drops something and says what;
-    docs/memory.md has the account, `harken plan` that of a recipe."""
+    """What is kept where. Every value but the defaults gives something up, and says what.
+
+    docs/memory.md compares the values, and `harken plan` computes the memory of a recipe.
+    """
 
     weights: Literal["float32", "bf16_corrected", "bf16_stochastic"] = "float32"
-    """Of what trains. float32: 4 bytes. bf16_corrected: 2, and the 16 bits that make them float32 again beside the
-    optimizer's state: the update is that of float32, passes see bfloat16; drops 16 bits of gradients. bf16_stochastic:
-    2 bytes, rounded up or down at random so that the mean is right (by seed, update and weight: a resumed run rounds
-    alike); drops the bits below bfloat16. Both load the whole checkpoint in bfloat16, frozen parts too, and go with
-    precision: bf16_mixed."""
+    """How weights that train are kept. float32: 4 bytes a weight. bf16_corrected: 2 bytes, and beside the optimizer's
+    state the 16 bits that make them float32 again; updates are made in float32 and passes see bfloat16. It gives up 16
+    bits of the gradients. bf16_stochastic: 2 bytes, rounded up or down at random so that the mean is right. It gives up
+    the bits below bfloat16; the random numbers follow from the seed, the update and the weight, so that a resumed run
+    rounds alike. Both load the whole checkpoint in bfloat16, frozen parts too, and need precision: bf16_mixed."""
     optimizer: Literal["adamw", "adamw_8bit", "offloaded"] = "adamw"
-    """adamw: two float32 numbers a weight. adamw_8bit: two of 8 bits with a scale for each 256 (arXiv 2110.02861);
-    drops their precision. offloaded: both in host memory, where the update is made; drops speed alone."""
+    """How AdamW's two moments of each weight are kept. adamw: in float32. adamw_8bit: in 8 bits with a scale for each
+    256 (arXiv 2110.02861); it gives up their precision. offloaded: in host memory, where the update is made; it gives
+    up speed alone."""
     step_in_backward: bool = False
-    """Update each weight as soon as its gradient is there, so that no two layers' gradients are in memory. Drops the
-    sum over micro-batches (a step is one) and the norm of all gradients (`max_grad_norm: null`); a gradient that is
-    not finite ends the run after some weights of that step have moved."""
+    """Update each weight as soon as its gradient is complete, so that the gradients of two layers are never in memory
+    together. It gives up the sum over micro-batches, so that a step has one, and the norm of all gradients, so that
+    `max_grad_norm` must be null. A gradient that is not finite ends the run after some weights have moved."""
     reference: Literal["copy", "streamed", "int8"] = "copy"
-    """Of the KL term. copy: the trained weights once more; with lora the adapters alone. streamed: the blocks in
-    host memory, each brought in for its turn; the same numbers, drops speed where a pass is short. int8: linear layers
-    in 8 bits, one scale a row; drops exactness: the KL is off by what is measured and printed at the start."""
+    """How the reference policy of the KL term is kept. copy: the trained weights once more; with lora the adapters
+    alone. streamed: blocks are in host memory and are brought in one by one. It gives the same numbers and gives up
+    speed if a pass is short. int8: linear layers in 8 bits with one scale a row. It gives up exactness: how far the KL
+    is off is measured and printed at the start."""
     rollout_rows: PositiveInt | None = None
-    """At most so many completions are decoded at once; null = all of a micro-batch. Drops speed, changes no sample."""
+    """The most completions that are decoded together; null decodes all of a micro-batch. It gives up speed and changes
+    no sample."""
 
     def refusal(self, settings: GrpoConfig | SftConfig, ranks: int = 1) -> str | None:
-        """Why a section cannot be run with what is dropped, or not on so many ranks; None where it can."""
-        if ranks > 1 and (refusal := self._refusal_on_several(settings)):
+        """Why the settings cannot run with these memory modes on so many ranks; None where they can."""
+        if ranks > 1 and (refusal := self._refusal_on_several_ranks(settings)):
             return refusal
         if not self.step_in_backward:
             return None
@@ -50,8 +55,8 @@ class MemoryConfig(Section):
             )
         return None
 
-    def _refusal_on_several(self, settings: GrpoConfig | SftConfig) -> str | None:
-        """Parameters that lie in parts on all ranks are kept in one way."""
+    def _refusal_on_several_ranks(self, settings: GrpoConfig | SftConfig) -> str | None:
+        """Options that work on one process only: parameters that are spread over ranks are kept in one way."""
         for key, default in (("weights", "float32"), ("optimizer", "adamw"), ("reference", "copy")):
             if (value := getattr(self, key)) != default:
                 return f"memory.{key}: {value} is for one process: set memory.{key}: {default}"

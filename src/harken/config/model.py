@@ -1,4 +1,4 @@
-"""`model`: which checkpoint, what of it trains, in which precision."""
+"""The section `model`: which checkpoint is trained, which of its parts, and in which precision."""
 
 from typing import Any, Literal
 
@@ -11,34 +11,37 @@ class LoraConfig(Section):
     """Low-rank adapters on every linear layer of the parts that train."""
 
     rank: PositiveInt = 8
-    """An unconfirmed note on Audio-Thinker says 8, with alpha 32, on all linear layers [S]."""
+    """An unconfirmed note on Audio-Thinker gives rank 8 with alpha 32, on all linear layers [S]."""
     alpha: PositiveInt = 32
 
 
 class ModelConfig(Section):
+    """The model that is trained."""
+
     path: str
-    """Local folder, run folder (its newest checkpoint) or Hub id of a checkpoint in Hugging Face layout. An adapter is
-    merged into its base first."""
+    """A local folder, a run folder (its newest checkpoint is taken) or a Hub id, of a checkpoint in Hugging Face
+    layout. An adapter is merged into its base first."""
     lora: LoraConfig | None = None
-    """Train adapters instead of the weights. Then the tower and the projector are frozen unless asked for; a tower
-    that trains has adapters, a projector that trains does so in full."""
+    """Train adapters instead of the weights. The audio tower and the projector are then frozen unless the recipe sets
+    train_audio_tower or train_projector: a tower that trains gets adapters, a projector that trains does so in full."""
     train_audio_tower: bool = True
-    """R1-AQA trained everything, the tower too [S]; Omni-R1 says "full fine-tuning" [P]. With lora: false."""
+    """R1-AQA trained everything, the tower too [S]; Omni-R1 says "full fine-tuning" [P]. Default with lora: false."""
     train_projector: bool = True
-    """With lora: false."""
+    """Default with lora: false."""
     train_language_model: bool = True
     precision: Literal["float32", "bf16_mixed"] = "float32"
-    """bf16_mixed: matrix products in bfloat16 under autocast. Trained weights stay float32 in both: at learning rate
-    1e-6 rounding to bfloat16 drops nearly every update."""
+    """bf16_mixed computes matrix products in bfloat16 under autocast. Weights that train stay float32 in both: at
+    learning rate 1e-6, rounding to bfloat16 would drop nearly every update."""
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of weights that do not train; bfloat16 halves their memory and goes with precision: bf16_mixed."""
+    """The type of weights that do not train. bfloat16 halves their memory and needs precision: bf16_mixed."""
     gradient_checkpointing: bool = False
+    """Keep only the input of each block, and compute the block again in the backward pass."""
     device: str = "auto"
-    """auto = cuda where there is one, else cpu; or a torch device such as cuda:1."""
+    """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
 
     @model_validator(mode="before")
     @classmethod
-    def lora_freezes_what_is_not_asked_for(cls, values: Any) -> Any:
+    def lora_freezes_tower_and_projector(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("lora") is not None:
             return {"train_audio_tower": False, "train_projector": False, **values}
         return values

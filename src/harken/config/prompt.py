@@ -1,4 +1,4 @@
-"""`prompt`: how a question is put."""
+"""The section `prompt`: how a question is worded."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,16 @@ ChoicesShown = Literal["list", "letters", "lines", "lettered_lines"]
 
 
 class PromptConfig(Section):
+    """The wording of a question and its choices."""
+
     style: str = "omni_r1"
-    """omni_r1: question and options, the model says the choice [P]. r1_aqa: answer tags asked for [S]. r1_aqa_think:
-    thinking and answer tags asked for [S]. adaptive: the model first judges whether the problem needs thinking [P, in
-    our words O]. The name of a benchmark: the prompt of its authors, in its file of `harken/benchmarks/`."""
+    """omni_r1: the question and its options, and the model answers with the text of a choice [P]. r1_aqa: the prompt
+    asks for answer tags [S]. r1_aqa_think: it asks for thinking and answer tags [S]. adaptive: it asks the model to
+    judge first whether the problem needs thinking [P, in our words O]. The name of a benchmark: the prompt of its
+    authors, in its file of `harken/benchmarks/`."""
     choices: ChoicesShown | None = None
-    """list: `['a', 'b']` as siblings print it [O]. letters: `(A) a (B) b`. lines: one choice a line. lettered_lines:
-    `A. a`, one a line. Only where letters are shown is a letter accepted as an answer. Default: the style's own,
-    which is list but for some benchmarks."""
+    """How the choices are written. list: `['a', 'b']`, as sibling methods print it [O]. letters: `(A) a (B) b`. lines:
+    one choice a line. lettered_lines: `A. a`, one a line. A letter counts as an answer only where letters are shown.
+    Default: that of the style, which is list except for some benchmarks."""
     prompt_file: Path | None = None
-    """A text with `{question}` and `{choices}` to use instead of the style's."""
+    """A text with `{question}` and `{choices}` that replaces the wording of the style."""

@@ -1,4 +1,4 @@
-"""Which row of a paper a recipe stands for. A row that no paper has is an error when the recipe is read."""
+"""The key `published`: the rows of papers that a recipe reproduces. A row that no paper has is an error."""
 
 from pydantic import model_validator
 
@@ -7,17 +7,16 @@ from harken.papers import TABLES
 
 
 class PublishedRow(Section):
-    """A row of a paper's table that a run or an evaluation is to be read beside: the report puts a run there, `harken
-    evaluate` prints the row."""
+    """A row of a paper's table. The report shows a run beside it, and `harken evaluate` prints it beside the result."""
 
     table: str
-    """As `harken compare --published` names it, such as omni-r1-v2:I."""
+    """The table as `harken compare --published` names it, such as omni-r1-v2:I."""
     row: str
-    """Its labels with a comma between them, such as "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"."""
+    """The labels of the row, joined with commas, such as "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"."""
 
     @model_validator(mode="after")
-    def stands_in_the_paper(self) -> "PublishedRow":
-        known = [one.name for one in TABLES[self.table].rows] if self.table in TABLES else []
+    def is_in_the_paper(self) -> "PublishedRow":
+        known = [row.name for row in TABLES[self.table].rows] if self.table in TABLES else []
         if not known:
             raise ValueError(f"no published table {self.table!r}: set one of {', '.join(TABLES)}")
         if self.row not in known:

@@ -1,4 +1,4 @@
-"""`reward`: what a completion earns. docs/rewards.md describes each part."""
+"""The section `reward`: what a completion earns (docs/rewards.md)."""
 
 from typing import Annotated, Literal
 
@@ -11,12 +11,13 @@ class AdaptiveOptions(Section):
     """Switches of the adaptive think accuracy reward (Audio-Thinker 4.2)."""
 
     consistency: Literal["equation", "correct_only"] | None = None
-    """Multiply by 1 + 0.5 R_c, the judge's verdict on whether the reasoning supports the answer. equation: always, as
-    equation 7 prints it [P]. correct_only: where the answer is right, as the text says it. null: no judge is asked."""
+    """Multiply the reward by 1 + 0.5 R_c, where the judge's verdict R_c says whether the reasoning supports the answer.
+    equation: for every completion, as equation 7 is printed [P]. correct_only: where the answer is right, as the
+    paper's text has it. null: no judge is needed."""
     balance: bool = True
-    """Penalty factors that favour the rarer of the two modes and fade out until the last step [P]."""
+    """Use penalty factors that favour the rarer of the two modes and fade out until the last step [P]."""
     balance_scope: Literal["step", "group"] = "step"
-    """What the share of thinking is counted over: all completions of the step, or those of one prompt [O]."""
+    """The completions over which the share of thinking is counted: all of the step, or those of one prompt [O]."""
 
 
 BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality")
@@ -26,15 +27,16 @@ class RewardPart(Section):
     """One term of the reward."""
 
     name: str
-    """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form asked
-    for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P]. quality: the
-    judge's score of the reasoning, R_t [P]. `module:function`: a function of yours, see docs/rewards.md."""
+    """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form that the
+    prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P].
+    quality: R_t, the judge's score of the reasoning [P]. `module:function`: a function of yours (docs/rewards.md)."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """The factor of this part in the sum."""
     options: AdaptiveOptions | None = None
-    """Of adaptive alone; default: all switches at theirs."""
+    """The options of the part adaptive; other parts have none. Default: those of `AdaptiveOptions`."""
 
     @model_validator(mode="after")
-    def is_known(self) -> "RewardPart":
+    def name_is_known(self) -> "RewardPart":
         module, colon, function = self.name.partition(":")
         names_function = all(part.isidentifier() for part in (*module.split("."), function))
         if self.name not in BUILT_IN_REWARDS and not (colon and names_function):
@@ -49,8 +51,10 @@ class RewardPart(Section):
 
 
 class RewardConfig(Section):
+    """The reward of a completion, as a weighted sum of parts."""
+
     parts: tuple[RewardPart, ...] = Field(default=(RewardPart(name="accuracy"),), min_length=1)
-    """The reward is the sum of weight x part. Omni-R1: accuracy alone [P]."""
+    """The reward is the sum of weight x part. Omni-R1 has accuracy alone [P]."""
 
     @model_validator(mode="after")
     def every_part_is_named_once(self) -> "RewardConfig":
@@ -65,12 +69,16 @@ class RewardConfig(Section):
 
     @property
     def adaptive(self) -> AdaptiveOptions | None:
-        """The switches of the part adaptive; None where the reward has no such part."""
-        found = [part.options or AdaptiveOptions() for part in self.parts if part.name == "adaptive"]
-        return found[0] if found else None
+        """The options of the part adaptive; None where the reward has no such part."""
+        options = [part.options or AdaptiveOptions() for part in self.parts if part.name == "adaptive"]
+        return options[0] if options else None
 
     @property
     def judged(self) -> frozenset[Literal["consistency", "quality"]]:
-        """What a judge is asked."""
-        consistency = self.adaptive is not None and self.adaptive.consistency is not None
-        return frozenset([*(["consistency"] if consistency else []), *(["quality"] if "quality" in self.names else [])])
+        """The judgements that the reward needs."""
+        judgements: set[Literal["consistency", "quality"]] = set()
+        if self.adaptive is not None and self.adaptive.consistency is not None:
+            judgements.add("consistency")
+        if "quality" in self.names:
+            judgements.add("quality")
+        return frozenset(judgements)

@@ -1,4 +1,7 @@
-"""What every section of a recipe is: frozen values, unknown keys refused, each field's docstring kept."""
+"""The base class of every section of a recipe.
+
+A section is immutable, refuses unknown keys, and keeps the docstring of each field as its description.
+"""
 
 from typing import Annotated, TypeVar
 

@@ -1,4 +1,4 @@
-"""`grpo` and `sft`: the settings of the two loops. docs/method.md says whose each default is."""
+"""The sections `grpo` and `sft`: the settings of the two training loops (docs/method.md has their sources)."""
 
 from typing import Annotated, Literal
 
@@ -8,49 +8,64 @@ from harken.config.section import PositiveInt, Section, Share
 
 
 class GrpoConfig(Section):
-    steps: PositiveInt = 1000  # [P]
+    """The settings of `harken train`. The defaults are Omni-R1's."""
+
+    steps: PositiveInt = 1000
+    """The number of steps; one step samples completions and updates the weights [P]."""
     prompts_per_step: PositiveInt = 8
-    """Omni-R1: 4 GPUs x 1 x 2 = 8, read as prompts [P, reading O]."""
-    completions_per_prompt: Annotated[int, Field(ge=2)] = 4  # [P]
+    """The number of prompts of a step. Omni-R1 states 4 GPUs x 1 x 2 = 8 [P], which we read as prompts [O]."""
+    completions_per_prompt: Annotated[int, Field(ge=2)] = 4
+    """G, the number of completions that are sampled for each prompt [P]."""
     prompts_per_micro_batch: PositiveInt = 1
-    """Whole groups only; memory is bounded by this, results are not changed by it."""
+    """The number of prompts whose completions are computed together. It bounds memory and does not change results."""
     num_iterations: PositiveInt = 1
-    """Updates per rollout; above 1 the ratio is clipped."""
-    temperature: Annotated[float, Field(gt=0)] = 1.2  # [P]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0  # [O]
+    """The number of updates for each rollout. Above 1 the ratio to the sampling policy is clipped."""
+    temperature: Annotated[float, Field(gt=0)] = 1.2
+    """The temperature of sampling [P]."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Sample from the most likely tokens that have this probability together [O]."""
     top_k: Annotated[int, Field(ge=0)] = 0
-    """0 = off [O]."""
+    """Sample from this many of the most likely tokens; 0 means from all [O]."""
     max_completion_tokens: PositiveInt = 64
-    """64 for direct answers, 512 with reasoning [O]."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-6  # [P]
+    """The longest completion: 64 for direct answers, 512 with reasoning [O]."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """The highest learning rate [P]."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """linear: to 0, no warm-up [S]."""
+    """How the learning rate goes on after warm-up: linear and cosine fall to 0 [S]."""
     warmup_share: Share = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)  # [S]
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # [S]
+    """The share of the steps in which the learning rate rises from 0 [S]."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the two moments [S]."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's weight decay [S]."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """Of all gradients together [S]; null = not clipped."""
+    """The norm of all gradients together is clipped to this [S]; null does not clip."""
     beta: Annotated[float, Field(ge=0)] = 0.04
-    """Weight of the KL term (k3 against the starting policy) [P]; 0 keeps no reference in memory."""
-    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2  # [O]
+    """The weight of the KL term (k3 against the starting policy) [P]. With 0 no reference is kept in memory."""
+    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The ratio is clipped below at 1 - clip_low [O]."""
     clip_high: Annotated[float, Field(gt=0)] = 0.2
-    """Upper clip range [O]; DAPO's is 0.28."""
+    """The ratio is clipped above at 1 + clip_high [O]; DAPO has 0.28."""
     normalization: Literal["grpo", "dr_grpo", "dapo"] = "grpo"
-    """grpo: mean over the tokens of an output, then over outputs. dr_grpo: sum over tokens divided by
-    max_completion_tokens (arXiv 2503.20783). dapo: one mean over all tokens of the step (arXiv 2503.14476)."""
+    """How the loss is averaged. grpo: over the tokens of each completion, then over completions. dr_grpo: the sum over
+    tokens divided by max_completion_tokens (arXiv 2503.20783). dapo: one mean over all tokens of the step (arXiv
+    2503.14476)."""
     scale_rewards: bool = True
-    """Divide the advantage by the group's standard deviation; dr_grpo goes with false."""
+    """Divide the advantage by the standard deviation of its group. dr_grpo needs false."""
     mask_truncated: bool = False
-    """Leave completions that were cut at the maximum out of the loss [O]; they keep their reward and are counted."""
+    """Leave completions that were cut at max_completion_tokens out of the loss [O]. They keep their reward and are
+    counted."""
     temperature_in_loss: bool = False
-    """Log-probabilities of logits / temperature instead of the untempered policy [O]."""
+    """Take log-probabilities of logits / temperature instead of those of the policy itself [O]."""
     policy_pass: Literal["packed", "continued", "repeated"] = "packed"
-    """packed: one row [prompt | c1 | ... | cG]. continued: the rollout's pass over the prompts is kept with its graph
-    and only the completions are computed; faster, and holds the activations of all prompts of a step while sampling.
-    repeated: G plain rows, for checking."""
+    """How the policy's log-probabilities are computed. packed: one row [prompt | c1 | ... | cG] for each prompt.
+    continued: the rollout's pass over the prompts is kept with its graph, and only the completions are computed; this
+    is faster, and holds the activations of all prompts of a step during sampling. repeated: G plain rows for each
+    prompt, to check the other two."""
     cuda_graph: bool = False
-    """Sample with keys and values of full length from the start and all kernels of a token launched at once: for
-    completions of 100 tokens and more on one GPU. No sample's distribution changes. Not yet run on a GPU."""
+    """Sample with a cache of keys and values that has its full length from the start, and launch all kernels of a token
+    at once. It is for completions of 100 tokens and more on one GPU and changes no sample's distribution. It has not
+    been run on a GPU yet."""
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":
@@ -60,17 +75,27 @@ class GrpoConfig(Section):
 
 
 class SftConfig(Section):
+    """The settings of `harken sft`."""
+
     steps: PositiveInt | None = None
-    """Default: `epochs` passes over the data."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0  # [O]
+    """The number of steps. Default: as many as `epochs` passes over the data have."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """The number of passes over the data [O]."""
     stop_at_dev_accuracy: Share | None = None
-    """Stop early once greedy accuracy on the development part reaches this: a warm start for GRPO [O]."""
-    prompts_per_step: PositiveInt = 32  # [O]
+    """Stop early once greedy accuracy on the development part reaches this, for a warm start of GRPO [O]."""
+    prompts_per_step: PositiveInt = 32
+    """The number of prompts of a step, each with its answer [O]."""
     prompts_per_micro_batch: PositiveInt = 8
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-5  # [O]
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"  # [O]
-    warmup_share: Share = 0.03  # [O]
+    """The number of prompts that are computed together. It bounds memory and does not change results."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """The highest learning rate [O]."""
+    schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    """How the learning rate goes on after warm-up: linear and cosine fall to 0 [O]."""
+    warmup_share: Share = 0.03
+    """The share of the steps in which the learning rate rises from 0 [O]."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the two moments."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's weight decay."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """null = not clipped."""
+    """The norm of all gradients together is clipped to this; null does not clip."""

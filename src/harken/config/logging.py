@@ -1,0 +1,23 @@
+"""The section `logging`: what a run measures and keeps on the way."""
+
+from typing import Literal
+
+from harken.config.section import PositiveInt, Section
+
+
+class LoggingConfig(Section):
+    """What a run prints, measures and keeps."""
+
+    every: PositiveInt = 10
+    """The number of steps between rows on screen and between kept rollouts. metrics.jsonl has every step."""
+    checkpoint_every: PositiveInt | None = None
+    """The number of steps between checkpoints. The last step always has one."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the newest checkpoints are kept. The best one on the development part is kept too; none is chosen on
+    a test set."""
+    evaluate_every: PositiveInt | None = None
+    """The number of steps between greedy evaluations on the development part (`data.dev_share`)."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Programs to which metrics are sent too."""
+    project: str = "harken"
+    """The project's name in W&B and trackio."""
