@@ -1,8 +1,8 @@
-"""The main job on built-in sounds, start to end: what `harken demo` runs.
+"""The job that `harken demo` runs, from made sounds to a table of accuracy.
 
-Takes a folder and a seed. Writes a question set made by code and a tiny random checkpoint of the real Qwen2.5-Omni
-thinker, warms it up on answers, trains it with GRPO, evaluates both with and without audio on the same questions,
-prints one table. Every stage is the one the other commands run; nothing here knows how to train.
+It writes a question set of synthetic sounds and a tiny random checkpoint of the real Qwen2.5-Omni thinker, fine-tunes
+the checkpoint on the answers, trains it with GRPO, and evaluates it before and after GRPO on the same questions, with
+and without audio. Each stage calls the function that the command of that name calls.
 """
 
 import time
@@ -28,59 +28,68 @@ from harken.training.sft import sft
 N_TRAIN, N_TEST = 2400, 480
 SETTINGS: dict[str, Any] = {
     "sft": {
-        **{"steps": 300, "prompts_per_step": 32, "prompts_per_micro_batch": 32, "stop_at_dev_accuracy": 0.5},
-        **{"learning_rate": 5e-4, "schedule": "constant"},
+        "steps": 300,
+        "prompts_per_step": 32,
+        "prompts_per_micro_batch": 32,
+        "stop_at_dev_accuracy": 0.5,
+        "learning_rate": 5e-4,
+        "schedule": "constant",
     },
     "grpo": {
-        **{"steps": 600, "prompts_per_step": 16, "completions_per_prompt": 8, "prompts_per_micro_batch": 16},
-        **{"learning_rate": 4e-4, "temperature": 1.0, "max_completion_tokens": 8},
+        "steps": 600,
+        "prompts_per_step": 16,
+        "completions_per_prompt": 8,
+        "prompts_per_micro_batch": 16,
+        "learning_rate": 4e-4,
+        "temperature": 1.0,
+        "max_completion_tokens": 8,
     },
 }
+"""Sections of the demo's recipe."""
 
 
 def run_demo(out: Path, seed: int, console: Console, on_row: OnRow | None = None) -> dict[str, Any]:
-    """Everything under `out`: data/, tiny/, sft/, grpo/, results.md. Returns where the runs and the table are, and the
-    accuracy of each evaluation over all test questions.
+    """Write data/, tiny/, sft/, grpo/ and results.md into `out`.
 
     Args:
-        on_row: called with each logged step's metric row and its `run`, sft or grpo.
+        on_row: called with the metric row of each logged step, to which "run" adds sft or grpo.
 
-    Raises ConfigError where `out` holds a demo already.
+    Returns the run folders ("runs"), the file of the table ("table") and the accuracy of each evaluation over all test
+    questions ("accuracy"). Raises ConfigError when `out` holds a demo already.
     """
     started = time.perf_counter()
+    data, runs = out / "data", {"sft": out / "sft", "grpo": out / "grpo"}
     console.print("[bold]1/4[/] built-in sounds and a tiny random Qwen2.5-Omni thinker")
-    write_demo_set(out / "data", seed=seed, n_train=N_TRAIN, n_test=N_TEST)
-    write_tiny("qwen2_5_omni", out / "tiny", question_texts([out / "data" / "train.json"]), seed)
+    write_demo_set(data, seed=seed, n_train=N_TRAIN, n_test=N_TEST)
+    write_tiny("qwen2_5_omni", out / "tiny", question_texts([data / "train.json"]), seed)
     console.print("[bold]2/4[/] warm start on answers")
-    start = sft(demo_recipe("sft", out / "tiny", out, seed), out / "sft", console, on_row=_of("sft", on_row))
+    start = sft(_recipe("sft", out / "tiny", data, seed), runs["sft"], console, on_row=_naming_run("sft", on_row))
     console.print("[bold]3/4[/] GRPO")
-    end = train(demo_recipe("grpo", start, out, seed), out / "grpo", console, on_row=_of("grpo", on_row))
+    end = train(_recipe("grpo", start, data, seed), runs["grpo"], console, on_row=_naming_run("grpo", on_row))
     console.print("[bold]4/4[/] the same test questions before and after, with and without audio")
     folders, accuracy = [], {}
     for run, checkpoint in (("sft", start), ("grpo", end)):
         for name, audio in (("test", "real"), ("test-no-audio", "none")):
-            folders.append(out / run / "eval" / name)
-            summary = _evaluate(checkpoint, out / "data" / "test.json", audio, folders[-1])
+            folder = runs[run] / "eval" / name
+            summary = _evaluate(checkpoint, data / "test.json", audio, folder)
+            folders.append(folder)
             accuracy[f"{run} {name}"] = summary["accuracy"]["all"]
-    rows = four_way(*(read_evaluation_rows(folder) for folder in folders))
-    title = f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s"
-    for table in four_way_tables(title, rows):
-        console.print(table)
-    write_text(out / "results.md", f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
-    print_line(console, f"run folders: {out}/sft and {out}/grpo; table: {out}/results.md")
-    return {"runs": [str(out / "sft"), str(out / "grpo")], "table": str(out / "results.md"), "accuracy": accuracy}
+    table = out / "results.md"
+    _write_results(folders, table, f"harken demo, seed {seed}, {time.perf_counter() - started:.0f} s", console)
+    print_line(console, f"run folders: {runs['sft']} and {runs['grpo']}; table: {table}")
+    return {"runs": [str(run) for run in runs.values()], "table": str(table), "accuracy": accuracy}
 
 
-def _of(run: str, on_row: OnRow | None) -> OnRow | None:
+def _naming_run(run: str, on_row: OnRow | None) -> OnRow | None:
     return None if on_row is None else lambda row: on_row({"run": run, **row})
 
 
-def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
+def _recipe(name: str, model: Path, data: Path, seed: int) -> Recipe:
     values = {
         "name": name,
         "seed": seed,
         "model": {"path": str(model)},
-        "data": {"train": [{"file": str(out / "data" / "train.json")}], "dev_share": 0.1},
+        "data": {"train": [{"file": str(data / "train.json")}], "dev_share": 0.1},
         "logging": {"every": 50, "evaluate_every": 2 if name == "sft" else 50},
         **SETTINGS,
     }
@@ -88,6 +97,18 @@ def demo_recipe(name: str, model: Path, out: Path, seed: int) -> Recipe:
 
 
 def _evaluate(checkpoint: Path, file: Path, audio: str, out: Path) -> dict[str, Any]:
-    data = {"file": file, "audio": audio}
-    values = {"model": str(checkpoint), "data": data, "max_completion_tokens": 8, "batch_size": 96}
+    values = {
+        "model": str(checkpoint),
+        "data": {"file": file, "audio": audio},
+        "max_completion_tokens": 8,
+        "batch_size": 96,
+    }
     return evaluate(EvaluationRecipe.model_validate(values), out)
+
+
+def _write_results(folders: list[Path], file: Path, title: str, console: Console) -> None:
+    """Compare the four evaluations; print the table and write it as Markdown."""
+    rows = four_way(*(read_evaluation_rows(folder) for folder in folders))
+    for table in four_way_tables(title, rows):
+        console.print(table)
+    write_text(file, f"{title}\n\n{markdown(FOUR_WAY_HEADER, four_way_rows(rows))}\n")
