@@ -30,7 +30,7 @@ from harken.data.demo_set import write_demo_set
 from harken.models.audio_lm import AudioLM
 from harken.models.policy import load_policy
 from harken.models.tiny_checkpoint import question_texts, write_tiny
-from harken.system.ranks import join_ranks
+from harken.system.distributed_run import join_ranks
 
 RANKS = 2
 

@@ -1,46 +1,46 @@
-"""What a user can mend, as against a bug of harken.
+"""Errors that a user can mend, as opposed to bugs of harken.
 
-Every message names the file, the place and the fix. The command line prints these without a traceback.
+Every message names the file, the place and the fix. The command line prints these errors without a traceback.
 """
 
 
 class HarkenError(ValueError):
-    """Something outside harken is wrong: a recipe, data, a clip, a checkpoint."""
+    """Something outside harken is wrong: a recipe, data, a clip, a checkpoint, a server."""
 
 
 class ConfigError(HarkenError):
-    """A recipe that cannot be run; the message names the key, the value and the fix."""
+    """A recipe cannot be run; the message names the key, the value and the fix."""
 
 
 class ServerError(HarkenError):
-    """A server that cannot be used."""
+    """A server of a language model cannot be used."""
 
 
 class DataError(HarkenError):
-    """A data file, or a set of records, that cannot be used."""
+    """A data file or a set of records cannot be used."""
 
 
 class AudioError(HarkenError):
-    """A clip that cannot be used."""
+    """A clip cannot be used."""
 
 
 class CheckpointError(HarkenError):
-    """A checkpoint that cannot be loaded, or not here."""
+    """A checkpoint cannot be loaded, or cannot be loaded on this machine."""
 
 
 class RankError(HarkenError):
-    """Another process of a run stopped, or does not come."""
+    """Another process of a distributed run stopped, or did not come."""
 
 
 class ReportedByOtherRankError(HarkenError):
-    """What another process of the run says already: this one ends without a word."""
+    """Another process of the run failed and prints its error; this process ends without printing anything."""
 
 
 class JudgeError(HarkenError):
-    """A judge that fails too often for a run to go on."""
+    """Too many calls of a judge failed for the run to go on."""
 
 
 def short_repr(value: object) -> str:
-    """A value as an error message shows it: its repr, cut at 80 characters."""
+    """The repr of a value for an error message, cut at 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -1,11 +1,11 @@
-"""The nouns of harken, as frozen values.
+"""The nouns of harken, as frozen values: questions, records left out, grades and completions.
 
-Axes, the same letters everywhere:
+Axes have the same letters everywhere:
     P  prompts in a batch            G  completions per prompt        R  rows of completions, R = P * G, prompt-major
     T  tokens of one prompt          L  tokens of one completion      V  vocabulary
     H  hidden size                   S  samples of one waveform       F  frames of one mel spectrogram
 
-Row r of R belongs to prompt r // G and is its completion r % G. Nothing in harken orders completions otherwise.
+Row r of R belongs to prompt r // G and is its completion r % G. harken never orders completions in another way.
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,24 @@ Message = dict[str, Any]
 Conversation = list[Message]
 """Hugging Face chat messages: `{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": ...}]}`.
 
-The audio element only marks the place; the waveform travels beside the conversation. No audio element = no audio.
+The audio element marks the place of the audio; the waveform is passed beside the conversation. A conversation without
+an audio element has no audio.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AudioSpan:
-    """What of a file is heard: from `start_s` up to `end_s`, None = to its end. The default is the whole file."""
+    """The part of a file that the model hears, from `start_s` to `end_s`; None is the end of the file.
+
+    By default it is the whole file.
+    """
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
 
     def __str__(self) -> str:
-        """The path, and what of it as a media fragment: `a.wav#t=1.5,3`, `a.wav#t=1.5`."""
+        """The path with the span as a media fragment: `a.wav#t=1.5,3`, `a.wav#t=1.5`, or `a.wav` for a whole file."""
         return f"{self.path}{fragment(self.start_s, self.end_s)}"
 
 
@@ -48,22 +52,24 @@ def fragment(start_s: float, end_s: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One multiple-choice question, with the clip it is about or without one.
+    """One multiple-choice question, with the clip that it is about or without a clip.
 
     Attributes:
         id: unique in its file.
-        text: the question as asked, without choices and without instructions.
-        choices: two or more texts, in the order shown; one, the reference, where a probe asks for a transcript.
-        answer: index of the right choice; None where the benchmark hides it, or where `answer_text` is set.
-        audio: the file the model hears; None for a text-only question and where the clip is left out.
-        start_s, end_s: the clip is this part of the file; 0 and None for all of it.
-        clip: name of the clip the question is about, heard or not; "" for a text-only question. Statistics keep the
-            questions of one clip together by it.
-        task: sound, music, speech, ... ; "" where unknown. The same for `difficulty`, `category`, `subcategory`.
-        source: "file:line" the record came from, for error messages.
-        answer_text: the right answer as published where it is the text of no choice (five items of MMAR's first
-            file), else "". Official matchers score it; no choice is right then.
-        reasoning: how the answer can be reached, for SFT; without tags; "" where the record has none.
+        text: the question, without choices and without instructions.
+        choices: two or more texts, in the order in which they are shown. Where a probe asks for a transcript, the
+            reference transcript alone.
+        answer: index of the right choice; None when the benchmark hides it, or when `answer_text` is set.
+        audio: the file that the model hears; None for a text-only question and when the clip is left out.
+        start_s, end_s: the clip is this part of the file; 0 and None for the whole file.
+        clip: name of the clip that the question is about, whether the model hears it or not; "" for a text-only
+            question. Statistics treat the questions of one clip as a cluster.
+        task: sound, music, speech and so on; "" when unknown. The same holds for `difficulty`, `category`,
+            `subcategory` and `dataset`.
+        source: "file:line" of the record, for error messages.
+        answer_text: the right answer as published when it is the text of no choice (five items of MMAR's first file),
+            else "". The official matchers score it; no choice is right then.
+        reasoning: text that leads to the answer, for SFT, without tags; "" when the record has none.
     """
 
     id: str
@@ -85,13 +91,13 @@ class Question:
 
     @property
     def audio_span(self) -> AudioSpan | None:
-        """The sound the model hears; None where it hears none."""
+        """What the model hears; None when it hears nothing."""
         return None if self.audio is None else AudioSpan(self.audio, self.start_s, self.end_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record left out, with the place and the reason. Kept + rejected = records in the file, always."""
+    """One record that was left out, with its place and the reason. Kept and rejected records add up to all records."""
 
     file: str
     line: int
@@ -101,13 +107,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What one completion said, as a choice.
+    """The choice that the grader reads in one completion.
 
     Attributes:
-        choice: index of the choice the text names; None where it names none or several.
-        correct: whether that choice is the right one. Unreadable is wrong.
-        extracted: the part of the text in which the answer was looked for.
-        reason: how the choice was found ("exact", "letter", "contained") or why none was
+        choice: index of the choice that the text names; None when it names none or several.
+        correct: whether that choice is the right one. A completion without a readable choice is wrong.
+        extracted: the part of the text in which the grader looked for the answer.
+        reason: how the choice was recognised ("exact", "letter", "contained"), or why no choice was
             ("empty", "unclosed think", "no choice", "several choices").
     """
 
@@ -123,15 +129,15 @@ Form = Literal["no_think", "think", "malformed"]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One completion, as it was understood. What a reward of a user's own is given.
+    """One completion with its grade. It is what a user's own reward function gets.
 
     Attributes:
-        text: all of it, special tokens left out.
-        form: of the whole text, whatever the prompt asked for.
-        reasoning: the body of `<think>` where the form is think, else "".
-        grade: the answer, as a choice; `grade.extracted` is the part of the text that answers.
-        tokens: length, the end-of-sequence token included.
-        ended: False where it was cut at the maximum length.
+        text: the whole completion, without special tokens.
+        form: the form of the whole text, whatever the prompt asked for.
+        reasoning: the body of `<think>` when the form is think, else "".
+        grade: the answer as a choice; `grade.extracted` is the part of the text that answers.
+        tokens: length of the completion, with the end-of-sequence token.
+        ended: False when the completion was cut at the maximum length.
     """
 
     question: Question

@@ -27,7 +27,7 @@ import harken.training.session
 import harken.training.sft
 from harken.config import load_recipe
 from harken.errors import HarkenError
-from harken.system.ranks import join_ranks
+from harken.system.distributed_run import join_ranks
 
 LIMIT_S = 300.0
 """The machine may be busy: a job takes a few seconds of it."""

@@ -21,7 +21,7 @@ from harken.inference.encoded_audio_cache import EncodedAudioCache
 from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
 from harken.system.console import print_warning
-from harken.system.ranks import distributed_run
+from harken.system.distributed_run import distributed_run
 from harken.training.progress_table import OnRow, grpo_columns
 from harken.training.schedule import is_due, learning_rate_at
 from harken.training.session import Session, open_session

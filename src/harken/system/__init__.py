@@ -1,1 +1,1 @@
-"""What any program needs: files, ranks, console, progress, and a client of OpenAI-compatible servers."""
+"""What any program needs: files, ranks, randomness, console output, and a client of OpenAI-compatible servers."""

@@ -1,7 +1,7 @@
-"""How commands speak: lines for a person, rows for a program.
+"""Lines that commands print: text for a person, JSON rows for a program.
 
-Takes text that may hold anything (paths, names and answers come from outside), gives lines on a console. Not taken:
-rich's markup and emoji codes in such text; it is shown as it is, and what does not print is spelled out.
+Paths, names and model answers come from outside and may hold anything. They are printed as they are, without rich's
+markup and emoji codes, and characters that do not print are escaped.
 """
 
 import logging
@@ -15,39 +15,43 @@ from rich.text import Text
 from harken.system.json_lines import json_line
 
 _ERRORS = Console(stderr=True)
-_UNUSED = {"torchao": "Failed to load ", "torch.utils._pytree": "<enum '"}
-"""Logger -> how its line begins. transformers imports torchao wherever it is installed, and each import says which GPU
-kernels do not fit this machine, and that torch will once refuse how its enums are registered. harken takes the table of
-8-bit numbers from torchao, which is plain torch, and none of these; every other line of these loggers is shown."""
+_HIDDEN_MESSAGES = {"torchao": "Failed to load ", "torch.utils._pytree": "<enum '"}
+"""Logger -> the beginning of the messages that are hidden. transformers imports torchao wherever it is installed, and
+that import logs which GPU kernels do not fit this machine, and a deprecation of torch's enums. harken uses torchao's
+8-bit number table alone, which is plain torch. Every other message of these loggers is shown."""
 
 
 def hide_torchao_messages() -> None:
-    """What torchao's import says of parts that harken does not use is not shown."""
-    for name in _UNUSED:
-        logging.getLogger(name).addFilter(_used)
+    """Hide the messages of torchao's import about parts that harken does not use."""
+    for name in _HIDDEN_MESSAGES:
+        logging.getLogger(name).addFilter(_is_shown)
 
 
-def _used(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_UNUSED[record.name])
+def _is_shown(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_HIDDEN_MESSAGES[record.name])
 
 
 def escape_unprintable(text: str) -> str:
-    """Control characters, direction marks and line ends as backslash escapes: nothing moves the cursor or is hidden."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
+    """Write control characters, direction marks and line ends as backslash escapes, so that no text can move the
+    cursor or hide another."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def print_line(console: Console, text: str) -> None:
-    """One line, never folded, so that a path can be copied."""
+    """Print one line that is never wrapped, so that a path in it can be copied."""
     console.print(Text(escape_unprintable(text)), soft_wrap=True)
 
 
 def print_warning(console: Console, text: str) -> None:
-    """A warning where a person reads; from a quiet console it goes to standard error instead."""
-    shown = Text.assemble(("warning:", "bold yellow"), " ", escape_unprintable(text))
-    (_ERRORS if console.quiet else console).print(shown, soft_wrap=True)
+    """Print a warning; when the console is quiet, on standard error."""
+    line = Text.assemble(("warning:", "bold yellow"), " ", escape_unprintable(text))
+    (_ERRORS if console.quiet else console).print(line, soft_wrap=True)
 
 
 def print_json_line(row: Mapping[str, Any]) -> None:
-    """One JSON object on a line of standard output, at once."""
+    """Write one JSON object as a line of standard output and flush it."""
     sys.stdout.write(json_line(row))
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a run ran on: commit, versions, processor and devices, as environment.json of every run folder records them."""
+"""What a run ran on, for environment.json in its folder: harken's commit, versions, processor and devices."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ PACKAGES = ("harken", "torch", "transformers", "tokenizers", "safetensors", "num
 
 
 def source_commit() -> str | None:
-    """Commit of harken's source, with "-dirty" where files differ from it; None outside a checkout or without git."""
+    """The commit of harken's source, with "-dirty" when files differ; None outside a checkout or without git."""
     source = Path(__file__)
     git = ["git", "-C", str(source.parent)]
     try:
@@ -26,7 +26,7 @@ def source_commit() -> str | None:
 
 
 def describe_environment() -> dict[str, Any]:
-    """What the run ran on: commit, versions and devices; no variables of the environment, they may hold secrets."""
+    """The values of environment.json. Environment variables are left out, because they may hold secrets."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -50,7 +50,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def processor_name() -> str:
-    """The processor's name. Which kernels round float32 sums depends on it."""
+    """The processor's name. The kernels, and so the rounding of float32 sums, depend on it."""
     lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == "model name")
     return next(names, platform.processor() or platform.machine())

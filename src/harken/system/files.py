@@ -1,7 +1,7 @@
-"""Writing files so that a reader never sees half of one.
+"""Writes files and folders so that a reader never sees half of one.
 
-Takes a path and its content, gives the file whole or not at all: written under a temporary name beside it, then
-renamed.
+Everything is written under a temporary name in the same folder and then renamed. What a killed process left under a
+temporary name is removed by the next one.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ TEMPORARY = ".tmp"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, for a file or a folder; renamed to `path` when the block ends without an error,
-    removed when it ends with one.
+    """Give a temporary path for a file or a folder. It is renamed to `path` when the block ends, and removed when the
+    block raises.
 
-    Raises FileExistsError where `path` is a folder that exists: folders are written once.
+    Raises FileExistsError when `path` is an existing folder: folders are written once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
-    _remove(temporary)  # of a run that was killed
+    _remove(temporary)  # a killed run may have left it
     try:
         yield temporary
         if path.is_dir():
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder; a run killed on the way leaves no half of one under its name."""
+    """Rename a folder to a temporary name and remove it, so that a killed run leaves no half of it under its name."""
     temporary = _temporary(path)
     _remove(temporary)
     os.replace(path, temporary)
@@ -44,12 +44,15 @@ def remove_folder(path: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a name is one that `replacing` or `remove_folder` uses on the way."""
+    """Whether the path has a temporary name, as `replacing` and `remove_folder` use."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left directly inside `folder`, which need not exist. Only for the folder's owner."""
+    """Remove what a killed process left directly inside `folder`, if there is such a folder.
+
+    Only the process that writes into the folder may call this.
+    """
     for path in folder.glob(f".*{TEMPORARY}"):
         _remove(path)
 

@@ -1,7 +1,4 @@
-"""What a person sees while a loop runs: a bar with rate and time left on a terminal, plain lines otherwise.
-
-Takes steps and a few named figures. Not taken: a bar written into a log file.
-"""
+"""The progress of a loop: a bar with rate and time left on a terminal, and plain lines everywhere else."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +8,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class StepProgress:
-    """Use as a context manager; call `advance` after each step."""
+    """Use it as a context manager, and call `advance` or `update` after each step.
+
+    Args:
+        label: what the lines begin with.
+        total: number of steps; 0 when only the calls of `update` know it.
+        every: without a terminal, a line is printed each time this many further steps are done.
+        done: steps that an earlier command has done.
+    """
 
     def __init__(self, console: Console, label: str, total: int, every: int, *, done: int = 0) -> None:
         self._console, self._label, self._every = console, label, every
@@ -40,14 +44,14 @@ class StepProgress:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Where both are known only on the way. Rate and time left count from the first call."""
+        """Set both counts. When the total was 0, the rate and the time left count from this call."""
         if self.total == 0:
             self._first, self._done, self._start = done, done, time.perf_counter()
         self.total = total
         self.advance({}, done - self._done)
 
     def advance(self, figures: Mapping[str, float], n: int = 1) -> None:
-        """Count `n` more; print a line every `every` steps and at the end where there is no terminal."""
+        """Count `n` more steps and show the figures."""
         before, self._done = self._done, self._done + n
         elapsed_s = time.perf_counter() - self._start
         rate = (self._done - self._first) / elapsed_s if elapsed_s > 0 else 0.0

@@ -1,6 +1,6 @@
-"""Random numbers that depend on what they are for and on nothing else.
+"""Random numbers that follow from the seed, the step, the question's id and the number of the completion alone.
 
-Every random choice of a run follows from its seed, the step, the id of the question and the number of the completion.
+So a resumed run, another batch size or another number of ranks draws the same numbers.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 
 def uniforms(seed: int, step: int, question_id: str, g: int, n: int) -> NDArray[np.float64]:
-    """[n] uniform numbers in [0, 1) for the tokens of one completion; a longer request begins with a shorter one.
+    """Draw [n] uniform numbers in [0, 1) for the tokens of completion `g`; fewer numbers are the first of more.
 
-    Philox with the key blake2b-128(seed, step, g, question id). The id comes last in the hashed text, so no two names
-    read the same.
+    The generator is Philox with the key blake2b-128("seed,step,g,question id"). The id comes last, so that different
+    arguments never give the same text.
     """
     name = f"{seed},{step},{g},{question_id}".encode(errors="surrogatepass")
     key = np.frombuffer(hashlib.blake2b(name, digest_size=16).digest(), dtype="<u8")

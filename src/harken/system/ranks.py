@@ -1,50 +1,38 @@
-"""Several processes that make one run: who they are, and the few things they tell each other.
+"""The processes that make one run together, called ranks, and the values they exchange.
 
-Takes the environment that torchrun (or srun) sets, gives `Ranks`. Values travel as JSON text or as float64 sums, on the
-CPU by gloo; weights and gradients travel by FSDP (`harken.models.sharding`), by nccl where there is CUDA. One process
-has no process group, and every method here is then the plain thing. Not taken: objects by torch.distributed's own
-`*_object` calls, which pickle.
+Values are exchanged as JSON text or as float64 sums, on the CPU by gloo. Weights and gradients are exchanged by FSDP
+(`harken.models.sharding`). A run of one process has no process group: every method here then returns at once.
 """
 
-import atexit
-import contextlib
-import functools
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from types import FrameType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 
-from harken.errors import ConfigError, HarkenError, RankError, ReportedByOtherRankError
+from harken.errors import HarkenError, ReportedByOtherRankError
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 TIMEOUT_S = 1800.0
-"""How long a rank waits for the others, from the first to the last that comes [O]; HARKEN_RANK_TIMEOUT_S changes it.
-Rank 0 writes checkpoints while the others wait."""
+"""How long a rank waits for the others [O]. Rank 0 writes checkpoints while the others wait."""
 
 JUDGE_SHARE = 0.5
-"""Share of the time limit that a step's verdicts may take: the ranks must meet before the limit."""
+"""The share of the timeout that the judge may take in one step, so that the ranks meet again before the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those of the run.
+    """This process among the ranks of a run.
 
     Attributes:
-        rank, size: 0 alone writes files and speaks.
+        rank, size: number of this rank and count of all ranks. Rank 0 alone writes files and prints.
         local_rank, local_size: the same within this machine.
-        timeout_s: of a wait for the others.
-        mesh: all ranks in one dimension; None for one process.
+        timeout_s: how long a rank waits for the others.
+        mesh: all ranks in one dimension; None for a run of one process.
     """
 
     rank: int = 0
@@ -60,20 +48,24 @@ class Ranks:
 
     @property
     def judge_deadline_s(self) -> float | None:
-        """How long a step waits for a judge; None = as long as it takes, where no other rank waits too."""
+        """How long a step waits for a judge; None, as long as it takes, in a run of one process."""
         return None if self.size == 1 else self.timeout_s * JUDGE_SHARE
 
     def own_part(self, items: Sequence[T]) -> Sequence[T]:
-        """This rank's part: consecutive items, the parts of all ranks in order make the whole, lengths differ by one at
-        most. Empty where there are fewer items than ranks."""
-        start, stop = (len(items) * one // self.size for one in (self.rank, self.rank + 1))
+        """This rank's part of the items.
+
+        The parts of all ranks, in order, make up all items; their lengths differ by at most one. With fewer items than
+        ranks some parts are empty.
+        """
+        start, stop = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return items[start:stop]
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Of each value over all ranks; float64."""
+        """Sum each value over all ranks, in float64."""
         return self._reduce(values, dist.ReduceOp.SUM)
 
     def maximum(self, values: Sequence[float]) -> list[float]:
+        """Take the maximum of each value over all ranks, in float64."""
         return self._reduce(values, dist.ReduceOp.MAX)
 
     def _reduce(self, values: Sequence[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
@@ -84,7 +76,7 @@ class Ranks:
         return total.tolist()
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's value, in their order, on every rank. Values are JSON."""
+        """Give every rank the values of all ranks, in the order of the ranks. Values are JSON."""
         if self.size == 1:
             return [value]
         own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
@@ -98,21 +90,21 @@ class Ranks:
         return [json.loads(text[: int(length)].numpy().tobytes()) for text, length in zip(texts, lengths, strict=True)]
 
     def broadcast(self, value: Any) -> Any:
-        """Rank 0's value, on every rank; what the others give is not read. JSON."""
+        """Give every rank the value of rank 0; the values of the other ranks are ignored. The value is JSON."""
         if self.size == 1:
             return value
         text = bytearray(json.dumps(value).encode()) if self.is_main else bytearray()
         length = torch.tensor([len(text)])
         dist.broadcast(length, 0)
-        told = (
-            torch.frombuffer(text, dtype=torch.uint8) if self.is_main else torch.empty(int(length), dtype=torch.uint8)
-        )
-        dist.broadcast(told, 0)
-        return json.loads(told.numpy().tobytes())
+        buffer = torch.frombuffer(text, dtype=torch.uint8) if text else torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(buffer, 0)
+        return json.loads(buffer.numpy().tobytes())
 
     def run_on_all(self, work: Callable[[], T]) -> T:
-        """Every rank does its work; where one meets a HarkenError none goes on. The first such rank raises its own, the
-        others ReportedByOtherRankError."""
+        """Do the work on every rank; when it raises a HarkenError on one rank, stop all of them.
+
+        The first rank that failed raises its own error, the others raise ReportedByOtherRankError.
+        """
         if self.size == 1:
             return work()
         result, error = None, None
@@ -120,114 +112,27 @@ class Ranks:
             result = work()
         except HarkenError as caught:
             error = caught
-        said = self.gather(None if error is None else str(error))
-        first = next((rank for rank, text in enumerate(said) if text is not None), None)
+        messages = self.gather(None if error is None else str(error))
+        first = next((rank for rank, message in enumerate(messages) if message is not None), None)
         if first is None:
             return result  # pyright: ignore[reportReturnType]
         if error is not None and first == self.rank:
             raise error
-        raise ReportedByOtherRankError(f"rank {first}: {said[first]}") from error
+        raise ReportedByOtherRankError(f"rank {first}: {messages[first]}") from error
 
     def run_on_main(self, work: Callable[[], T]) -> T | None:
-        """Rank 0 works, the others wait and get None. Raises as `together`."""
+        """Do the work on rank 0 while the others wait; they get None. Raises as `run_on_all` does."""
         return self.run_on_all(lambda: work() if self.is_main else None)
 
     def run_in_turn(self, work: Callable[[], T]) -> T:
-        """Every rank works, one of each machine at a time: what the work holds for a while is held once. Raises as
-        `together`."""
-        done: list[T] = []
+        """Do the work on every rank, but on one rank of each machine at a time.
+
+        Memory that the work needs only for a while is then needed once on a machine. Raises as `run_on_all` does.
+        """
+        results: list[T] = []
         for turn in range(int(self.maximum([self.local_size])[0])):
-            self.run_on_all(lambda mine=turn == self.local_rank: done.append(work()) if mine else None)
-        return done[0]
+            self.run_on_all(lambda mine=turn == self.local_rank: results.append(work()) if mine else None)
+        return results[0]
 
 
 SINGLE_PROCESS = Ranks()
-
-
-def distributed_run(loop: Callable[P, T]) -> Callable[P, T]:
-    """A training loop, `loop(recipe, out, ...)`, that joins the others first and says what to do when one is lost."""
-
-    @functools.wraps(loop)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        ranks = join_ranks()
-        out = args[1] if len(args) > 1 else kwargs["out"]
-        assert isinstance(out, Path)
-        with _explained(ranks, out):
-            return loop(*args, **kwargs)
-
-    return run
-
-
-@functools.cache
-def join_ranks() -> Ranks:
-    """The ranks of this process, by the environment: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
-    MASTER_PORT. Asked again it gives the same; without them, or for a size of 1, `SINGLE_PROCESS`.
-
-    Raises ConfigError where the environment is not that of a launcher, RankError where the others do not come.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return SINGLE_PROCESS
-    try:
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        local_rank, local_size = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        timeout_s = float(os.environ.get("HARKEN_RANK_TIMEOUT_S", TIMEOUT_S))
-        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-    except (KeyError, ValueError) as error:
-        raise ConfigError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and RANK, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and "
-            f"MASTER_PORT are not all set ({error}); start the run by torchrun, see docs/scale.md"
-        ) from error
-    cuda = torch.cuda.is_available()
-    if cuda:
-        if local_rank >= torch.cuda.device_count():
-            raise ConfigError(
-                f"rank {rank} is number {local_rank} of its machine, which has {torch.cuda.device_count()} CUDA "
-                "devices; start one process a device"
-            )
-        torch.cuda.set_device(local_rank)
-    try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_s))
-    except (dist.DistError, RuntimeError) as error:
-        raise RankError(
-            f"rank {rank} of {size}: the others did not come to {place} within {timeout_s:.0f} s ({_line(error)})"
-        ) from error
-    atexit.register(dist.destroy_process_group)
-    signal.signal(signal.SIGTERM, _stopped)
-    mesh = init_device_mesh("cuda" if cuda else "cpu", (size,))
-    return Ranks(rank, size, local_rank, local_size, timeout_s, mesh)
-
-
-def _stopped(number: int, frame: FrameType | None) -> None:
-    """The launcher ends the ranks that are left when one is lost, and all of them when the job is cancelled."""
-    raise RankError("stopped by the launcher: another rank was lost, or the job was cancelled")
-
-
-@contextlib.contextmanager
-def _explained(ranks: Ranks, out: Path) -> Iterator[None]:
-    """What torch raises where a rank is lost, as an error that says how to go on."""
-    try:
-        yield
-    except HarkenError as error:
-        if type(error) is RankError:
-            raise RankError(f"rank {ranks.rank} of {ranks.size}: {error}. {_go_on(out)}") from error
-        raise
-    except (dist.DistError, RuntimeError) as error:
-        if ranks.size == 1 or not (isinstance(error, dist.DistError) or any(sign in str(error) for sign in LOST)):
-            raise
-        raise RankError(
-            f"rank {ranks.rank} of {ranks.size}: another rank was lost or is late ({_line(error)}). {_go_on(out)}"
-        ) from error
-
-
-LOST = ("gloo", "Gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Timed out waiting")
-"""What a plain RuntimeError says where another rank is gone."""
-
-
-def _go_on(out: Path) -> str:
-    whole = sorted((out / "checkpoints").glob("step_*"))
-    last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
-    return f"{last}; go on with --resume {out}, on as many ranks as there are"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -23,7 +23,8 @@ from harken.models.sharding import gather_dtype, gathered, shard
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line, print_warning
-from harken.system.ranks import Ranks, join_ranks
+from harken.system.distributed_run import join_ranks
+from harken.system.ranks import Ranks
 from harken.training.checkpoint import remove_old, restore, save_checkpoint
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting, load_probe, measure
 from harken.training.optimizer import build_optimizer

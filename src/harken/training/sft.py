@@ -21,7 +21,8 @@ from harken.models.policy import mixed_precision
 from harken.models.sharding import drop_audio_gradients, silent_input
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
-from harken.system.ranks import SINGLE_PROCESS, Ranks, distributed_run
+from harken.system.distributed_run import distributed_run
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.optimizer import apply_update, set_learning_rate
 from harken.training.progress_table import OnRow, sft_columns
 from harken.training.schedule import learning_rate_at
