@@ -168,8 +168,9 @@ def test_facts_say_what_was_run_and_on_what(tmp_path):
     assert facts["each step"] == "2 questions × 2 completions"
     assert facts["rewards"] == "accuracy × 1"
     assert facts["hardware"] == "2 × GPU X"
+    assert facts["started"] == "2026-01-02 03:04 UTC"
     assert facts["commit"] == "0123abcd"
-    assert facts["time in training steps"] == "0 min 20 s"
+    assert facts["time in training steps"] == "20 s"
     assert facts["data"] == str(tmp_path / "data" / "train.json")
     assert progress_line(run) == "step 40, 3 kept rollouts, 2 evaluations"
 

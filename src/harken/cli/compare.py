@@ -78,7 +78,7 @@ def _print_beside_paper(folders: list[Path], key: str, as_markdown: bool) -> Non
 
     table = published_table(key)
     runs = {str(folder): place_in_table(folder, table) for folder in folders}
-    title = f"{table.source}: {table.about}; accuracy, %; {tables.beside_paper_notes(table)}"
+    title = f"{table.source}: {table.about}; accuracy, %. {tables.beside_paper_notes(table)}"
     header, rows = tables.beside_paper_header(table), tables.beside_paper_rows(table, runs)
     _print_table(tables.beside_paper_table(table, runs), header, rows, as_markdown, title)
 

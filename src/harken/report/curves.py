@@ -23,6 +23,19 @@ _TITLES = {
     "completion/length_mean": "Mean completion length, tokens",
     "completion/length_max": "Longest completion, tokens",
     "completion/truncated": "Share cut at the maximum length",
+    "think/rate": "Share of valid completions that think",
+    "think/malformed": "Share of malformed completions",
+    "think/accuracy_think": "Accuracy of completions that think",
+    "think/accuracy_no_think": "Accuracy of completions without thinking",
+    "think/reasoning_words": "Words of reasoning",
+    "think/lambda": "Adaptive reward: mean λ",
+    "think/factor_think": "Adaptive reward: factor for thinking",
+    "think/factor_no_think": "Adaptive reward: factor without thinking",
+    "judge/consistency": "Judge's score of consistency",
+    "judge/quality": "Judge's score of quality",
+    "judge/asked": "Calls of the judge",
+    "judge/failed": "Failed calls of the judge",
+    "judge/failed_share": "Share of failed calls of the judge",
     "loss/kl": "KL divergence from the reference",
     "loss/total": "Loss",
     "loss/sft": "Loss on the answers",
@@ -37,8 +50,12 @@ _TITLES = {
     "time/step_s": "Seconds per step",
     "time/rollout_s": "Seconds per step in the rollout",
     "time/tokens_per_s": "Tokens per second",
+    "time/judge_wait_s": "Seconds per step waiting for the judge",
+    "time/judge_latency_s": "Seconds per reply of the judge",
     "memory/peak_gib": "Peak memory, GiB",
     "memory/rss_gib": "Memory of the process, GiB",
+    "rollout/logp_gap_mean": "Mean gap of log-probabilities, rollout to training",
+    "rollout/logp_gap_max": "Largest gap of log-probabilities, rollout to training",
 }
 _ORDER = {key: index for index, key in enumerate(_TITLES)}
 _DETAILS = {
@@ -84,7 +101,9 @@ def rounded(value: float) -> float:
 
 
 def _title(key: str) -> str:
-    """The title of a figure that has none in `_TITLES`: the name of a reward part, or the key itself."""
+    """The title of a figure that has none in `_TITLES`: the name of a reward part or of a group, or the key itself."""
+    if key.startswith("think/no_think_"):
+        return f"Share of valid completions without thinking: {key.removeprefix('think/no_think_')}"
     if not key.startswith("reward/"):
         return key
     name = key.replace("reward/", "Reward part: ")
@@ -95,13 +114,13 @@ def _title(key: str) -> str:
 def _section(key: str) -> str:
     if key == "dev/n" or key.endswith(tuple(_DETAILS)):
         return SECTIONS[4]
+    if key.startswith(("time/", "memory/")):
+        return SECTIONS[3]
     if key.startswith(("reward/", "dev/", "probe/")) or key == "loss/sft":
         return SECTIONS[0]
     if key.startswith(("answer/", "completion/")) or "think" in key or "judge" in key:
         return SECTIONS[1]
-    if key in ("loss/kl", "loss/total", "policy/entropy", "policy/grad_norm"):
-        return SECTIONS[2]
-    return SECTIONS[3] if key.startswith(("time/", "memory/")) else SECTIONS[4]
+    return SECTIONS[2] if key in ("loss/kl", "loss/total", "policy/entropy", "policy/grad_norm") else SECTIONS[4]
 
 
 def _series(run: int, rows: Sequence[JsonObject], key: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ The report and the model card show these lines. A value that the run folder does
 
 import itertools
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def run_facts(name: str, run: Run) -> dict[str, Any]:
         "learning rate": _get(config, section, "learning_rate"),
         "beta": None if supervised else _get(config, "grpo", "beta"),
         "seed": _get(config, "seed"),
-        "started": machine.get("started"),
+        "started": _start_time(machine.get("started")),
         "time in training steps": _duration(sum(seconds)) if seconds else None,
         "hardware": _hardware(machine),
         "commit": _commit(machine.get("commit")),
@@ -153,7 +154,18 @@ def _versions(machine: JsonObject) -> str:
     return ", ".join(f"{package} {version}" for package, version in versions.items() if version)
 
 
+def _start_time(text: Any) -> str:
+    """`2026-01-02 03:04 UTC`; a value that is not a time in ISO 8601 as it is."""
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return "" if text is None else str(text)
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _duration(seconds: float) -> str:
+    if seconds < 59.5:
+        return f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

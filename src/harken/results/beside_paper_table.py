@@ -50,12 +50,12 @@ def beside_paper_rows(table: PublishedTable, runs: Mapping[str, Sequence[Estimat
 
 def beside_paper_notes(table: PublishedTable) -> str:
     """What a reader must know to compare the user's runs with the paper's rows."""
-    notes = ["your runs: harken's grader reads the choice; intervals are 95 %, clustered by clip"]
+    notes = ["Your runs: harken's grader reads the choice, and intervals are 95 %, clustered by clip."]
     if any(row.judged for row in table.rows):
-        notes.append(f"{_JUDGED} scored by an LLM judge, not by matching")
+        notes.append(f"{_JUDGED} scored by an LLM judge, not by matching.")
     if any(not column.group for column in table.columns):
-        notes.append("the paper does not say which mean its AIR-Bench average is")
-    return "; ".join(notes)
+        notes.append("The paper does not say which mean its AIR-Bench average is.")
+    return " ".join(notes)
 
 
 def beside_paper_table(table: PublishedTable, runs: Mapping[str, Sequence[Estimate | None]]) -> Table:

@@ -33,8 +33,8 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
 def comparison_table(title: str, comparisons: Sequence[Comparison]) -> Table:
     """Accuracy before and after, with the paired gain."""
     caption = (
-        "Intervals are 95 %, clustered by clip. The gain is paired by question. p is of McNemar's exact test, which "
-        "takes the questions as independent."
+        "Intervals are 95 %, clustered by clip. The gain is paired by question. p comes from McNemar's exact test, "
+        "which takes the questions as independent."
     )
     return terminal_table(title, COMPARISON_HEADER, comparison_rows(comparisons), caption)
 

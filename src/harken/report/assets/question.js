@@ -8,9 +8,9 @@ const verdict = (completion) => completion.correct === null || completion.correc
 const choiceOf = (completion) => completion.choice === null
   ? h("span", { class: "muted" }, "unreadable: ", dataText("bdi", "", completion.why))
   : dataText("div", "label", completion.choice);
-const textCell = (completion) => h("td", { class: "completion", "data-name": "completion" },
+const textCell = (completion, ...more) => h("td", { class: "completion", "data-name": "completion" },
   completion.text ? dataText("div", "words", completion.text) : mutedText("empty"),
-  completion.ended ? null : mutedText("cut at the maximum length"));
+  completion.ended ? null : mutedText("cut at the maximum length"), more);
 const headRow = (names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
 
 function answersTable(item) {
@@ -38,14 +38,14 @@ function groupTable(group) {
   const partCell = (row, part) => h("td", { class: "n", "data-name": part },
     row.rewards[part] === null ? h("span", { class: "wrong" }, "judge failed") : figure(row.rewards[part]));
   const judgeReplies = (row) => Object.entries(row.judge).map(([name, reply]) => h("details", {},
-    h("summary", {}, "judge: ", dataText("bdi", "label", name)), dataText("div", "words", reply)));
+    h("summary", {}, "reply of the judge: ", dataText("bdi", "", name)), dataText("div", "words", reply)));
   return h("table", { class: "answers group" },
     headRow(["", "completion", "choice", ...parts.map((part) => dataText("div", "label", part)), "reward",
       "advantage"]),
     h("tbody", {}, group.rows.map((row) => h("tr", {},
       h("td", { "data-name": "" }, verdict(row)),
-      textCell(row),
-      h("td", { "data-name": "choice" }, choiceOf(row), judgeReplies(row)),
+      textCell(row, judgeReplies(row)),
+      h("td", { "data-name": "choice" }, choiceOf(row)),
       parts.map((part) => partCell(row, part)),
       h("td", { class: "n", "data-name": "reward" }, figure(row.reward)),
       h("td", { class: "n", "data-name": "advantage" }, advantageBar(row.advantage))))));

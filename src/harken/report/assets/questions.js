@@ -79,13 +79,13 @@ function filterAndDraw() {
   drawQuestion();
 }
 
-// The first run's answers with the clip, before → after; of a training question, how many of a group were right.
+// The first run's answers with the clip, before → after; of a training question, how many of the newest group were right.
 function outcome(item) {
   const signs = item.answers.filter((answer) => answer.with_audio && answer.run === item.answers[0].run)
     .map((answer) => (answer.correct === null ? "?" : answer.correct ? "✓" : "✗"));
   if (signs.length) return signs.join(" → ");
   if (!item.groups.length) return "";
-  const { step, rows } = item.groups[0];
+  const { step, rows } = item.groups[item.groups.length - 1];
   return `step ${count(step)}: ${rows.filter((row) => row.correct).length} of ${rows.length} right`;
 }
 
