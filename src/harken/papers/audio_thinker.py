@@ -1,10 +1,10 @@
 """Tables of Audio-Thinker, in the text of 9 August 2025.
 
-Tables 1 and 2 are on the original MMAU, Table 5 on v05.15.25; "Test" is MMAU's test-full. The tables disagree: MMAR
-sound of Audio-Thinker on Qwen2.5-Omni is 67.27 in Table 1, 68.32 in Table 4 and 68.48 in Table 6. Each figure stands
-as printed, under its own table. The average that Tables 1 and 3 print for AIR-Bench is not the mean of the five
-columns, nor does the text say what it is the mean of. SARI's rows are scored by an LLM judge: Omni-R1 says so, this
-paper does not.
+Tables 1 and 2 are on the original MMAU, Table 5 is on v05.15.25; "Test" is MMAU's test-full. The tables disagree: for
+sound in MMAR, Audio-Thinker on Qwen2.5-Omni has 67.27 in Table 1, 68.32 in Table 4 and 68.48 in Table 6. Each figure is
+kept as its own table prints it. The average that Tables 1 and 3 print for AIR-Bench is not the mean of the five
+columns, and the text does not say what it is the mean of. The rows of SARI are scored by an LLM judge: Omni-R1 says so,
+this paper does not.
 """
 
 from harken.papers.table import Column, MeasuredOn, read_table

@@ -1,8 +1,8 @@
 """Tables of Omni-R1 (arXiv 2505.09439), versions 1 and 2.
 
-Version 1 has two tables; version 2 has them again as I and IV, with the same figures, and adds II (the other MMAU
-version) and III (MMAR). All figures of I and IV are on the original MMAU: version 2 says so, and version 1 is older
-than v05.15.25. SARI's row is scored by an LLM judge.
+Version 1 has two tables. Version 2 repeats them as I and IV, with the same figures, and adds II (the other version of
+MMAU) and III (MMAR). All figures of I and IV are on the original MMAU: version 2 says so, and version 1 is older than
+v05.15.25. The row of SARI is scored by an LLM judge.
 """
 
 from harken.papers.table import Column, MeasuredOn, PublishedTable, read_table

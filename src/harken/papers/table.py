@@ -1,7 +1,6 @@
-"""The form of a published table: what each column was measured on, what each row is, the figures as printed.
+"""The types of a published table, and the reader of the block of text in which each table is written.
 
-Takes a block of text with one row a line, gives frozen values. A figure is a Decimal: 68.00 and 68.0 are printed
-differently and stay so. Not taken: floats, which lose the printed digits, and correcting a paper.
+Figures are Decimals, which keep the printed digits: 68.00 and 68.0 stay different. No figure of a paper is corrected.
 """
 
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ class Column:
     """One column of figures.
 
     Attributes:
-        heading: what is printed over it, from the top down.
+        heading: the headings printed over it, from the top down.
         benchmark: the benchmark, its version and its part.
-        group: the questions it is over, named as in a summary: "all", or a task or modality; "" where the paper does
-            not say which mean it is, so that no figure of ours belongs there.
+        group: the questions that the column is over, named as in a summary: "all", or a task or modality; "" where the
+            paper does not say which mean it is, so that no figure of a run belongs there.
         with_audio: False where the models answered without the clip.
     """
 
@@ -39,9 +38,15 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row: the section it stands in ("" where there are none), its labels without citations, a figure or None (a
-    printed dash) for each column, and whether an LLM judge scored it where the other rows are scored by matching."""
+class TableRow:
+    """One row.
+
+    Attributes:
+        section: the section of the table that the row stands in; "" where the table has no sections.
+        labels: its labels without citations.
+        values: a figure for each column; None where the paper prints a dash.
+        judged: whether an LLM judge scored it, where the other rows are scored by matching.
+    """
 
     section: str
     labels: tuple[str, ...]
@@ -55,11 +60,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """A table of a paper: accuracies in percent.
+    """A table of accuracies in percent.
 
     Attributes:
-        source: paper, version and table, as they are cited.
-        about: what it shows.
+        source: paper, version and table, as one cites them.
+        about: what the table shows.
         labels: headings of the columns before the figures.
     """
 
@@ -67,15 +72,16 @@ class PublishedTable:
     about: str
     labels: tuple[str, ...]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def read_table(
     source: str, about: str, labels: tuple[str, ...], columns: tuple[Column, ...], text: str
 ) -> PublishedTable:
-    """A PublishedTable of rows `label | label | 61.6 74.0 - 55.5`, with `| judged` behind where a judge scored them.
+    """Read a table from text with one row a line: `label | label | 61.6 74.0 - 55.5`.
 
-    A line that ends in a colon opens a section. Raises ValueError for a row that does not fit the columns.
+    A row that an LLM judge scored ends in `| judged`. A line that ends in a colon opens a section. Raises ValueError
+    for a row that does not fit the columns.
     """
     rows, section = [], ""
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -87,5 +93,5 @@ def read_table(
         if len(figures) != len(columns) or marks not in ([], ["judged"]):
             raise ValueError(f"{source}: {line!r} does not fit {len(labels)} labels and {len(columns)} columns")
         values = tuple(None if figure == "-" else Decimal(figure) for figure in figures)
-        rows.append(Row(section, tuple(names), values, judged=bool(marks)))
+        rows.append(TableRow(section, tuple(names), values, judged=bool(marks)))
     return PublishedTable(source, about, labels, columns, tuple(rows))

@@ -16,9 +16,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def pass_at(n: int, correct: int, k: int) -> float:
-    """Unbiased chance that one of `k` samples is right, seen `correct` right ones among `n` (arXiv 2107.03374, eq. 1).
+    """Unbiased estimate of the chance that at least one of `k` samples is right, from `correct` right ones among `n`.
 
-    Raises ValueError unless 0 <= correct <= n and 1 <= k <= n.
+    arXiv 2107.03374, equation 1. Raises ValueError unless 0 <= correct <= n and 1 <= k <= n.
     """
     if not (0 <= correct <= n and 1 <= k <= n):
         raise ValueError(f"pass_at: {correct} right of {n} and k = {k}")
@@ -26,8 +26,11 @@ def pass_at(n: int, correct: int, k: int) -> float:
 
 
 def majority(rows: Rows) -> Mapping[str, Any]:
-    """The first row that says the choice most rows say; ties go to the choice that was said first, and the first row
-    stands where none could be read. A choice counts by its text, so orders may differ."""
+    """The row that stands for the majority: the first row with the choice that most rows have.
+
+    Of choices with equally many rows the one that comes first wins. Where no choice could be read, the first row is
+    returned. Choices are compared by their text, because the rows may show them in different orders.
+    """
     votes: dict[str, int] = {}
     for row in rows:
         if row["choice"] is not None:
@@ -39,7 +42,7 @@ def majority(rows: Rows) -> Mapping[str, Any]:
 
 
 def pass_rate_rows(groups: Sequence[Rows]) -> list[dict[str, Any]]:
-    """One row a question: how many of its trials were right, and what most of them said."""
+    """One row for each question: how many of its trials were right, and the choice that most of them made."""
     result = []
     for rows in groups:
         known, voted = rows[0]["correct"] is not None, majority(rows)
@@ -59,8 +62,10 @@ def pass_rate_rows(groups: Sequence[Rows]) -> list[dict[str, Any]]:
 
 
 def sample_figures(groups: Sequence[Rows]) -> dict[str, Any]:
-    """Over K samples of each question: average, majority vote and pass@k for k = 1, 2, 4, ... and K, with 95 %
-    intervals clustered by clip. {} where every answer is hidden."""
+    """Figures over K samples of each question: average, majority vote and pass@k for k = 1, 2, 4, ... and K.
+
+    Intervals are 95 %, clustered by clip. Returns {} where every answer is hidden.
+    """
     known = [rows for rows in groups if rows[0]["correct"] is not None]
     if not known:
         return {}
@@ -71,13 +76,16 @@ def sample_figures(groups: Sequence[Rows]) -> dict[str, Any]:
         "n_samples": n,
         "average": asdict(mean_interval([correct / n for correct in right], clips)),
         "majority": asdict(mean_interval([float(majority(rows)["correct"]) for rows in known], clips)),
-        "pass_at": {str(k): asdict(mean_interval([pass_at(n, one, k) for one in right], clips)) for k in ks},
+        "pass_at": {str(k): asdict(mean_interval([pass_at(n, correct, k) for correct in right], clips)) for k in ks},
     }
 
 
 def order_figures(groups: Sequence[Rows]) -> dict[str, Any]:
-    """Over K orders of each question's choices: the mean, the accuracy of every order and their spread, and the share
-    of questions with the same choice in all orders (none read counts as a choice). {} where every answer is hidden."""
+    """Figures over K orders of each question's choices: the mean accuracy, that of every order, and their spread.
+
+    `same_choice` is the share of questions with the same choice in all orders, where an unreadable answer counts as a
+    choice of its own. Returns {} where every answer is hidden.
+    """
     known = [rows for rows in groups if rows[0]["correct"] is not None]
     if not known:
         return {}
