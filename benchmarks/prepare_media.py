@@ -29,7 +29,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from harken.prepare.clip_extraction import Extraction, extract_clips
+from harken.prepare.clip_extraction import ExtractionJob, extract_clips
 from harken.prepare.media_decoding import extract_wav
 
 CLIP_S = 10
@@ -115,7 +115,7 @@ def main() -> None:
             shutil.rmtree(folder / "f")
 
         def by_harken(clips: list[Path], workers: int) -> None:
-            results = extract_clips([Extraction(clip, folder / "h" / f"{clip.stem}.wav") for clip in clips], workers)
+            results = extract_clips([ExtractionJob(clip, folder / "h" / f"{clip.stem}.wav") for clip in clips], workers)
             assert not any(isinstance(one, str) for one in results), results
             shutil.rmtree(folder / "h")
 

@@ -14,7 +14,7 @@ from scripted_server import Received, said, serving
 
 from harken.data.manifest import write_manifest
 from harken.generate.captions import read_caption
-from harken.generate.clip_facts import Clip, read_clips
+from harken.generate.clip_facts import ClipFacts, read_clip_facts
 from harken.generate.reply_json import BadReplyError
 from harken.types import Question
 
@@ -56,7 +56,7 @@ def test_each_good_clip_is_heard_once_and_what_is_heard_is_read_as_facts(tmp_pat
     assert {sound_of(asked)[1] for asked in server.received} == {16_000}
     stereo = next(samples for samples, _ in map(sound_of, server.received) if len(samples) > 2000)
     assert stereo[500:2500] == pytest.approx(0.25, abs=0.01)  # the mean of both channels
-    clips, rejected = read_clips(tmp_path / "captions" / "captions.jsonl")
+    clips, rejected = read_clip_facts(tmp_path / "captions" / "captions.jsonl")
     assert rejected == []
     assert [(one.id, one.audio, one.caption, one.sounds, one.speech, one.task) for one in clips] == [
         ("a.wav", "a.wav", "1600 samples", "a tone, a hum", "", "sound"),
@@ -78,4 +78,4 @@ def test_each_good_clip_is_heard_once_and_what_is_heard_is_read_as_facts(tmp_pat
 )
 def test_a_reply_that_states_no_facts_says_why(changes, fault):
     with pytest.raises(BadReplyError, match=fault):
-        read_caption(json.dumps({**HEARD, **changes}), Clip("a", "a.wav", ""))
+        read_caption(json.dumps({**HEARD, **changes}), ClipFacts("a", "a.wav", ""))

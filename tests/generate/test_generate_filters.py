@@ -11,22 +11,22 @@ from scripted_server import Received, Scripted, said, serving
 from tiny_models import tiny_folder
 
 from harken.config import QuestionFilters
-from harken.generate.clip_facts import Clip
-from harken.generate.question_filters import dropped_by_tokens, dropped_by_words, is_about_music, states_music
+from harken.generate.clip_facts import ClipFacts
+from harken.generate.question_filters import drop_reason_by_words, drop_reasons_by_tokens, is_about_music, states_music
 from harken.types import Question
 
 ASKED = Question("q", "Which animal barks?", ("a dog", "a very small cat", "a cow", "a door"), 0, None)
-CLIP = Clip("c", "c.wav", "A dog barks.", music="A soft piano.")
+CLIP = ClipFacts("c", "c.wav", "A dog barks.", music="A soft piano.")
 
 
 def test_all_filters_are_off_unless_asked_for():
     silent = replace(CLIP, music="There is no music.")
-    assert dropped_by_words(QuestionFilters(), replace(ASKED, text="music " * 500), silent) is None
+    assert drop_reason_by_words(QuestionFilters(), replace(ASKED, text="music " * 500), silent) is None
 
 
 def test_words_of_question_and_choices_are_counted_together():
-    assert dropped_by_words(QuestionFilters(max_words=13), ASKED, CLIP) is None  # 3 + 2 + 4 + 2 + 2
-    assert dropped_by_words(QuestionFilters(max_words=12), ASKED, CLIP) == "over max_words: 13"
+    assert drop_reason_by_words(QuestionFilters(max_words=13), ASKED, CLIP) is None  # 3 + 2 + 4 + 2 + 2
+    assert drop_reason_by_words(QuestionFilters(max_words=12), ASKED, CLIP) == "over max_words: 13"
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,20 @@ def test_a_question_is_about_music_by_its_text_or_its_right_choice(text, right, 
 
 def test_a_music_question_goes_only_where_no_music_is_stated():
     guard, musical = QuestionFilters(music_stated=True), replace(ASKED, text="Which instrument plays?")
-    assert dropped_by_words(guard, musical, CLIP) is None
-    dropped = dropped_by_words(guard, musical, replace(CLIP, music="no music"))
+    assert drop_reason_by_words(guard, musical, CLIP) is None
+    dropped = drop_reason_by_words(guard, musical, replace(CLIP, music="no music"))
     assert dropped is not None
     assert dropped.startswith("music not stated: ")
-    assert dropped_by_words(guard, ASKED, replace(CLIP, music="")) is None
+    assert drop_reason_by_words(guard, ASKED, replace(CLIP, music="")) is None
 
 
 def test_tokens_of_question_and_choices_are_counted_by_the_tokenizer_named():
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_audio"))
     count = sum(len(tokenizer.encode(text, add_special_tokens=False)) for text in (ASKED.text, *ASKED.choices))
-    assert dropped_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count) == {3: None}
-    assert dropped_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count - 1) == {3: f"over max_tokens: {count}"}
+    assert drop_reasons_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count) == {3: None}
+    assert drop_reasons_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count - 1) == {
+        3: f"over max_tokens: {count}"
+    }
 
 
 def test_a_question_over_the_limit_of_tokens_is_rejected(tmp_path):

@@ -30,14 +30,14 @@ from question_generation import generate
 from scripted_server import Scripted, said, serving
 
 from harken.data.manifest import read_manifest
-from harken.generate.answer_positions import balanced
-from harken.generate.clip_facts import Clip, facts, read_clips, write_clips
+from harken.generate.answer_positions import balance_answer_positions
+from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts, write_clip_facts
 from harken.generate.instructions import QUESTIONS
 from harken.generate.questions import read_question
 from harken.generate.reply_json import BadReplyError
 from harken.types import Question
 
-CLIP = Clip("c1", "audio/c1.wav", "A dog barks.")
+CLIP = ClipFacts("c1", "audio/c1.wav", "A dog barks.")
 
 
 def test_every_clip_is_in_the_manifest_or_rejected_with_its_reason(tmp_path):
@@ -79,7 +79,7 @@ def test_the_manifest_is_read_back_with_its_clips_beside_the_captions(tmp_path):
 @pytest.mark.parametrize(("fact", "label"), [("caption", "A1"), ("sounds", "A2"), ("speech", "A3"), ("music", "A4")])
 def test_a_fact_that_holds_instructions_is_data_inside_the_prompt(fact, label, tmp_path):
     captions = tmp_path / "captions.jsonl"
-    write_clips(captions, [replace(CLIP, **{fact: INJECTION})])
+    write_clip_facts(captions, [replace(CLIP, **{fact: INJECTION})])
     with serving(lambda asked: said(question(1))) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
     [message] = server.received[0].body["messages"]
@@ -96,7 +96,7 @@ def test_a_fact_that_holds_instructions_is_data_inside_the_prompt(fact, label, t
     st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_a_fact_is_one_line_that_gives_the_fact_back(caption, music):
-    lines = facts(replace(CLIP, caption=caption, music=music)).splitlines()
+    lines = facts_text(replace(CLIP, caption=caption, music=music)).splitlines()
     assert [line[:4] for line in lines] == ["A1: ", *(["A4: "] if music else [])]
     assert [json.loads(line[4:]) for line in lines] == [caption, *([music] if music else [])]
 
@@ -177,7 +177,7 @@ def test_no_reply_is_worse_than_a_bad_reply(pieces):
 def test_positions_are_within_one_of_perfect_and_independent_of_order(ids, seed):
     drawn = random.Random(seed)
     asked = [Question(one, "?", tuple(drawn.sample("abcd", 4)), drawn.randrange(4), None) for one in ids]
-    moved = balanced(asked, seed)
+    moved = balance_answer_positions(asked, seed)
     counts = position_counts([{"answer": one.answer} for one in moved])
     assert max(counts) - min(counts) <= 1
     for before, after in zip(asked, moved, strict=True):
@@ -186,13 +186,13 @@ def test_positions_are_within_one_of_perfect_and_independent_of_order(ids, seed)
         right = before.choices[before.answer]
         assert after.choices[after.answer] == right
         assert [one for one in after.choices if one != right] == [one for one in before.choices if one != right]
-    backwards = balanced(asked[::-1], seed)
+    backwards = balance_answer_positions(asked[::-1], seed)
     assert sorted(backwards, key=lambda one: one.id) == sorted(moved, key=lambda one: one.id)
 
 
 def test_another_seed_puts_the_answers_elsewhere():
     asked = [Question(str(i), "?", ("a", "b", "c", "d"), 0, None) for i in range(40)]
-    assert balanced(asked, 0) != balanced(asked, 1)
+    assert balance_answer_positions(asked, 0) != balance_answer_positions(asked, 1)
 
 
 def test_the_worked_example_passes_the_rules_it_illustrates():
@@ -221,7 +221,7 @@ def test_the_worked_example_passes_the_rules_it_illustrates():
 def test_a_bad_record_of_captions_is_rejected_with_its_line(record, reason, tmp_path):
     first = {"id": "first", "audio": "./first.wav", "caption": "x", "music": None, "sounds": ["dog", "bell"]}
     (tmp_path / "c.jsonl").write_text(json.dumps(first) + "\n" + json.dumps(record))
-    [clip], [rejected] = read_clips(tmp_path / "c.jsonl")
+    [clip], [rejected] = read_clip_facts(tmp_path / "c.jsonl")
     assert (clip.audio, clip.sounds, clip.music) == ("first.wav", "dog, bell", "")
     assert rejected.line == 2
     assert rejected.reason.startswith(reason)
@@ -238,7 +238,7 @@ def test_a_bad_record_counts_as_rejected_and_nothing_is_asked_about_it(tmp_path)
 
 def test_two_clips_with_equal_facts_each_keep_their_own_reply(tmp_path):
     captions = tmp_path / "captions.jsonl"
-    write_clips(captions, [replace(CLIP, id=f"c{i}", audio=f"{i}.wav") for i in range(3)])
+    write_clip_facts(captions, [replace(CLIP, id=f"c{i}", audio=f"{i}.wav") for i in range(3)])
     numbers = iter(range(10))
     with serving(lambda asked: said(question(next(numbers)))) as server:
         generate(captions, tmp_path / "out", server.url)

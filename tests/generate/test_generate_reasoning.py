@@ -12,7 +12,7 @@ from scripted_server import said, serving
 
 from harken.config import PromptConfig
 from harken.data.manifest import read_manifest, write_manifest
-from harken.generate.clip_facts import Clip, write_clips
+from harken.generate.clip_facts import ClipFacts, write_clip_facts
 from harken.generate.instructions import REASONING
 from harken.generate.reasoning import read_reasoning
 from harken.generate.reply_json import BadReplyError
@@ -133,8 +133,8 @@ def world(tmp_path: Path) -> tuple[Path, Path]:
     write_manifest(tmp_path / "in.jsonl", questions)
     with (tmp_path / "in.jsonl").open("a") as file:
         file.write('{"id": "bad"}\n')
-    clips = [Clip(f"k{i}", f"./audio/{i}.wav", f"Clip k{i}. {INJECTION}") for i in range(3)]
-    write_clips(tmp_path / "captions.jsonl", clips)
+    clips = [ClipFacts(f"k{i}", f"./audio/{i}.wav", f"Clip k{i}. {INJECTION}") for i in range(3)]
+    write_clip_facts(tmp_path / "captions.jsonl", clips)
     with (tmp_path / "captions.jsonl").open("a") as file:
         file.write("nonsense\n")
     return tmp_path / "in.jsonl", tmp_path / "captions.jsonl"

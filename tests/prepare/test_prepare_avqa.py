@@ -17,9 +17,10 @@ from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
 from harken.prepare.avqa import needed_clips, prepare_avqa, read_avqa
-from harken.prepare.clip_names import ClipName, index_media
+from harken.prepare.clip_names import ClipName
+from harken.prepare.compared_records import ComparedSet
 from harken.prepare.filters import Filters
-from harken.prepare.leaks import Against
+from harken.prepare.media_index import index_media
 
 CHOICES = ["car", "dog", "bird", "rain"]
 
@@ -189,7 +190,7 @@ def test_the_card_accounts_for_every_record(world):
     text = world[3].markdown()
     assert text == (world[2] / "card.md").read_text(encoding="utf-8")
     for line in (
-        "| records in | 29 |",
+        "| records read | 29 |",
         "| kept | 8 |",
         "| rejected | 21 |",
         "| clip cannot be decoded | 4 |",
@@ -205,7 +206,7 @@ def test_the_card_accounts_for_every_record(world):
         "| present, no usable sound | 7 |",
         "| further files of the same clips | 1 |",
         "| 4 choices, 6 questions | 0 / 6 / 0 / 0 |",
-        "| questions again, same clip | 1 |",
+        "| questions that repeat an earlier one about the same clip | 1 |",
         "Licence: annotations: not stated",
     ):
         assert line in text, (line, text)
@@ -265,7 +266,7 @@ def test_clips_of_a_benchmark_are_left_out_by_name_and_by_content(world, tmp_pat
     (again / "audio").mkdir(parents=True)
     for wav in (out / "audio").iterdir():
         (again / "audio" / wav.name).write_bytes(wav.read_bytes())
-    card = prepare_avqa(annotations, media, again, filters=Filters(), workers=1, against=(Against(benchmark),))
+    card = prepare_avqa(annotations, media, again, filters=Filters(), workers=1, against=(ComparedSet(benchmark),))
     reasons = {one["id"]: one["reason"] for one in lines_of(again / "rejected.jsonl")}
     assert reasons["avqa-2"] == "same clip as in bench.json: m1"
     assert reasons["avqa-5"] == "same content as in bench.json: m2"
@@ -300,7 +301,7 @@ def test_a_run_killed_among_its_clips_goes_on_to_the_same_bytes(world, tmp_path)
     (again / "audio" / ".half.wav.tmp").write_bytes(b"left by a kill")
     finished = subprocess.run([*command, "--out", again], env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    assert "records in" in finished.stdout
+    assert "records read" in finished.stdout
     assert files_of(again) == files_of(out)
 
 

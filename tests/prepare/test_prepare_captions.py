@@ -14,8 +14,8 @@ from harken.errors import DataError
 from harken.prepare.audiosetcaps import prepare_audiosetcaps
 from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows, clip_key
 from harken.prepare.clip_names import ClipName
+from harken.prepare.compared_records import ComparedSet
 from harken.prepare.filters import Filters
-from harken.prepare.leaks import Against
 from harken.prepare.vggsound import prepare_vggsound
 from harken.prepare.vggsound_list import read_clip_list
 
@@ -109,7 +109,7 @@ def test_captions_and_answers_are_joined_by_id_and_what_is_left_over_is_counted(
     ]
     assert {one["file"] for one in rejected} == {str(captions)}
     for line in (
-        "| records in | 9 |",
+        "| records read | 9 |",
         "| kept | 5 |",
         "| rows | 8 |",
         "| answers | 10 |",
@@ -174,7 +174,7 @@ def test_captions_of_clips_at_hand_get_their_sound_and_those_of_a_test_list_are_
     )
     tests = write_csv(tmp_path / "t.csv", ["AAAAAAAAAA3_000007.mp4", "rain"], ["AAAAAAAAAA4_000001.mp4", "dog"])
     out = tmp_path / "out"
-    card = prepare_audiosetcaps([captions], [], out, audio_root=tmp_path / "vgg", against=[Against(tests)])
+    card = prepare_audiosetcaps([captions], [], out, audio_root=tmp_path / "vgg", against=[ComparedSet(tests)])
     assert [(one["id"], one["audio"]) for one in lines_of(out / "manifest.jsonl")] == [
         ("AAAAAAAAAA1_000001", "audio/AAAAAAAAAA1_000001.wav")
     ]
@@ -229,5 +229,5 @@ def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
         (8, "label: empty"),
         (9, "row of 1 cells: expected name,label or id,start,label,split"),
     ]
-    assert "| records in | 9 |" in card.markdown()
+    assert "| records read | 9 |" in card.markdown()
     assert "| present, no usable sound | 1 |" in card.markdown()

@@ -13,14 +13,21 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
+from harken.prepare.compared_records import (
+    ComparedRecord,
+    ComparedSet,
+    read_compared_records,
+    record_of_clip_name,
+    word_set,
+)
 from harken.prepare.leak_check import check_leaks
-from harken.prepare.leaks import Against, Entry, entry_of_name, find_leaks, read_entries, words_of
+from harken.prepare.leaks import find_leaks
 from harken.types import Question
 
 
 def clip_pairs(training, benchmark):
-    a = [entry_of_name(name, name) for name in training]
-    b = [entry_of_name(name, name) for name in benchmark]
+    a = [record_of_clip_name(name, name) for name in training]
+    b = [record_of_clip_name(name, name) for name in benchmark]
     return [(leak.id, leak.benchmark_id) for leak in find_leaks(a, b, "b", {}) if leak.rule == "clip"]
 
 
@@ -53,8 +60,8 @@ words = st.lists(st.frozensets(st.sampled_from("abcdefghijkl"), max_size=10), ma
 
 @given(training=words, benchmark=words)
 def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, benchmark):
-    a = [Entry(f"a{n}", "", "", None, one) for n, one in enumerate(training)]
-    b = [Entry(f"b{n}", "", "", None, one) for n, one in enumerate(benchmark)]
+    a = [ComparedRecord(f"a{n}", "", "", None, one) for n, one in enumerate(training)]
+    b = [ComparedRecord(f"b{n}", "", "", None, one) for n, one in enumerate(benchmark)]
     expected = {
         f"a{n}": next((f"b{m}" for m, other in enumerate(benchmark) if jaccard(one, other) >= 0.8), None)
         for n, one in enumerate(training)
@@ -64,18 +71,18 @@ def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, be
 
 
 def test_words_are_compared_without_case_order_and_punctuation():
-    assert words_of("What's HEARD?", "a Dog") == {"what", "s", "heard", "a", "dog"}
+    assert word_set("What's HEARD?", "a Dog") == {"what", "s", "heard", "a", "dog"}
 
 
 def test_many_questions_are_compared_without_comparing_all_pairs():
     rng = random.Random(0)
     vocabulary = [f"w{n}" for n in range(3000)]
     make = lambda prefix, n: [  # noqa: E731
-        Entry(f"{prefix}{i}", "", "", None, frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]))
+        ComparedRecord(f"{prefix}{i}", "", "", None, frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]))
         for i in range(n)
     ]
     training, benchmark = make("a", 4000), make("b", 500)
-    benchmark[7] = Entry("b7", "", "", None, training[123].words)
+    benchmark[7] = ComparedRecord("b7", "", "", None, training[123].words)
     assert [(leak.id, leak.benchmark_id) for leak in find_leaks(training, benchmark, "b", {})] == [("a123", "b7")]
 
 
@@ -115,8 +122,8 @@ def write_sets(folder):
 def test_each_rule_finds_its_leak_in_each_format(tmp_path):
     write_sets(tmp_path)
     benchmarks = [tmp_path / name for name in ("mmau/mmau.json", "mmar.json", "air.json", "vgg.csv")]
-    training = Against(tmp_path / "train" / "manifest.jsonl")
-    checked = check_leaks(training, [Against(one) for one in benchmarks], 1, tmp_path / "leaks.jsonl")
+    training = ComparedSet(tmp_path / "train" / "manifest.jsonl")
+    checked = check_leaks(training, [ComparedSet(one) for one in benchmarks], 1, tmp_path / "leaks.jsonl")
     found = [(one.name, [(leak.rule, leak.id, leak.benchmark_id) for leak in one.leaks]) for one in checked]
     assert found == [
         ("mmau.json", [("content", "t2", "m1"), ("question", "t3", "m2")]),
@@ -132,10 +139,10 @@ def test_each_rule_finds_its_leak_in_each_format(tmp_path):
 
 def test_a_set_that_names_neither_clips_nor_questions_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text('[{"id": 1}, {"audio": "/../../x", "start_s": "no"}]')
-    read_entries(tmp_path / "x.json")
+    read_compared_records(tmp_path / "x.json")
     (tmp_path / "y.json").write_text('[{"id": 1}]')
     with pytest.raises(DataError, match=r"y\.json: no record names a clip or asks a question"):
-        read_entries(tmp_path / "y.json")
+        read_compared_records(tmp_path / "y.json")
 
 
 def harken(*words):

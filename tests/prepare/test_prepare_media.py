@@ -12,8 +12,9 @@ import soxr
 from made_media import crash_on_three, cut, tone, write_media, write_wav
 
 from harken.errors import AudioError
-from harken.prepare.clip_extraction import CRASHED, Extraction, extract_clips, in_processes, measure_wav
+from harken.prepare.clip_extraction import ExtractionJob, extract_clips, measure_wav
 from harken.prepare.media_decoding import decode, extract_wav
+from harken.prepare.worker_processes import CRASHED, map_in_processes
 
 
 def spectrum_db(samples):
@@ -158,13 +159,13 @@ def test_a_broken_file_is_an_error_with_its_fault_and_leaves_nothing_behind(tmp_
 
 
 def test_a_file_that_crashes_the_decoder_costs_that_file_and_no_other():
-    assert list(in_processes(crash_on_three, range(1, 6), 2)) == ["1 done", "2 done", CRASHED, "4 done", "5 done"]
+    assert list(map_in_processes(crash_on_three, range(1, 6), 2)) == ["1 done", "2 done", CRASHED, "4 done", "5 done"]
 
 
 def test_clips_come_in_order_with_measures_or_reasons_and_are_not_made_twice(tmp_path):
     for number in range(3):
         write_wav(tmp_path / f"{number}.wav", tone(440, 16_000, 0.5 + number / 4))
-    jobs = [Extraction(tmp_path / f"{n}.wav", tmp_path / "out" / f"{n}.wav") for n in (0, 1, 9, 2)]
+    jobs = [ExtractionJob(tmp_path / f"{n}.wav", tmp_path / "out" / f"{n}.wav") for n in (0, 1, 9, 2)]
     seen = []
     first, second, gone, third = extract_clips(jobs, 2, lambda done, total: seen.append((done, total)))
     assert [one.duration_s for one in (first, second, third)] == [0.5, 0.75, 1.0]
@@ -180,7 +181,7 @@ def test_clips_come_in_order_with_measures_or_reasons_and_are_not_made_twice(tmp
 
 WORKS_FOREVER = """
 import os, sys, time
-from harken.prepare.clip_extraction import in_processes
+from harken.prepare.worker_processes import map_in_processes
 
 def work(path):
     with open(path, "w") as file:
@@ -188,7 +189,7 @@ def work(path):
     time.sleep(600)
 
 if __name__ == "__main__":
-    list(in_processes(work, [sys.argv[1]], 1))
+    list(map_in_processes(work, [sys.argv[1]], 1))
 """
 
 

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.data.records import RecordError
-from harken.prepare.choices import BLANK, NULL, NUMBER, TWICE, clean_choices
-from harken.prepare.clip_names import ClipName, index_media, parse_clip_name
-from harken.prepare.data_card import durations, kind_of
-from harken.prepare.rewording import about_sound
+from harken.prepare.choices import BLANK_DROPPED, NULL_DROPPED, NUMBER_CONVERTED, REPEAT_DROPPED, clean_choices
+from harken.prepare.clip_names import ClipName, parse_clip_name
+from harken.prepare.data_card import duration_table, reason_kind
+from harken.prepare.media_index import index_media
+from harken.prepare.rewording import reword_for_audio
 from harken.prepare.snr import frame_powers, snr_db
 
 
@@ -69,7 +70,7 @@ def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_b
     ],
 )
 def test_words_about_pictures_become_words_about_sound_as_whole_words(asked, about):
-    assert about_sound(asked) == about
+    assert reword_for_audio(asked) == about
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,11 @@ def test_words_about_pictures_become_words_about_sound_as_whole_words(asked, abo
     [
         (["a", "b"], 1, ("a", "b"), 1, set()),
         ([" a ", "b"], 0, ("a", "b"), 0, set()),
-        ([None, "a", "b"], 2, ("a", "b"), 1, {NULL}),
-        (["", "a", "b"], 2, ("a", "b"), 1, {BLANK}),
-        ([3, 2.5, "3"], 2, ("3", "2.5"), 0, {NUMBER, TWICE}),
-        (["a", "A", "b"], 1, ("a", "b"), 0, {TWICE}),
-        (["b", "a  x", "a X", "c"], 3, ("b", "a  x", "c"), 2, {TWICE}),
+        ([None, "a", "b"], 2, ("a", "b"), 1, {NULL_DROPPED}),
+        (["", "a", "b"], 2, ("a", "b"), 1, {BLANK_DROPPED}),
+        ([3, 2.5, "3"], 2, ("3", "2.5"), 0, {NUMBER_CONVERTED, REPEAT_DROPPED}),
+        (["a", "A", "b"], 1, ("a", "b"), 0, {REPEAT_DROPPED}),
+        (["b", "a  x", "a X", "c"], 3, ("b", "a  x", "c"), 2, {REPEAT_DROPPED}),
         (["b", "A  x"], 1, ("b", "A  x"), 1, set()),
         (["None", "a"], 0, ("None", "a"), 0, set()),  # a text, whoever wrote it
     ],
@@ -141,11 +142,11 @@ def test_the_snr_of_silence_steady_and_gated_sound_is_as_worked_by_hand(clip, ex
 
 
 def test_reasons_are_counted_without_the_values_they_name():
-    assert kind_of("answer out of range: 7 of 4 choices") == "answer out of range"
-    assert kind_of("clip cannot be decoded (Invalid data); fetch the file again (/x)") == "clip cannot be decoded"
-    assert kind_of("clip holds no sound; leave it") == "clip holds no sound"
+    assert reason_kind("answer out of range: 7 of 4 choices") == "answer out of range"
+    assert reason_kind("clip cannot be decoded (Invalid data); fetch the file again (/x)") == "clip cannot be decoded"
+    assert reason_kind("clip holds no sound; leave it") == "clip holds no sound"
 
 
 def test_the_histogram_counts_every_clip_once():
-    rows = durations("x", [0.0, 0.99, 1.0, 9.99, 10.0, 301.0, 5e4]).rows
+    rows = duration_table("x", [0.0, 0.99, 1.0, 9.99, 10.0, 301.0, 5e4]).rows
     assert rows == [("0 to 1 s", "2"), ("1 to 2 s", "1"), ("9.9 to 10.1 s", "2"), ("300 s and more", "2")]

@@ -16,7 +16,7 @@ from harken.errors import DataError
 from harken.prepare.arc import prepare_arc
 from harken.prepare.audiomcq import prepare_audiomcq
 from harken.prepare.benchmarks import prepare_benchmark
-from harken.prepare.source_records import Hub
+from harken.prepare.source_records import HubDataset
 from harken.prepare.trainer_formats import FORMATS, parse_prompt, to_record
 from harken.prepare.trainer_jsonl import export_jsonl, prepare_jsonl
 from harken.types import Question
@@ -64,7 +64,7 @@ def arc_sources(folder):
     (folder / "hub" / "README.md").write_text(
         "---\nconfigs:\n- config_name: ARC-Easy\n  data_files:\n  - split: train\n    path: ARC-Easy/train-*\n---\n"
     )
-    yield Hub(str(folder / "hub"), "ARC-Easy", "train")
+    yield HubDataset(str(folder / "hub"), "ARC-Easy", "train")
 
 
 def _columns(row):
@@ -112,7 +112,7 @@ def test_a_file_that_is_no_parquet_or_not_there_is_one_error(tmp_path):
     with pytest.raises(DataError, match=r"b\.parquet: no such file"):
         prepare_arc(tmp_path / "b.parquet", tmp_path / "out")
     with pytest.raises(DataError, match="cannot be read as a data set"):
-        prepare_arc(Hub(str(tmp_path / "nowhere"), None, "train"), tmp_path / "out")
+        prepare_arc(HubDataset(str(tmp_path / "nowhere"), None, "train"), tmp_path / "out")
 
 
 def test_audiomcq_ids_are_made_unique_and_bad_records_named(tmp_path):
@@ -199,7 +199,7 @@ def test_a_question_comes_back_from_each_format_as_it_was_or_is_refused(name, qu
         tags = any(mark in text for mark in ("<a", "/answer") for text in (question.text, *question.choices))
         assert tags or question.text.startswith("\n")  # ms-swift's tag may stand on a line of its own
         return
-    back = FORMATS[name][0](json.loads(json.dumps(record)), Path("/data/clips"), "f:1")
+    back = FORMATS[name].read(json.loads(json.dumps(record)), Path("/data/clips"), "f:1")
     for key in ("id", "audio", "text", "choices", "answer"):
         assert getattr(back, key) == getattr(question, key)
 
@@ -275,12 +275,12 @@ def test_other_writers_records_are_read_too(tmp_path):
         {"role": "user", "content": f"<audio>\n{text}"},
         {"role": "assistant", "content": "<think>hm</think><answer> b </answer>"},
     ]
-    question = FORMATS["ms_swift"][0]({"id": 7, "messages": turns, "audios": "x/a.wav"}, tmp_path, "f:1")
+    question = FORMATS["ms_swift"].read({"id": 7, "messages": turns, "audios": "x/a.wav"}, tmp_path, "f:1")
     assert (question.id, question.text, question.choices, question.answer) == ("7", "Which?", ("a", "b"), 1)
     assert question.audio == tmp_path / "x" / "a.wav"
     sound = {"type": "audio", "audio_url": str(tmp_path / "x" / "a.wav")}
     prompt = [{"role": "user", "content": [{"type": "text", "text": text}, sound]}]
-    same = FORMATS["trl"][0]({"id": "7", "prompt": prompt, "solution": "b"}, tmp_path, "f:1")
+    same = FORMATS["trl"].read({"id": "7", "prompt": prompt, "solution": "b"}, tmp_path, "f:1")
     assert replace(same, source="") == replace(question, source="")
 
 
@@ -315,7 +315,7 @@ PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
 def test_a_bad_conversation_is_refused_with_its_field(tmp_path, name, record, reason):
     record = json.loads(json.dumps(record).replace("ROOT", str(tmp_path)))
     with pytest.raises(RecordError) as raised:
-        FORMATS[name][0](record, tmp_path, "f:1")
+        FORMATS[name].read(record, tmp_path, "f:1")
     assert reason in str(raised.value)
 
 

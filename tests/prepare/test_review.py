@@ -13,7 +13,8 @@ from rich.console import Console
 
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.review import Player, StreamKeys, review, sample, with_section
+from harken.prepare.review import draw_sample, replace_section, review
+from harken.prepare.review_terminal import Player, StreamKeys
 from harken.stats import mean_interval
 from harken.types import Question
 
@@ -58,7 +59,7 @@ def test_decisions_are_kept_and_their_rate_goes_into_the_card(tmp_path):
     said = look(manifest, "aarana")
     assert verdicts(manifest) == [True, True, False, True]
     assert "Sample of 6 of 12 questions, seed 0; 4 reviewed." in said
-    asked = sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 4, 0)
+    asked = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 4, 0)
     clips = [int(one.id[1:]) // 2 for one in asked]
     rate = mean_interval([1, 1, 0, 1], clips)
     expected = f"Accepted: 75.0 [{100 * rate.low:.0f}, {100 * rate.high:.0f}] % (3 of 4; 95 % interval"
@@ -92,7 +93,7 @@ def test_back_undoes_the_last_decision(tmp_path):
     manifest = written(tmp_path)
     look(manifest, "aabr")
     rows = lines_of(manifest.with_name("review.jsonl"))
-    asked = sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 2, 0)
+    asked = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 2, 0)
     assert {row["id"]: row["accepted"] for row in rows} == {asked[0].id: True, asked[1].id: False}
     look(manifest, "bbbbr")
     assert len(verdicts(manifest)) == 1
@@ -107,10 +108,10 @@ def test_the_clip_is_played_when_shown_and_again_on_demand(tmp_path):
 
 def test_a_larger_sample_holds_the_smaller_and_another_seed_is_another():
     questions = [Question(str(i), "", ("a", "b"), 0, None) for i in range(50)]
-    small, large = sample(questions, 10, 3), sample(questions, 20, 3)
+    small, large = draw_sample(questions, 10, 3), draw_sample(questions, 20, 3)
     assert large[:10] == small
-    assert sample(questions[::-1], 10, 3) == small
-    assert sample(questions, 10, 4) != small
+    assert draw_sample(questions[::-1], 10, 3) == small
+    assert draw_sample(questions, 10, 4) != small
 
 
 def test_a_decision_counts_for_the_question_as_it_was(tmp_path):
@@ -135,7 +136,7 @@ def test_the_text_of_a_question_cannot_act_on_the_terminal(tmp_path):
 
 def test_a_section_stands_in_the_place_of_its_earlier_self():
     card = "# T\n\n## Review by hand\n\nold\n\n## Other\n\nkept\n"
-    assert with_section(card, ["## Review by hand", "", "new"]) == (
+    assert replace_section(card, ["## Review by hand", "", "new"]) == (
         "# T\n\n## Other\n\nkept\n\n## Review by hand\n\nnew\n"
     )
 
@@ -150,7 +151,7 @@ def test_a_file_of_decisions_that_is_something_else_is_refused(tmp_path, line):
 
 def test_a_manifest_without_questions_is_refused(tmp_path):
     (tmp_path / "manifest.jsonl").write_text("")
-    with pytest.raises(DataError, match=r"manifest\.jsonl: no question"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl: has no question"):
         look(tmp_path / "manifest.jsonl", "a")
 
 
@@ -195,9 +196,9 @@ def test_a_terminal_gives_single_keys_and_is_left_as_it_was(tmp_path):
 
 
 def test_a_replaced_answer_or_reasoning_is_another_question():
-    from harken.prepare.review import digest
+    from harken.prepare.review import question_digest
 
     asked = Question("q", "What?", ("a", "b"), 0, Path("x/a.wav"))
     others = [replace(asked, answer=1), replace(asked, reasoning="r"), replace(asked, audio=None)]
-    assert len({digest(one) for one in [asked, *others]}) == 4
-    assert digest(replace(asked, source="elsewhere:3", audio=Path("y/a.wav"))) == digest(asked)
+    assert len({question_digest(one) for one in [asked, *others]}) == 4
+    assert question_digest(replace(asked, source="elsewhere:3", audio=Path("y/a.wav"))) == question_digest(asked)

@@ -1,1 +1,1 @@
-"""Training data written by a language model: questions, reasoning and captions, over any OpenAI-compatible server."""
+"""`harken generate`: a language model behind an OpenAI-compatible server writes questions, reasoning or captions."""

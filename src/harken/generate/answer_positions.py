@@ -1,9 +1,8 @@
-"""Where the right answer stands.
+"""Balance the positions of the right answers (Omni-R1, III-C).
 
-Takes the questions that are kept, gives them with each position of the right answer equally frequent, within one
-(Omni-R1, III-C), after the last filter. Which question gets which position depends on the seed and the ids alone,
-neither on the order of the questions nor on that of the replies. Not taken: drawing each position by itself, which is
-balanced only on average.
+After the last filter, the right answers of a set are moved so that each position is equally frequent, within one. Which
+question gets which position depends on the seed and the ids alone, not on the order of the questions or replies. A
+position drawn for each question by itself would be balanced only on average.
 """
 
 import hashlib
@@ -13,25 +12,27 @@ from dataclasses import replace
 from harken.types import Question
 
 
-def balanced(questions: Sequence[Question], seed: int) -> list[Question]:
-    """Move each right choice to its position; the others keep their order. All have equally many choices and an
-    answer; ids are unique.
+def balance_answer_positions(questions: Sequence[Question], seed: int) -> list[Question]:
+    """Move each right choice to its position; the other choices keep their order.
+
+    Args:
+        questions: with unique ids, equally many choices and an answer each.
 
     Example:
         >>> ask = [Question(str(n), "?", ("right", "b", "c"), 0, None) for n in range(3)]
-        >>> sorted(question.choices.index("right") for question in balanced(ask, seed=0))
+        >>> sorted(question.choices.index("right") for question in balance_answer_positions(ask, seed=0))
         [0, 1, 2]
     """
     shuffled = sorted(range(len(questions)), key=lambda i: (_digest(seed, questions[i].id), i))
-    position = {index: place % len(questions[index].choices) for place, index in enumerate(shuffled)}
-    return [_moved(question, position[index]) for index, question in enumerate(questions)]
+    position = {index: rank % len(questions[index].choices) for rank, index in enumerate(shuffled)}
+    return [_move_answer(question, position[index]) for index, question in enumerate(questions)]
 
 
-def _moved(question: Question, position: int) -> Question:
+def _move_answer(question: Question, position: int) -> Question:
     assert question.answer is not None
-    others = [choice for index, choice in enumerate(question.choices) if index != question.answer]
-    others.insert(position, question.choices[question.answer])
-    return replace(question, choices=tuple(others), answer=position)
+    choices = [choice for index, choice in enumerate(question.choices) if index != question.answer]
+    choices.insert(position, question.choices[question.answer])
+    return replace(question, choices=tuple(choices), answer=position)
 
 
 def _digest(seed: int, ident: str) -> bytes:

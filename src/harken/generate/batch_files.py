@@ -1,15 +1,16 @@
-"""Asking through the providers' batch files, which cost less and take hours.
+"""Get replies through the batch files of a provider, which cost less and take hours.
 
-Takes requests, gives a file of those that no reply is stored for, in the JSON lines that OpenAI's batch interface and
-those like it read; takes the file of results that comes back and stores its replies under the content of their
-requests. From there on nothing differs from asking a server: a repair of a bad reply is a request of the next file.
-Not taken: uploading and waiting, which every provider does its own way.
+`BatchFileClient` answers from stored replies and writes the other requests to a file, in the JSON lines of OpenAI's
+batch interface. A person uploads the file, because every provider does that its own way. `store_batch_results` stores
+the replies of the results file under their requests. After that the same command finds them as if a server had replied;
+the repair of a bad reply is a request in the next file.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from harken.config import EndpointConfig
 from harken.data.records import read_records
@@ -21,61 +22,68 @@ from harken.system.reply_cache import ReplyCache, cache_key
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-class BatchAsker:
-    """Answers from stored replies alone and notes the requests that have none."""
+class BatchFileClient:
+    """A `GeneratorClient` that answers from stored replies and collects the requests that have none."""
 
     def __init__(self, config: EndpointConfig, cache: Path) -> None:
         self._config = config
         self._cache = ReplyCache(cache)
-        self._missing: dict[str, dict] = {}
+        self._missing: dict[str, dict[str, Any]] = {}
         self.prompt_tokens = self.completion_tokens = 0
 
     @property
     def complete(self) -> bool:
         return not self._missing
 
-    def ask_all(self, requests: Iterable[Request]) -> Iterator[Reply | Failure]:
+    def send_all(self, requests: Iterable[Request]) -> Iterator[Reply | Failure]:
         for request in requests:
             body = request_body(self._config, request)
             key = cache_key(self._config, body, request.variant)
-            known = self._cache.get(key)
-            if known is None:
+            reply = self._cache.get(key)
+            if reply is None:
                 self._missing[key] = body
-                yield Failure("not asked yet")
+                yield Failure("not sent yet")
             else:
-                self.prompt_tokens += known.prompt_tokens
-                self.completion_tokens += known.completion_tokens
-                yield known
+                self.prompt_tokens += reply.prompt_tokens
+                self.completion_tokens += reply.completion_tokens
+                yield reply
 
-    def write(self, path: Path) -> int:
-        """Write the requests without a reply; how many they are."""
+    def write_requests(self, path: Path) -> int:
+        """Write the requests without a reply, and return their number."""
         url = "/v1/chat/completions"
         rows = [{"custom_id": key, "method": "POST", "url": url, "body": body} for key, body in self._missing.items()]
         write_json_lines(path, rows)
         return len(rows)
 
 
-def store_results(path: Path, cache: Path) -> tuple[int, list[str]]:
-    """Store the replies in a provider's file of results: (how many, why each of the others is none).
+def store_batch_results(path: Path, cache: Path) -> tuple[int, list[str]]:
+    """Store the replies of a provider's file of results. A request whose result is no reply stays without one.
 
-    Raises DataError where the file cannot be read. A request whose result is no reply stays without one.
+    Returns:
+        The number of replies, and for each other result the reason why it is none.
+
+    Raises DataError where the file cannot be read or belongs to other requests.
     """
     records, rejected = read_records(path)
-    faults = [f"{path}:{one.line}: {one.reason}" for one in rejected]
-    stored = 0
+    faults = [f"{path}:{record.line}: {record.reason}" for record in rejected]
+    n_stored = 0
     replies = ReplyCache(cache)
     for line, record in records:
-        key, response = record.get("custom_id"), record.get("response")
+        key = record.get("custom_id")
         if not isinstance(key, str) or not _KEY.fullmatch(key):
-            said = f"custom_id {short_repr(key)} is none of harken's: is this the file of results?"
-            raise DataError(f"{path}:{line}: {said}")
-        if not isinstance(response, dict) or response.get("status_code") != 200:
-            faults.append(f"{path}:{line}: no reply: {short_repr(record.get('error') or response)}")
-            continue
-        reply = parse_response("chat", json.dumps(response.get("body")).encode())
+            reason = f"custom_id {short_repr(key)} is not one of harken's: is this the file of results?"
+            raise DataError(f"{path}:{line}: {reason}")
+        reply = _read_result(record)
         if isinstance(reply, Reply):
             replies.put(key, reply)
-            stored += 1
+            n_stored += 1
         else:
             faults.append(f"{path}:{line}: {reply.reason}")
-    return stored, faults
+    return n_stored, faults
+
+
+def _read_result(record: dict[str, Any]) -> Reply | Failure:
+    response = record.get("response")
+    if not isinstance(response, dict) or response.get("status_code") != 200:
+        return Failure(f"no reply: {short_repr(record.get('error') or response)}")
+    return parse_response("chat", json.dumps(response.get("body")).encode())

@@ -1,11 +1,11 @@
-"""Clips of a manifest -> facts about them, heard by a served audio model (Audio-Thinker 5.1.1 takes its captions
-from Qwen2-Audio).
+"""`harken generate captions`: a served audio model writes facts about the clips of a manifest.
 
-Takes a manifest and a server that takes `input_audio`, gives captions.jsonl as `harken generate questions` and
-`reasoning` read it, rejected.jsonl and card.md. Each clip is sent once, as 16 kHz mono 16-bit WAV in base64, before the
-text. Not taken: a model in this process; any server that loads the checkpoint does the same.
+Audio-Thinker takes its captions from Qwen2-Audio like this (5.1.1). The command writes captions.jsonl, which `harken
+generate questions` and `reasoning` read, rejected.jsonl and card.md. The server must accept `input_audio`. Each clip is
+sent once, before the text, as 16 kHz mono 16-bit WAV in base64.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,72 +16,81 @@ from harken.config import CaptionRecipe, SourceConfig
 from harken.data.audio import audio_part, load_waveform
 from harken.data.load import load_sources, write_rejected
 from harken.data.records import rejection
-from harken.generate.clip_facts import LABELS, Clip, write_clips
-from harken.generate.data_card import Part, account, card_text, show, usage
+from harken.generate.clients import GeneratorClient
+from harken.generate.clip_facts import FACT_LABELS, ClipFacts, write_clip_facts
+from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import CAPTIONS, Instruction
-from harken.generate.reply_json import object_in, plain_text
-from harken.generate.retries import Asker, Unusable, ask_each
+from harken.generate.reply_json import clean_text, parse_object
+from harken.generate.retries import Unusable, request_each
+from harken.prepare.data_card import CardTable
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
 from harken.types import Question
 
 
-def generate_captions(recipe: CaptionRecipe, out: Path, asker: Asker, console: Console) -> None:
-    """Write `out`. Raises DataError, ConfigError, ServerError."""
+def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient, console: Console) -> None:
+    """Write the files below `out`. Raises DataError, ConfigError, ServerError."""
     instruction = Instruction.resolve(CAPTIONS, recipe.prompt_file)
     root = recipe.manifest.parent if recipe.audio_root is None else recipe.audio_root
     source = SourceConfig(reader="manifest", file=recipe.manifest, audio_root=root)
     loaded = load_sources([source], find_reader, need_answer=False)
-    heard: dict[Path, Question] = {}
-    for question in loaded.questions:
-        if question.audio is not None:
-            heard.setdefault(question.audio, question)
-    clips = [_clip(audio, question, root) for audio, question in heard.items()]
+    clips = _empty_facts(loaded.questions, root)
+    ordered = list(clips.values())
     with StepProgress(console, "captions", len(clips), 500) as progress:
-        written = ask_each(
-            asker,
-            [clip.id for clip in clips],
+        written = request_each(
+            client,
+            [clip.id for clip in ordered],
             lambda task: [
-                audio_part(load_waveform(root / clips[task].audio)),
+                audio_part(load_waveform(root / ordered[task].audio)),
                 {"type": "text", "text": instruction.text()},
             ],
-            lambda task, text: read_caption(text, clips[task]),
+            lambda task, text: read_caption(text, ordered[task]),
             recipe.sampling,
             progress.update,
         )
-    fault_of = {audio: one.reason for audio, one in zip(heard, written, strict=True) if isinstance(one, Unusable)}
+    reasons = {audio: facts.reason for audio, facts in zip(clips, written, strict=True) if isinstance(facts, Unusable)}
     rejected = list(loaded.rejected)
     for question in loaded.questions:
-        fault = "no clip: a question without audio" if question.audio is None else fault_of.get(question.audio)
-        if fault is not None:
-            rejected.append(rejection(question, fault))
-    n = len(loaded.questions) + len(loaded.rejected)
-    kept = [one for one in written if isinstance(one, Clip)]
-    rows = [(name, str(sum(bool(getattr(clip, name)) for clip in kept))) for name in LABELS]
-    parts = [
-        account("questions", n, n - len(rejected), rejected, "captions.jsonl by their clips"),
-        Part("Facts about clips", ("clips with", "n"), rows),
-        usage(asker, recipe),
+        reason = "no clip: a question without audio" if question.audio is None else reasons.get(question.audio)
+        if reason is not None:
+            rejected.append(rejection(question, reason))
+    n_questions = len(loaded.questions) + len(loaded.rejected)
+    kept = [facts for facts in written if isinstance(facts, ClipFacts)]
+    tables = [
+        account_table("questions", n_questions, n_questions - len(rejected), rejected, "captions.jsonl by their clips"),
+        _fact_table(kept),
+        usage_table(client, recipe),
     ]
-    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda one: one.line))
-    write_text(out / "card.md", card_text("Facts about clips", parts, recipe, instruction))
-    write_clips(out / "captions.jsonl", kept)
-    show(console, parts)
+    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
+    write_text(out / "card.md", card_markdown("Facts about clips", tables, recipe, instruction))
+    write_clip_facts(out / "captions.jsonl", kept)
+    for table in tables:
+        table.show(console)
 
 
-def read_caption(text: str, clip: Clip) -> Clip:
-    """The clip with the facts of a reply; all but the caption may be null. Raises BadReplyError."""
-    reply = object_in(text, tuple(LABELS))
-    facts = {name: _fact(reply[name], name) for name in LABELS if reply[name] is not None or name == "caption"}
+def read_caption(text: str, clip: ClipFacts) -> ClipFacts:
+    """Put the facts of a reply into a clip; all but the caption may be null. Raises BadReplyError."""
+    reply = parse_object(text, tuple(FACT_LABELS))
+    facts = {name: _fact(reply[name], name) for name in FACT_LABELS if reply[name] is not None or name == "caption"}
     return replace(clip, **facts)
 
 
 def _fact(value: object, name: str) -> str:
-    """A text, or several as one."""
+    """Read one text, or join several."""
     texts = value if isinstance(value, list) and value else [value]
-    return ", ".join(plain_text(one, name) for one in texts)
+    return ", ".join(clean_text(text, name) for text in texts)
 
 
-def _clip(audio: Path, question: Question, root: Path) -> Clip:
-    name = audio.relative_to(root).as_posix()
-    return Clip(name, name, "", task=question.task, dataset=question.dataset)
+def _empty_facts(questions: Sequence[Question], root: Path) -> dict[Path, ClipFacts]:
+    """Audio file -> its clip, named relative to `root`, with the labels of the first question about it."""
+    clips: dict[Path, ClipFacts] = {}
+    for question in questions:
+        if question.audio is not None and question.audio not in clips:
+            name = question.audio.relative_to(root).as_posix()
+            clips[question.audio] = ClipFacts(name, name, "", task=question.task, dataset=question.dataset)
+    return clips
+
+
+def _fact_table(clips: Sequence[ClipFacts]) -> CardTable:
+    rows = [(name, str(sum(bool(getattr(clip, name)) for clip in clips))) for name in FACT_LABELS]
+    return CardTable("Facts about clips", ("clips with", "n"), rows)

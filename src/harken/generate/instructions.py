@@ -1,7 +1,7 @@
-"""What a generator is told: our wording of the papers' instructions, and a user's own in its place.
+"""The instructions to the language model that writes questions, reasoning or captions.
 
-Takes the parts of a task, gives one text for the user's turn. Marks: what is asked for is the papers' [P], the wording
-and the examples are ours [O]. Not taken: `str.format`; facts are data, put in as they are in one pass.
+`Instruction` fills in the parts of a task and gives the text of the user's turn. What is asked for is the papers' [P];
+the wording and the examples are ours [O]. A user's own file can replace each of them.
 """
 
 import hashlib
@@ -86,14 +86,16 @@ the speech, or null where nobody speaks, "music": genre and instruments, or null
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A resolved instruction: nothing is read from disk after this is built."""
+    """The text of an instruction. A user's file is read once, when this is built."""
 
     template: str
 
     @classmethod
     def resolve(cls, ours: str, prompt_file: Path | None) -> "Instruction":
-        """Our wording, or a file that has every placeholder of ours. Raises ConfigError where it cannot be read or
-        lacks one."""
+        """Take our wording, or a user's file instead.
+
+        Raises ConfigError where the file cannot be read or lacks a placeholder of our wording.
+        """
         if prompt_file is None:
             return cls(ours)
         try:
@@ -102,18 +104,20 @@ class Instruction:
             raise ConfigError(f"prompt_file: {prompt_file} cannot be read: {error}") from error
         for placeholder in _placeholders(ours):
             if placeholder not in template:
-                raise ConfigError(f"prompt_file: {prompt_file} has no {placeholder}: write it where it belongs")
+                raise ConfigError(f"prompt_file: {prompt_file} has no {placeholder}: write it where its text belongs")
         return cls(template)
 
     @property
     def sha256(self) -> str:
-        """Names the wording in a card."""
+        """Identifies the wording in a card."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
     def text(self, **parts: str) -> str:
-        """The template with `{name}` replaced by its part, in one pass."""
+        """Replace each `{name}` by its part, in one pass, so that a part that holds `{name}` stays as it is."""
+        if not parts:
+            return self.template
         names = "|".join(map(re.escape, parts))
-        return re.sub(rf"\{{({names})\}}", lambda found: parts[found[1]], self.template) if parts else self.template
+        return re.sub(rf"\{{({names})\}}", lambda placeholder: parts[placeholder[1]], self.template)
 
 
 def _placeholders(template: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Filters of written questions, each off unless the recipe says so (docs/generate.md; the two guards are ours [O]).
+"""Filters of written questions; each is off unless the recipe turns it on (docs/generate.md).
 
-Takes questions beside the clips they are about, gives for each the reason it is dropped for, or none. Reasons read
-`kind: detail`. Not taken: a language model as judge of a question; papers checked by hand (`harken prepare review`).
+Every filter gives the reason `kind: detail` why it drops a question, or None. The two filters by words are ours [O]. No
+language model judges the questions; `harken prepare review` lets a person check a sample.
 """
 
 import re
@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from harken.config import PromptConfig, QuestionFilters, SamplingConfig
 from harken.errors import CheckpointError
-from harken.generate.clip_facts import Clip
-from harken.generate.retries import Advance, Asker
+from harken.generate.clients import GeneratorClient
+from harken.generate.clip_facts import ClipFacts
+from harken.generate.retries import OnProgress
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.model_requests import Reply, Request
@@ -27,84 +28,88 @@ _ABOUT_MUSIC = re.compile(
 )
 
 
-def dropped_by_words(filters: QuestionFilters, question: Question, clip: Clip) -> str | None:
-    """The filters that need no model: the first that drops the question, or None."""
-    words = sum(len(text.split()) for text in (question.text, *question.choices))
-    if filters.max_words is not None and words > filters.max_words:
-        return f"over max_words: {words}"
+def drop_reason_by_words(filters: QuestionFilters, question: Question, clip: ClipFacts) -> str | None:
+    """The reason of the first filter that drops the question, among those that need no model."""
+    n_words = sum(len(text.split()) for text in (question.text, *question.choices))
+    if filters.max_words is not None and n_words > filters.max_words:
+        return f"over max_words: {n_words}"
     if filters.music_stated and not states_music(clip) and is_about_music(question):
         return "music not stated: the question is about music and no fact about the clip states any"
     return None
 
 
-def states_music(clip: Clip) -> bool:
-    """Whether the fact about music is there and does not say that there is none."""
+def states_music(clip: ClipFacts) -> bool:
+    """Whether there is a fact about music, and it does not say that there is none."""
     return bool(clip.music) and not _NO_MUSIC.search(clip.music.casefold())
 
 
 def is_about_music(question: Question) -> bool:
-    """Whether the question or its right choice holds a word about music; wrong choices may."""
+    """Whether the question or its right choice has a word about music; wrong choices do not count."""
     assert question.answer is not None
     return bool(_ABOUT_MUSIC.search(f"{question.text}\n{question.choices[question.answer]}".casefold()))
 
 
-def dropped_by_tokens(questions: Mapping[int, Question], tokenizer: str, max_tokens: int) -> dict[int, str | None]:
-    """Why each question is dropped: tokens of its text and of each choice, special tokens left out.
+def drop_reasons_by_tokens(questions: Mapping[int, Question], tokenizer: str, max_tokens: int) -> dict[int, str | None]:
+    """The reason for each question, by the tokens of its text and its choices, without special tokens.
 
     Raises CheckpointError where no tokenizer can be loaded.
     """
-    from transformers import AutoTokenizer  # seconds to import, and only this filter needs it
+    from transformers import AutoTokenizer  # imported here because it takes seconds and only this filter needs it
 
     try:
         tokenize = AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"filters.tokenizer: {tokenizer}: no tokenizer can be loaded: {error}") from error
-    found: dict[int, str | None] = {}
-    for place, question in questions.items():
+    reasons: dict[int, str | None] = {}
+    for index, question in questions.items():
         rows = tokenize([question.text, *question.choices], add_special_tokens=False)["input_ids"]
-        count = sum(len(row) for row in rows)
-        found[place] = f"over max_tokens: {count}" if count > max_tokens else None
-    return found
+        n_tokens = sum(len(row) for row in rows)
+        reasons[index] = f"over max_tokens: {n_tokens}" if n_tokens > max_tokens else None
+    return reasons
 
 
-def answered_unheard(
-    asker: Asker, questions: Sequence[Question], tries: int, sampling: SamplingConfig, advance: Advance
+def drop_reasons_without_clip(
+    client: GeneratorClient,
+    questions: Sequence[Question],
+    tries: int,
+    sampling: SamplingConfig,
+    on_progress: OnProgress,
 ) -> list[str | None]:
-    """For each question, why it is dropped: answered right without the clip in all of `tries`, or a try without reply.
+    """Ask the model each question without its clip. A question is dropped if every try is right or a try has no reply.
 
-    The choices are shown in another rotation each time, so that a generator that likes a position is not right by it.
+    The choices are rotated for each try, so that a model that prefers a position is not right because of it.
     """
     prompt = Prompt.from_config(PromptConfig())
-    asked = [(question, k) for question in questions for k in range(tries)]
+    trials = [(question, k) for question in questions for k in range(tries)]
     requests = (
         Request(
-            [{"role": "user", "content": prompt.text(_rotated(question, k))}],
+            [{"role": "user", "content": prompt.text(_rotate_choices(question, k))}],
             sampling.max_tokens,
             sampling.temperature,
             variant=f"{question.id}, without the clip, try {k}",
         )
-        for question, k in asked
+        for question, k in trials
     )
-    right = [0] * len(questions)
-    failed: dict[int, str] = {}
-    for number, answer in enumerate(asker.ask_all(requests)):
+    n_right = [0] * len(questions)
+    failures: dict[int, str] = {}
+    for number, answer in enumerate(client.send_all(requests)):
         index, k = divmod(number, tries)
         if isinstance(answer, Reply):
-            shown = _rotated(questions[index], k)
-            right[index] += grade(answer.text, shown.choices, shown.answer, letters_shown=False).correct
+            rotated = _rotate_choices(questions[index], k)
+            n_right[index] += grade(answer.text, rotated.choices, rotated.answer, letters_shown=False).correct
         else:
-            failed[index] = answer.reason
-        advance(number + 1, len(asked))
-    return [_verdict(count, tries, failed.get(index)) for index, count in enumerate(right)]
+            failures[index] = answer.reason
+        on_progress(number + 1, len(trials))
+    return [_drop_reason(n, tries, failures.get(index)) for index, n in enumerate(n_right)]
 
 
-def _verdict(right: int, tries: int, failure: str | None) -> str | None:
+def _drop_reason(n_right: int, tries: int, failure: str | None) -> str | None:
     if failure is not None:
         return f"no reply: {failure}"
-    return f"answered without the clip: {tries} of {tries} tries" if right == tries else None
+    return f"answered without the clip: {tries} of {tries} tries" if n_right == tries else None
 
 
-def _rotated(question: Question, by: int) -> Question:
+def _rotate_choices(question: Question, by: int) -> Question:
     assert question.answer is not None
     n = len(question.choices)
     choices = tuple(question.choices[(index + by) % n] for index in range(n))

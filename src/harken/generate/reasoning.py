@@ -1,11 +1,10 @@
-"""Questions with right answers + facts about their clips -> the same questions with reasoning to teach.
+"""`harken generate reasoning`: a language model writes the reasoning that leads to each right answer.
 
-Takes a manifest, a captions file and a served language model, gives manifest.jsonl with `reasoning`, rejected.jsonl and
-card.md, as Audio-Thinker's SFT with chain of thought (5.1.1) needs. The four parts stand in the reasoning as lines that
-begin with their names [O]; think and answer tags are put round them by the prompt that trains. The generator names the
-choice it arrives at, and what SFT would train on is graded as a model's answer is: a rationale for another choice, or
-one that shows that the answer was known, is no example to learn from. Not taken: tags in the reply, which then needs a
-parser that forgives.
+Audio-Thinker's SFT with chain of thought needs such examples (5.1.1). A manifest with answers and a captions file
+become manifest.jsonl with `reasoning`, rejected.jsonl, rejected_captions.jsonl and card.md. The four parts of a
+reasoning are lines that begin with their names [O]; the prompt that trains puts the think and answer tags around them.
+The model names the choice that it arrives at, and the text that SFT would train on is graded like a model's answer: a
+reasoning for another choice, or one that shows that the answer was known, is no example to learn from.
 """
 
 import re
@@ -20,11 +19,13 @@ from harken.data.load import write_rejected
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import rejection
 from harken.errors import short_repr
-from harken.generate.clip_facts import Clip, facts, quoted, read_clips
-from harken.generate.data_card import Part, account, card_text, show, usage
+from harken.generate.clients import GeneratorClient
+from harken.generate.clip_facts import ClipFacts, facts_text, quoted, read_clip_facts
+from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import REASONING, Instruction
-from harken.generate.reply_json import BadReplyError, object_in, plain_text
-from harken.generate.retries import Asker, Unusable, ask_each
+from harken.generate.reply_json import BadReplyError, clean_text, parse_object
+from harken.generate.retries import Unusable, request_each
+from harken.prepare.data_card import CardTable
 from harken.questions.grader import form, grade
 from harken.questions.prompt import Prompt
 from harken.system.files import write_text
@@ -32,12 +33,12 @@ from harken.system.progress import StepProgress
 from harken.types import Question
 
 PARTS = ("planning", "caption", "reasoning", "summary")
-"""In order, as Audio-Thinker names them [P]."""
+"""The parts of a reasoning, in the order and with the names of Audio-Thinker [P]."""
 
 _TARGET = Prompt.from_config(PromptConfig(style="r1_aqa_think"))
 
 _GIVES_AWAY = re.compile(
-    # The answer was handed over. "The correct answer is a dog" and "of the given options" are a listener's words.
+    # The writer knew the answer. ("The correct answer is a dog" and "of the given options" are a listener's words.)
     r"\b(?:given|provided|stated|supplied|known|expected|labell?ed|reference|gold(?:en)?|intended|target)"
     r" (?:correct |right )?(?:answer|choice|option)\b"
     r"|\b(?:answer|choice|option) (?:(?:that|which) )?(?:is|was|has been) (?:already |simply |explicitly )?"
@@ -45,7 +46,7 @@ _GIVES_AWAY = re.compile(
     r"|\bground[- ]truth\b|\banswer key\b|\barrive at (?:it|this|the given)\b"
     r"|\b(?:i|we) (?:already )?(?:was|were|am|are|have been) (?:told|given|informed)\b"
     r"|\b(?:i|we) (?:already )?know the (?:correct |right )?answer\b"
-    # Something was read that a listener does not have.
+    # The writer read something that a listener does not have.
     r"|\bcaptions?\b|\b(?:the|this|these|given|provided|audio|accompanying) "
     r"(?:descriptions?|annotations?|metadata|labels?|notes? (?:say|state|mention|describe|report|indicate)s?)\b"
     r"|\b(?:according to|as per|in|from) (?:the (?:notes?|text)|A[1-4])\b",
@@ -53,59 +54,59 @@ _GIVES_AWAY = re.compile(
 )
 
 
-def generate_reasoning(recipe: ReasoningRecipe, out: Path, asker: Asker, console: Console) -> None:
-    """Write `out`, once the asker has all the replies that it will have.
+def generate_reasoning(recipe: ReasoningRecipe, out: Path, client: GeneratorClient, console: Console) -> None:
+    """Write the files below `out`, once no request waits for a reply.
 
     Raises DataError, ConfigError, ServerError.
     """
     instruction = Instruction.resolve(REASONING, recipe.prompt_file)
     root = recipe.manifest.parent
     questions, rejected = read_manifest(recipe.manifest)
-    n = len(questions) + len(rejected)
-    clips, unread = read_clips(recipe.captions)
-    pairs, unpaired = pair(questions, clips, root)
+    n_questions = len(questions) + len(rejected)
+    clips, rejected_clips = read_clip_facts(recipe.captions)
+    pairs, unpaired = pair_with_facts(questions, clips, root)
     with StepProgress(console, "reasoning", len(pairs), 500) as progress:
-        written = ask_each(
-            asker,
+        written = request_each(
+            client,
             [question.id for question, _ in pairs],
             lambda task: _prompt(instruction, *pairs[task]),
             lambda task, text: read_reasoning(text, pairs[task][0]),
             recipe.sampling,
             progress.update,
         )
-    if not asker.complete:
+    if not client.complete:
         return
-    kept = [one for one in written if isinstance(one, Question)]
-    bad = [
-        (question, one.reason) for (question, _), one in zip(pairs, written, strict=True) if isinstance(one, Unusable)
+    kept = [outcome for outcome in written if isinstance(outcome, Question)]
+    rejected += [rejection(question, reason) for question, reason in unpaired]
+    for (question, _), outcome in zip(pairs, written, strict=True):
+        if isinstance(outcome, Unusable):
+            rejected.append(rejection(question, outcome.reason))
+    tables = [
+        account_table("questions", n_questions, len(kept), rejected, "manifest.jsonl"),
+        _clip_table(recipe.captions.name, len(clips), len({clip.id for _, clip in pairs}), len(rejected_clips)),
+        usage_table(client, recipe),
     ]
-    rejected += [rejection(question, reason) for question, reason in unpaired + bad]
-    used = {clip.id for _, clip in pairs}
-    rows = [("records", len(clips) + len(unread)), ("used", len(used))]
-    rows += [("of no question", len(clips) - len(used)), ("rejected, in rejected_captions.jsonl", len(unread))]
-    parts = [
-        account("questions", n, len(kept), rejected, "manifest.jsonl"),
-        Part(
-            f"Facts about clips, {recipe.captions.name}", ("clips", "n"), [(name, str(count)) for name, count in rows]
-        ),
-        usage(asker, recipe),
-    ]
-    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda one: one.line))
-    write_rejected(out / "rejected_captions.jsonl", unread)
-    write_text(out / "card.md", card_text("Reasoning to teach", parts, recipe, instruction))
+    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
+    write_rejected(out / "rejected_captions.jsonl", rejected_clips)
+    write_text(out / "card.md", card_markdown("Reasoning to teach", tables, recipe, instruction))
     write_manifest(out / "manifest.jsonl", kept, root)
-    show(console, parts)
+    for table in tables:
+        table.show(console)
 
 
-def pair(
-    questions: Sequence[Question], clips: Sequence[Clip], root: Path
-) -> tuple[list[tuple[Question, Clip]], list[tuple[Question, str]]]:
-    """Questions with the facts about their clips, and those that cannot be reasoned about, with the reason.
+def pair_with_facts(
+    questions: Sequence[Question], clips: Sequence[ClipFacts], root: Path
+) -> tuple[list[tuple[Question, ClipFacts]], list[tuple[Question, str]]]:
+    """Pair each question with the facts about its clip.
 
-    A clip is known by its name below `root`, the folder of the manifest's clips.
+    Args:
+        root: the folder of the manifest's clips; the facts name their clips relative to it.
+
+    Returns:
+        The pairs, and the questions without one with the reason.
     """
     clip_of = {root / clip.audio: clip for clip in clips}
-    pairs: list[tuple[Question, Clip]] = []
+    pairs: list[tuple[Question, ClipFacts]] = []
     unpaired: list[tuple[Question, str]] = []
     for question in questions:
         clip = None if question.audio is None else clip_of.get(question.audio)
@@ -122,29 +123,40 @@ def pair(
 
 
 def read_reasoning(text: str, question: Question) -> Question:
-    """The question with the reasoning of a reply. Raises BadReplyError."""
-    reply = object_in(text, (*PARTS, "answer"))
-    parts = {name: plain_text(reply[name], name) for name in PARTS}
+    """Read a reply as the reasoning of a question, and return the question with it. Raises BadReplyError."""
+    reply = parse_object(text, (*PARTS, "answer"))
+    parts = {name: clean_text(reply[name], name) for name in PARTS}
     for name, part in parts.items():
-        if found := _GIVES_AWAY.search(part):
-            raise BadReplyError(f"gives away what a listener does not have: {short_repr(found[0])} in {name}")
-    arrived = grade(plain_text(reply["answer"], "answer"), question.choices, question.answer, letters_shown=False)
+        if match := _GIVES_AWAY.search(part):
+            raise BadReplyError(f"gives away what a listener does not have: {short_repr(match[0])} in {name}")
+    arrived = grade(clean_text(reply["answer"], "answer"), question.choices, question.answer, letters_shown=False)
     if not arrived.correct:
         raise BadReplyError(f"another answer: arrives at {short_repr(arrived.extracted)}")
     concluded = grade(parts["summary"], question.choices, question.answer, letters_shown=False)
     if concluded.choice is not None and not concluded.correct:
         raise BadReplyError(f"another answer: the summary names {short_repr(question.choices[concluded.choice])}")
-    reasoned = replace(question, reasoning="\n".join(f"{name.capitalize()}: {part}" for name, part in parts.items()))
+    lines = [f"{name.capitalize()}: {part}" for name, part in parts.items()]
+    reasoned = replace(question, reasoning="\n".join(lines))
     target = _TARGET.answer_text(reasoned)
     if form(target) != "think" or not grade(target, question.choices, question.answer, letters_shown=False).correct:
         raise BadReplyError(f"target not graded right: {short_repr(target)}")
     return reasoned
 
 
-def _prompt(instruction: Instruction, question: Question, clip: Clip) -> str:
+def _clip_table(file_name: str, n_clips: int, n_used: int, n_rejected: int) -> CardTable:
+    rows = [
+        ("records", str(n_clips + n_rejected)),
+        ("used", str(n_used)),
+        ("no question is about the clip", str(n_clips - n_used)),
+        ("rejected, in rejected_captions.jsonl", str(n_rejected)),
+    ]
+    return CardTable(f"Facts about clips, {file_name}", ("clips", "n"), rows)
+
+
+def _prompt(instruction: Instruction, question: Question, clip: ClipFacts) -> str:
     assert question.answer is not None
     return instruction.text(
-        clip=facts(clip),
+        clip=facts_text(clip),
         question=quoted(question.text),
         choices=f"[{', '.join(quoted(choice) for choice in question.choices)}]",
         answer=quoted(question.choices[question.answer]),

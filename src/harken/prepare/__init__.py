@@ -1,1 +1,1 @@
-"""`harken prepare`: what one can download -> a checked manifest, the list of what was left out, and a card."""
+"""`harken prepare`: downloaded data sets become a checked manifest, a list of rejected records, and a data card."""

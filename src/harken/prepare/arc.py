@@ -1,38 +1,39 @@
-"""ARC (Clark et al. 2018) -> text-only questions.
+"""`harken prepare arc`: ARC (Clark et al. 2018) becomes questions without audio.
 
-Takes records of the Hub's parquet (`question`, `choices {text, label}`, `answerKey`) or of the original JSON lines
-(`question {stem, choices [{text, label}]}`, `answerKey`). Labels are letters or digits and choices three to five, so
-the key is looked up among the labels, never counted.
+Records are those of the Hub's parquet (`question`, `choices {text, label}`, `answerKey`) or of the original JSON lines
+(`question {stem, choices [{text, label}]}`, `answerKey`). Labels are letters or digits and a question has three to five
+choices, so the key is looked up among the labels; no position is computed from it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harken.data.record_fields import choices_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
+from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card
-from harken.prepare.draft import Draft, draft_of, finish
-from harken.prepare.leaks import Against
+from harken.prepare.draft import draft_from_records, write_draft
 from harken.prepare.licences import ARC
-from harken.prepare.source_records import Hub, read_rows
+from harken.prepare.source_records import HubDataset, read_source
 from harken.types import Question
 
 
-def prepare_arc(source: Path | Hub, out: Path, *, against: tuple[Against, ...] = ()) -> Card:
+def prepare_arc(source: Path | HubDataset, out: Path, *, against: Sequence[ComparedSet] = ()) -> Card:
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`."""
-    draft: Draft = draft_of(ARC, read_rows(source), parse_arc)
-    return finish(draft, out, out, against, workers=1)
+    draft = draft_from_records(ARC, read_source(source), parse_arc)
+    return write_draft(draft, out, out, against, workers=1)
 
 
 def parse_arc(record: Record, source: str) -> Question:
-    """One record. Raises RecordError with the reason, which names the value."""
-    asked = record.get("question")
-    if isinstance(asked, dict):
-        text, choices = text_field(asked, "stem"), asked.get("choices")
+    """Parse one record. Raises RecordError with the reason, which names the value."""
+    question = record.get("question")
+    if isinstance(question, dict):
+        text, choices = text_field(question, "stem"), question.get("choices")
     else:
         text, choices = text_field(record, "question"), record.get("choices")
-    labels, texts = _columns(choices)
+    labels, texts = _labels_and_texts(choices)
     key = text_field(record, "answerKey").strip()
     if labels.count(key) != 1:
         raise RecordError(f"answerKey: {short_repr(key)} is not one of the labels {short_repr(labels)}")
@@ -47,10 +48,10 @@ def parse_arc(record: Record, source: str) -> Question:
     )
 
 
-def _columns(choices: Any) -> tuple[list[Any], list[Any]]:
-    """(labels, texts) of either form."""
-    if isinstance(choices, list) and all(isinstance(one, dict) for one in choices):
-        labels, texts = ([one.get(key) for one in choices] for key in ("label", "text"))
+def _labels_and_texts(choices: Any) -> tuple[list[Any], list[Any]]:
+    """Read the choices in either form."""
+    if isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices):
+        labels, texts = ([choice.get(key) for choice in choices] for key in ("label", "text"))
     elif isinstance(choices, dict):
         labels, texts = choices.get("label"), choices.get("text")
     else:

@@ -1,12 +1,12 @@
-"""AudioSetCaps: captions and what a model answered about each clip -> one record a clip, for question generation.
+"""`harken prepare audiosetcaps`: join AudioSetCaps' captions with what a model answered about each clip.
 
-Takes caption files and Q&A files of 0.2 to 4 million rows (see `caption_rows.py`), gives `manifest.jsonl` of clips:
-`id`, `caption`, `sounds`, `speech`, `music`, and `audio` where a folder of clips is given.
+Caption files and Q&A files have 0.2 to 4 million rows each (audiosetcaps_rows.py). manifest.jsonl gets one record a
+clip, from which `harken generate` writes questions: `id`, `caption`, `sounds`, `speech`, `music`, and `audio` where a
+folder of clips is given.
 
-The join holds neither file in memory: answers go to a temporary SQLite file in the order of the CSV, are indexed there
-(SQLite sorts on disk), and captions are streamed past it, each looked up once. SQLite's cache is bounded, so memory is
-constant whatever the number of rows. Not taken: sorting both files and merging (two more copies on disk), and a
-dictionary of answers (3 GB for the largest file).
+Neither file is held in memory. Answers go to a temporary SQLite file in the order of the CSV and are indexed there,
+which sorts on disk; captions are streamed, and each is looked up once. SQLite's cache is bounded, so memory does not
+grow with the number of rows.
 """
 
 import sqlite3
@@ -18,23 +18,35 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harken.data.records import Record
-from harken.prepare.audiosetcaps_rows import KINDS, Row, answer_rows, caption_rows
-from harken.prepare.clip_names import clip_files
-from harken.prepare.data_card import Card, Section, account, counts, kind_of
-from harken.prepare.leaks import UNCHECKED, Against, Entry, clip_matcher, entry_of_name, read_entries
+from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
+from harken.prepare.compared_records import ComparedRecord, ComparedSet, read_compared_records, record_of_clip_name
+from harken.prepare.data_card import Card, CardTable, account_tables, count_table, reason_kind
+from harken.prepare.leaks import NO_LEAK_CHECK, clip_matcher
 from harken.prepare.licences import AUDIOSETCAPS
+from harken.prepare.media_index import sound_files
 from harken.system.files import remove_leftovers, replacing, write_text
 from harken.system.json_lines import json_line
 from harken.types import Rejected
 
 _CACHE_KIB = 65_536
 _REPORT_EVERY = 20_000
+_SURPLUS = "answers beyond the first of a kind, left out"
 OnRows = Callable[[int], None]
-Matchers = Mapping[str, Callable[[Entry], Entry | None]]
+"""Called now and then with the number of rows read so far."""
+Matchers = Mapping[str, Callable[[ComparedRecord], ComparedRecord | None]]
+"""Name of a benchmark -> the function that finds a clip in it."""
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Counts:
+    """What the card reports.
+
+    Attributes:
+        kept: captions in the manifest.
+        reasons: kind of reason -> number of rejected captions.
+        answers, captions: name of a row of the card -> its number.
+    """
+
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
@@ -47,122 +59,131 @@ def prepare_audiosetcaps(
     out: Path,
     *,
     audio_root: Path | None = None,
-    against: Sequence[Against] = (),
+    against: Sequence[ComparedSet] = (),
     on_rows: OnRows = lambda rows: None,
 ) -> Card:
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`.
 
     Args:
-        audio_root: the folder that `prepare vggsound` wrote: clips are named relative to it, and captions without a
+        audio_root: the folder that `prepare vggsound` wrote. Clips are named relative to it, and captions without a
             file in its `audio` are rejected.
-        on_rows: called with the number of rows read so far, now and then.
+        against: benchmarks; captions of their clips are rejected.
 
     Raises DataError where a file cannot be read or lacks its columns.
     """
-    matchers = {one.file.name: clip_matcher(read_entries(one.file, one.audio_root)) for one in against}
+    matchers = {b.file.name: clip_matcher(read_compared_records(b.file, b.audio_root)) for b in against}
     audio_of = None
     if audio_root is not None:
-        audio_of = {name: f"audio/{file}" for name, file in clip_files(audio_root / "audio").items()}
+        audio_of = {clip: f"audio/{file}" for clip, file in sound_files(audio_root / "audio").items()}
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
-    tally = _Tally()
     with (
         tempfile.TemporaryDirectory(prefix=".join", suffix=".tmp", dir=out) as folder,
         closing(sqlite3.connect(Path(folder) / "join.sqlite", isolation_level=None)) as database,
         replacing(out / "manifest.jsonl") as manifest,
-        replacing(out / "rejected.jsonl") as listed,
-        manifest.open("w", encoding="utf-8") as kept,
-        listed.open("w", encoding="utf-8") as rejected,
+        replacing(out / "rejected.jsonl") as rejected,
+        manifest.open("w", encoding="utf-8") as manifest_file,
+        rejected.open("w", encoding="utf-8") as rejected_file,
     ):
-        _load(database, answers, tally, on_rows)
+        join = _Join(database, audio_of, on_rows)
+        join.load_answers(answers)
         for path in captions:
             for row in caption_rows(path):
-                reason = row.fault or _leak(row, matchers) or _record(database, row, audio_of, tally, kept.write)
-                if reason:
-                    tally.reasons[kind_of(reason)] += 1
-                    rejected.write(json_line(asdict(Rejected(str(path), row.line, row.id, reason))))
-                _report(tally, on_rows)
-        surplus = database.execute("SELECT COUNT(DISTINCT key) FROM answers WHERE key NOT IN captions").fetchone()[0]
-        tally.answers["clips with answers and no caption"] = surplus
-    card = _card(tally, matchers)
+                outcome = row.fault or _leak(row, matchers) or join.record(row)
+                if isinstance(outcome, str):
+                    rejected_file.write(json_line(asdict(Rejected(str(path), row.line, row.id, outcome))))
+                else:
+                    manifest_file.write(json_line(outcome))
+                join.count_caption(outcome)
+        join.count_unused_answers()
+    card = _card(join.counts, matchers)
     write_text(out / "card.md", card.markdown())
     return card
 
 
-def _load(database: sqlite3.Connection, answers: Sequence[Path], tally: _Tally, on_rows: OnRows) -> None:
-    """Answers into the temporary file. No journal: the file does not outlive the run."""
-    for setting in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE_KIB}"):
-        database.execute(f"PRAGMA {setting}")
-    database.execute(f"CREATE TABLE answers (key TEXT, {', '.join(f'{kind} TEXT' for kind in KINDS)})")
-    database.execute("CREATE TABLE captions (key TEXT PRIMARY KEY) WITHOUT ROWID")
-    database.execute("BEGIN")
-    database.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", _usable(answers, tally, on_rows))
-    database.execute("CREATE INDEX by_key ON answers (key)")
+class _Join:
+    """Answers in a temporary database, and the records that captions make with them.
+
+    Attributes:
+        counts: of everything so far.
+    """
+
+    def __init__(self, database: sqlite3.Connection, audio_of: Mapping[str, str] | None, on_rows: OnRows) -> None:
+        self.counts = _Counts()
+        self._database, self._audio_of, self._on_rows = database, audio_of, on_rows
+        # No journal: the file does not outlive the run.
+        for setting in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE_KIB}"):
+            database.execute(f"PRAGMA {setting}")
+        database.execute(f"CREATE TABLE answers (key TEXT, {', '.join(f'{kind} TEXT' for kind in KINDS)})")
+        database.execute("CREATE TABLE captions (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        database.execute("BEGIN")
+
+    def load_answers(self, paths: Sequence[Path]) -> None:
+        self._database.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", self._usable_answers(paths))
+        self._database.execute("CREATE INDEX by_key ON answers (key)")
+
+    def record(self, row: CsvRow) -> Record | str:
+        """The manifest's record of a caption, or the reason why it is left out."""
+        if self._database.execute("INSERT OR IGNORE INTO captions VALUES (?)", (row.key,)).rowcount == 0:
+            return f"caption of the same clip again: {row.id}"
+        if self._audio_of is not None and row.id not in self._audio_of:
+            return f"no clip: {row.id}"
+        record: Record = {"id": row.id} | ({} if self._audio_of is None else {"audio": self._audio_of[row.id]})
+        record |= {"caption": row.texts[0], **dict.fromkeys(KINDS, "")}
+        query = "SELECT sounds, speech, music FROM answers WHERE key = ? ORDER BY rowid"
+        answer_texts = self._database.execute(query, (row.key,)).fetchall()
+        for texts in answer_texts:
+            for kind, text in zip(KINDS, texts, strict=True):
+                if text and record[kind]:
+                    self.counts.answers[_SURPLUS] += 1
+                record[kind] = record[kind] or text
+        self.counts.captions["without any answer"] += not answer_texts
+        for kind in KINDS:
+            self.counts.captions[f"without an answer about {kind}"] += not record[kind]
+        return record
+
+    def count_caption(self, outcome: Record | str) -> None:
+        if isinstance(outcome, str):
+            self.counts.reasons[reason_kind(outcome)] += 1
+        else:
+            self.counts.kept += 1
+        n_captions = self.counts.kept + self.counts.reasons.total()
+        if n_captions % _REPORT_EVERY == 0:
+            self._on_rows(self.counts.answers["rows"] + n_captions)
+
+    def count_unused_answers(self) -> None:
+        query = "SELECT COUNT(DISTINCT key) FROM answers WHERE key NOT IN captions"
+        self.counts.answers["clips with answers and no caption"] = self._database.execute(query).fetchone()[0]
+
+    def _usable_answers(self, paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
+        counts = self.counts.answers
+        for path in paths:
+            for row in answer_rows(path):
+                counts["rows"] += 1
+                if counts["rows"] % _REPORT_EVERY == 0:
+                    self._on_rows(counts["rows"])
+                if row.fault:
+                    counts[f"rows left out: {reason_kind(row.fault)}"] += 1
+                else:
+                    counts["answers"] += sum(map(bool, row.texts)) + row.extra
+                    counts[_SURPLUS] += row.extra
+                    yield (row.key, *row.texts)
 
 
-def _usable(answers: Sequence[Path], tally: _Tally, on_rows: OnRows) -> Iterator[tuple[str, ...]]:
-    for path in answers:
-        for row in answer_rows(path):
-            tally.answers["rows"] += 1
-            if tally.answers["rows"] % _REPORT_EVERY == 0:
-                on_rows(tally.answers["rows"])
-            if row.fault:
-                tally.answers[f"rows left out: {kind_of(row.fault)}"] += 1
-            else:
-                tally.answers["answers"] += sum(map(bool, row.texts)) + row.extra
-                tally.answers["answers beyond the first of a kind, left out"] += row.extra
-                yield (row.key, *row.texts)
-
-
-def _record(
-    database: sqlite3.Connection,
-    row: Row,
-    audio_of: Mapping[str, str] | None,
-    tally: _Tally,
-    write: Callable[[str], object],
-) -> str:
-    """Join one caption and write it; or the reason why not."""
-    if database.execute("INSERT OR IGNORE INTO captions VALUES (?)", (row.key,)).rowcount == 0:
-        return f"caption of the same clip again: {row.id}"
-    if audio_of is not None and row.id not in audio_of:
-        return f"no clip: {row.id}"
-    record: Record = {"id": row.id} | ({} if audio_of is None else {"audio": audio_of[row.id]})
-    record |= {"caption": row.texts[0], **dict.fromkeys(KINDS, "")}
-    found = database.execute("SELECT sounds, speech, music FROM answers WHERE key = ? ORDER BY rowid", (row.key,))
-    rows = found.fetchall()
-    for texts in rows:
-        for kind, text in zip(KINDS, texts, strict=True):
-            if text and record[kind]:
-                tally.answers["answers beyond the first of a kind, left out"] += 1
-            record[kind] = record[kind] or text
-    tally.captions["without any answer"] += not rows
-    for kind in KINDS:
-        tally.captions[f"without an answer about {kind}"] += not record[kind]
-    write(json_line(record))
-    tally.kept += 1
-    return ""
-
-
-def _leak(row: Row, matchers: Matchers) -> str:
-    entry = entry_of_name(row.id, row.id)
+def _leak(row: CsvRow, matchers: Matchers) -> str:
+    compared = record_of_clip_name(row.id, row.id)
     for name, match in matchers.items():
-        if (same := match(entry)) is not None:
+        if (same := match(compared)) is not None:
             return f"same clip as in {name}: {same.id}"
     return ""
 
 
-def _report(tally: _Tally, on_rows: OnRows) -> None:
-    n_captions = tally.kept + tally.reasons.total()
-    if n_captions % _REPORT_EVERY == 0:
-        on_rows(tally.answers["rows"] + n_captions)
-
-
-def _card(tally: _Tally, matchers: Matchers) -> Card:
-    leaks = {f"{name}: same clip, left out": tally.reasons[f"same clip as in {name}"] for name in matchers}
-    sections: list[Section] = [
-        *account(tally.kept, tally.reasons),
-        counts("Answers", dict(tally.answers)),
-        counts("Captions kept", dict(sorted(tally.captions.items()))),
-        counts("Leak check", leaks) if leaks else UNCHECKED,
+def _card(counts: _Counts, matchers: Matchers) -> Card:
+    leaks = {f"{name}: same clip, left out": counts.reasons[f"same clip as in {name}"] for name in matchers}
+    tables: list[CardTable] = [
+        *account_tables(counts.kept, counts.reasons),
+        count_table("Answers", dict(counts.answers)),
+        count_table("Captions kept", dict(sorted(counts.captions.items()))),
+        count_table("Leak check", leaks) if leaks else NO_LEAK_CHECK,
     ]
-    return Card(AUDIOSETCAPS, ["Captions: questions are generated from them, see `harken generate`."], sections)
+    return Card(AUDIOSETCAPS, ["These are captions. `harken generate` writes questions from them."], tables)

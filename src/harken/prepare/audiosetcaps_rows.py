@@ -1,10 +1,11 @@
-"""Rows of AudioSetCaps' CSV files, one at a time.
+"""Read the rows of AudioSetCaps' CSV files one at a time, in constant memory.
 
-Takes a caption file (`id,caption`) or a Q&A file (`id` and numbered `question_N`, `answer_N` columns, or one
-`question`, `answer` pair a row), gives rows with their line or the reason why one cannot be used, in constant memory.
+A caption file has the columns `id,caption`. A Q&A file has `id` and numbered `question_N`, `answer_N` columns, or one
+`question`, `answer` pair a row. Each row comes with its line, or with the reason why it cannot be used.
 
-Ids: AudioSet `Y<id>` (12 characters; an id may begin with Y itself) or a bare `<id>`, VGGSound `<id>_<start>`,
-YouTube-8M `<id>_<start>_<length>`. Their keys are equal where these parts are, starts padded or not.
+Ids are AudioSet's `Y<id>` (12 characters; an id may itself begin with Y) or a bare `<id>`, VGGSound's `<id>_<start>`,
+or YouTube-8M's `<id>_<start>_<length>`. Two ids have the same key if these parts are equal, with the start padded or
+not.
 """
 
 import csv
@@ -25,9 +26,15 @@ _FIELD_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """`texts` is the caption alone, or one answer for each of KINDS, "" for none. `extra`: answers beyond the first of
-    a kind. Where `fault` is not "", the rest but `id` says nothing."""
+class CsvRow:
+    """One row of a caption file or a Q&A file.
+
+    Attributes:
+        key: what the spellings of the clip's id share.
+        texts: the caption alone, or one answer for each of KINDS, "" for none.
+        extra: answers beyond the first of a kind.
+        fault: why the row cannot be used; only `line` and `id` are filled then. "" for a usable row.
+    """
 
     line: int
     id: str
@@ -38,29 +45,29 @@ class Row:
 
 
 def clip_key(ident: str) -> str:
-    """What two spellings of one clip's id share. Raises RecordError for an id of no known form."""
-    if found := _AUDIOSET.fullmatch(ident):
-        return f"a {found[1]}"
-    if found := _TIMED.fullmatch(ident):
-        return f"{'v' if found[3] is None else 'y'} {found[1]} {int(found[2])}" + (f" {found[3]}" if found[3] else "")
+    """The key of a clip's id. Raises RecordError for an id of no known form."""
+    if match := _AUDIOSET.fullmatch(ident):
+        return f"a {match[1]}"
+    if match := _TIMED.fullmatch(ident):
+        return f"{'v' if match[3] is None else 'y'} {match[1]} {int(match[2])}" + (f" {match[3]}" if match[3] else "")
     raise RecordError(f"id of no known form: {short_repr(ident)}")
 
 
-def caption_rows(path: Path) -> Iterator[Row]:
+def caption_rows(path: Path) -> Iterator[CsvRow]:
     """Raises DataError where the file cannot be read or has no columns `id` and `caption`."""
-    for line, cells in _cells(path, ("id", "caption")):
+    for line, cells in _cells(path, "caption"):
         yield _row(line, cells, lambda cells: ((cells["caption"].strip(),), 0), "caption")
 
 
-def answer_rows(path: Path) -> Iterator[Row]:
+def answer_rows(path: Path) -> Iterator[CsvRow]:
     """Raises DataError where the file cannot be read or has no columns `id` and `answer...`."""
-    for line, cells in _cells(path, ("id", "answer")):
+    for line, cells in _cells(path, "answer"):
         yield _row(line, cells, _answers, "every answer")
 
 
 def _row(
     line: int, cells: dict[str, str], texts_of: Callable[[dict[str, str]], tuple[tuple[str, ...], int]], what: str
-) -> Row:
+) -> CsvRow:
     ident = cells.get("id", "").strip()
     try:
         if fault := cells.get("fault"):
@@ -70,58 +77,63 @@ def _row(
         if not any(texts):
             raise RecordError(f"{what} is empty")
     except RecordError as error:
-        return Row(line, ident, "", (), 0, str(error))
-    return Row(line, ident, key, texts, extra)
+        return CsvRow(line, ident, "", (), 0, str(error))
+    return CsvRow(line, ident, key, texts, extra)
 
 
 def _answers(cells: dict[str, str]) -> tuple[tuple[str, ...], int]:
-    found: dict[str, str] = dict.fromkeys(KINDS, "")
+    """The first answer of each kind, and the number of further ones."""
+    answers: dict[str, str] = dict.fromkeys(KINDS, "")
     extra = 0
     for name, text in cells.items():
         column = _answer_column(name)
         if column is None or not text.strip():
             continue
         kind = _kind(cells.get(column.question, ""), column.number)
-        if found[kind]:
+        if answers[kind]:
             extra += 1
         else:
-            found[kind] = text.strip()
-    return tuple(found.values()), extra
+            answers[kind] = text.strip()
+    return tuple(answers.values()), extra
 
 
 @dataclass(frozen=True, slots=True)
 class _AnswerColumn:
+    """The name of the column with the question of an answer column, and its number."""
+
     question: str
     number: str
 
 
 @cache
 def _answer_column(name: str) -> _AnswerColumn | None:
-    """The column of the question that an answer column answers, and its number; None for any other column."""
-    found = _ANSWER.fullmatch(name)
-    return _AnswerColumn(name.replace("answer", "question", 1), found[1]) if found else None
+    """None for a column that holds no answers."""
+    match = _ANSWER.fullmatch(name)
+    return _AnswerColumn(name.replace("answer", "question", 1), match[1]) if match else None
 
 
 @lru_cache(maxsize=1024)
 def _kind(question: str, number: str) -> str:
-    """The published questions ask for the sounds, then for speech, then for music."""
+    """What an answer is about. The published questions ask for the sounds, then for speech, then for music."""
     if question:
         return next((kind for kind in ("speech", "music") if f"about the {kind}" in question.casefold()), "sounds")
     return {"2": "speech", "3": "music"}.get(number, "sounds")
 
 
-def _cells(path: Path, wanted: tuple[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line where the row ends, cells by column); a row that is no row has the one cell `fault`."""
+def _cells(path: Path, column: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line where the row ends, cells by column). A row that cannot be read has a cell `fault` with the reason.
+
+    Args:
+        column: the file must have `id` and a column that begins so.
+    """
     previous = csv.field_size_limit(_FIELD_LIMIT)
     try:
-        # Bytes that are not UTF-8 become halves of surrogate pairs, so that the row that holds them is known.
+        # Bytes that are not UTF-8 become halves of surrogate pairs, so that the row that holds them can be named.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
             header = [name.strip().casefold() for name in next(reader, [])]
-            if wanted[0] not in header or not any(name.startswith(wanted[1]) for name in header):
-                raise DataError(
-                    f"{path}:1: expected the columns {wanted[0]} and {wanted[1]}, found {short_repr(header)}"
-                )
+            if "id" not in header or not any(name.startswith(column) for name in header):
+                raise DataError(f"{path}:1: expected the columns id and {column}, found {short_repr(header)}")
             while True:
                 try:
                     cells = next(reader)
@@ -132,19 +144,17 @@ def _cells(path: Path, wanted: tuple[str, str]) -> Iterator[tuple[int, dict[str,
                     continue
                 if not cells:
                     continue
-                yield reader.line_num, _named(header, cells)
+                yield reader.line_num, _by_column(header, cells)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     finally:
         csv.field_size_limit(previous)
 
 
-def _named(header: list[str], cells: list[str]) -> dict[str, str]:
+def _by_column(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        return {
-            "id": _printable(cells[0]),
-            "fault": f"row of another length: {len(cells)} cells, the header has {len(header)}",
-        }
+        fault = f"row of another length: {len(cells)} cells, the header has {len(header)}"
+        return {"id": _printable(cells[0]), "fault": fault}
     row = dict(zip(header, cells, strict=True))
     bad = next((name for name, text in row.items() if not text.isascii() and _printable(text) != text), None)
     return row if bad is None else {"id": _printable(row["id"]), "fault": f"not UTF-8: column {bad}"}

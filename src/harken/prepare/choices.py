@@ -1,8 +1,8 @@
-"""Choices as annotators and scripts left them -> distinct texts and the index of the right one.
+"""Clean the choices of a question, as annotators and scripts left them.
 
-Takes a list that may hold nulls, numbers, blanks and the same text twice, and an index into it; gives what can be asked
-and the names of what was mended, or a RecordError. What a mend drops is never the right answer. Not taken: guessing
-(an index given as text, an answer out of range).
+A list of choices may hold nulls, numbers, blanks and the same text twice. `clean_choices` drops or converts these and
+says what it repaired; it never drops the right answer and never guesses (an index given as text, an index out of
+range).
 """
 
 import math
@@ -11,17 +11,21 @@ from typing import Any
 from harken.data.records import RecordError
 from harken.errors import short_repr
 
-NULL, BLANK, NUMBER, TWICE = (
-    "null choice dropped",
-    "blank choice dropped",
-    "number made text",
-    "repeated choice dropped",
-)
+NULL_DROPPED = "null choice dropped"
+BLANK_DROPPED = "blank choice dropped"
+NUMBER_CONVERTED = "number made text"
+REPEAT_DROPPED = "repeated choice dropped"
 
 
 def clean_choices(value: Any, answer: Any, key: str) -> tuple[tuple[str, ...], int, set[str]]:
-    """(choices, index of the right one, what was mended). Two choices are the same where they differ in case and
-    spaces alone; the first spelling stays. `key` names the field of `value` in errors.
+    """Clean a list of choices. Two choices are the same if they differ in case and spaces only; the first one stays.
+
+    Args:
+        answer: index of the right choice in `value`.
+        key: the field of `value`, for errors.
+
+    Returns:
+        The choices, the index of the right one, and the repairs that were made.
 
     Raises RecordError where the index is none or names no choice, or fewer than two choices are left.
     """
@@ -33,33 +37,33 @@ def clean_choices(value: Any, answer: Any, key: str) -> tuple[tuple[str, ...], i
         raise RecordError(f"answer out of range: {answer} of {len(value)} choices")
     kept: dict[str, str] = {}
     right = None
-    mended: set[str] = set()
-    for index, entry in enumerate(value):
-        text, mend = _text(entry, key)
-        if mend:
-            mended.add(mend)
+    repairs: set[str] = set()
+    for index, choice in enumerate(value):
+        text, repair = _clean(choice, key)
+        if repair:
+            repairs.add(repair)
         if text is None:
             if index == answer:
-                raise RecordError(f"answer: the choice it names is {short_repr(entry)}")
+                raise RecordError(f"answer: the choice it names is {short_repr(choice)}")
             continue
-        same = " ".join(text.casefold().split())
-        if same in kept:
-            mended.add(TWICE)
-        kept.setdefault(same, text)
+        plain = " ".join(text.casefold().split())
+        if plain in kept:
+            repairs.add(REPEAT_DROPPED)
+        kept.setdefault(plain, text)
         if index == answer:
-            right = same
+            right = plain
     if len(kept) < 2:
         raise RecordError(f"{key}: fewer than two different choices: {short_repr(value)}")
     assert right is not None
-    return tuple(kept.values()), list(kept).index(right), mended
+    return tuple(kept.values()), list(kept).index(right), repairs
 
 
-def _text(entry: Any, key: str) -> tuple[str | None, str | None]:
-    """(text or None to drop it, what was mended)."""
-    if entry is None:
-        return None, NULL
-    if isinstance(entry, str):
-        return (entry.strip(), None) if entry.strip() else (None, BLANK)
-    if type(entry) in (int, float) and math.isfinite(entry):
-        return str(entry), NUMBER
-    raise RecordError(f"{key}: expected texts, found {short_repr(entry)}")
+def _clean(choice: Any, key: str) -> tuple[str | None, str | None]:
+    """The text of a choice, or None to drop it; and the repair that was made, or None."""
+    if choice is None:
+        return None, NULL_DROPPED
+    if isinstance(choice, str):
+        return (choice.strip(), None) if choice.strip() else (None, BLANK_DROPPED)
+    if type(choice) in (int, float) and math.isfinite(choice):
+        return str(choice), NUMBER_CONVERTED
+    raise RecordError(f"{key}: expected texts, found {short_repr(choice)}")

@@ -1,7 +1,7 @@
-"""What a prepared set is: counts that add up, as Markdown and on the terminal.
+"""The data card of a prepared set: tables that account for every record, as Markdown and on the terminal.
 
-Takes questions, rejections and measures of clips, gives a `Card` of small tables. The same input gives the same card:
-no dates, no host, no run times. Not taken: statistics of the sound itself.
+Each command of `harken prepare` builds a `Card` from its counts and writes it as card.md; `harken generate` uses the
+same tables. The same input gives the same card: a card holds no date, host or run time.
 """
 
 import re
@@ -15,78 +15,83 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harken.prepare.licences import Source
+from harken.prepare.licences import DataSource
 from harken.results.formatting import markdown
 from harken.types import Question, Rejected
 
-Rows = Sequence[tuple[str, str]]
 _DURATION_EDGES_S = (0, 1, 2, 5, 9, 9.9, 10.1, 11, 15, 30, 60, 300)
 _MOST_REASONS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """One table: a heading, the name of its two columns, its rows."""
+class CardTable:
+    """One table of a card: a title, the names of its columns, its rows. All columns but the first hold numbers."""
 
     title: str
-    header: tuple[str, str]
-    rows: Rows
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def markdown(self) -> str:
+        return f"## {self.title}\n\n{markdown(self.header, self.rows)}"
+
+    def show(self, console: Console) -> None:
+        """Print the table. Cells hold text from data files, so they are never read as markup."""
+        table = Table(title=Text(self.title), title_justify="left", box=SIMPLE_HEAD)
+        for index, name in enumerate(self.header):
+            table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
+        for row in self.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table)
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    source: Source
+    """A data source, sentences about the set, and tables."""
+
+    source: DataSource
     notes: Sequence[str]
-    sections: Sequence[Section]
+    tables: Sequence[CardTable]
 
     def markdown(self) -> str:
-        lines = [f"# {self.source.name}", "", f"Source: {self.source.url}", "", f"Licence: {self.source.licence}", ""]
-        lines += [line for note in self.notes for line in (note, "")]
-        for section in self.sections:
-            lines += [f"## {section.title}", "", markdown(section.header, section.rows), ""]
-        return "\n".join(lines).rstrip() + "\n"
+        parts = [f"# {self.source.name}", f"Source: {self.source.url}", f"Licence: {self.source.licence}", *self.notes]
+        return "\n\n".join([*parts, *(table.markdown() for table in self.tables)]) + "\n"
 
     def show(self, console: Console) -> None:
-        """Print the tables. Reasons hold names from data files: shown as they are, never read as markup."""
         for line in (f"{self.source.name}, {self.source.url}", f"licence: {self.source.licence}", *self.notes):
             console.print(line, markup=False, highlight=False)
-        for section in self.sections:
-            table = Table(title=section.title, title_justify="left", box=SIMPLE_HEAD)
-            table.add_column(section.header[0], justify="left")
-            table.add_column(section.header[1], justify="right", no_wrap=True)
-            for row in section.rows:
-                table.add_row(*(Text(cell) for cell in row))
-            console.print(table)
+        for table in self.tables:
+            table.show(console)
 
 
-def account(n_kept: int, reasons: Mapping[str, int]) -> list[Section]:
-    """In = kept + rejected, and the rejected by reason."""
+def account_tables(n_kept: int, reasons: Mapping[str, int]) -> list[CardTable]:
+    """Count the records read, kept and rejected, and the rejected ones by reason."""
     n_rejected = sum(reasons.values())
-    sections = [counts("Account", {"records in": n_kept + n_rejected, "kept": n_kept, "rejected": n_rejected})]
+    tables = [count_table("Records", {"records read": n_kept + n_rejected, "kept": n_kept, "rejected": n_rejected})]
     if reasons:
-        ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
-        rest = sum(n for _, n in ordered[_MOST_REASONS:])
-        listed = dict(ordered[:_MOST_REASONS]) | ({"other reasons": rest} if rest else {})
-        sections.append(counts("Rejected, by reason", listed))
-    return sections
+        ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        n_other = sum(n for _, n in ordered[_MOST_REASONS:])
+        rows = dict(ordered[:_MOST_REASONS]) | ({"other reasons": n_other} if n_other else {})
+        tables.append(count_table("Rejected records by reason", rows))
+    return tables
 
 
-def by_reason(rejected: Iterable[Rejected]) -> Counter[str]:
-    """How often each reason occurs, the values it names left out."""
-    return Counter(kind_of(one.reason) for one in rejected)
+def count_reasons(rejected: Iterable[Rejected]) -> Counter[str]:
+    """Count rejections by the kind of their reason."""
+    return Counter(reason_kind(record.reason) for record in rejected)
 
 
-def kind_of(reason: str) -> str:
-    """`answer out of range: 7 of 4` -> `answer out of range`: what stands before a value, a detail or advice."""
+def reason_kind(reason: str) -> str:
+    """Cut a reason before its value, detail or advice: `answer out of range: 7 of 4` -> `answer out of range`."""
     return re.split(r": | \(|; ", reason, maxsplit=1)[0][:120]
 
 
-def counts(title: str, numbers: Mapping[str, int]) -> Section:
-    return Section(title, ("", "n"), [(name, f"{n:,}") for name, n in numbers.items()])
+def count_table(title: str, numbers: Mapping[str, int]) -> CardTable:
+    """A table of names and numbers."""
+    return CardTable(title, ("", "n"), [(name, f"{n:,}") for name, n in numbers.items()])
 
 
-def durations(title: str, durations_s: Iterable[float]) -> Section:
-    """Histogram over clips, with their number and sum."""
+def duration_table(title: str, durations_s: Iterable[float]) -> CardTable:
+    """A histogram of clip durations, with the number of clips and their sum in its header."""
     values = sorted(durations_s)
     edges = (*_DURATION_EDGES_S, float("inf"))
     rows = [
@@ -95,11 +100,11 @@ def durations(title: str, durations_s: Iterable[float]) -> Section:
         if (n := sum(low <= value < high for value in values))
     ]
     total = f"{len(values):,} clips, {sum(values) / 3600:.2f} h"
-    return Section(title, ("duration", total), [(name, f"{n:,}") for name, n in rows])
+    return CardTable(title, ("duration", total), [(name, f"{n:,}") for name, n in rows])
 
 
-def positions(questions: Sequence[Question]) -> Section:
-    """Where the right answer stands, by number of choices."""
+def answer_position_table(questions: Sequence[Question]) -> CardTable:
+    """Count at which position the right answer stands, for each number of choices."""
     by_size: dict[int, Counter[int]] = {}
     for question in questions:
         if question.answer is not None:
@@ -108,22 +113,26 @@ def positions(questions: Sequence[Question]) -> Section:
         (f"{size} choices, {sum(at.values()):,} questions", " / ".join(f"{at[index]:,}" for index in range(size)))
         for size, at in sorted(by_size.items())
     ]
-    if hidden := sum(question.answer is None for question in questions):
-        rows.append(("answer hidden", f"{hidden:,}"))
-    return Section("Right answer's position, first to last", ("", "n"), rows)
+    if n_hidden := sum(question.answer is None for question in questions):
+        rows.append(("questions whose answer is hidden", f"{n_hidden:,}"))
+    return CardTable("Position of the right answer, first to last", ("", "n"), rows)
 
 
-def duplicates(questions: Sequence[Question], digests: Sequence[str]) -> Section:
-    """Questions that occur again, and clips whose samples are those of another clip."""
-    asked = Counter((question.audio, _plain(question)) for question in questions)
-    worded = Counter(_plain(question) for question in questions)
-    heard = Counter(digests)
-    return counts(
+def duplicate_table(questions: Sequence[Question], digests: Sequence[str]) -> CardTable:
+    """Count the questions and clips that an earlier one repeats.
+
+    Args:
+        digests: one hash of samples a clip.
+    """
+    with_clip = Counter((question.audio, _plain(question)) for question in questions)
+    texts = Counter(_plain(question) for question in questions)
+    samples = Counter(digests)
+    return count_table(
         "Duplicates",
         {
-            "questions again, same clip": sum(n - 1 for n in asked.values()),
-            "questions again, any clip": sum(n - 1 for n in worded.values()),
-            "clips with the samples of another": sum(n - 1 for n in heard.values()),
+            "questions that repeat an earlier one about the same clip": sum(n - 1 for n in with_clip.values()),
+            "questions that repeat an earlier one about any clip": sum(n - 1 for n in texts.values()),
+            "clips with the same samples as an earlier clip": sum(n - 1 for n in samples.values()),
         },
     )
 

@@ -1,11 +1,12 @@
-"""The end of every preparation: leaks left out, counts made, files written.
+"""A set while it is prepared, and the files that it becomes.
 
-Takes questions with their rejections and the measures of their clips, writes `rejected.jsonl`, `card.md` and last
-`manifest.jsonl`, each whole or not at all, and gives the card. Kept + rejected = records in, checked here.
+Commands of `harken prepare` read records into a `Draft`, move questions that cannot be used to its rejected records,
+and call `write_draft`. That leaves out what benchmarks contain and writes rejected.jsonl, card.md and last
+manifest.jsonl, each whole or not at all. Every record read is either kept or rejected; `write_draft` checks this.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,46 +14,60 @@ from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
 from harken.errors import short_repr
-from harken.prepare.clip_extraction import Measured, measure_clips
-from harken.prepare.data_card import Card, Section, account, by_reason, counts, duplicates, durations, positions
-from harken.prepare.leaks import Against, Entry, entry_of_name, leak_reasons, words_of
-from harken.prepare.licences import Source
-from harken.prepare.source_records import Rows
+from harken.prepare.clip_extraction import ClipMeasures, OnProgress, measure_clips
+from harken.prepare.compared_records import ComparedRecord, ComparedSet, record_of_clip_name, word_set
+from harken.prepare.data_card import (
+    Card,
+    CardTable,
+    account_tables,
+    answer_position_table,
+    count_reasons,
+    count_table,
+    duplicate_table,
+    duration_table,
+)
+from harken.prepare.leaks import leak_reasons
+from harken.prepare.licences import DataSource
+from harken.prepare.source_records import SourceRecords
 from harken.system.files import write_text
 from harken.types import AudioSpan, Question, Rejected
 
 
 @dataclass(slots=True)
 class Draft:
-    """A set under preparation: every record read is in one of the two lists.
+    """A set under preparation: every record that was read is in `questions` or in `rejected`.
 
     Attributes:
-        mended: how many records had which fault mended.
-        measured: the clips of `questions`.
-        sections: further tables for the card.
+        n_records: records that were read.
+        repairs: kind of repair -> number of records that it was made in.
+        measures: the clips of `questions`; those of rejected questions may be there too.
+        tables: further tables for the card.
     """
 
-    source: Source
-    n_in: int
+    source: DataSource
+    n_records: int
     questions: list[Question]
     rejected: list[Rejected]
-    mended: Counter[str] = field(default_factory=Counter)
-    measured: dict[AudioSpan, Measured] = field(default_factory=dict)
-    sections: list[Section] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
+    measures: dict[AudioSpan, ClipMeasures] = field(default_factory=dict)
+    tables: list[CardTable] = field(default_factory=list)
 
-    def reject(self, reason_of: Mapping[str, str]) -> None:
-        """Move questions, by id, to the rejected."""
-        self.rejected += [rejection(one, reason_of[one.id]) for one in self.questions if one.id in reason_of]
-        self.questions = [one for one in self.questions if one.id not in reason_of]
+    def reject(self, reason_of: Callable[[Question], str | None]) -> None:
+        """Move the questions that have a reason to the rejected records."""
+        reasons = {question.id: reason_of(question) for question in self.questions}
+        self.rejected += [rejection(q, reason) for q in self.questions if (reason := reasons[q.id]) is not None]
+        self.questions = [question for question in self.questions if reasons[question.id] is None]
 
 
-def draft_of(source: Source, rows: Rows, parse: Callable[[Record, str], Question]) -> Draft:
-    """A draft of records that need no further work; `parse` takes a record and its "place:number" and may raise
-    RecordError. An id that is taken already is rejected."""
-    draft = Draft(source, len(rows.records) + len(rows.rejected), [], list(rows.rejected))
+def draft_from_records(source: DataSource, records: SourceRecords, parse: Callable[[Record, str], Question]) -> Draft:
+    """Parse the records of a source. A record whose id an earlier one has is rejected.
+
+    Args:
+        parse: takes a record and its place ("file:number"); raises RecordError for a record that cannot be used.
+    """
+    draft = Draft(source, len(records.records) + len(records.rejected), [], list(records.rejected))
     place_of: dict[str, str] = {}
-    for place, record in rows.records:
+    for place, record in records.records:
         try:
             question = parse(record, place)
             if question.id in place_of:
@@ -66,42 +81,50 @@ def draft_of(source: Source, rows: Rows, parse: Callable[[Record, str], Question
     return draft
 
 
-def measure(draft: Draft, workers: int, on_progress: Callable[[int, int], None]) -> None:
-    """Decode the clips of a draft where they lie; questions on clips that cannot be decoded are rejected."""
-    parts = list(dict.fromkeys(one.audio_span for one in draft.questions if one.audio_span is not None))
-    results = dict(zip(parts, measure_clips(parts, workers, on_progress), strict=True)) if parts else {}
-    faults = {part: result for part, result in results.items() if isinstance(result, str)}
-    draft.reject({one.id: faults[one.audio_span] for one in draft.questions if one.audio_span in faults})
-    draft.measured |= {part: result for part, result in results.items() if isinstance(result, Measured)}
+def measure_draft_clips(draft: Draft, workers: int, on_progress: OnProgress) -> None:
+    """Decode the clips of a draft where they are, and reject the questions whose clip cannot be decoded."""
+    spans = list(dict.fromkeys(question.audio_span for question in draft.questions if question.audio_span is not None))
+    results = dict(zip(spans, measure_clips(spans, workers, on_progress), strict=True)) if spans else {}
+    faults = {span: result for span, result in results.items() if isinstance(result, str)}
+    draft.reject(lambda question: None if question.audio_span is None else faults.get(question.audio_span))
+    draft.measures |= {span: result for span, result in results.items() if isinstance(result, ClipMeasures)}
 
 
-def finish(draft: Draft, out: Path, audio_root: Path, against: Sequence[Against], workers: int) -> Card:
-    """Leave out what benchmarks hold, write the three files.
+def write_draft(draft: Draft, out: Path, audio_root: Path, against: Sequence[ComparedSet], workers: int) -> Card:
+    """Leave out the clips of benchmarks and write the three files.
 
-    Clips are written relative to `audio_root`. Raises DataError where a benchmark cannot be read.
+    Args:
+        audio_root: folder that the manifest names clips relative to.
+        against: the benchmarks.
+
+    Raises DataError where a benchmark cannot be read.
     """
-    digests = {part: measured.digest for part, measured in draft.measured.items()}
-    leaked, leaks = leak_reasons([entry_of(one) for one in draft.questions], digests, against, workers)
-    draft.reject(leaked)
-    assert len(draft.questions) + len(draft.rejected) == draft.n_in, "a record is neither kept nor rejected"
-    draft.rejected.sort(key=lambda one: (one.file, one.line))
-    heard = {one.audio_span for one in draft.questions if one.audio_span is not None}
-    clips = [measured for part, measured in draft.measured.items() if part in heard]
-    sections = account(len(draft.questions), by_reason(draft.rejected))
-    if draft.mended:
-        sections.append(counts("Mended records", dict(sorted(draft.mended.items()))))
-    sections += draft.sections
-    if clips:
-        sections.append(durations("Clips of kept records", (one.duration_s for one in clips)))
-    sections += [positions(draft.questions), duplicates(draft.questions, [one.digest for one in clips]), leaks]
-    card = Card(draft.source, draft.notes, sections)
+    digests = {span: measures.digest for span, measures in draft.measures.items()}
+    records = [_compared_record(question) for question in draft.questions]
+    leaks, leak_table = leak_reasons(records, digests, against, workers)
+    draft.reject(lambda question: leaks.get(question.id))
+    assert len(draft.questions) + len(draft.rejected) == draft.n_records, "a record is neither kept nor rejected"
+    draft.rejected.sort(key=lambda record: (record.file, record.line))
+    card = Card(draft.source, [], [*_tables(draft), leak_table])
     write_rejected(out / "rejected.jsonl", draft.rejected)
     write_text(out / "card.md", card.markdown())
     write_manifest(out / "manifest.jsonl", draft.questions, audio_root)
     return card
 
 
-def entry_of(question: Question) -> Entry:
-    """A question as the rules of `leaks.py` see it."""
+def _tables(draft: Draft) -> list[CardTable]:
+    kept_spans = {question.audio_span for question in draft.questions}
+    clips = [measures for span, measures in draft.measures.items() if span in kept_spans]
+    tables = account_tables(len(draft.questions), count_reasons(draft.rejected))
+    if draft.repairs:
+        tables.append(count_table("Repaired records", dict(sorted(draft.repairs.items()))))
+    tables += draft.tables
+    if clips:
+        tables.append(duration_table("Clips of kept records", (clip.duration_s for clip in clips)))
+    duplicates = duplicate_table(draft.questions, [clip.digest for clip in clips])
+    return [*tables, answer_position_table(draft.questions), duplicates]
+
+
+def _compared_record(question: Question) -> ComparedRecord:
     name = "" if question.audio is None else question.audio.stem
-    return entry_of_name(question.id, name, words_of(question.text, *question.choices), question.audio_span)
+    return record_of_clip_name(question.id, name, word_set(question.text, *question.choices), question.audio_span)

@@ -1,8 +1,8 @@
-"""What a recipe may leave out of a set on purpose; everything is off unless asked for.
+"""Filters that leave records out of a set on purpose. Each is off unless the command asks for it.
 
-Takes values and limits, gives the reason why a record is left out, or None. Audio-Thinker (appendix C) keeps SNR above
-10 dB and at least 1.5 s [P]; purely visual questions (`relations` without View) are a filter because neither paper
-left them out.
+Every filter gives the reason why it leaves a record out, or None. Audio-Thinker (appendix C) keeps clips with an SNR
+above 10 dB and at least 1.5 s [P]. Neither paper leaves out AVQA's purely visual questions (relation View), so that is
+a filter and no default.
 """
 
 from collections.abc import Callable
@@ -11,20 +11,21 @@ from pathlib import Path
 
 from harken.config import PromptConfig
 from harken.errors import ConfigError
-from harken.prepare.clip_extraction import Measured
+from harken.prepare.clip_extraction import ClipMeasures
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """None = off.
+    """The filters of a command; None means off.
 
     Attributes:
         relations, question_types: values of AVQA's `question_relation` and `question_type` that are kept.
-        min_duration_s, min_snr_db: shorter clips, and clips at or below this ratio, are left out.
-        max_prompt_tokens: longest text of question and choices, as the omni_r1 prompt writes them, in tokens of
-            `tokenizer`, a folder; the chat template and the clip are not counted.
+        min_duration_s: shorter clips are left out.
+        min_snr_db: clips at or below this ratio are left out.
+        max_prompt_tokens: longest text of question and choices, written by the omni_r1 prompt and counted in tokens of
+            `tokenizer`, a folder; the chat template and the clip do not count.
     """
 
     relations: tuple[str, ...] | None = None
@@ -38,35 +39,38 @@ class Filters:
         if (self.max_prompt_tokens is None) != (self.tokenizer is None):
             raise ConfigError("a limit of prompt tokens and a tokenizer folder go together: give both or neither")
 
-    def of_labels(self, relation: str, question_type: str) -> str | None:
-        if self.relations is not None and relation not in self.relations:
-            return f"question relation filtered: {relation!r}"
-        if self.question_types is not None and question_type not in self.question_types:
-            return f"question type filtered: {question_type!r}"
+    def reason_by_labels(self, question: Question) -> str | None:
+        """Check AVQA's labels, which a Question holds as category and subcategory."""
+        if self.relations is not None and question.category not in self.relations:
+            return f"question relation filtered: {question.category!r}"
+        if self.question_types is not None and question.subcategory not in self.question_types:
+            return f"question type filtered: {question.subcategory!r}"
         return None
 
-    def of_clip(self, clip: Measured) -> str | None:
+    def reason_by_clip(self, clip: ClipMeasures) -> str | None:
         if self.min_duration_s is not None and clip.duration_s < self.min_duration_s:
             return f"clip too short: {clip.duration_s:.2f} s, the minimum is {self.min_duration_s:g} s"
         if self.min_snr_db is not None and clip.snr_db <= self.min_snr_db:
             return f"clip too noisy: SNR {clip.snr_db:.1f} dB, the limit is {self.min_snr_db:g} dB"
         return None
 
-    def of_length(self) -> Callable[[Question], str | None]:
-        """The check of prompt lengths; loads the tokenizer once. Raises ConfigError where it cannot be loaded."""
+    def reason_by_length(self) -> Callable[[Question], str | None]:
+        """Load the tokenizer once, and return the check of prompt lengths. Raises
+        ConfigError where it cannot be loaded."""
         if self.tokenizer is None or self.max_prompt_tokens is None:
             return lambda question: None
-        encode, longest = _encoder(self.tokenizer), self.max_prompt_tokens
+        encode, limit = _load_tokenizer(self.tokenizer), self.max_prompt_tokens
         prompt = Prompt.from_config(PromptConfig())
 
         def check(question: Question) -> str | None:
             length = len(encode(prompt.text(question)))
-            return f"prompt too long: {length} tokens, the limit is {longest}" if length > longest else None
+            return f"prompt too long: {length} tokens, the limit is {limit}" if length > limit else None
 
         return check
 
 
-def _encoder(folder: Path) -> Callable[[str], list[int]]:
+def _load_tokenizer(folder: Path) -> Callable[[str], list[int]]:
+    """Text -> token ids. Raises ConfigError where the folder holds no tokenizer that can be loaded."""
     from transformers import AutoTokenizer
 
     if not folder.is_dir():

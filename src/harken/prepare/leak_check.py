@@ -1,19 +1,24 @@
-"""`harken prepare check A B...`: what a training set and benchmarks have in common (the rules are in `leaks.py`)."""
+"""`harken prepare check`: compare a finished training set with benchmarks, by the rules in leaks.py."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harken.prepare.data_card import Section
-from harken.prepare.leaks import Against, Leak, digests_of, find_leaks, read_entries
+from harken.prepare.compared_records import ComparedSet, read_compared_records
+from harken.prepare.data_card import CardTable
+from harken.prepare.leaks import Leak, find_leaks, hash_clips
 from harken.system.json_lines import write_json_lines
 
 RULES = ("clip", "content", "question")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """One benchmark: its leaks, and how many of its clips, and of the training set's, could be compared by content."""
+class LeakReport:
+    """The leaks of one benchmark.
+
+    Attributes:
+        n_hashed: clips of the training set, and of the benchmark, that could be compared by content.
+    """
 
     name: str
     n_training: int
@@ -23,33 +28,35 @@ class Checked:
 
     @property
     def leaked(self) -> bool:
-        """Whether a clip is in both; similar questions alone are no leak, wordings repeat."""
+        """Whether both sets have a clip in common. Similar questions alone are no leak, because wordings repeat."""
         return any(leak.rule != "question" for leak in self.leaks)
 
 
 def check_leaks(
-    training: Against, benchmarks: Sequence[Against], workers: int, out: Path | None = None
-) -> list[Checked]:
-    """Compare each benchmark with the training set; every pair goes to `out`, JSON lines. Raises DataError."""
-    entries = read_entries(training.file, training.audio_root)
-    own = digests_of(entries, workers)
-    checked: list[Checked] = []
-    for one in benchmarks:
-        others = read_entries(one.file, one.audio_root)
-        theirs = digests_of(others, workers)
-        leaks = find_leaks(entries, others, one.file.name, own | theirs)
-        checked.append(Checked(one.file.name, len(entries), len(others), (len(own), len(theirs)), leaks))
+    training: ComparedSet, benchmarks: Sequence[ComparedSet], workers: int, out: Path | None = None
+) -> list[LeakReport]:
+    """Compare each benchmark with the training set, and write every pair to `out` as JSON lines. Raises DataError."""
+    training_records = read_compared_records(training.file, training.audio_root)
+    training_digests = hash_clips(training_records, workers)
+    reports: list[LeakReport] = []
+    for benchmark in benchmarks:
+        name = benchmark.file.name
+        records = read_compared_records(benchmark.file, benchmark.audio_root)
+        digests = hash_clips(records, workers)
+        leaks = find_leaks(training_records, records, name, training_digests | digests)
+        n_hashed = (len(training_digests), len(digests))
+        reports.append(LeakReport(name, len(training_records), len(records), n_hashed, leaks))
     if out is not None:
-        write_json_lines(out, [asdict(leak) for one in checked for leak in one.leaks])
-    return checked
+        write_json_lines(out, [asdict(leak) for report in reports for leak in report.leaks])
+    return reports
 
 
-def section(checked: Checked) -> Section:
-    """Training records per rule, and the first pair of each."""
-    rows = [("records: training, benchmark", f"{checked.n_training:,}, {checked.n_benchmark:,}")]
-    rows.append(("clips hashed: training, benchmark", "{:,}, {:,}".format(*checked.n_hashed)))
+def leak_table(report: LeakReport) -> CardTable:
+    """Count the leaks by each rule, with the first pair of each."""
+    rows = [("records: training, benchmark", f"{report.n_training:,}, {report.n_benchmark:,}")]
+    rows.append(("clips hashed: training, benchmark", "{:,}, {:,}".format(*report.n_hashed)))
     for rule in RULES:
-        found = [leak for leak in checked.leaks if leak.rule == rule]
-        example = f" (first: {found[0].id} = {found[0].benchmark_id})" if found else ""
-        rows.append((f"training records with the same {rule}{example}", f"{len(found):,}"))
-    return Section(checked.name, ("", "n"), rows)
+        matches = [leak for leak in report.leaks if leak.rule == rule]
+        example = f" (first: {matches[0].id} = {matches[0].benchmark_id})" if matches else ""
+        rows.append((f"training records with the same {rule}{example}", f"{len(matches):,}"))
+    return CardTable(report.name, ("", "n"), rows)

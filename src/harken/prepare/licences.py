@@ -1,31 +1,34 @@
-"""Where each data set comes from and under which terms, as its publisher states them.
+"""Where each data set comes from and under which licence, as its publisher states it.
 
-Facts for cards; harken ships no data. "not stated" means that its page names no licence.
+Data cards name both. harken ships no data. "not stated" means that the publisher's page names no licence.
 """
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     name: str
     url: str
     licence: str
 
 
-AVQA = Source(
-    "AVQA", "https://mn.cs.tsinghua.edu.cn/avqa", "annotations: not stated; clips: videos of YouTube, their owners'"
+AVQA = DataSource(
+    "AVQA",
+    "https://mn.cs.tsinghua.edu.cn/avqa",
+    "annotations: not stated; clips: YouTube videos, which belong to their owners",
 )
-VGGSOUND = Source(
+VGGSOUND = DataSource(
     "VGGSound",
     "https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
-    "list: CC BY 4.0; clips: videos of YouTube, their owners'",
+    "list: CC BY 4.0; clips: YouTube videos, which belong to their owners",
 )
-AUDIOSETCAPS = Source("AudioSetCaps", "https://huggingface.co/datasets/baijs/AudioSetCaps", "CC BY 4.0")
-ARC = Source("ARC", "https://huggingface.co/datasets/allenai/ai2_arc", "CC BY-SA 4.0")
-AUDIOMCQ = Source(
+AUDIOSETCAPS = DataSource("AudioSetCaps", "https://huggingface.co/datasets/baijs/AudioSetCaps", "CC BY 4.0")
+ARC = DataSource("ARC", "https://huggingface.co/datasets/allenai/ai2_arc", "CC BY-SA 4.0")
+AUDIOMCQ = DataSource(
     "AudioMCQ",
     "https://huggingface.co/datasets/Harland/AudioMCQ-StrongAC-GeminiCoT",
-    "questions: Apache-2.0; clips: those of Clotho, AudioCaps, CompA-R, MusicCaps, LP-MusicCaps, SpeechCraft, TACOS",
+    "questions: Apache-2.0; clips: the licences of Clotho, AudioCaps, CompA-R, MusicCaps, LP-MusicCaps, SpeechCraft, "
+    "TACOS",
 )
-OWN = Source("own data", "-", "yours to say")
+OWN = DataSource("own data", "-", "that of your data")

@@ -1,10 +1,10 @@
-"""Sound of a media file -> 16 kHz mono 16-bit WAV.
+"""Decode the sound of a media file to a 16 kHz mono 16-bit WAV.
 
-Takes a video or an audio file in any format FFmpeg reads (PyAV holds its libraries; no `ffmpeg` program is needed),
-gives the WAV whole or not at all. Channels are averaged, never cut to the first, resampled with soxr and rounded to 16
-bits, so that 16 kHz mono 16-bit input comes out bit for bit. Memory does not grow with the length of the file.
-More than two channels are mixed with FFmpeg's weights for the file's layout. Not taken: FFmpeg's resampler, dither, and
-what a decoder makes of damaged input: a packet that does not decode, or a file that ends before it says, is an error.
+Any video or audio file that FFmpeg reads is accepted (PyAV brings FFmpeg's libraries; no `ffmpeg` program is needed).
+The WAV is written whole or not at all. Channels are averaged, resampled with soxr and rounded to 16 bits, so that 16
+kHz mono 16-bit input comes out bit for bit; more than two channels are mixed with FFmpeg's weights for their layout.
+Memory does not grow with the length of the file. What a decoder makes of damaged input is not accepted: a packet that
+does not decode, or a file that ends before its stated duration, is an error.
 """
 
 import re
@@ -32,16 +32,16 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,wav,w64,flac,ogg,mp3,aac,avi,flv,asf,mpegts,mpeg",
 }
-"""A playlist under a video's name could make FFmpeg open other files or hosts."""
+"""Only these are opened: a playlist with the name of a video could make FFmpeg open other files or hosts."""
 _DURATION_KNOWN = ("mov", "matroska", "webm", "wav", "flac", "ogg")
-"""Formats that store a duration; others estimate it from the bit rate."""
+"""Formats that store a duration; for others FFmpeg estimates it from the bit rate."""
 
 
 def extract_wav(source: Path, target: Path) -> None:
     """Write the sound of `source` to `target`.
 
-    Raises AudioError where the file cannot be read or decoded, holds no sound, no samples, or samples that are not
-    finite, or ends before its stated duration; `target` is not written then.
+    Raises AudioError, and writes nothing, where the file cannot be read or decoded, has no sound, no samples or samples
+    that are not finite, or ends before its stated duration.
     """
     with (
         replacing(target) as temporary,
@@ -52,7 +52,10 @@ def extract_wav(source: Path, target: Path) -> None:
 
 
 def decode(source: Path) -> Iterator[NDArray[np.int16]]:
-    """[S] blocks of 16 kHz mono 16-bit samples; one sample at least in all. Raises AudioError as `extract_wav` does."""
+    """Yield blocks [S] of 16 kHz mono 16-bit samples, at least one sample in all.
+
+    Raises AudioError as `extract_wav` does.
+    """
     n_samples = 0
     try:
         with av.open(f"file:{source}", options=_OPTIONS, metadata_errors="replace") as container:
@@ -73,20 +76,20 @@ def decode(source: Path) -> Iterator[NDArray[np.int16]]:
 
 
 def _mono_blocks(source: Path, container: InputContainer, stream: AudioStream) -> Iterator[NDArray[np.float32]]:
-    """Blocks of about `_BLOCK_SAMPLES` averaged samples at the stream's rate."""
-    many = stream.channels > 2
-    # 16-bit output makes FFmpeg scale the mix of many channels so that it cannot clip; float output would not.
-    convert = av.AudioResampler(format="s16p" if many else "fltp", layout="mono" if many else stream.layout)
-    fifo = AudioFifo()  # joins frames in C: a Python step a frame would cost as much as decoding
+    """Yield blocks of about `_BLOCK_SAMPLES` samples, averaged over channels, at the rate of the stream."""
+    mix = stream.channels > 2
+    # With 16-bit output FFmpeg scales the mix of many channels so that it cannot clip; with float output it does not.
+    convert = av.AudioResampler(format="s16p" if mix else "fltp", layout="mono" if mix else stream.layout)
+    fifo = AudioFifo()  # joins frames in C; joining them in Python would take as long as decoding
     n_decoded = 0
     for frame in container.decode(stream):
-        frame.pts = None  # sound is joined as it comes; gaps in time stamps are not filled
+        frame.pts = None  # frames are joined as they come; gaps in time stamps are not filled
         try:
-            for part in [frame] if frame.format.name == "fltp" and not many else convert.resample(frame):
+            for part in [frame] if frame.format.name == "fltp" and not mix else convert.resample(frame):
                 part.pts = None
                 fifo.write(part)
         except ValueError as error:
-            raise AudioError(f"{source}: changes its rate or channels on the way; leave the clip out") from error
+            raise AudioError(f"{source}: changes its rate or channels in the middle; leave the clip out") from error
         if fifo.samples >= _BLOCK_SAMPLES:
             n_decoded += fifo.samples
             yield _mono(source, fifo)
@@ -95,13 +98,13 @@ def _mono_blocks(source: Path, container: InputContainer, stream: AudioStream) -
         yield _mono(source, fifo)
     if container.format.name == "wav" and _riff_is_cut(source):
         raise AudioError(f"{source}: is cut: it is shorter than its header says; fetch the file again")
-    stated_s, heard_s = _stated_duration_s(container, stream), n_decoded / stream.rate
-    if stated_s is not None and heard_s < stated_s - _CUT_TOLERANCE_S:
-        raise AudioError(f"{source}: is cut: it ends after {heard_s:.1f} s of {stated_s:.1f} s; fetch the file again")
+    stated_s, decoded_s = _stated_duration_s(container, stream), n_decoded / stream.rate
+    if stated_s is not None and decoded_s < stated_s - _CUT_TOLERANCE_S:
+        raise AudioError(f"{source}: is cut: it ends after {decoded_s:.1f} s of {stated_s:.1f} s; fetch the file again")
 
 
 def _mono(source: Path, fifo: AudioFifo) -> NDArray[np.float32]:
-    """All that waits in the fifo, averaged over channels."""
+    """Read everything from the fifo, averaged over channels."""
     frame = fifo.read(partial=True)
     assert frame is not None
     block = frame.to_ndarray().mean(axis=0, dtype=np.float32)
@@ -123,21 +126,22 @@ def _resampled(blocks: Iterator[NDArray[np.float32]], rate_hz: int) -> Iterator[
 
 
 def _stated_duration_s(container: InputContainer, stream: AudioStream) -> float | None:
-    """What the file says the sound lasts; None where it does not say."""
+    """The duration of the sound that the file states; None where it states none."""
     if not any(name in _DURATION_KNOWN for name in container.format.name.split(",")):
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska: 00:00:10.008000000
-        found = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tag)
-        return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tag)
+        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
     if len(container.streams) == 1 and container.duration is not None:
         return float(Fraction(container.duration, av.time_base))
     return None
 
 
 def _riff_is_cut(source: Path) -> bool:
-    """FFmpeg and libsndfile both take a cut WAV for a shorter one."""
+    """Whether the file is shorter than its header states: FFmpeg and libsndfile read a cut WAV as a shorter one."""
     with source.open("rb") as file:
         stated = int.from_bytes(file.read(8)[4:], "little")
-    return stated not in (0, 0xFFFFFFFF) and source.stat().st_size < 8 + stated  # 0 and -1: written to a pipe
+    written_to_pipe = stated in (0, 0xFFFFFFFF)
+    return not written_to_pipe and source.stat().st_size < 8 + stated

@@ -1,25 +1,26 @@
-"""A question about a video -> the same question about its sound.
+"""Reword a question about a video so that it asks about the sound.
 
-"video(s)" becomes "audio(s)" and "frame(s)" "segment(s)", as whole words, case kept (Audio-Thinker, appendix C).
-Choices stay as they are. Not taken: replacing inside words ("videotape"), as public code does.
+"video(s)" becomes "audio(s)" and "frame(s)" becomes "segment(s)", as whole words ("videotape" stays) and with their
+case kept (Audio-Thinker, appendix C). Choices are not reworded.
 """
 
 import re
 
-_WORDS = {"video": "audio", "frame": "segment"}
-_PATTERN = re.compile(r"\b(video|frame)(s?)\b", re.IGNORECASE)
+_REPLACEMENTS = {"video": "audio", "frame": "segment"}
+_WORD = re.compile(r"\b(video|frame)(s?)\b", re.IGNORECASE)
 
 
-def about_sound(text: str) -> str:
+def reword_for_audio(text: str) -> str:
     """
     Example:
-        >>> about_sound("What happens in the Video?")
+        >>> reword_for_audio("What happens in the Video?")
         'What happens in the Audio?'
     """
-    return _PATTERN.sub(lambda found: _cased(_WORDS[found[1].lower()], found[1]) + found[2], text)
+    return _WORD.sub(lambda match: _like(match[1], _REPLACEMENTS[match[1].lower()]) + match[2], text)
 
 
-def _cased(word: str, like: str) -> str:
-    if like.isupper():
+def _like(original: str, word: str) -> str:
+    """The word in the case of the original."""
+    if original.isupper():
         return word.upper()
-    return word.capitalize() if like[0].isupper() else word
+    return word.capitalize() if original[0].isupper() else word

@@ -1,9 +1,10 @@
-"""Records of a data set from a file or from the Hugging Face Hub.
+"""Read the records of a data set from a file or from the Hugging Face Hub, with the place of each.
 
-Takes a JSON, JSON lines or parquet file, or a data set's name on the Hub, gives records with their places. Columns that
-hold sound are left as they are stored. Needs the extra `data` (`pip install 'harken[data]'`) for parquet and the Hub.
+The file is JSON, JSON lines or parquet. Columns of sound are not decoded. parquet and the Hub need the extra `data`
+(`pip install 'harken[data]'`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from harken.types import Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class HubDataset:
     """A data set on the Hub, or a local folder in its layout."""
 
     name: str
@@ -23,42 +24,44 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """`records` are ("place:number", record), numbers counted from 1; records + rejected = records in the source."""
+class SourceRecords:
+    """The records of a source. len(records) + len(rejected) = records in the source.
+
+    Attributes:
+        records: (place, record) pairs; a place is "file:number" or "name/split:number", counted from 1.
+    """
 
     records: list[tuple[str, Record]]
     rejected: list[Rejected]
 
 
-def read_rows(source: Path | Hub) -> Rows:
+def read_source(source: Path | HubDataset) -> SourceRecords:
     """Raises DataError where the source cannot be read, ConfigError where the extra is missing."""
-    if isinstance(source, Hub):
-        loaded = _loaded(source.name, source.config, source.split)
-        return Rows([(f"{source.name}/{source.split}:{n}", row) for n, row in enumerate(loaded, start=1)], [])
+    if isinstance(source, HubDataset):
+        return _numbered(f"{source.name}/{source.split}", _load(source.name, source.config, source.split))
     if source.suffix == ".parquet":
         if not source.is_file():
             raise DataError(f"{source}: no such file")
-        loaded = _loaded("parquet", None, "train", str(source))
-        return Rows([(f"{source}:{n}", row) for n, row in enumerate(loaded, start=1)], [])
+        return _numbered(str(source), _load("parquet", None, "train", str(source)))
     records, rejected = read_records(source)
-    return Rows([(f"{source}:{line}", record) for line, record in records], rejected)
+    return SourceRecords([(f"{source}:{line}", record) for line, record in records], rejected)
 
 
-def _loaded(name: str, config: str | None, split: str, data_files: str | None = None) -> Any:
+def _numbered(place: str, rows: Iterable[Record]) -> SourceRecords:
+    return SourceRecords([(f"{place}:{number}", row) for number, row in enumerate(rows, start=1)], [])
+
+
+def _load(name: str, config: str | None, split: str, data_files: str | None = None) -> Iterable[Record]:
     try:
         import datasets
     except ImportError as error:
         raise ConfigError(f"{name}: reading it needs `datasets`: pip install 'harken[data]'") from error
     try:
-        # Streamed: nothing is copied into a cache beside the Hub's own download.
-        loaded = datasets.load_dataset(name, config, split=split, data_files=data_files, streaming=True)
+        # Streaming makes no second copy beside the Hub's own download.
+        rows: Any = datasets.load_dataset(name, config, split=split, data_files=data_files, streaming=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{data_files or name}: cannot be read as a data set: {error}") from error
-    return _undecoded(loaded, datasets)
-
-
-def _undecoded(loaded: Any, datasets: Any) -> Any:
-    for column, feature in (loaded.features or {}).items():
+    for column, feature in (rows.features or {}).items():
         if isinstance(feature, datasets.Audio):
-            loaded = loaded.cast_column(column, datasets.Audio(decode=False))
-    return loaded
+            rows = rows.cast_column(column, datasets.Audio(decode=False))
+    return rows

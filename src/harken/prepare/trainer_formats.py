@@ -1,30 +1,27 @@
-"""Questions in the formats of R1-AQA, ms-swift and TRL, in and out.
-
-Takes one record and gives a Question, and the other way:
+"""Read and write questions in the record formats of R1-AQA, ms-swift and TRL.
 
     r1_aqa    {"id", "question_text", "multi_choice", "answer": index, "audio_path", "dataset_name", ...}
     ms_swift  {"id", "messages": [{"role": "user", "content": "<audio>..."}], "audios": [path], "solution"}
     trl       {"id", "prompt": [{"role": "user", "content": [{"type": "audio", "audio": path}, {"type": "text",
               "text": ...}]}], "solution"}
 
-The last two hold one text for question and choices, written by harken's prompt and read back from it: the
-question, `Please choose the answer from the following options:`, a list of quoted texts, and whatever follows.
-`solution` is `<answer>choice</answer>`, as R1-AQA's rewards take it; an assistant's turn is read where it is missing.
-Clips are written as absolute paths, which is what those programs open, and read inside an audio root only.
-Not taken: further keys that would carry what a format has no place for. A question that would not come back the same is
-an error when it is written.
+ms_swift and trl hold question and choices in one text. harken writes it with its own prompt and reads it back from
+there: the question, `Please choose the answer from the following options:`, a list of quoted texts, and anything after
+it. `solution` is `<answer>choice</answer>`, as R1-AQA's rewards expect it; where it is missing, an assistant's turn is
+read. Clips are written as absolute paths, because those programs open them as they are, and they are read only inside
+an audio root. A question that would not be read back the same is an error when it is written.
 """
 
 import ast
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harken.config import PromptConfig
-from harken.data.record_fields import choices_field, clip_path, label_field, text_field
+from harken.data.record_fields import answer_index, choices_field, clip_path, label_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
@@ -33,13 +30,13 @@ from harken.types import Question
 
 _PROMPT = Prompt.from_config(PromptConfig())
 _MARKER = " Please choose the answer from the following options: "
-_LITERAL = re.compile(r"\s*('(?:[^'\\\n]|\\[^\n])*'|\"(?:[^\"\\\n]|\\[^\n])*\")\s*([,\]])")
+_QUOTED_TEXT = re.compile(r"\s*('(?:[^'\\\n]|\\[^\n])*'|\"(?:[^\"\\\n]|\\[^\n])*\")\s*([,\]])")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _AUDIO_TAG = "<audio>"
 
 
 def read_r1_aqa(record: Record, audio_root: Path, source: str) -> Question:
-    """One record of R1-AQA's JSON lines. Raises RecordError."""
+    """Read one record of R1-AQA. Raises RecordError."""
     try:
         choices, answer = choices_field(record, "multi_choice"), record.get("answer")
         if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
@@ -47,11 +44,11 @@ def read_r1_aqa(record: Record, audio_root: Path, source: str) -> Question:
     except RecordError:
         choices, answer, _ = clean_choices(record.get("multi_choice"), record.get("answer"), "multi_choice")
     return Question(
-        id=_ident(record),
+        id=_record_id(record),
         text=text_field(record, "question_text"),
         choices=choices,
         answer=answer,
-        audio=_clip(record.get("audio_path"), audio_root),
+        audio=_clip_inside(audio_root, record.get("audio_path")),
         category=label_field(record, "question_relation"),
         subcategory=label_field(record, "question_type"),
         dataset=label_field(record, "dataset_name"),
@@ -60,23 +57,23 @@ def read_r1_aqa(record: Record, audio_root: Path, source: str) -> Question:
 
 
 def read_ms_swift(record: Record, audio_root: Path, source: str) -> Question:
-    """One record of ms-swift's messages. Raises RecordError."""
+    """Read one record of ms-swift. Raises RecordError."""
     turns = _turns(record, "messages")
     content = text_field(turns["user"], "content")
     audios = record.get("audios")
     clips = audios if isinstance(audios, list) else [] if audios is None else [audios]
     if content.count(_AUDIO_TAG) != len(clips) or len(clips) > 1:
-        raise RecordError(
-            f"audios: {len(clips)} for {content.count(_AUDIO_TAG)} {_AUDIO_TAG} in the message; one at most"
-        )
+        n_tags = content.count(_AUDIO_TAG)
+        raise RecordError(f"audios: {len(clips)} for {n_tags} {_AUDIO_TAG} in the message; one at most")
     text = content.removeprefix(_AUDIO_TAG) if clips else content
     if _AUDIO_TAG in text:
         raise RecordError(f"messages: {_AUDIO_TAG} stands inside the text, not before it: {short_repr(content)}")
-    return _from_prompt(record, text.removeprefix("\n"), clips[0] if clips else None, turns, audio_root, source)
+    audio = _clip_inside(audio_root, clips[0] if clips else None)
+    return _question(record, text.removeprefix("\n"), audio, turns, source)
 
 
 def read_trl(record: Record, audio_root: Path, source: str) -> Question:
-    """One record of TRL's conversational prompts. Raises RecordError."""
+    """Read one record of TRL, with a conversational prompt. Raises RecordError."""
     turns = _turns(record, "prompt")
     content = turns["user"].get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -87,12 +84,14 @@ def read_trl(record: Record, audio_root: Path, source: str) -> Question:
     if len(texts) != 1 or len(sounds) > 1 or len(texts) + len(sounds) != len(parts):
         raise RecordError(f"prompt: expected one text and at most one audio, found {short_repr(parts)}")
     clips = [next((part[key] for key in ("audio", "audio_url", "path", "url") if part.get(key)), "") for part in sounds]
-    return _from_prompt(record, texts[0], clips[0] if clips else None, turns, audio_root, source)
+    return _question(record, texts[0], _clip_inside(audio_root, clips[0] if clips else None), turns, source)
 
 
 def write_r1_aqa(question: Question) -> Record:
-    """A record that R1-AQA's code takes: it knows the data set name AVQA only. Raises RecordError for a question
-    without a clip or an answer, which that code cannot do without."""
+    """Write a record for R1-AQA, whose code knows the data set name AVQA only.
+
+    Raises RecordError for a question without a clip or an answer, which that code needs.
+    """
     if question.audio is None or question.answer is None:
         raise RecordError(f"no {'clip' if question.audio is None else 'answer'}: R1-AQA's format needs one")
     return {
@@ -103,13 +102,13 @@ def write_r1_aqa(question: Question) -> Record:
         "question_relation": question.category,
         "question_type": question.subcategory,
         "dataset_name": "AVQA",
-        "audio_path": _absolute(question),
+        "audio_path": _absolute_path(question),
     }
 
 
 def write_ms_swift(question: Question) -> Record:
-    """A record for ms-swift's GRPO: the solution is a column beside the messages."""
-    path = _absolute(question)
+    """Write a record for ms-swift's GRPO; the solution is a column beside the messages."""
+    path = _absolute_path(question)
     tag = "" if path is None else _AUDIO_TAG
     messages = [{"role": "user", "content": tag + _PROMPT.text(question)}]
     audios = {} if path is None else {"audios": [path]}
@@ -117,98 +116,100 @@ def write_ms_swift(question: Question) -> Record:
 
 
 def write_trl(question: Question) -> Record:
-    """A record for TRL's GRPO."""
-    path = _absolute(question)
+    """Write a record for TRL's GRPO."""
+    path = _absolute_path(question)
     sound = [] if path is None else [{"type": "audio", "audio": path}]
     content = [*sound, {"type": "text", "text": _PROMPT.text(question)}]
     return {"id": question.id, "prompt": [{"role": "user", "content": content}], **_solution(question)}
 
 
-FORMATS: dict[str, tuple[Callable[[Record, Path, str], Question], Callable[[Question], Record]]] = {
-    "r1_aqa": (read_r1_aqa, write_r1_aqa),
-    "ms_swift": (read_ms_swift, write_ms_swift),
-    "trl": (read_trl, write_trl),
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """`read` takes a record, the folder of its clips and its place; both functions raise RecordError."""
+
+    read: Callable[[Record, Path, str], Question]
+    write: Callable[[Question], Record]
+
+
+FORMATS = {
+    "r1_aqa": RecordFormat(read_r1_aqa, write_r1_aqa),
+    "ms_swift": RecordFormat(read_ms_swift, write_ms_swift),
+    "trl": RecordFormat(read_trl, write_trl),
 }
 
 
 def to_record(question: Question, name: str) -> Record:
-    """The question in a format; raises RecordError where reading it back would give another question."""
+    """Write a question in a format. Raises RecordError where reading it back would give another question."""
     if question.start_s != 0 or question.end_s is not None:
         raise RecordError("a part of a file: this format has no place for start_s and end_s; cut the clip")
-    read, write = FORMATS[name]
-    record = write(question)
-    root = Path("/") if question.audio is None else Path(os.path.abspath(question.audio)).parent
-    back = read(record, root, "")
-    wanted = replace(question, audio=question.audio and Path(os.path.abspath(question.audio)))
+    record = FORMATS[name].write(question)
+    path = _absolute_path(question)
+    written = replace(question, audio=path and Path(path))
+    read_back = FORMATS[name].read(record, Path("/") if path is None else Path(path).parent, "")
     for key in ("id", "audio", "text", "choices", "answer"):
-        if getattr(back, key) != getattr(wanted, key):
-            raise RecordError(
-                f"{key}: {short_repr(getattr(wanted, key))} would be read back as {short_repr(getattr(back, key))}"
-            )
+        before, after = getattr(written, key), getattr(read_back, key)
+        if before != after:
+            raise RecordError(f"{key}: {short_repr(before)} would be read back as {short_repr(after)}")
     return record
 
 
 def parse_prompt(text: str) -> tuple[str, tuple[str, ...]]:
-    """(question, choices) of a prompt's text. Raises RecordError."""
-    place = text.find(_MARKER)
-    while place >= 0:
-        choices = _quoted_list(text, place + len(_MARKER))
+    """Read the question and its choices from the text of a prompt. Raises RecordError."""
+    start = text.find(_MARKER)
+    while start >= 0:
+        choices = _quoted_list(text, start + len(_MARKER))
         if choices is not None:
-            return text[:place], choices
-        place = text.find(_MARKER, place + 1)
+            return text[:start], choices
+        start = text.find(_MARKER, start + 1)
     raise RecordError(f"prompt: expected `<question>{_MARKER}['a', 'b', ...]`, found {short_repr(text)}")
 
 
 def _quoted_list(text: str, start: int) -> tuple[str, ...] | None:
-    """The list of string literals that begins at `start`; None where there is none. Nothing is evaluated but each
-    literal by itself."""
+    """Read the list of quoted texts that begins at `start`; None where there is none. Only quoted texts are evaluated,
+    each by itself."""
     if text[start : start + 1] != "[":
         return None
     choices: list[str] = []
     position, end = start + 1, ","
     while end == ",":
-        found = _LITERAL.match(text, position)
-        if found is None:
+        match = _QUOTED_TEXT.match(text, position)
+        if match is None:
             return None
         try:
-            choices.append(ast.literal_eval(found[1]))
+            choices.append(ast.literal_eval(match[1]))
             choices[-1].encode("utf-8")
         except (SyntaxError, ValueError):  # a bad escape, half of a surrogate pair
             return None
-        position, end = found.end(), found[2]
+        position, end = match.end(), match[2]
     return tuple(choices)
 
 
-def _from_prompt(
-    record: Record, text: str, clip: object, turns: dict[str, Record], audio_root: Path, source: str
-) -> Question:
-    asked, texts = parse_prompt(text)
+def _question(record: Record, prompt: str, audio: Path | None, turns: dict[str, Record], source: str) -> Question:
+    question_text, texts = parse_prompt(prompt)
     choices = choices_field({"choices": list(texts)})
-    said = record.get("solution")
-    if said is None and "assistant" in turns:
-        said = turns["assistant"].get("content")
+    solution = record.get("solution")
+    if solution is None and "assistant" in turns:
+        solution = turns["assistant"].get("content")
     return Question(
-        id=_ident(record),
-        text=text_field({"question": asked}, "question"),
+        id=_record_id(record),
+        text=text_field({"question": question_text}, "question"),
         choices=choices,
-        answer=None if said is None else _index(said, choices),
-        audio=_clip(clip, audio_root),
+        answer=None if solution is None else _right_choice(solution, choices),
+        audio=audio,
         source=source,
     )
 
 
-def _index(said: Any, choices: tuple[str, ...]) -> int:
-    if not isinstance(said, str):
-        raise RecordError(f"solution: expected text, found {short_repr(said)}")
-    found = _ANSWER.search(said)
-    answer = found[1] if found else said
-    for read in (str, str.strip):
-        texts = [read(choice) for choice in choices]
-        if read(answer) in texts:
-            return texts.index(read(answer))
-    raise RecordError(
-        f"solution: {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
-    )
+def _right_choice(solution: Any, choices: tuple[str, ...]) -> int:
+    if not isinstance(solution, str):
+        raise RecordError(f"solution: expected text, found {short_repr(solution)}")
+    match = _ANSWER.search(solution)
+    answer = match[1] if match else solution
+    index = answer_index(answer, choices)
+    if index is None:
+        listing = f"{len(choices)} choices {short_repr(list(choices))}"
+        raise RecordError(f"solution: {short_repr(answer)} is not one of the {listing}")
+    return index
 
 
 def _solution(question: Question) -> Record:
@@ -222,23 +223,19 @@ def _turns(record: Record, key: str) -> dict[str, Record]:
     turns = record.get(key)
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise RecordError(f"{key}: expected a list of turns, found {short_repr(turns)}")
-    by_role = {str(turn.get("role")): turn for turn in turns if turn.get("role") != "system"}
-    if (
-        "user" not in by_role
-        or not by_role.keys() <= {"user", "assistant"}
-        or len(by_role) < len([turn for turn in turns if turn.get("role") != "system"])
-    ):
+    roles = [str(turn.get("role")) for turn in turns if turn.get("role") != "system"]
+    if sorted(roles) not in (["user"], ["assistant", "user"]):
         raise RecordError(f"{key}: expected one user's turn and at most one assistant's, found {short_repr(turns)}")
-    return by_role
+    return {str(turn.get("role")): turn for turn in turns}
 
 
-def _ident(record: Record) -> str:
+def _record_id(record: Record) -> str:
     ident = record.get("id")
     return str(ident) if type(ident) is int else text_field(record, "id")
 
 
-def _clip(name: object, audio_root: Path) -> Path | None:
-    """A clip name, relative to the root or absolute inside it."""
+def _clip_inside(audio_root: Path, name: object) -> Path | None:
+    """The path of a clip, whose name is relative to the root or an absolute path inside it; None without a clip."""
     if name is None:
         return None
     if isinstance(name, str) and os.path.isabs(name):
@@ -246,5 +243,5 @@ def _clip(name: object, audio_root: Path) -> Path | None:
     return clip_path(name, audio_root)
 
 
-def _absolute(question: Question) -> str | None:
+def _absolute_path(question: Question) -> str | None:
     return None if question.audio is None else os.path.abspath(question.audio)

@@ -1,52 +1,60 @@
-"""Other programs' JSON lines -> a manifest, and a manifest -> theirs (the formats are in `conversations.py`).
+"""`harken prepare jsonl` and `export`: JSON lines of other training programs become a manifest, and the other way.
 
-Clips stay where they are. Every record is kept or listed with its reason, both ways.
+The formats are in trainer_formats.py. Clips stay where they are. In both directions every record is kept or listed with
+the reason why it is left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.prepare.data_card import Card, account, by_reason
-from harken.prepare.draft import draft_of, finish, measure
-from harken.prepare.leaks import Against
+from harken.prepare.clip_extraction import OnProgress, no_progress
+from harken.prepare.compared_records import ComparedSet
+from harken.prepare.data_card import Card, account_tables, count_reasons
+from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.licences import OWN
-from harken.prepare.rewording import about_sound
-from harken.prepare.source_records import Hub, read_rows
+from harken.prepare.rewording import reword_for_audio
+from harken.prepare.source_records import HubDataset, read_source
 from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.system.json_lines import write_json_lines
 from harken.types import Question
 
 
 def prepare_jsonl(
-    source: Path | Hub,
+    source: Path | HubDataset,
     name: str,
     audio_root: Path,
     out: Path,
     *,
     reword: bool,
     workers: int,
-    against: tuple[Against, ...] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    against: Sequence[ComparedSet] = (),
+    on_progress: OnProgress = no_progress,
 ) -> Card:
-    """Write manifest.jsonl, rejected.jsonl and card.md below `out`, from a format of FORMATS; clips relative to
-    `audio_root`. `reword` turns questions about videos into questions about their sound, as `prepare avqa` does."""
-    read = FORMATS[name][0]
+    """Write manifest.jsonl, rejected.jsonl and card.md below `out`; clips are named relative to `audio_root`.
+
+    Args:
+        name: of the source's format, a key of FORMATS.
+        reword: turn questions about videos into questions about their sound, as `prepare avqa` does.
+    """
+    read = FORMATS[name].read
 
     def parse(record: Record, place: str) -> Question:
         question = read(record, audio_root, place)
-        return replace(question, text=about_sound(question.text)) if reword else question
+        return replace(question, text=reword_for_audio(question.text)) if reword else question
 
-    draft = draft_of(OWN, read_rows(source), parse)
-    measure(draft, workers, on_progress)
-    return finish(draft, out, audio_root, against, workers)
+    draft = draft_from_records(OWN, read_source(source), parse)
+    measure_draft_clips(draft, workers, on_progress)
+    return write_draft(draft, out, audio_root, against, workers)
 
 
 def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) -> Card:
-    """Write the questions of a manifest to the file `out` in a format of FORMATS, and those that the format cannot
-    hold, with the reason, to `<out>.rejected.jsonl`."""
+    """Write the questions of a manifest to the file `out` in a format of FORMATS.
+
+    Questions that the format cannot hold go to `<out>.rejected.jsonl` with the reason.
+    """
     questions, rejected = read_manifest(manifest, audio_root)
     records: list[Record] = []
     for question in questions:
@@ -54,6 +62,6 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
             records.append(to_record(question, name))
         except RecordError as error:
             rejected.append(rejection(question, str(error)))
-    write_json_lines(out.with_name(f"{out.name}.rejected.jsonl"), [asdict(one) for one in rejected])
+    write_json_lines(out.with_name(f"{out.name}.rejected.jsonl"), [asdict(record) for record in rejected])
     write_json_lines(out, records)
-    return Card(OWN, [f"Written as {name}: {out}"], account(len(records), by_reason(rejected)))
+    return Card(OWN, [f"Written in the format {name}: {out}"], account_tables(len(records), count_reasons(rejected)))

@@ -1,25 +1,42 @@
-"""VGGSound: a list of labelled clips and their media -> WAVs and a list of clips.
+"""`harken prepare vggsound`: VGGSound's list of labelled clips and their media become WAVs and a list of clips.
 
-Takes the list (see `clip_list.py`) and a folder of media, gives `manifest.jsonl` of clips (`id`, `audio`, `label`,
-`split`), which is what questions are generated for, not what is trained on: VGGSound asks nothing. Not taken: making
-questions of the labels.
+The manifest has one record a clip (`id`, `audio`, `label`, `split`), about which `harken generate` writes questions.
+VGGSound asks no questions itself, and none are made of its labels.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.load import write_rejected
-from harken.prepare.avqa import extract_indexed, media_section
-from harken.prepare.clip_extraction import Measured
-from harken.prepare.clip_names import index_media
-from harken.prepare.data_card import Card, account, by_reason, counts, durations
+from harken.prepare.clip_extraction import OnProgress, no_progress
+from harken.prepare.compared_records import ComparedSet, record_of_clip_name
+from harken.prepare.data_card import Card, CardTable, account_tables, count_reasons, count_table, duration_table
 from harken.prepare.filters import Filters
-from harken.prepare.leaks import Against, entry_of_name, leak_reasons
+from harken.prepare.leaks import leak_reasons
 from harken.prepare.licences import VGGSOUND
 from harken.prepare.vggsound_list import ListedClip, read_clip_list
+from harken.prepare.wanted_clips import WantedClips, extract_wanted_clips
 from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
 from harken.types import AudioSpan, Rejected
+
+
+@dataclass(slots=True)
+class _ClipDraft:
+    """A list of clips under preparation: every row that was read is in `rows` or in `rejected`."""
+
+    file: Path
+    rows: list[ListedClip]
+    rejected: list[Rejected]
+
+    def reject(self, reason_of: Callable[[ListedClip], str | None]) -> None:
+        """Move the rows that have a reason to the rejected records."""
+        reasons = {row.clip: reason_of(row) for row in self.rows}
+        for row in self.rows:
+            if (reason := reasons[row.clip]) is not None:
+                self.rejected.append(Rejected(str(self.file), row.line, str(row.clip), reason))
+        self.rows = [row for row in self.rows if reasons[row.clip] is None]
 
 
 def prepare_vggsound(
@@ -30,59 +47,42 @@ def prepare_vggsound(
     filters: Filters,
     workers: int,
     split: str | None = None,
-    against: Sequence[Against] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    against: Sequence[ComparedSet] = (),
+    on_progress: OnProgress = no_progress,
 ) -> Card:
     """Write manifest.jsonl, rejected.jsonl, card.md and audio/*.wav below `out`. `split` keeps rows of one split."""
-    rows, rejected = read_clip_list(clip_list)
-    n_in = len(rows) + len(rejected)
-
-    def reject(row: ListedClip, reason: str) -> None:
-        rejected.append(Rejected(str(clip_list), row.line, str(row.clip), reason))
-
-    for row in rows:
-        if split is not None and row.split != split:
-            reject(row, f"split filtered: {row.split!r}")
-    rows = [row for row in rows if split is None or row.split == split]
-    wanted = {row.clip for row in rows}
-    index = index_media(media, wanted)
-    clips = extract_indexed(index, out / "audio", workers, on_progress)
-    kept: list[tuple[ListedClip, Path, Measured]] = []
-    n_faulty = 0
-    for row in rows:
-        path, result = clips.get(row.clip, (Path(), f"no media file: {row.clip} is not in {media}"))
-        if isinstance(result, str):
-            n_faulty += row.clip in clips
-            reject(row, result)
-        elif (reason := filters.of_clip(result)) is not None:
-            reject(row, reason)
-        else:
-            kept.append((row, path, result))
-    entries = [entry_of_name(str(row.clip), str(row.clip), part=AudioSpan(path)) for row, path, _ in kept]
-    leaked, leaks = leak_reasons(entries, {AudioSpan(path): one.digest for _, path, one in kept}, against, workers)
-    for row, _, _ in kept:
-        if str(row.clip) in leaked:
-            reject(row, leaked[str(row.clip)])
-    kept = [one for one in kept if str(one[0].clip) not in leaked]
-    assert len(kept) + len(rejected) == n_in, "a clip is neither kept nor rejected"
-    rejected.sort(key=lambda one: one.line)
-    digests = [measured.digest for _, _, measured in kept]
-    sections = [
-        *account(len(kept), by_reason(rejected)),
-        media_section(wanted, index, n_faulty),
-        durations("Clips kept", (measured.duration_s for _, _, measured in kept)),
-        counts("Duplicates", {"clips with the samples of another": len(digests) - len(set(digests))}),
-        leaks,
-    ]
-    card = Card(VGGSOUND, ["A list of clips: questions about them are generated, see `harken generate`."], sections)
-    write_rejected(out / "rejected.jsonl", rejected)
+    draft = _ClipDraft(clip_list, *read_clip_list(clip_list))
+    n_rows = len(draft.rows) + len(draft.rejected)
+    draft.reject(lambda row: None if split in (None, row.split) else f"split filtered: {row.split!r}")
+    wanted = {row.clip for row in draft.rows}
+    clips = extract_wanted_clips(wanted, media, out / "audio", filters, workers, on_progress)
+    draft.reject(lambda row: clips.reasons.get(row.clip))
+    names = {str(row.clip): AudioSpan(clips.wav_of[row.clip]) for row in draft.rows}
+    records = [record_of_clip_name(name, name, span=span) for name, span in names.items()]
+    digests = {span: clips.measures[span].digest for span in names.values()}
+    leaks, leak_table = leak_reasons(records, digests, against, workers)
+    draft.reject(lambda row: leaks.get(str(row.clip)))
+    assert len(draft.rows) + len(draft.rejected) == n_rows, "a row is neither kept nor rejected"
+    draft.rejected.sort(key=lambda record: record.line)
+    notes = ["This is a list of clips. `harken generate` writes questions about them."]
+    card = Card(VGGSOUND, notes, [*_tables(draft, clips), leak_table])
+    write_rejected(out / "rejected.jsonl", draft.rejected)
     write_text(out / "card.md", card.markdown())
-    write_json_lines(
-        out / "manifest.jsonl",
-        [
-            {"id": str(row.clip), "audio": f"audio/{path.name}", "label": row.label}
-            | ({"split": row.split} if row.split else {})
-            for row, path, _ in kept
-        ],
-    )
+    write_json_lines(out / "manifest.jsonl", [_record(row, clips.wav_of[row.clip]) for row in draft.rows])
     return card
+
+
+def _tables(draft: _ClipDraft, clips: WantedClips) -> list[CardTable]:
+    measures = [clips.measures[AudioSpan(clips.wav_of[row.clip])] for row in draft.rows]
+    n_repeated = len(measures) - len({clip.digest for clip in measures})
+    return [
+        *account_tables(len(draft.rows), count_reasons(draft.rejected)),
+        clips.table,
+        duration_table("Clips kept", (clip.duration_s for clip in measures)),
+        count_table("Duplicates", {"clips with the same samples as an earlier clip": n_repeated}),
+    ]
+
+
+def _record(row: ListedClip, wav: Path) -> dict[str, str]:
+    record = {"id": str(row.clip), "audio": f"audio/{wav.name}", "label": row.label}
+    return record | ({"split": row.split} if row.split else {})

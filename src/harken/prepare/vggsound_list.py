@@ -1,6 +1,7 @@
-"""VGGSound's list of labelled clips, in either published form, without a header.
+"""Read VGGSound's list of labelled clips, a CSV file without header in either published form.
 
-Takes `<id>_<start>.mp4,label` or `<id>,<start>,label,split` as CSV, gives the rows and the list of those left out.
+The rows are `<id>_<start>.mp4,label` or `<id>,<start>,label,split`. The leak check reads other CSV lists of clips the
+same way.
 """
 
 import csv
@@ -16,7 +17,7 @@ from harken.types import Rejected
 
 @dataclass(frozen=True, slots=True)
 class ListedClip:
-    """One row; `split` is "" where the list has none."""
+    """One row; `split` is "" where the list names none."""
 
     clip: ClipName
     label: str
@@ -25,30 +26,27 @@ class ListedClip:
 
 
 def read_clip_list(path: Path) -> tuple[list[ListedClip], list[Rejected]]:
-    """Rows of the list; a clip that is listed again is rejected. Raises DataError where the file cannot be read."""
+    """Read the rows; a clip that an earlier row has is rejected. Raises DataError where the file cannot be read."""
     rows: list[ListedClip] = []
     rejected: list[Rejected] = []
     line_of: dict[ClipName, int] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
-            for cells in reader:
-                line = reader.line_num
-                if not cells:
-                    continue
+            for cells in filter(None, reader):
                 try:
-                    row = _parse(cells, line)
+                    row = _parse(cells, reader.line_num)
                     if row.clip in line_of:
                         raise RecordError(f"clip listed again: {row.clip} is in line {line_of[row.clip]}")
                 except RecordError as error:
-                    rejected.append(Rejected(str(path), line, cells[0], str(error)))
+                    rejected.append(Rejected(str(path), reader.line_num, cells[0], str(error)))
                 else:
-                    line_of[row.clip] = line
+                    line_of[row.clip] = row.line
                     rows.append(row)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no CSV list of clips in UTF-8: {error}") from error
+        raise DataError(f"{path}: not a CSV list of clips in UTF-8: {error}") from error
     return rows, rejected
 
 

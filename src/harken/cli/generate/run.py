@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harken.config import GenerationT
-    from harken.generate.retries import Asker
+    from harken.generate.clients import GeneratorClient
 
 SHOWN_FAULTS = 5
 FACTS = "Input"
@@ -71,7 +71,7 @@ BatchResults = Annotated[
 def run_generation(
     context: typer.Context,
     section: "type[GenerationT]",
-    generate: "Callable[[GenerationT, Path, Asker, Console], None]",
+    generate: "Callable[[GenerationT, Path, GeneratorClient, Console], None]",
     written: str,
 ) -> None:
     """Resolve the recipe, collect replies, and write the data.
@@ -83,8 +83,8 @@ def run_generation(
         written: name of the file that it writes there.
     """
     from harken.config import resolve_recipe
-    from harken.generate.batch_files import BatchAsker
-    from harken.generate.retries import LiveAsker
+    from harken.generate.batch_files import BatchFileClient
+    from harken.generate.clients import ServerClient
     from harken.system.model_client import ModelClient
 
     given = context.params
@@ -95,12 +95,12 @@ def run_generation(
     _store_batch_results(given.get("batch_results") or [], replies)
     if batch_requests is None:
         with ModelClient(recipe.endpoint, replies) as client:
-            generate(recipe, out, LiveAsker(client), console)
+            generate(recipe, out, ServerClient(client), console)
     else:
-        asker = BatchAsker(recipe.endpoint, replies)
-        generate(recipe, out, asker, console)
-        if not asker.complete:
-            n_requests = asker.write(Path(batch_requests))
+        batch = BatchFileClient(recipe.endpoint, replies)
+        generate(recipe, out, batch, console)
+        if not batch.complete:
+            n_requests = batch.write_requests(Path(batch_requests))
             print_line(console, f"{n_requests} requests to send: {batch_requests}")
             return
     print_line(console, f"written: {out / written}")
@@ -108,10 +108,10 @@ def run_generation(
 
 def _store_batch_results(files: list[Path], replies: Path) -> None:
     """Store the replies of a provider's files of results, and print how many results hold none."""
-    from harken.generate.batch_files import store_results
+    from harken.generate.batch_files import store_batch_results
 
     for file in files:
-        n_stored, faults = store_results(Path(file), replies)
+        n_stored, faults = store_batch_results(Path(file), replies)
         print_line(console, f"{n_stored} replies stored, {len(faults)} results without one: {file}")
         for fault in faults[:SHOWN_FAULTS]:
             print_line(console, f"  {fault}")

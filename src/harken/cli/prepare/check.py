@@ -24,11 +24,11 @@ def check(
     Exit code 1 when they share a clip.
     """
     from harken.prepare.data_card import Card
-    from harken.prepare.leak_check import check_leaks, section
+    from harken.prepare.leak_check import check_leaks, leak_table
     from harken.prepare.licences import OWN
 
     [own], others = parse_against([training]), parse_against(benchmarks)
     results = check_leaks(own, others, workers, out)
-    Card(OWN, [f"leak check of {training}"], [section(result) for result in results]).show(console)
+    Card(OWN, [f"leak check of {training}"], [leak_table(result) for result in results]).show(console)
     if any(result.leaked for result in results):
         raise typer.Exit(1)

@@ -9,8 +9,8 @@ from harken.cli.options import console
 
 if TYPE_CHECKING:
     from harken.prepare.data_card import Card
-    from harken.prepare.leaks import Against
-    from harken.prepare.source_records import Hub
+    from harken.prepare.compared_records import ComparedSet
+    from harken.prepare.source_records import HubDataset
 
 SOURCE = "Source"
 FILTERS = "What is left out"
@@ -91,21 +91,21 @@ TrainerFormat = Annotated[
 ]
 
 
-def parse_against(files: list[str] | None) -> "tuple[Against, ...]":
+def parse_against(files: list[str] | None) -> "tuple[ComparedSet, ...]":
     """The benchmarks that --against names, each as FILE or FILE:AUDIO_ROOT."""
-    from harken.prepare.leaks import Against
+    from harken.prepare.compared_records import ComparedSet
 
     pairs = [(text, "") if Path(text).exists() else text.partition(":")[::2] for text in files or []]
-    return tuple(Against(Path(file), Path(root) if root else None) for file, root in pairs)
+    return tuple(ComparedSet(Path(file), Path(root) if root else None) for file, root in pairs)
 
 
-def parse_source(data: Path | None, hub: str | None, config: str | None, split: str) -> "Path | Hub":
+def parse_source(data: Path | None, hub: str | None, config: str | None, split: str) -> "Path | HubDataset":
     """The file of --data or the data set of --hub; a usage error when both or neither is given."""
-    from harken.prepare.source_records import Hub
+    from harken.prepare.source_records import HubDataset
 
     if (data is None) == (hub is None):
-        raise typer.BadParameter("give a file or a data set on the Hub", param_hint="--data, --hub")
-    return data if data is not None else Hub(str(hub), config, split)
+        raise typer.BadParameter("give a file or a data set on the HubDataset", param_hint="--data, --hub")
+    return data if data is not None else HubDataset(str(hub), config, split)
 
 
 def check_format(name: str) -> str:

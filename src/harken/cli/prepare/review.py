@@ -20,7 +20,7 @@ def review(
 
     A review that was stopped continues with the same command.
     """
-    from harken.prepare.review import Player, StreamKeys
     from harken.prepare.review import review as review_manifest
+    from harken.prepare.review_terminal import Player, StreamKeys
 
     review_manifest(manifest, audio_root, size, seed, StreamKeys(sys.stdin), Player(), console)
