@@ -99,8 +99,8 @@ def test_prices_make_a_cost_of_the_tokens(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"custom_id": "request-1", "response": null}', "custom_id 'request-1' is none of harken's"),
-        ('{"response": null}', "custom_id None is none of harken's"),
+        ('{"custom_id": "request-1", "response": null}', "custom_id 'request-1' is not one of harken's"),
+        ('{"response": null}', "custom_id None is not one of harken's"),
     ],
 )
 def test_a_file_of_other_results_is_refused(line, message, tmp_path):

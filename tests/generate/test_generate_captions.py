@@ -63,7 +63,9 @@ def test_each_good_clip_is_heard_once_and_what_is_heard_is_read_as_facts(tmp_pat
         ("b.wav", "b.wav", "3200 samples", "a tone, a hum", "", "sound"),
     ]
     assert [row["id"] for row in lines_of(tmp_path / "captions" / "rejected.jsonl")] == ["q3", "q4"]
-    assert "| in | 5 |\n| kept, in captions.jsonl by their clips | 3 |\n" in (tmp_path / "captions/card.md").read_text()
+    assert (
+        "| read | 5 |\n| kept, in captions.jsonl by their clips | 3 |\n" in (tmp_path / "captions/card.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_every_clip_is_in_the_manifest_or_rejected_with_its_reason(tmp_path):
         assert row["choices"][row["answer"]] == right
         assert sorted(row["choices"]) == sorted([f"a dog {int(row['id'][1:])}", "a cat", "a cow", "a door"])
     card = (tmp_path / "out" / "card.md").read_text()
-    figures = [("in", n), ("kept, in manifest.jsonl", len(kept)), ("rejected, in rejected.jsonl", n - len(kept))]
+    figures = [("read", n), ("kept, in manifest.jsonl", len(kept)), ("rejected, in rejected.jsonl", n - len(kept))]
     assert "\n".join(f"| {name} | {count} |" for name, count in figures) in card
     assert f"kept, in manifest.jsonl {len(kept)}" in " ".join(done.out.split())
 
@@ -232,7 +232,7 @@ def test_a_bad_record_counts_as_rejected_and_nothing_is_asked_about_it(tmp_path)
     captions.write_text(captions.read_text() + "{broken\n")
     with serving(lambda asked: said(question(clip_number(asked)))) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
-    assert "| in | 3 |\n| kept, in manifest.jsonl | 2 |\n" in (tmp_path / "out" / "card.md").read_text()
+    assert "| read | 3 |\n| kept, in manifest.jsonl | 2 |\n" in (tmp_path / "out" / "card.md").read_text()
     assert len(server.received) == 2
 
 
@@ -259,7 +259,7 @@ def test_a_prompt_file_replaces_the_wording(tmp_path):
         'Invent a riddle {0} {choices}.\nA1: "Clip c0000: a dog barks near a bell."\n'
         'A2: "dog, bell"\nA4: "There is no music."\nDone.'
     )
-    assert "wording of the instruction: `mine.txt`" in (tmp_path / "out" / "card.md").read_text()
+    assert "The wording of its instruction is `mine.txt`." in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_a_prompt_file_without_its_placeholder_is_an_error(tmp_path):
@@ -328,7 +328,7 @@ def test_a_refused_key_stops_at_once_and_says_what_to_do(tmp_path):
         done = generate(captions, tmp_path / "out", server.url, "--concurrency", "2")
     assert done.code == 2
     assert "status 401, the key was refused" in done.err
-    assert "the same command goes on from them" in done.err
+    assert "run the same command again to continue from them" in done.err
     assert len(server.received) < 20
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
 
