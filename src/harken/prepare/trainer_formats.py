@@ -205,11 +205,10 @@ def _right_choice(solution: Any, choices: tuple[str, ...]) -> int:
         raise RecordError(f"solution: expected text, found {short_repr(solution)}")
     match = _ANSWER.search(solution)
     answer = match[1] if match else solution
-    index = answer_index(answer, choices)
-    if index is None:
-        listing = f"{len(choices)} choices {short_repr(list(choices))}"
-        raise RecordError(f"solution: {short_repr(answer)} is not one of the {listing}")
-    return index
+    try:
+        return answer_index(answer, choices)
+    except RecordError as error:
+        raise RecordError(f"solution: {error}") from error
 
 
 def _solution(question: Question) -> Record:

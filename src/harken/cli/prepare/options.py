@@ -104,7 +104,7 @@ def parse_source(data: Path | None, hub: str | None, config: str | None, split: 
     from harken.prepare.source_records import HubDataset
 
     if (data is None) == (hub is None):
-        raise typer.BadParameter("give a file or a data set on the HubDataset", param_hint="--data, --hub")
+        raise typer.BadParameter("give a file or a data set on the Hub", param_hint="--data, --hub")
     return data if data is not None else HubDataset(str(hub), config, split)
 
 
