@@ -8,8 +8,8 @@ import typer
 from harken.cli.options import console
 
 if TYPE_CHECKING:
-    from harken.prepare.data_card import Card
     from harken.prepare.compared_records import ComparedSet
+    from harken.prepare.data_card import Card
     from harken.prepare.source_records import HubDataset
 
 SOURCE = "Source"
