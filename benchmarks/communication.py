@@ -24,7 +24,8 @@ import torch.distributed as dist
 
 import harken
 import harken.grpo.loop
-import harken.training.session
+import harken.grpo.step
+import harken.training.open_session
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.models.audio_lm import AudioLM
@@ -116,7 +117,7 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
 
 def as_on_cuda() -> None:
     """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
-    harken.training.session.gather_dtype = lambda precision, device_type: torch.bfloat16
+    harken.training.open_session.gather_dtype = lambda precision, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
     def in_float32(hidden, shape, weight, bias, eps):
@@ -145,15 +146,15 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
     new = hasattr(dist, "all_gather_single")  # torch 2.13 has new names for them
     counting("all_gather_single" if new else "all_gather_into_tensor", "output_tensor", 0)
     counting("reduce_scatter_single" if new else "reduce_scatter_tensor", "input", 1)
-    gathered = harken.grpo.loop.gathered
+    gathered = harken.grpo.step.gathered
 
     def starting(*args, **kwargs):
         moved.clear()
         return gathered(*args, **kwargs)
 
-    harken.grpo.loop.gathered = starting
+    harken.grpo.step.gathered = starting
     kept: dict[str, int] = {}
-    update = harken.grpo.loop.update
+    update = harken.grpo.step.update
 
     def ending(*args, **kwargs):
         figures = update(*args, **kwargs)
@@ -161,7 +162,7 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
         kept.update(moved)
         return figures
 
-    harken.grpo.loop.update = ending
+    harken.grpo.step.update = ending
     harken.grpo.loop.train(recipe, out, Console(quiet=True))
     if join_ranks().is_main:
         found.write_text(json.dumps(kept))

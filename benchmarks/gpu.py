@@ -32,8 +32,10 @@ from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
 from harken.config import GrpoConfig, MemoryConfig, PromptConfig, Recipe
-from harken.grpo.batch import MicroBatch, sample
-from harken.grpo.update import score_with_reference, update
+from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.sample_completions import sample_completions
+from harken.grpo.update import update
 from harken.inference.completions import Completions
 from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.inference.prompt_inputs import PromptInputs
@@ -177,6 +179,18 @@ def step_floor(work: Work, model: QwenOmni, measured_rates: dict[str, float], pr
     return {"operations": operations, "bytes": moved, "floor_s": seconds}
 
 
+def spread_advantages(batch: ScoredBatch) -> RewardedBatch:
+    """Advantages from -1 to 1, whatever was sampled: nothing that random weights say is right."""
+    prompts, rows = len(batch.sampled.questions), len(batch.sampled.responses)
+    return RewardedBatch(
+        sampled=batch.sampled,
+        reference_logp=batch.reference_logp,
+        reward_parts={},
+        rewards=torch.zeros(prompts, rows // prompts),
+        advantages=torch.linspace(-1, 1, rows, dtype=torch.float64),
+    )
+
+
 def grpo_step(
     work: Work, mode: dict[str, Any], measured_rates: dict[str, float], *, checkpointing: bool
 ) -> dict[str, Any]:
@@ -199,31 +213,30 @@ def grpo_step(
     inputs = PromptInputs(model, prompt, 0, load_clip=hear(work))
     parts: dict[str, list[float]] = {"rollout": [], "reference": [], "update": [], "step": []}
     peaks: dict[str, float | None] = {}
-    notes: list[str] = []
+    warnings: list[str] = []
     prompt_tokens = inputs(questions(work))[0].length
     for step in range(work.repeats + 1):
-        batches: list[MicroBatch] = []
 
-        def collect(batches=batches, step=step) -> None:
-            asked = questions(work)
-            batches += sample(model, asked, inputs(asked), prompt, settings, seed=0, step=step, note=notes.append)
+        def sample(step=step) -> list[SampledBatch]:
+            chosen = questions(work)
+            return list(
+                sample_completions(
+                    model, chosen, inputs(chosen), prompt, settings, seed=0, step=step, warn=warnings.append
+                )
+            )
 
-        def learn(batches=batches) -> None:
-            for batch in batches:
-                batch.advantages = torch.linspace(-1, 1, len(batch.responses), dtype=torch.float64)
-            update(model, batches, settings, optimizer, 1e-6, notes.append)
-
-        runs = {
-            "rollout": collect,
-            "reference": lambda batches=batches: score_with_reference(
-                model, reference, batches, settings, notes.append
-            ),
-            "update": learn,
-        }
+        seconds: dict[str, float] = {}
         with mixed_precision(model, "bf16_mixed"):
-            seconds = {}
-            for name, run in runs.items():
-                seconds[name], peaks[name], _ = timed(work.device, run)
+            seconds["rollout"], peaks["rollout"], sampled = timed(work.device, sample)
+            seconds["reference"], peaks["reference"], scored = timed(
+                work.device,
+                lambda sampled=sampled: score_with_reference(model, reference, sampled, settings, warnings.append),
+            )
+            batches = [spread_advantages(batch) for batch in scored]
+            seconds["update"], peaks["update"], _ = timed(
+                work.device, lambda batches=batches: update(model, batches, settings, optimizer, 1e-6, warnings.append)
+            )
+        del sampled, scored, batches
         if step:
             for name, value in {**seconds, "step": sum(seconds.values())}.items():
                 parts[name].append(value)
@@ -246,7 +259,7 @@ def grpo_step(
         **found,
         "of_floor": step_s / found["floor_s"],
         f"{STEPS}_steps_h": STEPS * step_s / 3600,
-        "notes": notes,
+        "notes": warnings,
     }
 
 

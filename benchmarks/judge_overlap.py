@@ -28,9 +28,10 @@ from aiohttp import web
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-import harken.grpo.loop as training
+import harken.grpo.step as grpo_step
 from harken.config import load_recipe
-from harken.grpo.rewarding import Rewarding
+from harken.grpo.loop import train
+from harken.grpo.rewarding import Rewarder
 from harken.models.loading import resolve_checkpoint
 from harken.system.files import write_json
 
@@ -63,7 +64,7 @@ def serve(port, calls, latency_s: float, failing: float) -> None:
 @contextlib.contextmanager
 def traced(spans: list[tuple[str, float, float]]) -> Iterator[None]:
     """Puts down when each part of a step ran, by wall clock."""
-    kept = training.score_with_reference, training.update, Rewarding.__call__
+    kept = grpo_step.score_with_reference, grpo_step.update, Rewarder.reward
 
     def timed(name, function):
         def run(*arguments, **options):
@@ -74,13 +75,13 @@ def traced(spans: list[tuple[str, float, float]]) -> Iterator[None]:
 
         return run
 
-    training.score_with_reference = timed("reference", kept[0])
-    training.update = timed("update", kept[1])
-    Rewarding.__call__ = timed("wait and reward", kept[2])
+    grpo_step.score_with_reference = timed("reference", kept[0])
+    grpo_step.update = timed("update", kept[1])
+    Rewarder.reward = timed("wait and reward", kept[2])
     try:
         yield
     finally:
-        training.score_with_reference, training.update, Rewarding.__call__ = kept
+        grpo_step.score_with_reference, grpo_step.update, Rewarder.reward = kept
 
 
 def deeper(start: Path, out: Path, layers: int) -> None:
@@ -116,7 +117,7 @@ def run(model: Path, data: Path, realaqa: Path, out: Path, steps: int, judge: st
         settings |= {"judge.endpoint.retries": 1, "judge.endpoint.retry_wait_s": 0.01}
     name = "realaqa_thinker_atar.yaml" if judge is None else "realaqa_thinker_judged.yaml"
     recipe = load_recipe(RECIPES / name, [f"{key}={value}" for key, value in settings.items()])
-    training.train(recipe, out, Console(quiet=True))
+    train(recipe, out, Console(quiet=True))
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 

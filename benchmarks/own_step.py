@@ -7,9 +7,11 @@ peers do not write here either.
 from collections.abc import Callable, Sequence
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
-from harken.grpo.batch import MicroBatch, sample
-from harken.grpo.rewarding import Rewarding
-from harken.grpo.update import score_with_reference, update
+from harken.grpo.micro_batch import RewardedBatch
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.rewarding import Rewarder
+from harken.grpo.sample_completions import sample_completions
+from harken.grpo.update import update
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.policy import frozen_copy
 from harken.questions.prompt import Prompt
@@ -60,16 +62,17 @@ class OwnStep:
             policy.module, learning_rate=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
         )
         rewards = RewardConfig(parts=(RewardPart(name="own_step:parity"),))
-        self._rewarding = Rewarding(rewards, config, PROMPT)
+        self._rewarder = Rewarder(rewards, config, PROMPT)
         self._step = 0
 
-    def __call__(self) -> list[MicroBatch]:
+    def __call__(self) -> list[RewardedBatch]:
         self._step += 1
         questions = self._questions(self._step)
-        batches = list(
-            sample(self._policy, questions, self._read(questions), PROMPT, self._config, seed=0, step=self._step)
+        inputs = self._read(questions)
+        sampled = list(
+            sample_completions(self._policy, questions, inputs, PROMPT, self._config, seed=0, step=self._step)
         )
-        score_with_reference(self._policy, self._reference, batches, self._config)
-        self._rewarding(batches, progress=0.0)
+        scored = score_with_reference(self._policy, self._reference, sampled, self._config)
+        batches = self._rewarder.reward(scored, progress=0.0).batches
         update(self._policy, batches, self._config, self._optimizer, self._config.learning_rate)
         return batches

@@ -26,15 +26,19 @@ from torch import Tensor
 
 from harken.config import load_run_recipe
 from harken.data.audio import load_waveform
-from harken.grpo.batch import MicroBatch, rollout_rows, sample
-from harken.grpo.rewarding import open_rewarding
-from harken.grpo.update import UpdateFigures, score_with_reference, update
+from harken.grpo.micro_batch import RewardedBatch
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.rewarding import open_rewarder
+from harken.grpo.rollout_rows import rollout_rows
+from harken.grpo.sample_completions import sample_completions
+from harken.grpo.update import UpdateFigures, update
 from harken.inference.log_probabilities import score_packed
 from harken.models.audio_lm import AudioLM
 from harken.results.evaluation_rows import read_evaluation_rows
 from harken.system.files import write_text
+from harken.training.open_session import open_session
 from harken.training.schedule import learning_rate_at
-from harken.training.session import Session, open_session
+from harken.training.session import Session
 
 COMPARED = {"reward/mean": 1e-9, "loss/total": 1e-4, "loss/kl": 1e-4, "policy/grad_norm": 1e-3}
 """Metric -> how far the repeated step may be from the run's, relative; both are float32 sums."""
@@ -42,10 +46,12 @@ COMPARED = {"reward/mean": 1e-9, "loss/total": 1e-4, "loss/kl": 1e-4, "policy/gr
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
-    """The step that is shown: its experience, log-probabilities before and after the update, the update's figures."""
+    """The step that is shown: its completions, the encoded audio of its prompts, log-probabilities before and after the
+    update, the update's figures and its learning rate."""
 
     session: Session
-    batch: MicroBatch
+    batch: RewardedBatch
+    audio: list[Tensor | None]
     logp: Tensor
     logp_after: Tensor
     figures: UpdateFigures
@@ -56,32 +62,33 @@ def repeat(run: Path, step: int, folder: Path) -> Step:
     """Train from the run's start to `step` in `folder`. The step's questions must fit into one micro-batch."""
     recipe = load_run_recipe(run)
     settings = recipe.grpo
-    session = open_session(recipe, settings, folder, Console(quiet=True), resume=False, beta=settings.beta)
+    session = open_session(recipe, settings, folder, Console(quiet=True), resume=False)
     policy = session.policy
-    with open_rewarding(recipe, folder / "judge") as rewarding:
+    with open_rewarder(recipe, folder / "judge") as rewarder:
         for number in range(1, step + 1):
-            chosen = session.questions_at(number, settings.prompts_per_step, settings.steps)
+            chosen = session.questions_of(number, settings.prompts_per_step, settings.steps)
             rate = learning_rate_at(
                 number - 1, settings.steps, settings.learning_rate, settings.schedule, settings.warmup_share
             )
-            sampled = sample(
+            [sampled] = sample_completions(
                 policy, chosen, session.inputs(chosen), session.prompt, settings, seed=recipe.seed, step=number
             )
-            [batch] = sampled
-            score_with_reference(policy, session.reference, [batch], settings)
-            rewarding([batch], progress=(number - 1) / settings.steps)
+            assert sampled.audio is not None
+            audio = [None if clip is None else clip.detach() for clip in sampled.audio]
+            scored = score_with_reference(policy, session.reference, [sampled], settings)
+            [batch] = rewarder.reward(scored, progress=(number - 1) / settings.steps).batches
             before = _scores(policy, batch) if number == step else None
             figures = update(policy, [batch], settings, session.optimizer, rate)
             if before is not None:
-                return Step(session, batch, before, _scores(policy, batch), figures, rate)
+                return Step(session, batch, audio, before, _scores(policy, batch), figures, rate)
     raise ValueError(f"step {step}: the first is 1")
 
 
 @torch.no_grad()
-def _scores(policy: AudioLM, batch: MicroBatch) -> Tensor:
+def _scores(policy: AudioLM, batch: RewardedBatch) -> Tensor:
     """[R, L] log-probabilities of what was sampled, by the policy as it is now."""
-    audio = policy.encode_audio(batch.inputs)
-    return score_packed(policy, policy.embed(batch.inputs, audio), batch.completions).logp
+    audio = policy.encode_audio(batch.sampled.inputs)
+    return score_packed(policy, policy.embed(batch.sampled.inputs, audio), batch.sampled.completions).logp
 
 
 def differences(step: Step, number: int, run: Path) -> list[str]:
@@ -89,7 +96,7 @@ def differences(step: Step, number: int, run: Path) -> list[str]:
     with (run / "metrics.jsonl").open(encoding="utf-8") as lines:
         row = next(row for row in map(json.loads, lines) if row["step"] == number)
     found = {
-        "reward/mean": float(step.batch.reward.mean()),
+        "reward/mean": float(step.batch.rewards.mean()),
         "loss/total": step.figures.loss,
         "loss/kl": step.figures.kl,
         "policy/grad_norm": step.figures.grad_norm,
@@ -106,12 +113,12 @@ def differences(step: Step, number: int, run: Path) -> list[str]:
     return said + ([] if same == len(own) else [f"{len(own) - same} of {len(own)} completions differ"])
 
 
-def telling(batch: MicroBatch) -> int:
+def telling(batch: RewardedBatch) -> int:
     """Number of the prompt with the most different answers among those with right and wrong ones and a clip."""
-    group = batch.reward.shape[1]
+    group = batch.rewards.shape[1]
 
     def worth(p: int) -> tuple[bool, int]:
-        said = batch.responses[p * group : (p + 1) * group]
+        said = batch.sampled.responses[p * group : (p + 1) * group]
         mixed = 0 < sum(one.grade.correct for one in said) < group and batch.questions[p].audio is not None
         return mixed, len({one.text for one in said})
 
@@ -124,10 +131,12 @@ def facts(step: Step, number: int, run: Path) -> dict[str, Any]:
     settings = step.session.recipe.grpo
     group = settings.completions_per_prompt
     rows = range(p * group, (p + 1) * group)
-    reward, prompt = batch.reward[p].double(), batch.inputs[p].length
-    lengths = batch.completions.lengths[rows.start : rows.stop].tolist()
+    reward, prompt = batch.rewards[p].double(), batch.sampled.inputs[p].length
+    lengths = batch.sampled.completions.lengths[rows.start : rows.stop].tolist()
     own = [float(_terms(step, r)[1].mean()) for r in rows]
-    step_loss = sum(float(_terms(step, r)[1].mean()) for r in range(len(batch.responses))) / len(batch.responses)
+    step_loss = sum(float(_terms(step, r)[1].mean()) for r in range(len(batch.sampled.responses))) / len(
+        batch.sampled.responses
+    )
     assert abs(step_loss - step.figures.loss) < 1e-5, f"{step_loss} by hand, {step.figures.loss} by the loop"
     norm, limit = step.figures.grad_norm, settings.max_grad_norm
     clipped = f"the limit is {limit:g}, so it is scaled by {limit / norm:.3f}"
@@ -135,11 +144,15 @@ def facts(step: Step, number: int, run: Path) -> dict[str, Any]:
         **{"step": number, "seed": step.session.recipe.seed, "torch": torch.__version__.split("+")[0]},
         "parameters": f"{sum(one.numel() for one in step.session.policy.module.parameters()) / 1e6:.1f}",
         **{"question": batch.questions[p], "prompts": len(batch.questions), "group": group, "beta": settings.beta},
-        "clip": _clip(batch, p),
-        "prompt": {"text": batch.inputs[p].text.strip(), "tokens": prompt, "audio_tokens": len(_heard(batch, p))},
+        "clip": _clip(step, p),
+        "prompt": {
+            "text": batch.sampled.inputs[p].text.strip(),
+            "tokens": prompt,
+            "audio_tokens": len(_audio(step, p)),
+        },
         **{"temperature": settings.temperature, "mean": float(reward.mean()), "std": float(reward.std())},
         "completions": [_completion(batch, r) for r in rows],
-        "equal_groups": int((batch.reward == batch.reward[:, :1]).all(1).sum()),
+        "equal_groups": int((batch.rewards == batch.rewards[:, :1]).all(1).sum()),
         **{"packed": prompt + sum(lengths) - group, "repeated": group * prompt + sum(lengths)},
         "tokens": _tokens(step, rows),
         **{"group_loss": sum(own) / group, "step_loss": step_loss, "norm": norm, "rate": step.rate},
@@ -155,15 +168,16 @@ def page(values: dict[str, Any]) -> str:
     return jinja2.Template(text, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(values)
 
 
-def _heard(batch: MicroBatch, p: int) -> Tensor:
+def _audio(step: Step, p: int) -> Tensor:
     """[audio tokens, H]."""
-    audio = batch.audio[p]
+    audio = step.audio[p]
     assert audio is not None
-    return audio.detach()
+    return audio
 
 
-def _clip(batch: MicroBatch, p: int) -> list[dict[str, Any]]:
-    question, features, audio = batch.questions[p], batch.inputs[p].features, _heard(batch, p)
+def _clip(step: Step, p: int) -> list[dict[str, Any]]:
+    batch = step.batch
+    question, features, audio = batch.questions[p], batch.sampled.inputs[p].features, _audio(step, p)
     assert question.audio is not None
     assert features is not None
     wave = torch.tensor(load_waveform(question.audio))
@@ -178,12 +192,12 @@ def _clip(batch: MicroBatch, p: int) -> list[dict[str, Any]]:
     ]
 
 
-def _completion(batch: MicroBatch, r: int) -> dict[str, Any]:
-    said = batch.responses[r]
+def _completion(batch: RewardedBatch, r: int) -> dict[str, Any]:
+    said = batch.sampled.responses[r]
     return {
-        **{"text": _shown(said.text), "tokens": said.tokens, "logp": float(batch.completions.logp[r].sum())},
+        **{"text": _shown(said.text), "tokens": said.tokens, "logp": float(batch.sampled.completions.logp[r].sum())},
         "choice": "nothing" if said.grade.choice is None else said.question.choices[said.grade.choice],
-        **{"reason": said.grade.reason, "reward": float(batch.reward.flatten()[r])},
+        **{"reason": said.grade.reason, "reward": float(batch.rewards.flatten()[r])},
         "advantage": float(batch.advantages[r]),
     }
 
@@ -193,10 +207,10 @@ def _tokens(step: Step, rows: range) -> list[dict[str, Any]]:
     batch, found = step.batch, []
     assert batch.reference_logp is not None
     for which, correct in (("right", True), ("wrong", False)):
-        r = next(r for r in rows if batch.responses[r].grade.correct == correct)
+        r = next(r for r in rows if batch.sampled.responses[r].grade.correct == correct)
         kl, loss = _terms(step, r)
         for t in range(len(kl)):
-            text = step.session.policy.decode([int(batch.completions.tokens[r, t])])
+            text = step.session.policy.decode([int(batch.sampled.completions.tokens[r, t])])
             found.append(
                 {
                     **{"which": which, "text": _shown(text) if text else "end of sequence"},
@@ -209,7 +223,7 @@ def _tokens(step: Step, rows: range) -> list[dict[str, Any]]:
 
 def _terms(step: Step, r: int) -> tuple[Tensor, Tensor]:
     """(KL, loss) of each token of row r, worked out from the equations and not by `grpo_loss`."""
-    n = int(step.batch.completions.lengths[r])
+    n = int(step.batch.sampled.completions.lengths[r])
     assert step.batch.reference_logp is not None
     gap = step.batch.reference_logp[r, :n].double() - step.logp[r, :n].double()
     kl = gap.exp() - gap - 1
@@ -220,9 +234,9 @@ def _moved(step: Step, rows: range) -> list[dict[str, Any]]:
     """Each different completion: its probability before and after the update, %."""
     found = {}
     for r in rows:
-        n = int(step.batch.completions.lengths[r])
+        n = int(step.batch.sampled.completions.lengths[r])
         before, after = (100 * float(logp[r, :n].double().sum().exp()) for logp in (step.logp, step.logp_after))
-        text = _shown(step.batch.responses[r].text)
+        text = _shown(step.batch.sampled.responses[r].text)
         found[text] = {"text": text, "advantage": float(step.batch.advantages[r]), "before": before, "after": after}
     return list(found.values())
 

@@ -215,7 +215,7 @@ def test_a_training_recipe_runs_on_a_tiny_checkpoint(name, data, judge, tmp_path
         endpoint = {"endpoint": {"base_url": judge.url, "model": name, "api": "completion"}}
         recipe = recipe.model_copy(update={"judge": JudgeConfig.model_validate(endpoint)})
         texts = ["<think>it barks</think><answer>a</answer>", "<answer>a</answer>"]
-        monkeypatch.setattr("harken.grpo.batch.completion_texts", lambda *_: texts * 2)
+        monkeypatch.setattr("harken.grpo.sample_completions.completion_texts", lambda *_: texts * 2)
     for key in ("precision", "gradient_checkpointing", "train_audio_tower", "lora"):
         assert getattr(recipe.model, key) == getattr(shipped.model, key)
     console = Console(quiet=True)

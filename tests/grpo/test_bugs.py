@@ -31,7 +31,7 @@ from tiny_models import (
 
 from harken.config import EvaluationRecipe, GrpoConfig, PromptConfig, Recipe
 from harken.evaluation import evaluate as evaluation
-from harken.grpo.batch import sample
+from harken.grpo.sample_completions import sample_completions
 from harken.inference import packed_rows
 from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.inference.prefill import next_token_logits
@@ -86,7 +86,7 @@ def test_1_a_step_samples_grades_and_scores_each_row_with_its_own_question_and_c
     ]
     config = GrpoConfig(completions_per_prompt=5, prompts_per_micro_batch=2, max_completion_tokens=3)
     inputs = PromptInputs(model, PROMPT, 1)
-    (batch,) = sample(model, questions, inputs(questions), PROMPT, config, seed=0, step=1)
+    (batch,) = sample_completions(model, questions, inputs(questions), PROMPT, config, seed=0, step=1)
     read = inputs(questions)
     for r, length in enumerate(batch.completions.lengths.tolist()):
         with torch.no_grad():

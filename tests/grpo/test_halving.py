@@ -1,95 +1,167 @@
-"""A micro-batch that does not fit is halved at a group boundary, with a note, and changes nothing."""
+"""A micro-batch that does not fit into memory is halved between two groups, with a warning, and changes no result."""
 
 import copy
 
 import pytest
+import soundfile
 import torch
 from small_optimizers import far
 from small_runs import recipe
-from tiny_models import ARCHITECTURES, EVERYTHING, speaking, tiny_model
+from tiny_models import ARCHITECTURES, EVERYTHING, noise, speaking, tiny_model
 
 from harken.errors import HarkenError
-from harken.grpo.batch import sample
-from harken.grpo.out_of_memory import halving
-from harken.grpo.update import score_with_reference, update
+from harken.grpo.micro_batch import RewardedBatch
+from harken.grpo.out_of_memory import halve_until_it_fits
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.sample_completions import sample_completions
+from harken.grpo.update import update
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.policy import frozen_copy
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
+PROMPT = Prompt.from_config(recipe("m", "d").prompt)
+SETTINGS = recipe("m", "d").grpo.model_copy(
+    update={"prompts_per_micro_batch": 4, "max_completion_tokens": 4, "num_iterations": 2, "max_grad_norm": 1.0}
+)
 
-def out_of_memory(most: int):
-    """A hook that refuses more than so many rows, as a full card would; `.refused` counts."""
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory) -> list[Question]:
+    """Four questions, the first and the third about a clip."""
+    folder = tmp_path_factory.mktemp("clips")
+    for seed, name in enumerate("ac"):
+        soundfile.write(folder / f"{name}.wav", noise(0.5 + seed, seed), 16_000, subtype="FLOAT")
+    return [
+        Question(name, f"What is {name} + 2?", ("one", "two"), 0, folder / f"{name}.wav" if name in "ac" else None)
+        for name in "abcd"
+    ]
+
+
+@pytest.fixture(scope="module")
+def start():
+    model = speaking(tiny_model(ARCHITECTURES[0]), "one", "two", sharpness=0.4)
+    model.set_trainable(**EVERYTHING)
+    return model
+
+
+def refuse_rows(most: int):
+    """A hook that refuses more than so many rows, as a full card would."""
 
     def refuse(module, given, *_):
-        if len(given[0]) > most - 1:
-            refuse.refused += 1
+        if len(given[0]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB. GPU 0 is full")
 
-    refuse.refused = 0
     return refuse
 
 
-QUESTIONS = [Question(name, f"What is {name} + 2?", ("one", "two"), 0, None) for name in "abcd"]
+def run_step(start, questions, settings=SETTINGS, *, reference_fits=4, update_fits=4):
+    """One step in which so many questions at once fit into the reference's pass and into the policy's backward pass.
 
-
-def stepped(start, settings, fits, in_backward=False):
-    """Weights and figures of one step where more than `fits` questions at once do not fit into the policy's pass."""
-    policy, reference, notes = copy.deepcopy(start), frozen_copy(start), []
-    prompts = Prompt.from_config(recipe("m", "d").prompt)
-    inputs = PromptInputs(policy, prompts, 1)
-    batches = list(sample(policy, QUESTIONS, inputs(QUESTIONS), prompts, settings, seed=0, step=1))
-    for batch in batches:
-        batch.rewards, batch.reward = {}, torch.zeros(len(batch.questions), 2)
-        batch.advantages = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(batch.questions))
+    Returns the policy, the figures, the warnings and the sizes of the micro-batches in the end.
+    """
+    policy, reference, warnings = copy.deepcopy(start), frozen_copy(start), []
+    inputs = PromptInputs(policy, PROMPT, 1)(questions)
+    sampled = list(sample_completions(policy, questions, inputs, PROMPT, settings, seed=0, step=1))
+    # In the last block of the pass, after other batches and blocks have left their gradients.
+    in_backward = refuse_rows(update_fits)
+    block = policy.parts["language_model"].layers[0]
+    block.register_full_backward_hook(lambda module, _, gradients: in_backward(module, gradients))
+    reference.parts["language_model"].layers[2].mlp.register_forward_pre_hook(refuse_rows(reference_fits))
+    scored = score_with_reference(policy, reference, sampled, settings, warnings.append)
+    batches = [
+        RewardedBatch(
+            sampled=batch.sampled,
+            reference_logp=batch.reference_logp,
+            reward_parts={},
+            rewards=torch.zeros(len(batch.sampled.questions), 2),
+            advantages=torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(batch.sampled.questions)),
+        )
+        for batch in scored
+    ]
     optimizer = torch.optim.SGD([p for p in policy.module.parameters() if p.requires_grad], lr=0.1)
-    # In the last block, after other batches and blocks have left their gradients.
-    hook = out_of_memory(fits + 1)
-    backward = lambda module, given, out: hook(module, out)  # noqa: E731
-    policy.parts["language_model"].layers[0].register_full_backward_hook(backward)
-    reference.parts["language_model"].layers[2].mlp.register_forward_pre_hook(out_of_memory(fits + 1))
-    score_with_reference(policy, reference, batches, settings, notes.append)
-    figures = update(policy, batches, settings, optimizer, 0.1, notes.append)
-    return policy, figures, notes, [len(batch.questions) for batch in batches]
+    figures = update(policy, batches, settings, optimizer, 0.1, warnings.append)
+    return policy, figures, warnings, [len(batch.questions) for batch in batches]
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES[:1])
-def test_a_micro_batch_that_does_not_fit_is_halved_and_changes_nothing(arch):
-    start = speaking(tiny_model(arch), "one", "two", sharpness=0.4)
-    start.set_trainable(**EVERYTHING)
-    settings = recipe("m", "d").grpo.model_copy(
-        update={"prompts_per_micro_batch": 4, "max_completion_tokens": 4, "num_iterations": 2, "max_grad_norm": 1.0}
-    )
-    whole, expected, silence, sizes = stepped(start, settings, 4)
-    assert (silence, sizes) == ([], [4])
-    for fits, left in ((2, [2, 2]), (1, [1, 1, 1, 1]), (3, [2, 2])):
-        policy, figures, notes, sizes = stepped(start, settings, fits)
-        assert sizes == left
-        assert notes[0].startswith("a micro-batch of 4 questions does not fit into memory; going on with 2 (CUDA out")
-        assert far(policy.module, whole.module) < 1e-12
-        for name in ("loss", "kl", "entropy", "grad_norm", "logp_gap_max"):
-            assert getattr(figures, name) == pytest.approx(getattr(expected, name), abs=1e-10), name
-    with pytest.raises(HarkenError, match=r"one question with its 2 completions .*`harken plan`"):
-        stepped(start, settings, 0)
+@pytest.fixture(scope="module")
+def whole_step(start, questions):
+    """The step where everything fits."""
+    policy, figures, warnings, sizes = run_step(start, questions)
+    assert (warnings, sizes) == ([], [4])
+    return policy, figures
 
 
-def test_only_the_largest_micro_batches_count_as_too_large():
-    class Groups:
-        def __init__(self, n):
-            self.questions, self.responses = [None] * n, [None] * n
+@pytest.mark.parametrize(
+    ("fits", "sizes"),
+    [
+        ({"reference_fits": 2, "update_fits": 2}, [2, 2]),
+        ({"reference_fits": 1, "update_fits": 1}, [1, 1, 1, 1]),
+        ({"reference_fits": 3, "update_fits": 3}, [2, 2]),
+        ({"reference_fits": 2}, [2, 2]),
+        ({"update_fits": 1}, [1, 1, 1, 1]),
+    ],
+)
+def test_a_micro_batch_that_does_not_fit_is_halved_and_changes_nothing(start, questions, whole_step, fits, sizes):
+    expected_policy, expected = whole_step
+    policy, figures, warnings, left = run_step(start, questions, **fits)
+    assert left == sizes
+    assert warnings[0].startswith("a micro-batch of 4 questions does not fit into memory; going on with 2 (CUDA out")
+    assert far(policy.module, expected_policy.module) < 1e-12
+    for name in ("loss", "kl", "entropy", "grad_norm", "logp_gap_max"):
+        assert getattr(figures, name) == pytest.approx(getattr(expected, name), abs=1e-10), name
 
-        def groups(self, first, last):
-            return Groups(min(last, len(self.questions)) - first)
 
-    batches, undone = [Groups(5), Groups(2)], []
+def test_where_a_single_question_does_not_fit_the_error_says_what_helps(start, questions):
+    with pytest.raises(HarkenError, match=r"one question with its completions .*`harken plan` names settings"):
+        run_step(start, questions, reference_fits=0)
 
-    def run():
+
+def test_sampling_that_does_not_fit_is_halved_and_draws_the_same_samples(start, questions):
+    inputs = PromptInputs(start, PROMPT, 1)(questions)
+
+    def sampled(most: int):
+        policy, warnings = copy.deepcopy(start), []
+        policy.parts["language_model"].layers[1].register_forward_pre_hook(refuse_rows(most))
+        batches = list(
+            sample_completions(policy, questions, inputs, PROMPT, SETTINGS, seed=0, step=1, warn=warnings.append)
+        )
+        texts = {response.question.id: [] for batch in batches for response in batch.responses}
+        for batch in batches:
+            for response in batch.responses:
+                texts[response.question.id].append(response.text)
+        return texts, [len(batch.questions) for batch in batches], warnings
+
+    rows = SETTINGS.completions_per_prompt
+    whole, sizes, warnings = sampled(4 * rows)
+    assert (sizes, warnings) == ([4], [])
+    halves, sizes, warnings = sampled(2 * rows)
+    assert halves == whole
+    assert sizes == [2, 2]
+    assert warnings == ["a micro-batch of 4 questions does not fit into memory; going on with 2 (CUDA out of memory)"]
+    with pytest.raises(HarkenError, match=r"one question with its completions .*: set memory\.rollout_rows"):
+        sampled(rows - 1)
+
+
+class Groups:
+    """As many groups as given, without anything in them."""
+
+    def __init__(self, n: int) -> None:
+        self.questions = [None] * n
+
+    def groups(self, first: int, last: int) -> "Groups":
+        return Groups(min(last, len(self.questions)) - first)
+
+
+def test_only_the_largest_micro_batches_are_halved():
+    batches, undone, warnings = [Groups(5), Groups(2)], [], []
+
+    def run() -> str:
         if len(batches[0].questions) > 1:
             raise torch.OutOfMemoryError("full")
         return "done"
 
-    notes = []
-    assert halving(batches, run, lambda: undone.append(1), notes.append) == "done"
+    assert halve_until_it_fits(batches, run, undo=lambda: undone.append(1), warn=warnings.append) == "done"
     assert [len(batch.questions) for batch in batches] == [1] * 7
-    assert [note.split()[3] + note.split("with ")[1][0] for note in notes] == ["53", "32", "21"]
+    assert [warning.split()[3] + warning.split("with ")[1][0] for warning in warnings] == ["53", "32", "21"]
     assert len(undone) == 3

@@ -12,10 +12,12 @@ import torch
 from tiny_models import ARCHITECTURES, EVERYTHING, MODELS, noise, perturbed, plain_logp, speaking, tiny_model
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
-from harken.grpo.batch import rollout_rows, sample
 from harken.grpo.metrics import step_metrics
-from harken.grpo.rewarding import Rewarding
-from harken.grpo.update import score_with_reference
+from harken.grpo.micro_batch import ScoredBatch
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.rewarding import Rewarder
+from harken.grpo.rollout_rows import rollout_rows
+from harken.grpo.sample_completions import sample_completions
 from harken.grpo.update import update as update_from
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.policy import enable_gradient_checkpointing, frozen_copy
@@ -67,13 +69,18 @@ def policy_of(arch, trained=EVERYTHING):
 
 def collected(policy, questions, config, weights=RewardConfig(), seed=0, inputs=None):  # noqa: B008
     inputs = inputs or PromptInputs(policy, PROMPT, cache_gib=1)
-    batches = list(sample(policy, questions, inputs(questions), PROMPT, config, seed=seed, step=1))
-    Rewarding(weights, config, PROMPT)(batches, progress=0.0)
-    return batches
+    sampled = sample_completions(policy, questions, inputs(questions), PROMPT, config, seed=seed, step=1)
+    return rewarded(sampled, config, weights).batches
+
+
+def rewarded(sampled, config, weights=RewardConfig()):  # noqa: B008
+    return Rewarder(weights, config, PROMPT).reward([ScoredBatch(batch, None) for batch in sampled], progress=0.0)
 
 
 def update(policy, reference, batches, config, optimizer, rate):
-    score_with_reference(policy, reference, batches, config)
+    scored = score_with_reference(policy, reference, [batch.sampled for batch in batches], config)
+    for batch, with_reference in zip(batches, scored, strict=True):
+        batch.reference_logp = with_reference.reference_logp
     return update_from(policy, batches, config, optimizer, rate)
 
 
@@ -82,9 +89,9 @@ def telling(policy, questions, config):
     inputs = PromptInputs(policy, PROMPT, cache_gib=1)
     for seed in range(40):
         batches = collected(policy, questions, config, seed=seed, inputs=inputs)
-        right = [said.grade.correct for batch in batches for said in batch.responses]
-        lengths = {int(n) for batch in batches for n in batch.completions.lengths}
-        cut = any(not ended for batch in batches for ended in batch.completions.ended)
+        right = [said.grade.correct for batch in batches for said in batch.sampled.responses]
+        lengths = {int(n) for batch in batches for n in batch.sampled.completions.lengths}
+        cut = any(not ended for batch in batches for ended in batch.sampled.completions.ended)
         if sum(right) >= 2 and not all(right) and cut and {1, config.max_completion_tokens} <= lengths:
             return batches
     raise AssertionError("no seed gives a step that says something")
@@ -114,7 +121,7 @@ def step(policy, reference, questions, config, rate=1.0):
 
 def slow_step(policy, reference, batches, config, rate) -> list[float]:
     """The equations in loops over rows and tokens, one plain forward a row; the loss of each iteration."""
-    rows = [(batch, r) for batch in batches for r in range(len(batch.responses))]
+    rows = [(batch.sampled, r) for batch in batches for r in range(len(batch.sampled.responses))]
     group = config.completions_per_prompt
     temperature = config.temperature if config.temperature_in_loss else 1.0
 
@@ -234,7 +241,9 @@ def test_the_size_of_micro_batches_changes_nothing(arch, questions, normalizatio
             batch.advantages = torch.tensor([1.5, -0.5, -0.5, -0.5], dtype=torch.float64).repeat(len(batch.questions))
         figures = update(policy, reference, batches, config, sgd(policy.module, 0.1), 0.1)
         assert len(batches) == math.ceil(3 / size)
-        moves.append((moved(policy, before), figures, [said.text for batch in batches for said in batch.responses]))
+        moves.append(
+            (moved(policy, before), figures, [said.text for batch in batches for said in batch.sampled.responses])
+        )
     for move, figures, texts in moves[1:]:
         assert texts == moves[0][2]
         assert figures.loss == pytest.approx(moves[0][1].loss, abs=1e-10)
@@ -383,7 +392,8 @@ def test_samples_depend_on_seed_and_step_and_not_on_company_or_order(arch, quest
     inputs = PromptInputs(policy, PROMPT, cache_gib=1)
 
     def texts(chosen, **where):
-        batches = list(sample(policy, chosen, inputs(chosen), PROMPT, settings(), **{"seed": 0, "step": 1, **where}))
+        where = {"seed": 0, "step": 1, **where}
+        batches = list(sample_completions(policy, chosen, inputs(chosen), PROMPT, settings(), **where))
         owners = [question.id for batch in batches for question in batch.questions for _ in range(4)]
         return list(zip(owners, [said.text for batch in batches for said in batch.responses], strict=True))
 
@@ -399,9 +409,8 @@ def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
     policy = policy_of(arch)
     config = settings()
     inputs = PromptInputs(policy, PROMPT, 1)(questions)
-    batches = list(sample(policy, questions, inputs, PROMPT, config, seed=0, step=1))
-    earned = Rewarding(RewardConfig(), config, PROMPT)(batches, progress=0.0)
-    rows = rollout_rows(batches)
+    rewards = rewarded(sample_completions(policy, questions, inputs, PROMPT, config, seed=0, step=1), config)
+    rows = rollout_rows(rewards.batches)
     asked_in_turn = sorted(
         questions, key=lambda q: next(i.length for i, x in zip(inputs, questions, strict=True) if x is q)
     )
@@ -415,8 +424,8 @@ def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
         assert row["choice"] == (said if said in CHOICES else None)
         assert row["reward"] == row["rewards"]["accuracy"] == float(row["choice"] == row["answer"])
         assert row["ended"] or row["tokens"] == 4
-    figures = update(policy, None, batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
-    metrics = step_metrics(rows, 4, earned, figures, 1e-3, rollout_s=1.0, step_s=2.0)
+    figures = update(policy, None, rewards.batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
+    metrics = step_metrics(rows, 4, rewards, figures, 1e-3, rollout_s=1.0, step_s=2.0)
     assert metrics["reward/mean"] == metrics["reward/accuracy"] == np.mean([row["reward"] for row in rows])
     groups = [[row["reward"] for row in rows[start : start + 4]] for start in (0, 4, 8)]
     assert metrics["reward/equal_groups"] == sum(len(set(group)) == 1 for group in groups) / 3
@@ -433,8 +442,8 @@ def test_rewards_are_weighed_and_compared_within_the_group_only(arch, questions)
     policy = policy_of(arch)
     batches = collected(policy, questions, settings(), RewardConfig(parts=(RewardPart(name="accuracy", weight=3.0),)))
     for batch in batches:
-        right = torch.tensor([said.grade.correct for said in batch.responses], dtype=torch.float64).view(-1, 4)
-        assert torch.equal(batch.reward, 3.0 * right)
-        centred = batch.reward - batch.reward.mean(1, keepdim=True)
-        expected = centred / (batch.reward.std(1, keepdim=True) + 1e-4)
+        right = torch.tensor([said.grade.correct for said in batch.sampled.responses], dtype=torch.float64).view(-1, 4)
+        assert torch.equal(batch.rewards, 3.0 * right)
+        centred = batch.rewards - batch.rewards.mean(1, keepdim=True)
+        expected = centred / (batch.rewards.std(1, keepdim=True) + 1e-4)
         assert torch.allclose(batch.advantages, expected.flatten(), atol=1e-12)

@@ -13,7 +13,7 @@ from small_runs import differences, left_by, rows_of, silent
 from thinker_runs import OVERALL, recipe, scored, served, written
 from tiny_models import tiny_folder
 
-import harken.grpo.loop
+import harken.grpo.step
 from harken.config import EvaluationRecipe
 from harken.errors import DataError, JudgeError
 from harken.evaluation.evaluate import evaluate
@@ -154,14 +154,15 @@ class LateJudge:
 
 def test_judges_are_asked_before_the_reference_pass_and_waited_for_after_it(start, data, tmp_path, monkeypatch):
     """A judge that answers once the reference has scored: waiting before would never end."""
-    judge, score = LateJudge(), harken.grpo.loop.score_with_reference
+    judge, score = LateJudge(), harken.grpo.step.score_with_reference
 
     def score_and_tell(*arguments):
-        score(*arguments)
+        scored = score(*arguments)
         judge.answer()
+        return scored
 
     monkeypatch.setattr("harken.grpo.rewarding.open_judge", lambda config, folder: judge)
-    monkeypatch.setattr(harken.grpo.loop, "score_with_reference", score_and_tell)
+    monkeypatch.setattr(harken.grpo.step, "score_with_reference", score_and_tell)
     plan = recipe(start, data, OVERALL, served("http://127.0.0.1:1/v1", max_failed_share=0.6))
     train(plan.model_copy(update={"grpo": plan.grpo.model_copy(update={"steps": 1})}), tmp_path / "run", silent())
     (metrics,) = rows_of(tmp_path / "run")

@@ -18,7 +18,7 @@ import torch
 import transformers.modeling_utils
 from small_runs import LOOPS, silent
 
-import harken.grpo.loop
+import harken.grpo.step
 import harken.training.sft
 from harken.config import load_recipe
 from harken.training.run_folder import RunFolder
@@ -78,7 +78,7 @@ class Points:
         self.around(
             transformers.modeling_utils, "safe_save_file", "save", lambda tensors, path, *_, **__: self.name(path)
         )
-        self.around(harken.grpo.loop, "update", "update", lambda *_, **__: "")
+        self.around(harken.grpo.step, "update", "update", lambda *_, **__: "")
         self.around(harken.training.sft, "apply_update", "update", lambda *_, **__: "")
         self._rename()
         self._removal()

@@ -21,9 +21,9 @@ import scale_work
 import torch
 from small_runs import LOOPS, silent
 
-import harken.grpo.loop
+import harken.grpo.step
 import harken.inference.log_probabilities
-import harken.training.session
+import harken.training.open_session
 import harken.training.sft
 from harken.config import load_recipe
 from harken.errors import HarkenError
@@ -44,7 +44,7 @@ def plain_descent(module, *, learning_rate, **_):
 
 
 def lost_after(updates: int) -> None:
-    for owner, name in ((harken.grpo.loop, "update"), (harken.training.sft, "apply_update")):
+    for owner, name in ((harken.grpo.step, "update"), (harken.training.sft, "apply_update")):
         original, done = getattr(owner, name), []
 
         def wrapped(*args, original=original, done=done, **kwargs):
@@ -65,7 +65,7 @@ def work(job: dict, rank: int, port: int, gave: Path) -> None:
         os.environ.update({name: str(value) for name, value in places.items()})
         os.environ["HARKEN_RANK_TIMEOUT_S"] = str(job.get("late_s", LIMIT_S))
     if job.get("sgd"):
-        harken.training.session.build_optimizer = plain_descent
+        harken.training.open_session.build_optimizer = plain_descent
     lose = job.get("lose")
     if lose is not None and lose[0] == rank:
         lost_after(lose[1])

@@ -10,16 +10,16 @@ from small_runs import silent
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, load_recipe
 from harken.errors import DataError, HarkenError
-from harken.grpo.batch import MicroBatch
-from harken.grpo.rewarding import Rewarding
+from harken.grpo.micro_batch import SampledBatch, ScoredBatch
+from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
 from harken.models.sharding import gathered, units
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import save_checkpoint
+from harken.training.open_session import open_session
 from harken.training.run_folder import RunFolder
-from harken.training.session import open_session
 from harken.types import Question
 
 CHOICES = ("one", "two", "three")
@@ -91,32 +91,38 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     settings = GrpoConfig(completions_per_prompt=2)
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     limit = FailureLimit(0.9)
-    rewarding = Rewarding(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
-    batches: list[Any] = []
+    rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
+    scored: list[ScoredBatch] = []
     for number in ranks.own_part(range(len(SAID))):
         question = Question(f"q{number}", "Which?", CHOICES, 0, None)
         responses = [understand(text, question, letters_shown=False, tokens=3, ended=True) for text in SAID[number]]
-        batch = MicroBatch([question], [], [], None, responses, [{}, {}])  # pyright: ignore[reportArgumentType]
-        rewarding.ask(batch)
-        batches.append(batch)
-    earned = rewarding(batches, progress=0.25)
+        batch = SampledBatch(
+            questions=[question],
+            inputs=[],
+            audio=[],
+            completions=None,  # pyright: ignore[reportArgumentType] (rewards do not read it)
+            responses=responses,
+            pending_verdicts=[{}, {}],
+        )
+        scored.append(ScoredBatch(rewarder.start_judging(batch), None))
+    rewards = rewarder.reward(scored, progress=0.25)
     return {
-        "reward": [value for batch in batches for value in batch.reward.flatten().tolist()],
-        "advantages": [value for batch in batches for value in batch.advantages.tolist()],
-        "figures": {name: value for name, value in earned.figures.items() if not name.startswith("time/")},
-        "warnings": earned.warnings,
+        "reward": [value for batch in rewards.batches for value in batch.rewards.flatten().tolist()],
+        "advantages": [value for batch in rewards.batches for value in batch.advantages.tolist()],
+        "figures": {name: value for name, value in rewards.figures.items() if not name.startswith("time/")},
+        "warnings": rewards.warnings,
     }
 
 
 def saved_again(ranks: Ranks, job: dict) -> None:
     """Open a run where it stopped and write the same checkpoint into another folder."""
     recipe = load_recipe(Path(job["recipe"]))
-    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True, beta=recipe.grpo.beta)
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True)
     other = RunFolder(Path(job["again"]))
     if ranks.is_main:
         other.path.mkdir(exist_ok=True)
-        other.append_metrics({"step": session.start})
-    save_checkpoint(other, session.start, session.policy, session.optimizer, keep=1, ranks=ranks)
+        other.append_metrics({"step": session.steps_done})
+    save_checkpoint(other, session.steps_done, session.policy, session.optimizer, keep=1, ranks=ranks)
 
 
 def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from tiny_models import (
 
 from harken.config import GrpoConfig, ModelConfig, Recipe
 from harken.data.demo_set import write_demo_set
-from harken.grpo.batch import sample
 from harken.grpo.loop import train
+from harken.grpo.micro_batch import RewardedBatch
+from harken.grpo.sample_completions import sample_completions
 from harken.grpo.update import update
 from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.inference.prompt_inputs import PromptInputs
@@ -134,21 +135,17 @@ def test_an_update_moves_adapters_and_leaves_the_base_bit_for_bit():
     settings = GrpoConfig(completions_per_prompt=4, max_completion_tokens=4, temperature=1.0, beta=0.0)
     template = Prompt(template="{question} {choices}", choices="list", form=None)
     inputs = PromptInputs(model, template, 0.1)(questions)
-    batches = list(sample(model, questions, inputs, template, settings, seed=0, step=1))
-    batches = [replace_advantages(batch, torch.tensor([1.0, -1.0, 0.5, -0.5])) for batch in batches]
-    batches[0].inputs, batches[0].audio = [asked], model.encode_audio([asked])
+    [sampled] = sample_completions(model, questions, inputs, template, settings, seed=0, step=1)
+    sampled.inputs, sampled.audio = [asked], model.encode_audio([asked])
+    advantages = torch.tensor([1.0, -1.0, 0.5, -0.5], dtype=torch.float64)
+    batch = RewardedBatch(sampled, None, {}, torch.zeros(1, 4), advantages)
     optimizer = build_optimizer(model.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)
-    update(model, batches, settings, optimizer, 1e-3)
+    update(model, [batch], settings, optimizer, 1e-3)
     for name, parameter in model.module.named_parameters():
         if parameter.requires_grad:
             assert not torch.equal(parameter, before[name]), name
         else:
             assert torch.equal(parameter, before[name]), name
-
-
-def replace_advantages(batch, advantages):
-    batch.advantages = advantages.double()
-    return batch
 
 
 def lora_recipe(folder: Path, **model) -> Recipe:

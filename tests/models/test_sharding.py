@@ -11,7 +11,7 @@ from scale_runs import completions, moved_apart, on_ranks, plan, questions, same
 
 from harken.config import GrpoConfig, MemoryConfig, SftConfig
 from harken.errors import HarkenError
-from harken.grpo.out_of_memory import halving
+from harken.grpo.out_of_memory import halve_until_it_fits
 from harken.system.ranks import Ranks
 
 
@@ -131,5 +131,5 @@ def test_out_of_memory_on_one_of_several_ranks_names_the_setting_and_halves_noth
 
     batches: list = [SimpleNamespace(questions=[1, 2, 3])]
     with pytest.raises(HarkenError, match=r"rank 1 of 4: .*prompts_per_micro_batch: 2, .*plan --gpus 4"):
-        halving(batches, full, lambda: None, pytest.fail, Ranks(rank=1, size=4))
+        halve_until_it_fits(batches, full, warn=pytest.fail, ranks=Ranks(rank=1, size=4))
     assert len(batches) == 1

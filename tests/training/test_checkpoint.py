@@ -151,7 +151,7 @@ def test_metric_rows_are_read_whole_whatever_is_in_them_or_after_them(tmp_path):
     with run.metrics.open("ab") as file:
         file.write('{"step": 4, "note": "ß'.encode()[:-1])
     assert run.metric_rows() == rows
-    run.forget_after(2)
+    run.remove_rows_after(2)
     assert run.metrics.read_text(encoding="utf-8").count("\n") == 2
     assert run.metric_rows() == rows[:2]
 

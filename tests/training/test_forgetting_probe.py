@@ -19,8 +19,15 @@ from harken.grpo.loop import train
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.loading import load_model
 from harken.questions.prompt import TRANSCRIBE
-from harken.training.forgetting_probe import BATCH, INSTRUCTION_ALONE, WER_RISE_WARNED, forgetting, load_probe, measure
-from harken.training.sft import accumulate, sft
+from harken.training.forgetting_probe import (
+    BATCH_SIZE,
+    INSTRUCTION_ALONE,
+    WER_RISE_WARNED,
+    forgetting_warning,
+    load_probe,
+    measure_probe,
+)
+from harken.training.sft import accumulate_gradients, sft
 from harken.training.word_error_rate import words
 from harken.types import Question
 
@@ -62,14 +69,14 @@ def loaded(model, file: Path, **changes):
 def test_the_loss_is_that_of_transformers_own_forward(arch, tmp_path):
     """More records than one batch, of different lengths; one clip is too short and padded."""
     model = tiny_model(arch, torch.float32)
-    texts = [" ".join(["two", "Three,", "dog!", "What"][: 1 + i % 4]) for i in range(BATCH + 2)]
+    texts = [" ".join(["two", "Three,", "dog!", "What"][: 1 + i % 4]) for i in range(BATCH_SIZE + 2)]
     lengths_s = [0.01 if i == 4 else 0.3 + 0.1 * i for i in range(len(texts))]
     asked = [{} if i % 2 else {"prompt": "Write down:"} for i in range(len(texts))]
     for i, seconds in enumerate(lengths_s):
         soundfile.write(tmp_path / f"{i}.wav", noise(seconds, i), 16_000, subtype="FLOAT")
     records = [{"id": str(i), "audio": f"{i}.wav", "text": text, **asked[i]} for i, text in enumerate(texts)]
     probe = loaded(model, write_probe(tmp_path / "p.jsonl", *records), max_completion_tokens=16)
-    found = measure(model, probe)
+    found = measure_probe(model, probe)
     total, n = 0.0, 0
     for i, text in enumerate(texts):
         waveform = noise(lengths_s[i], i)
@@ -88,7 +95,7 @@ def test_the_loss_is_that_of_transformers_own_forward(arch, tmp_path):
 def test_a_measurement_changes_no_weight_no_mode_and_no_random_state_and_drops_nothing_out(folder):
     model = tiny_model(dtype=torch.float32)
     probe = loaded(model, folder / "probe.jsonl", max_completion_tokens=6)
-    still = measure(model, probe)
+    still = measure_probe(model, probe)
     assert not model.module.training
     layers = [part for part in model.module.modules() if hasattr(part, "attention_dropout")]
     for part in layers:
@@ -96,7 +103,7 @@ def test_a_measurement_changes_no_weight_no_mode_and_no_random_state_and_drops_n
     model.module.train()
     weights = {name: parameter.clone() for name, parameter in model.module.named_parameters()}
     random = torch.get_rng_state()
-    assert measure(model, probe) == still
+    assert measure_probe(model, probe) == still
     assert layers
     assert model.module.training
     assert torch.equal(torch.get_rng_state(), random)
@@ -112,7 +119,7 @@ def test_a_record_asks_with_its_own_prompt_and_the_others_with_the_recipes(folde
     file = write_probe(tmp_path / "p.jsonl", *records)
     for instruction, changes in ((TRANSCRIBE, {}), ("Say it.", {"prompt": "Say it."})):
         probe = loaded(model, file, audio_root=folder, **changes)
-        asked = {task.reference: task.read.text for task in probe.tasks}
+        asked = {task.reference: task.prompt.text for task in probe.tasks}
         assert f"{instruction}<|im_end|>" in asked["one"]
         assert "What is {choices}?<|im_end|>" in asked["two"]
 
@@ -157,7 +164,7 @@ def test_a_record_that_cannot_be_used_is_an_error_with_file_line_and_reason(mode
     (first, fix) = str(caught.value).splitlines()
     assert first.startswith(f"{file}:{line}: ")
     assert reason in first
-    assert "mend these records" in fix
+    assert "correct these records" in fix
 
 
 def test_all_bad_records_are_told_at_once_in_order_of_line(model, folder, tmp_path):
@@ -209,7 +216,7 @@ def transcriber(folder) -> Path:
     inputs = PromptInputs(model, INSTRUCTION_ALONE, cache_gib=1)
     optimizer = torch.optim.AdamW(model.module.parameters(), lr=1e-3, weight_decay=0)
     for _ in range(60):
-        accumulate(model, tasks, inputs, INSTRUCTION_ALONE, 8)
+        accumulate_gradients(model, tasks, inputs, INSTRUCTION_ALONE, 8)
         optimizer.step()
         optimizer.zero_grad()
     model.save(folder / "transcriber")
@@ -263,7 +270,7 @@ def test_the_probe_is_measured_before_the_first_step_every_so_many_and_after_the
     assert rows[0].keys() == {"step", "probe/wer", "probe/loss", "probe/n"}
     assert {row["probe/n"] for row in rows if "probe/n" in row} == {3}
     untrained = load_model(str(transcriber), device="cpu")
-    alone = measure(untrained, loaded(untrained, folder / "probe.jsonl", max_completion_tokens=12))
+    alone = measure_probe(untrained, loaded(untrained, folder / "probe.jsonl", max_completion_tokens=12))
     assert rows[0] == {"step": 0, **alone}
     assert rows[-1]["probe/loss"] != rows[0]["probe/loss"]
 
@@ -333,9 +340,9 @@ def test_a_bad_probe_stops_a_run_before_its_first_step(folder, tmp_path):
 def test_a_warning_is_for_more_than_two_points_above_the_first_measurement():
     first = {"step": 0, "probe/wer": 0.125}
     assert WER_RISE_WARNED == 0.02
-    assert forgetting(first, {"probe/wer": 0.0}) is None
-    assert forgetting(first, {"probe/wer": 0.140625}) is None  # 1.6 points
-    said = forgetting(first, {"probe/wer": 0.15625})
+    assert forgetting_warning(first, {"probe/wer": 0.0}) is None
+    assert forgetting_warning(first, {"probe/wer": 0.140625}) is None  # 1.6 points
+    said = forgetting_warning(first, {"probe/wer": 0.15625})
     assert said is not None
     assert said.startswith("word error rate on the probe is 15.6%, 3.1 points above the 12.5% of step 0")
 

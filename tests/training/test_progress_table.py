@@ -58,7 +58,7 @@ def clock(monkeypatch):
 
 
 def table(console: Console, **changes) -> ProgressTable:
-    figures = grpo_columns(["accuracy", "format"], dev=True, probe=False)
+    figures = grpo_columns(["accuracy", "format"], development=True, probe=False)
     return ProgressTable(console, "grpo", figures, **({"total": 40, "every": 10} | changes))
 
 
@@ -174,7 +174,8 @@ def test_speed_counts_from_where_a_resumed_run_stopped(clock):
 
 def test_a_supervised_run_shows_loss_and_gradient(clock):
     out = io.StringIO()
-    shown = ProgressTable(Console(file=out, width=500), "sft", sft_columns(dev=True, probe=True), total=2, every=1)
+    columns = sft_columns(development=True, probe=True)
+    shown = ProgressTable(Console(file=out, width=500), "sft", columns, total=2, every=1)
     row = {"loss/sft": 0.0004, "policy/grad_norm": 10.0, "probe/wer": 0.25, "memory/rss_gib": 0.55}
     clock[0] += 1
     shown.advance(1, row)

@@ -1,12 +1,11 @@
-"""The policy loss: takes log-probabilities and advantages of some rows of a step, gives their part of the step's loss.
+"""The policy loss of GRPO: a pure function of log-probabilities, advantages and masks.
 
-The denominators are those of the whole step, so the losses (and gradients) of its micro-batches add up to the loss of
-the step, however it is cut. Not taken: a mean per micro-batch divided by their number, as TRL has it, which weighs
-completions by the micro-batch they fall into when these differ in size.
+The denominators are those of the whole step, so the losses and gradients of its micro-batches add up to those of the
+step, whatever the size of a micro-batch.
 
-Rows that `mask_truncated` leaves out come with an empty mask. As in TRL 1.16 they still count in `total_rows`, and
+Rows that `mask_truncated` leaves out come with an empty mask. As in TRL 1.16 they still count in `total_rows`, while
 their tokens do not count in `total_tokens`: in "grpo" and "dr_grpo" leaving a row out removes its term and does not
-make the others larger.
+make the other terms larger.
 """
 
 from dataclasses import dataclass
@@ -20,25 +19,20 @@ Normalization = Literal["grpo", "dr_grpo", "dapo"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LossParts:
-    """One micro-batch's part of the loss, and sums over its unmasked tokens; a step's mean is their sum / its tokens.
+    """The loss of one micro-batch, and sums over its unmasked tokens. All but `loss` are detached scalars.
 
     Attributes:
-        loss: scalar with a graph, to call backward on.
-        tokens: number of unmasked tokens.
+        loss: scalar with a graph, to call `backward` on.
         kl_sum: sum of the KL estimates, nats; 0 without a reference.
-        clipped_low_sum: tokens held at 1 - clip_low, where the advantage is negative.
-        clipped_high_sum: tokens held at 1 + clip_high, where the advantage is positive.
-        ratio_sum: sum of the ratios policy / old policy.
-        ratio_max: largest ratio; 0 without tokens.
-    All but `loss` are detached scalars on the device of the log-probabilities.
+        clipped_low_sum: number of tokens held at 1 - clip_low, where the advantage is negative.
+        clipped_high_sum: number of tokens held at 1 + clip_high, where the advantage is positive.
+        ratio_max: largest ratio policy / old policy; 0 without tokens.
     """
 
     loss: Tensor
-    tokens: Tensor
     kl_sum: Tensor
     clipped_low_sum: Tensor
     clipped_high_sum: Tensor
-    ratio_sum: Tensor
     ratio_max: Tensor
 
 
@@ -61,18 +55,17 @@ def grpo_loss(
 
         loss_it = -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + beta (exp(ref - lp) - (ref - lp) - 1)
 
-    "grpo": sum_i mean_t loss_it / total_rows. "dr_grpo" (arXiv 2503.20783): sum_it loss_it / (total_rows *
-    max_completion_tokens). "dapo" (arXiv 2503.14476): sum_it loss_it / total_tokens. The KL is not multiplied by rho.
+    The KL is not multiplied by rho. `_normalized` gives the sum over i and t.
 
     Args:
         logp: [R, L] log-probability of each sampled token, nats, with a graph.
-        old_logp: [R, L] under the policy that sampled; None for one update per rollout, where rho is 1 and the gradient
+        old_logp: [R, L] under the policy that sampled. None where that is the policy itself: rho is 1 and the gradient
             flows through it.
         ref_logp: [R, L] under the reference; may be None where beta is 0.
         advantages: [R].
-        mask: [R, L] bool, True up to and with the first end-of-sequence token. Values elsewhere are never read, so
+        mask: [R, L] bool, True up to and including the first end-of-sequence token. Values elsewhere are never read, so
             padding may hold anything. A row without True adds nothing.
-        total_rows: rows of the whole step, all ranks and micro-batches, rows with an empty mask included.
+        total_rows: rows of the whole step, over all ranks and micro-batches, rows with an empty mask included.
         total_tokens: unmasked tokens of the whole step; 0 is taken as 1.
 
     Raises ValueError where beta is not 0 and there is no reference.
@@ -82,34 +75,49 @@ def grpo_loss(
     logp = logp.masked_fill(~mask, 0.0)
     old_logp = logp.detach() if old_logp is None else old_logp.masked_fill(~mask, 0.0)
     advantages = advantages.to(logp.dtype).unsqueeze(1)
-
     ratio = torch.exp(logp - old_logp)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
     per_token = -torch.minimum(ratio * advantages, clipped * advantages)
     kl = torch.zeros_like(logp)
     if beta != 0 and ref_logp is not None:
-        difference = ref_logp.masked_fill(~mask, 0.0) - logp
-        kl = torch.exp(difference) - difference - 1
+        kl = _kl_estimate(logp, ref_logp.masked_fill(~mask, 0.0))
         per_token = per_token + beta * kl
-
-    per_row = (per_token * mask).sum(dim=1)
-    if normalization == "grpo":
-        loss = (per_row / mask.sum(dim=1).clamp(min=1)).sum() / total_rows
-    elif normalization == "dr_grpo":
-        loss = per_row.sum() / (total_rows * max_completion_tokens)
-    else:
-        loss = per_row.sum() / max(total_tokens, 1)
-
+    loss = _normalized(per_token, mask, normalization, max_completion_tokens, total_rows, total_tokens)
     with torch.no_grad():
-        low = (ratio < 1 - clip_low) & (advantages < 0) & mask
-        high = (ratio > 1 + clip_high) & (advantages > 0) & mask
         kept = ratio * mask
         return LossParts(
             loss=loss,
-            tokens=mask.sum(),
             kl_sum=(kl * mask).sum(),
-            clipped_low_sum=low.sum(),
-            clipped_high_sum=high.sum(),
-            ratio_sum=kept.sum(),
+            clipped_low_sum=((ratio < 1 - clip_low) & (advantages < 0) & mask).sum(),
+            clipped_high_sum=((ratio > 1 + clip_high) & (advantages > 0) & mask).sum(),
             ratio_max=kept.max() if kept.numel() else kept.sum(),
         )
+
+
+def _kl_estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """k3, exp(ref - lp) - (ref - lp) - 1: an estimate of the KL that is never negative."""
+    difference = ref_logp - logp
+    return torch.exp(difference) - difference - 1
+
+
+def _normalized(
+    per_token: Tensor,
+    mask: Tensor,
+    normalization: Normalization,
+    max_completion_tokens: int,
+    total_rows: int,
+    total_tokens: int,
+) -> Tensor:
+    """This micro-batch's share of the step's loss.
+
+    "grpo": sum_i mean_t loss_it / total_rows. "dr_grpo" (arXiv 2503.20783): sum_it loss_it / (total_rows *
+    max_completion_tokens). "dapo" (arXiv 2503.14476): sum_it loss_it / total_tokens.
+    """
+    per_row = (per_token * mask).sum(dim=1)
+    match normalization:
+        case "grpo":
+            return (per_row / mask.sum(dim=1).clamp(min=1)).sum() / total_rows
+        case "dr_grpo":
+            return per_row.sum() / (total_rows * max_completion_tokens)
+        case "dapo":
+            return per_row.sum() / max(total_tokens, 1)

@@ -1,58 +1,74 @@
-"""When a pass over micro-batches does not fit into memory: the same pass over halves of them.
+"""Runs a pass over micro-batches; where it does not fit into memory, halves them and runs it again.
 
-Takes a list of micro-batches and a pass over it, gives the pass's result; the list holds the halves afterwards. Groups
-stay whole, so the halves add up to the same result. Several ranks go through as many micro-batches each, so
-there nothing is halved. Not taken: going on with the micro-batch that failed; what its backward pass had added to the
-gradients cannot be told apart, so the pass begins again.
+Sampling, the reference pass and the update all use this. Groups stay whole, so a pass over the halves gives the result
+of the pass over the whole. The pass begins again from its first micro-batch: what a broken backward pass has added to
+the gradients cannot be separated from the rest.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self, TypeVar
 
 import torch
 
 from harken.errors import HarkenError
-from harken.grpo.batch import MicroBatch
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.types import Question
 
 T = TypeVar("T")
 
 
-def halving(
-    batches: list[MicroBatch],
-    run: Callable[[], T],
-    undo: Callable[[], None],
-    note: Callable[[str], None],
-    ranks: Ranks = SINGLE_PROCESS,
-) -> T:
-    """`run()`; each time that memory does not suffice, `undo()`, the largest micro-batches halved, a note, once more.
+class Divisible(Protocol):
+    """A micro-batch at any stage that can be cut into whole groups."""
 
-    Raises HarkenError where every micro-batch is a single group already, and on several ranks at once.
+    @property
+    def questions(self) -> Sequence[Question]: ...
+
+    def groups(self, first: int, last: int) -> Self: ...
+
+
+BatchT = TypeVar("BatchT", bound=Divisible)
+
+
+def halve_until_it_fits(
+    batches: list[BatchT],
+    run: Callable[[], T],
+    *,
+    undo: Callable[[], None] = lambda: None,
+    warn: Callable[[str], None],
+    ranks: Ranks = SINGLE_PROCESS,
+    advice: str = "`harken plan` names settings that fit",
+) -> T:
+    """Return `run()`. Each time it runs out of memory: call `undo()`, halve the largest micro-batches, warn, run again.
+
+    Args:
+        batches: what `run` works through; holds the halves afterwards.
+        ranks: with several ranks nothing is halved, because all ranks must go through equally many micro-batches.
+        advice: the end of the error where nothing is left to halve.
+
+    Raises HarkenError where every micro-batch is a single group already, and with several ranks at once.
     """
     while True:
         try:
             return run()
         except torch.OutOfMemoryError as error:
-            said = str(error).split(". ")[0]
-        # Out of the except block: the error held every tensor of the pass.
+            reason = str(error).split(". ")[0]
+        # Outside of the except block, because the error keeps every tensor of the pass alive.
         undo()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         largest = max(len(batch.questions) for batch in batches)
+        half = (largest + 1) // 2
         if ranks.size > 1 and largest > 1:
             raise HarkenError(
-                f"rank {ranks.rank} of {ranks.size}: not enough memory for {largest} questions at once ({said}): "
-                f"set grpo.prompts_per_micro_batch: {(largest + 1) // 2}, or see `harken plan --gpus {ranks.size}`"
+                f"rank {ranks.rank} of {ranks.size}: not enough memory for {largest} questions at once ({reason}): "
+                f"set grpo.prompts_per_micro_batch: {half}, or see `harken plan --gpus {ranks.size}`"
             )
         if largest <= 1:
-            raise HarkenError(
-                f"not enough memory for one question with its {len(batches[0].responses)} completions ({said}): "
-                "`harken plan` names settings that fit"
-            )
-        batches[:] = [part for batch in batches for part in _parts(batch, (largest + 1) // 2)]
+            raise HarkenError(f"not enough memory for one question with its completions ({reason}): {advice}")
+        batches[:] = [part for batch in batches for part in _parts(batch, half)]
         size = max(len(batch.questions) for batch in batches)
-        note(f"a micro-batch of {largest} questions does not fit into memory; going on with {size} ({said})")
+        warn(f"a micro-batch of {largest} questions does not fit into memory; going on with {size} ({reason})")
 
 
-def _parts(batch: MicroBatch, size: int) -> list[MicroBatch]:
+def _parts(batch: BatchT, size: int) -> list[BatchT]:
     return [batch.groups(start, start + size) for start in range(0, len(batch.questions), size)]

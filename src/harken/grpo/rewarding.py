@@ -1,14 +1,13 @@
-"""Rewards and advantages of a step, once all of its completions exist.
+"""Rewards the completions of a step: waits for the judge, computes rewards and advantages, and counts both.
 
-Takes the micro-batches of a step as they are sampled, puts what needs a judge to it, and at the end fills in what each
-completion earned. The totals that a reward needs of the whole step are summed in one place, `_over_the_step`. Not
-taken: rewards per micro-batch; the balance of Audio-Thinker is over the whole step.
+Sampled micro-batches are handed to the judge one by one (`start_judging`), so that it works while the next one is
+sampled. Rewards follow once the whole step is there, because some need totals over all of it (`_totals`).
 """
 
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +15,7 @@ import torch
 
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
-from harken.grpo.batch import MicroBatch
+from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions
 from harken.questions.prompt import Prompt
@@ -28,23 +27,24 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class StepEarned:
-    """What is known of a step's rewards beside the numbers in its batches.
+class StepRewards:
+    """The rewarded micro-batches of this rank, and what is known of the rewards of the whole step.
 
     Attributes:
-        tags_asked: whether the prompt asks for a form, so that there is one to count.
-        figures: metric name -> value: lambda and the penalty factors, means over the step's completions; what the judge
-            was asked, failed at and said, its scores as means over the completions it could score.
-        warnings: lines to show, one for each kind of the judge's failures that was not seen before.
+        asks_for_tags: whether the prompt asks for `<think>` or `<answer>` tags, so that forms can be counted.
+        figures: metric name -> value, over all ranks: lambda and the penalty factors as means over completions; calls
+            to the judge, failed calls, and its mean scores over the completions that it could score.
+        warnings: lines to show, one for each kind of judge failure that was not seen before.
     """
 
-    tags_asked: bool
+    batches: list[RewardedBatch]
+    asks_for_tags: bool
     figures: dict[str, float]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str]
 
 
-class Rewarding:
-    """The reward of a recipe, and its judge."""
+class Rewarder:
+    """The reward that a recipe describes, with its judge if it needs one."""
 
     def __init__(
         self,
@@ -55,119 +55,145 @@ class Rewarding:
         limit: FailureLimit | None = None,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
-        """`judge` is asked for what `config.judged` names, `limit` says when its failures are too many; both may be
-        left out where it names nothing. Each rank asks a judge of its own about its own completions. Raises ConfigError
-        where a function of the user's own cannot be imported."""
+        """Import the user's own reward functions.
+
+        Args:
+            judge: scores the aspects in `config.judged`; not needed where that is empty. Each rank has a judge of its
+                own for its own completions.
+            limit: stops the run where too many calls to the judge fail.
+
+        Raises ConfigError where a user's function cannot be imported.
+        """
         self._ranks = ranks
         self._config, self._settings, self._prompt = config, settings, prompt
         self._judge, self._limit = judge, limit
         self._custom = {name: load_custom(name) for name in config.names if name not in BUILT_IN_REWARDS}
         self._weights = {part.name: part.weight for part in config.parts}
 
-    def ask(self, batch: MicroBatch) -> None:
-        """Put the finished groups of a batch to the judge; returns at once."""
-        if self._judge is not None:
-            batch.pending_verdicts = submit_completions(self._judge, self._config.judged, batch.responses)
+    def start_judging(self, batch: SampledBatch) -> SampledBatch:
+        """The batch with the verdicts on it under way. Returns at once."""
+        if self._judge is None:
+            return batch
+        return replace(batch, pending_verdicts=submit_completions(self._judge, self._config.judged, batch.responses))
 
-    def __call__(self, batches: Sequence[MicroBatch], *, progress: float) -> StepEarned:
-        """Wait for the judge, then fill `rewards`, `reward` and `advantages` of every batch.
+    def reward(self, batches: Sequence[ScoredBatch], *, progress: float) -> StepRewards:
+        """Wait for the judge, then reward every completion.
 
         Args:
-            batches: all of the step on this rank, each put to the judge before; stand-ins stay as they are.
-            progress: updates made / all updates, for the schedule of the balance.
+            batches: all of the step on this rank, after `start_judging`.
+            progress: updates made / all updates, for the schedule of the penalty factors.
 
         Raises JudgeError where too many of the judge's calls failed.
         """
-        batches = [batch for batch in batches if batch.responses]
-        group = self._settings.completions_per_prompt
         started = time.perf_counter()
-        deadline_s = self._ranks.judge_deadline_s
-        deadline = None if deadline_s is None else started + deadline_s
-        verdicts = [collect_verdicts(batch.pending_verdicts, deadline) for batch in batches]
+        limit_s = self._ranks.judge_deadline_s
+        deadline = None if limit_s is None else started + limit_s
+        verdicts = [collect_verdicts(batch.sampled.pending_verdicts, deadline) for batch in batches]
         waited_s = time.perf_counter() - started
-        totals, failures = self._over_the_step(batches, verdicts)
+        failures = self._failures(verdicts)
         warnings = [] if self._limit is None else self._limit.check_step(failures)
-        shares = []
-        for batch, batch_verdicts in zip(batches, verdicts, strict=True):
-            batch.rewards = reward_parts(
-                batch.responses,
-                batch_verdicts.scores,
-                group,
-                self._config,
-                self._prompt.form,
-                self._custom,
-                totals,
-                progress,
-            )
-            total = torch.tensor(compose(batch.rewards, self._weights), dtype=torch.float64)
-            batch.reward = total.view(-1, group)
-            batch.advantages = advantages(batch.reward, scale=self._settings.scale_rewards).flatten()
-            shares += think_shares(batch.responses, group, totals, self._config)
-        figures = self._balance(self._everyones(shares), progress)
+        totals = self._totals(batches, verdicts)
+        rewarded = [
+            self._rewarded(batch, verdict.scores, totals, progress)
+            for batch, verdict in zip(batches, verdicts, strict=True)
+        ]
+        figures = self._think_figures(batches, totals, progress)
         if self._judge is not None:
-            latency_s = self._everyones([seconds for part in verdicts for seconds in part.latency_s])
-            judged = self._everyones([asdict(scores) for part in verdicts for scores in part.scores])
-            figures |= _judge_figures([JudgeScores(**score) for score in judged], failures)
-            figures |= {"time/judge_wait_s": max(self._everyones([waited_s])), "time/judge_latency_s": _mean(latency_s)}
-        return StepEarned(self._prompt.form is not None, figures, warnings)
+            figures |= self._judge_figures(verdicts, failures, waited_s)
+        return StepRewards(rewarded, self._prompt.form is not None, figures, warnings)
 
-    def _over_the_step(
-        self, batches: Sequence[MicroBatch], verdicts: Sequence[BatchVerdicts]
-    ) -> tuple[StepTotals, FailureCount]:
-        """The sums of the whole step. With several processes, theirs are added here and nowhere else."""
-        own = [step_totals(batch.responses, part.scores) for batch, part in zip(batches, verdicts, strict=True)]
-        totals = self._everyones([asdict(one) for one in own])
-        failures = self._everyones([asdict(part.failures) for part in verdicts])
-        return (
-            sum((StepTotals(**one) for one in totals), start=StepTotals(0, 0)),
-            sum((FailureCount(**one) for one in failures), start=FailureCount()),
+    def _rewarded(
+        self, batch: ScoredBatch, scores: Sequence[JudgeScores], totals: StepTotals, progress: float
+    ) -> RewardedBatch:
+        responses, group = batch.sampled.responses, self._settings.completions_per_prompt
+        if not responses:  # a stand-in
+            rows = len(batch.sampled.completions.tokens)
+            no_rewards = torch.zeros(0, group, dtype=torch.float64)
+            no_advantages = torch.zeros(rows, dtype=torch.float64)
+            return RewardedBatch(batch.sampled, batch.reference_logp, {}, no_rewards, no_advantages)
+        parts = reward_parts(responses, scores, group, self._config, self._prompt.form, self._custom, totals, progress)
+        rewards = torch.tensor(compose(parts, self._weights), dtype=torch.float64).view(-1, group)
+        return RewardedBatch(
+            sampled=batch.sampled,
+            reference_logp=batch.reference_logp,
+            reward_parts=parts,
+            rewards=rewards,
+            advantages=advantages(rewards, scale=self._settings.scale_rewards).flatten(),
         )
 
-    def _everyones(self, own: list[T]) -> list[T]:
-        """The same of all ranks, in their order."""
-        return [one for part in self._ranks.gather(own) for one in part]
+    def _totals(self, batches: Sequence[ScoredBatch], verdicts: Sequence[BatchVerdicts]) -> StepTotals:
+        """The totals over the whole step and all ranks."""
+        own = [
+            step_totals(batch.sampled.responses, verdict.scores)
+            for batch, verdict in zip(batches, verdicts, strict=True)
+        ]
+        totals = self._from_all_ranks([asdict(part) for part in own])
+        return sum((StepTotals(**part) for part in totals), start=StepTotals(0, 0))
 
-    def _balance(self, shares: Sequence[float], progress: float) -> dict[str, float]:
+    def _failures(self, verdicts: Sequence[BatchVerdicts]) -> FailureCount:
+        """The judge's failures over the whole step and all ranks."""
+        counts = self._from_all_ranks([asdict(verdict.failures) for verdict in verdicts])
+        return sum((FailureCount(**count) for count in counts), start=FailureCount())
+
+    def _from_all_ranks(self, own: list[T]) -> list[T]:
+        """The items of all ranks, in the order of the ranks."""
+        return [item for items in self._ranks.gather(own) for item in items]
+
+    def _think_figures(self, batches: Sequence[ScoredBatch], totals: StepTotals, progress: float) -> dict[str, float]:
+        """Means over all completions; empty without the adaptive reward."""
+        group = self._settings.completions_per_prompt
+        own = [
+            share for batch in batches for share in think_shares(batch.sampled.responses, group, totals, self._config)
+        ]
+        shares = self._from_all_ranks(own)
         if self._config.adaptive is None:
             return {}
-        pairs = [penalty_factors_at(share, progress, self._config) for share in shares]
+        factors = [penalty_factors_at(share, progress, self._config) for share in shares]
         return {
             "think/lambda": _mean(shares),
-            "think/factor_think": _mean([pair.think for pair in pairs]),
-            "think/factor_no_think": _mean([pair.no_think for pair in pairs]),
+            "think/factor_think": _mean([pair.think for pair in factors]),
+            "think/factor_no_think": _mean([pair.no_think for pair in factors]),
         }
+
+    def _judge_figures(
+        self, verdicts: Sequence[BatchVerdicts], failures: FailureCount, waited_s: float
+    ) -> dict[str, float]:
+        """Calls, failed calls and times; mean scores over the completions that the judge could score."""
+        latency_s = self._from_all_ranks([seconds for verdict in verdicts for seconds in verdict.latency_s])
+        scores = self._from_all_ranks([asdict(score) for verdict in verdicts for score in verdict.scores])
+        figures = {
+            "judge/asked": float(failures.n_calls),
+            "judge/failed": float(failures.n_failed),
+            "judge/failed_share": failures.failed_share,
+        }
+        for aspect in ("consistency", "quality"):
+            known = [score[aspect] for score in scores if score[aspect] is not None]
+            if known:
+                figures[f"judge/{aspect}"] = _mean(known)
+        longest_wait_s = max(self._from_all_ranks([waited_s]))
+        return figures | {"time/judge_wait_s": longest_wait_s, "time/judge_latency_s": _mean(latency_s)}
 
 
 @contextlib.contextmanager
-def open_rewarding(recipe: Recipe, replies: Path, ranks: Ranks = SINGLE_PROCESS) -> Iterator[Rewarding]:
-    """The reward of a recipe with its judge, if it needs one, until the block ends.
+def open_rewarder(recipe: Recipe, replies: Path, ranks: Ranks = SINGLE_PROCESS) -> Iterator[Rewarder]:
+    """The reward of a recipe; its judge, if it needs one, is open until the block ends.
 
     Args:
-        replies: folder where the judge's replies are kept; what it holds is not asked again. Ranks other than the first
-            have folders of their own inside.
+        replies: folder in which the judge's replies are kept; a call with a kept reply is not made again. Every rank
+            but the first has a folder of its own inside.
 
-    Raises ConfigError for a function that cannot be imported and as `open_judge` does.
+    Raises ConfigError for a function that cannot be imported, and what `open_judge` raises.
     """
-    plan = (recipe.reward, recipe.grpo, Prompt.from_config(recipe.prompt))
+    prompt = Prompt.from_config(recipe.prompt)
     if not recipe.reward.judged:
-        yield Rewarding(*plan, ranks=ranks)
+        yield Rewarder(recipe.reward, recipe.grpo, prompt, ranks=ranks)
         return
     config = recipe.judge
-    assert config is not None  # as Recipe checks
+    assert config is not None  # `Recipe` refuses a judged reward without a judge
     folder = replies if ranks.is_main else replies / f"rank_{ranks.rank:04d}"
     with contextlib.closing(ranks.run_in_turn(lambda: open_judge(config, folder))) as judge:
-        yield Rewarding(*plan, judge, FailureLimit(config.max_failed_share), ranks)
-
-
-def _judge_figures(judged: Sequence[JudgeScores], failures: FailureCount) -> dict[str, float]:
-    """How often the judge was asked and failed, and the means of what it said over what it could score."""
-    row = {"judge/asked": float(failures.n_calls), "judge/failed": float(failures.n_failed)}
-    row["judge/failed_share"] = failures.failed_share
-    for aspect in ("consistency", "quality"):
-        scores = [score for one in judged if (score := getattr(one, aspect)) is not None]
-        if scores:
-            row[f"judge/{aspect}"] = _mean(scores)
-    return row
+        limit = FailureLimit(config.max_failed_share)
+        yield Rewarder(recipe.reward, recipe.grpo, prompt, judge, limit, ranks)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,11 +1,10 @@
-"""The reference pass over a step's experience, and one policy update from it.
+"""Updates the policy from the rewarded completions of a step.
 
-Takes micro-batches, gives changed weights and the figures of the update. Gradients of all micro-batches are added up
-before the one optimizer step, so their size changes memory and not the result. Not taken: an old-policy pass; with
-one update per rollout the ratio is 1 in value, with more the first pass of the step is the old policy.
+The gradients of all micro-batches are added up before the optimizer makes its one step, so the size of a micro-batch
+changes memory and not the result. No separate pass computes the old policy's log-probabilities: in the first update of
+a step the policy is the one that sampled, and that update's own pass serves the later ones.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,20 +13,21 @@ from torch import Tensor
 
 from harken.config import GrpoConfig
 from harken.errors import HarkenError
-from harken.grpo.batch import MicroBatch
-from harken.grpo.loss import LossParts, grpo_loss
-from harken.grpo.out_of_memory import halving
-from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated, score_shared
+from harken.grpo.loss import grpo_loss
+from harken.grpo.micro_batch import RewardedBatch, SampledBatch
+from harken.grpo.out_of_memory import halve_until_it_fits
+from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated
 from harken.models.audio_lm import AudioLM
-from harken.models.sharding import drop_audio_gradients, is_sharded, reshard
+from harken.models.sharding import drop_audio_gradients
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.optimizer import apply_update, set_learning_rate
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class UpdateFigures:
-    """Of one update; means are over the tokens in the loss."""
+    """Figures of one update over all ranks. Means are over the tokens in the loss; the gap is |log-probability when
+    sampled - log-probability in this pass|."""
 
     loss: float
     kl: float
@@ -40,75 +40,69 @@ class UpdateFigures:
     grad_norm: float
 
 
-def score_with_reference(
-    policy: AudioLM,
-    reference: AudioLM | None,
-    batches: list[MicroBatch],
-    settings: GrpoConfig,
-    note: Callable[[str], None] = lambda line: None,
-    ranks: Ranks = SINGLE_PROCESS,
-) -> None:
-    """Put the reference's log-probabilities of what was sampled into the batches. Needs no rewards: these may still be
-    on their way.
-
-    Args:
-        batches: left in halves where memory did not suffice for them; `note` is told.
-    """
-    if reference is None:
-        return
-
-    def score() -> None:
-        for batch in batches:
-            batch.reference_logp = _reference_logp(policy, reference, batch, settings)
-
-    halving(batches, score, undo=lambda: None, note=note, ranks=ranks)
-    reshard(reference)
-
-
 def update(
     policy: AudioLM,
-    batches: list[MicroBatch],
+    batches: list[RewardedBatch],
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
-    note: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> UpdateFigures:
-    """`num_iterations` updates on the same experience, rewarded and scored with the reference. Returns the figures of
-    the last one; the gap is the first one's. Over several ranks each has as many batches and its own part of the rows;
-    denominators and figures are of all.
+    """Make `num_iterations` updates from the same completions. Returns the figures of the last one, with the first
+    one's gap: only the first pass has the weights that sampled.
 
     Args:
-        batches: left in halves where memory did not suffice for them; `note` is told.
+        batches: this rank's; every rank must have equally many. Holds halves afterwards where memory did not suffice.
+        warn: called with a line where a micro-batch is halved.
     """
-    first = last = _one_update(policy, batches, settings, optimizer, learning_rate, note, ranks, first=True)
+
+    def update_once() -> UpdateFigures:
+        return _update_once(policy, batches, settings, optimizer, learning_rate, warn, ranks)
+
+    first = last = update_once()
     for _ in range(1, settings.num_iterations):
-        last = _one_update(policy, batches, settings, optimizer, learning_rate, note, ranks, first=False)
-    # Only the first pass has the weights that sampled: a later gap is the policy's own movement.
+        last = update_once()
     return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
 
 
-def _one_update(
+@dataclass(frozen=True, slots=True)
+class _StepSize:
+    """Numbers over all micro-batches of all ranks: rows, tokens in the loss, prompts with a clip."""
+
+    rows: int
+    tokens: int
+    clips: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Pass:
+    """The pass over one micro-batch: sums over its tokens in the loss, maxima, and the log-probabilities [R, L]."""
+
+    loss: float
+    kl: float
+    entropy: float
+    clipped_low: float
+    clipped_high: float
+    logp_gap: float
+    ratio_max: float
+    logp_gap_max: float
+    logp: Tensor
+
+
+def _update_once(
     policy: AudioLM,
-    batches: list[MicroBatch],
+    batches: list[RewardedBatch],
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     learning_rate: float,
-    note: Callable[[str], None],
+    warn: Callable[[str], None],
     ranks: Ranks,
-    *,
-    first: bool,
 ) -> UpdateFigures:
     policy.module.train()
     set_learning_rate(optimizer, learning_rate)
-    # The graph of the rollout's encoding serves the first pass; after an update, or a pass broken off, there is none.
-    encoded = first or not policy.audio_trains
-
-    def accumulate() -> UpdateFigures:
-        return _accumulate(policy, batches, settings, ranks, first=first, encoded=encoded)
 
     def undo() -> None:
-        nonlocal encoded
         if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
             raise HarkenError(
                 "not enough memory for a step in one micro-batch, as memory.step_in_backward has it: set "
@@ -116,76 +110,105 @@ def _one_update(
             )
         optimizer.zero_grad(set_to_none=True)
         for batch in batches:
-            batch.prefilled = None
-        encoded = not policy.audio_trains
+            batch.sampled.drop_graphs()
 
-    figures = halving(batches, accumulate, undo, note, ranks)
-    return replace(figures, grad_norm=apply_update(optimizer, learning_rate, settings.max_grad_norm))
+    passes, size = halve_until_it_fits(
+        batches, lambda: _accumulate_gradients(policy, batches, settings, ranks), undo=undo, warn=warn, ranks=ranks
+    )
+    for batch, one_pass in zip(batches, passes, strict=True):
+        batch.sampled.drop_graphs()
+        if batch.old_logp is None:
+            batch.old_logp = one_pass.logp
+    grad_norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
+    return _figures(passes, size, grad_norm, ranks)
 
 
-def _accumulate(
-    policy: AudioLM,
-    batches: Sequence[MicroBatch],
-    settings: GrpoConfig,
-    ranks: Ranks,
-    *,
-    first: bool,
-    encoded: bool,
-) -> UpdateFigures:
-    """Add up the gradients of all batches; the figures lack `grad_norm`."""
-    masks = [_loss_mask(batch, settings) for batch in batches]
-    clips = sum(one.features is not None for batch in batches if batch.responses for one in batch.inputs)
-    own = [sum(len(batch.responses) for batch in batches), sum(int(mask.sum()) for mask in masks), clips]
-    total_rows, total_tokens, total_clips = (int(total) for total in ranks.sum(own))
-    parts: list[LossParts] = []
-    entropy, gap_sum, gap_max = 0.0, 0.0, 0.0
-    for batch, mask in zip(batches, masks, strict=True):
-        scores = _policy_scores(policy, batch, settings, encoded=encoded)
-        part = grpo_loss(
-            scores.logp,
-            None if first else batch.old_logp,
-            batch.reference_logp,
-            batch.advantages.to(scores.logp.device),
-            mask,
-            beta=settings.beta,
-            clip_low=settings.clip_low,
-            clip_high=settings.clip_high,
-            normalization=settings.normalization,
-            max_completion_tokens=settings.max_completion_tokens,
-            total_rows=total_rows,
-            total_tokens=total_tokens,
-        )
-        if part.loss.requires_grad:  # not where only the tower trains and no prompt here has a clip
-            part.loss.backward()
-        if first:
-            batch.old_logp = scores.logp.detach()
-        parts.append(part)
-        entropy += float((scores.entropy * mask).sum())
-        if not settings.temperature_in_loss:
-            gap = ((scores.logp.detach() - batch.completions.logp) * mask).abs()
-            gap_sum, gap_max = gap_sum + float(gap.sum()), max(gap_max, float(gap.max()))
-    if total_clips == 0:
+def _accumulate_gradients(
+    policy: AudioLM, batches: Sequence[RewardedBatch], settings: GrpoConfig, ranks: Ranks
+) -> tuple[list[_Pass], _StepSize]:
+    """Go forward and backward through every micro-batch."""
+    masks = [_loss_mask(batch.sampled, settings) for batch in batches]
+    size = _step_size(batches, masks, ranks)
+    passes = [_pass(policy, batch, mask, settings, size) for batch, mask in zip(batches, masks, strict=True)]
+    if size.clips == 0:
         drop_audio_gradients(policy)
-    tokens = max(1, total_tokens)
-    sums = [sum(float(part.loss.detach()) for part in parts)]
-    for name in ("kl_sum", "clipped_low_sum", "clipped_high_sum"):
-        sums.append(sum(float(getattr(part, name)) for part in parts))
-    loss, kl, low, high, entropy, gap_sum = ranks.sum([*sums, entropy, gap_sum])
-    ratio_max, gap_max = ranks.maximum([max(float(part.ratio_max) for part in parts), gap_max])
+    return passes, size
+
+
+def _step_size(batches: Sequence[RewardedBatch], masks: Sequence[Tensor], ranks: Ranks) -> _StepSize:
+    rows = sum(len(batch.sampled.responses) for batch in batches)
+    tokens = sum(int(mask.sum()) for mask in masks)
+    sampled = [batch.sampled for batch in batches if batch.sampled.responses]  # a stand-in's silent clip does not count
+    clips = sum(prompt.features is not None for batch in sampled for prompt in batch.inputs)
+    return _StepSize(*(int(total) for total in ranks.sum([rows, tokens, clips])))
+
+
+def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoConfig, size: _StepSize) -> _Pass:
+    """Add the gradients of one micro-batch."""
+    scores = _policy_scores(policy, batch.sampled, settings)
+    part = grpo_loss(
+        scores.logp,
+        batch.old_logp,
+        batch.reference_logp,
+        batch.advantages.to(scores.logp.device),
+        mask,
+        beta=settings.beta,
+        clip_low=settings.clip_low,
+        clip_high=settings.clip_high,
+        normalization=settings.normalization,
+        max_completion_tokens=settings.max_completion_tokens,
+        total_rows=size.rows,
+        total_tokens=size.tokens,
+    )
+    if part.loss.requires_grad:  # it does not where only the tower trains and no prompt here has a clip
+        part.loss.backward()
+    logp = scores.logp.detach()
+    gap = torch.zeros_like(logp)
+    if not settings.temperature_in_loss:  # else `logp` is of other logits than those that were sampled from
+        gap = ((logp - batch.sampled.completions.logp) * mask).abs()
+    return _Pass(
+        loss=float(part.loss.detach()),
+        kl=float(part.kl_sum),
+        entropy=float((scores.entropy * mask).sum()),
+        clipped_low=float(part.clipped_low_sum),
+        clipped_high=float(part.clipped_high_sum),
+        logp_gap=float(gap.sum()),
+        ratio_max=float(part.ratio_max),
+        logp_gap_max=float(gap.max()),
+        logp=logp,
+    )
+
+
+def _figures(passes: Sequence[_Pass], size: _StepSize, grad_norm: float, ranks: Ranks) -> UpdateFigures:
+    loss, kl, entropy, clipped_low, clipped_high, logp_gap = ranks.sum(
+        [
+            sum(one_pass.loss for one_pass in passes),
+            sum(one_pass.kl for one_pass in passes),
+            sum(one_pass.entropy for one_pass in passes),
+            sum(one_pass.clipped_low for one_pass in passes),
+            sum(one_pass.clipped_high for one_pass in passes),
+            sum(one_pass.logp_gap for one_pass in passes),
+        ]
+    )
+    ratio_max, logp_gap_max = ranks.maximum(
+        [max(one_pass.ratio_max for one_pass in passes), max(one_pass.logp_gap_max for one_pass in passes)]
+    )
+    tokens = max(1, size.tokens)
     return UpdateFigures(
         loss=loss,
         kl=kl / tokens,
         entropy=entropy / tokens,
-        clip_low=low / tokens,
-        clip_high=high / tokens,
+        clip_low=clipped_low / tokens,
+        clip_high=clipped_high / tokens,
         ratio_max=ratio_max,
-        logp_gap_mean=gap_sum / tokens,
-        logp_gap_max=gap_max,
-        grad_norm=math.nan,
+        logp_gap_mean=logp_gap / tokens,
+        logp_gap_max=logp_gap_max,
+        grad_norm=grad_norm,
     )
 
 
-def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
+def _loss_mask(batch: SampledBatch, settings: GrpoConfig) -> Tensor:
+    """[R, L] the tokens in the loss."""
     if not batch.responses:
         return torch.zeros_like(batch.completions.mask)
     if not settings.mask_truncated:
@@ -193,24 +216,12 @@ def _loss_mask(batch: MicroBatch, settings: GrpoConfig) -> Tensor:
     return batch.completions.mask & batch.completions.ended[:, None]
 
 
-def _policy_scores(policy: AudioLM, batch: MicroBatch, settings: GrpoConfig, *, encoded: bool) -> Scores:
+def _policy_scores(policy: AudioLM, batch: SampledBatch, settings: GrpoConfig) -> Scores:
     temperature = settings.temperature if settings.temperature_in_loss else 1.0
     if settings.policy_pass == "repeated":
         return score_repeated(policy, batch.inputs, batch.completions, temperature)
-    if encoded and batch.prefilled is not None:
-        prefilled, batch.prefilled = batch.prefilled, None  # its activations go with the backward pass
+    if batch.prefilled is not None:
+        prefilled, batch.prefilled = batch.prefilled, None  # so that its activations go with the backward pass
         return score_continued(policy, prefilled, batch.completions, temperature)
-    audio = batch.audio if encoded else policy.encode_audio(batch.inputs)
+    audio = policy.encode_audio(batch.inputs) if batch.audio is None else batch.audio
     return score_packed(policy, policy.embed(batch.inputs, audio), batch.completions, temperature)
-
-
-@torch.no_grad()
-def _reference_logp(policy: AudioLM, reference: AudioLM, batch: MicroBatch, settings: GrpoConfig) -> Tensor:
-    temperature = settings.temperature if settings.temperature_in_loss else 1.0
-    if settings.policy_pass == "repeated":
-        return score_repeated(reference, batch.inputs, batch.completions, temperature).logp
-    # A tower that does not train is the reference's tower too.
-    audio = reference.encode_audio(batch.inputs) if policy.audio_trains else batch.audio
-    # The cheaper form depends on lengths, and so would how often a rank gathers a block.
-    score = score_packed if is_sharded(reference) else score_shared
-    return score(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp

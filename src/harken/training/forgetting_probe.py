@@ -1,9 +1,9 @@
-"""What training costs elsewhere: a small fixed set of transcriptions, measured before, during and after.
+"""Measures what a model forgets during training: its word error rate on a small fixed set of transcriptions.
 
-Takes the recipe's `probe` section and the policy, gives word error rate and token loss for the metric row. GRPO rewards
-the choice alone, and a model can lose its transcription while every figure of training rises. Not taken: leaving bad
-records out. Figures are comparable only over the same records, and there are few: all are good, or training does not
-start. Measuring draws no random number and changes no weight.
+GRPO rewards only the choice, so a model can lose its transcription while every metric of training rises. The recipe's
+`probe` section names the set; `Session` measures it before, during and after training. Measurements are comparable only
+over the same records, so a record that cannot be used stops the run before it starts. Measuring draws no random number
+and changes no weight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,26 @@ from harken.training.word_error_rate import word_error_rate, words
 from harken.types import Question, Rejected
 
 WER_RISE_WARNED = 0.02
-"""Above this rise of word error rate since the first measurement, 2 points absolute, a warning is shown [O]."""
+"""A rise of the word error rate above this, 2 points absolute since the first measurement, gives a warning [O]."""
 
-BATCH = 8
-"""Prompts at a time; the size is fixed so that two measurements of the same weights are the same numbers."""
+BATCH_SIZE = 8
+"""Prompts at a time. The size is fixed, so that two measurements of the same weights give the same numbers."""
 
 INSTRUCTION_ALONE = Prompt("{question}", choices="list", form=None)
 _KEYS = ("id", "audio", "text", "prompt")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Task:
-    """One clip to transcribe, rendered; `tokens` are those of the reference, the end-of-sequence token included."""
+class ProbeTask:
+    """One clip to transcribe.
 
-    read: ModelInput
+    Attributes:
+        prompt: what the model reads.
+        reference: the right transcript.
+        tokens: those of the reference, the end-of-sequence token included.
+    """
+
+    prompt: ModelInput
     reference: str
     tokens: Tensor
 
@@ -52,67 +58,70 @@ class Task:
 class Probe:
     """Tasks from the shortest prompt to the longest, so that little of a batch is padding."""
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[ProbeTask, ...]
     max_completion_tokens: int
 
 
 def load_probe(config: ProbeConfig, model: AudioLM, max_prompt_tokens: int) -> Probe:
-    """Read, check and render the whole set; it stays in memory.
+    """Read, check and render the whole set, which stays in memory.
 
-    Raises DataError naming file and line of every record that cannot be used, or where there is none.
+    Raises DataError that names file and line of every record that cannot be used, or where there is no record.
     """
     root = config.file.parent if config.audio_root is None else config.audio_root
     instruction = TRANSCRIBE if config.prompt is None else config.prompt
-    questions, rejected = read_questions(config.file, lambda record, at: _parse(record, root, instruction, at))
+    questions, rejected = read_questions(config.file, lambda record, source: _parse(record, root, instruction, source))
     for question in questions:
         reason = _fault(question, config, model, max_prompt_tokens)
         if reason is not None:
-            rejected.append(Rejected(str(config.file), int(question.source.rpartition(":")[2]), question.id, reason))
+            line = int(question.source.rpartition(":")[2])
+            rejected.append(Rejected(str(config.file), line, question.id, reason))
     if rejected:
-        lines = [f"{one.file}:{one.line}: {one.reason}" for one in sorted(rejected, key=lambda one: one.line)]
-        raise DataError("\n".join([*lines, "a probe leaves nothing out: mend these records, or remove their lines"]))
+        lines = [f"{record.file}:{record.line}: {record.reason}" for record in sorted(rejected, key=lambda r: r.line)]
+        raise DataError(
+            "\n".join([*lines, "the probe needs every record of its file: correct these records or remove their lines"])
+        )
     if not questions:
         raise DataError(f"{config.file}: holds no records; write one line for each clip, or remove the probe section")
     inputs = PromptInputs(model, INSTRUCTION_ALONE, cache_gib=0)(questions)
     tasks = [
-        Task(read, _reference(question), model.encode_answer(_reference(question)))
-        for question, read in zip(questions, inputs, strict=True)
+        ProbeTask(prompt, _reference(question), model.encode_answer(_reference(question)))
+        for question, prompt in zip(questions, inputs, strict=True)
     ]
-    return Probe(tuple(sorted(tasks, key=lambda task: task.read.length)), config.max_completion_tokens)
+    return Probe(tuple(sorted(tasks, key=lambda task: task.prompt.length)), config.max_completion_tokens)
 
 
 @torch.no_grad()
-def measure(model: AudioLM, probe: Probe) -> dict[str, float]:
+def measure_probe(model: AudioLM, probe: Probe) -> dict[str, float]:
     """The probe's part of a metric row.
 
     Returns:
-        probe/wer: errors of the greedy transcripts over the words of all references.
-        probe/loss: mean negative log-likelihood over all reference tokens, nats, given prompt and earlier reference
-            tokens; end-of-sequence tokens count, the prompt does not.
+        probe/wer: errors of the greedy transcripts divided by the number of words in all references.
+        probe/loss: mean negative log-likelihood over all reference tokens, nats, given the prompt and the earlier
+            reference tokens; end-of-sequence tokens count, the prompt does not.
         probe/n: number of records.
     """
     greedy = Sampling(temperature=0, max_completion_tokens=probe.max_completion_tokens)
-    logp, said = 0.0, []
+    logp, transcripts = 0.0, []
     was_training = model.module.training
-    model.module.eval()  # no dropout
+    model.module.eval()  # without dropout
     try:
-        for start in range(0, len(probe.tasks), BATCH):
-            batch = probe.tasks[start : start + BATCH]
-            read = [task.read for task in batch]
-            embedded = model.embed(read, model.encode_audio(read))
-            known = as_completions([task.tokens for task in batch], model.device)
-            logp += float(score_packed(model, embedded, known).logp.double().sum())
-            said += completion_texts(model, rollout(model, embedded, 1, greedy, None))
+        for start in range(0, len(probe.tasks), BATCH_SIZE):
+            tasks = probe.tasks[start : start + BATCH_SIZE]
+            prompts = [task.prompt for task in tasks]
+            embedded = model.embed(prompts, model.encode_audio(prompts))
+            references = as_completions([task.tokens for task in tasks], model.device)
+            logp += float(score_packed(model, embedded, references).logp.double().sum())
+            transcripts += completion_texts(model, rollout(model, embedded, 1, greedy, None))
     finally:
         model.module.train(was_training)
     return {
-        "probe/wer": word_error_rate([task.reference for task in probe.tasks], said),
+        "probe/wer": word_error_rate([task.reference for task in probe.tasks], transcripts),
         "probe/loss": -logp / sum(len(task.tokens) for task in probe.tasks),
         "probe/n": float(len(probe.tasks)),
     }
 
 
-def forgetting(first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+def forgetting_warning(first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
     """A sentence where the word error rate has risen by more than `WER_RISE_WARNED` since `first`, else None."""
     rise = now["probe/wer"] - first["probe/wer"]
     if rise <= WER_RISE_WARNED:
@@ -124,7 +133,7 @@ def forgetting(first: Mapping[str, float], now: Mapping[str, float]) -> str | No
 
 
 def first_measurement(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float] | None:
-    """The earliest metric row that holds the probe."""
+    """The earliest metric row with a measurement of the probe."""
     return next((row for row in rows if "probe/wer" in row), None)
 
 
@@ -156,7 +165,7 @@ def _fault(question: Question, config: ProbeConfig, model: AudioLM, max_prompt_t
     reason = why_unusable(question, {part: duration_s}, model, INSTRUCTION_ALONE, max_prompt_tokens=max_prompt_tokens)
     if reason is not None:
         return reason
-    # The reference in the place of the prompt: a control token in it is refused in the same words.
+    # The reference takes the place of the prompt, so that a control token in it is refused in the same words.
     reason = why_unusable(replace(question, text=_reference(question), audio=None), {}, model, INSTRUCTION_ALONE)
     if reason is not None:
         return reason

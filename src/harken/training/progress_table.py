@@ -1,8 +1,8 @@
 """What a person sees of a training run: a live table on a terminal, plain lines elsewhere.
 
-Takes the metric row of each step, gives three things: on a terminal the newest figures, drawn once a second under the
-lines that stay; one line with aligned columns at each logged step; without a terminal the same figures by name. Not
-taken: a mean since the last line. A figure is that of its step, as in metrics.jsonl.
+On a terminal the newest values are redrawn once a second below one line with aligned columns for each logged step.
+Without a terminal each logged step is one line with the values by name. A value is that of its step, as in
+metrics.jsonl, and no mean over several steps.
 """
 
 import time
@@ -18,36 +18,40 @@ from rich.text import Text
 from harken.training.schedule import is_due
 
 OnRow = Callable[[Mapping[str, Any]], None]
-"""Called with {"step", ...} of each logged step."""
+"""Called with the metric row of each logged step, its `step` included."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure of a metric row: its key there, what it is called here, how it is written, and how wide a value is."""
+class Column:
+    """One value of the metric row: its key there, its heading, how it is written, and how wide its text can be."""
 
     key: str
-    name: str
-    form: Callable[[float], str]
-    width: int = 6
+    heading: str
+    as_text: Callable[[float], str]
+    text_width: int = 6
 
     @property
-    def column(self) -> int:
-        return max(self.width, cell_len(self.name))
+    def width(self) -> int:
+        return max(self.text_width, cell_len(self.heading))
 
 
-def _share(value: float) -> str:
+def _percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def _three(value: float) -> str:
+def _three_digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 0.001 or value == 0 else f"{value:.0e}"
 
 
-def _whole(value: float) -> str:
+def _whole_number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _decimals(value: float) -> str:
+def _one_decimal(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _three_decimals(value: float) -> str:
     return f"{value:.3f}"
 
 
@@ -55,34 +59,34 @@ def _gib(value: float) -> str:
     return f"{value:.1f} GiB"
 
 
-_MEMORY = (Figure("memory/peak_gib", "memory", _gib, 8), Figure("memory/rss_gib", "memory", _gib, 8))
-_DEV = Figure("dev/accuracy", "dev", _decimals, 5)
-_WER = Figure("probe/wer", "wer", _decimals, 5)
-_SPEED = Figure("time/tokens_per_s", "tokens/s", _whole)
+_MEMORY = (Column("memory/peak_gib", "memory", _gib, 8), Column("memory/rss_gib", "memory", _gib, 8))
+_DEVELOPMENT = Column("dev/accuracy", "dev", _three_decimals, 5)
+_WORD_ERROR_RATE = Column("probe/wer", "wer", _three_decimals, 5)
+_SPEED = Column("time/tokens_per_s", "tokens/s", _whole_number)
 
 
-def grpo_columns(rewards: Sequence[str], *, dev: bool, probe: bool) -> list[Figure]:
-    """Those of a GRPO run, the most wanted first: a narrow line ends where the terminal does."""
+def grpo_columns(rewards: Sequence[str], *, development: bool, probe: bool) -> list[Column]:
+    """The columns of a GRPO run. The most important ones come first, because a narrow terminal cuts off the last."""
     return [
-        Figure("reward/mean", "reward", _decimals),
-        *([_DEV] if dev else []),
-        Figure("loss/kl", "kl", _three, 7),
-        Figure("policy/entropy", "entropy", _three, 7),
-        *(Figure(f"reward/{name}", name, _decimals) for name in rewards),
-        Figure("reward/equal_groups", "equal", _share, 5),
-        Figure("completion/length_mean", "length", lambda value: f"{value:.1f}"),
-        *([_WER] if probe else []),
+        Column("reward/mean", "reward", _three_decimals),
+        *([_DEVELOPMENT] if development else []),
+        Column("loss/kl", "kl", _three_digits, 7),
+        Column("policy/entropy", "entropy", _three_digits, 7),
+        *(Column(f"reward/{name}", name, _three_decimals) for name in rewards),
+        Column("reward/equal_groups", "equal", _percent, 5),
+        Column("completion/length_mean", "length", _one_decimal),
+        *([_WORD_ERROR_RATE] if probe else []),
         _SPEED,
         *_MEMORY,
     ]
 
 
-def sft_columns(*, dev: bool, probe: bool) -> list[Figure]:
+def sft_columns(*, development: bool, probe: bool) -> list[Column]:
     return [
-        Figure("loss/sft", "loss", _three),
-        *([_DEV] if dev else []),
-        Figure("policy/grad_norm", "gradient", _three, 7),
-        *([_WER] if probe else []),
+        Column("loss/sft", "loss", _three_digits),
+        *([_DEVELOPMENT] if development else []),
+        Column("policy/grad_norm", "gradient", _three_digits, 7),
+        *([_WORD_ERROR_RATE] if probe else []),
         _SPEED,
         *_MEMORY,
     ]
@@ -95,14 +99,21 @@ class ProgressTable:
         self,
         console: Console,
         label: str,
-        figures: Sequence[Figure],
+        columns: Sequence[Column],
         *,
         total: int,
         every: int,
         done: int = 0,
         on_row: OnRow | None = None,
     ) -> None:
-        self._console, self._label, self._figures = console, label, figures
+        """
+        Args:
+            label: name of the loop, at the start of a line.
+            total: number of steps of the run.
+            every: steps between two lines.
+            done: number of steps made before.
+        """
+        self._console, self._label, self._columns = console, label, columns
         self._total, self._every, self._on_row = total, every, on_row
         self._first, self._done, self._start = done, done, time.perf_counter()
         self._latest: dict[str, tuple[int, float]] = {}
@@ -110,8 +121,8 @@ class ProgressTable:
         self._lines = 0
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal and not console.quiet:
-            # Once a second: the steps of a large model take longer, and the time must be seen to go on.
-            self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=1, transient=True)
+            # Once a second, because a step of a large model takes longer, and the time must be seen to go on.
+            self._live = Live(console=console, get_renderable=self._live_part, refresh_per_second=1, transient=True)
 
     def __enter__(self) -> "ProgressTable":
         if self._live is not None:
@@ -122,107 +133,115 @@ class ProgressTable:
         if self._live is not None:
             self._live.stop()
 
-    def advance(self, step: int, row: Mapping[str, float], *, stop: bool = False) -> None:
-        """Take the row of a step; `stop`: it is the last one, whatever was planned."""
+    def advance(self, step: int, metrics: Mapping[str, float], *, stop: bool = False) -> None:
+        """Take the metric row of a step.
+
+        Args:
+            stop: this is the last step, whatever was planned.
+        """
         self._done = step
-        self._latest |= {name: (step, value) for name, value in row.items()}
-        self._since_line |= row
+        self._latest |= {name: (step, value) for name, value in metrics.items()}
+        self._since_line |= metrics
         if not stop and not is_due(step, self._every, self._total):
             return
         if self._on_row is not None:
-            self._on_row({"step": step, **row})
+            self._on_row({"step": step, **metrics})
         if self._live is None:
-            self._console.print(Text(self._plain()), soft_wrap=True)
+            self._console.print(Text(self._plain_line()), soft_wrap=True)
         else:
-            self._print_line()
+            self._print_table_line()
         self._since_line = {}
 
     @property
-    def _rate(self) -> float:
+    def _steps_per_s(self) -> float:
         elapsed_s = time.perf_counter() - self._start
         return (self._done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
 
     @property
     def _left_s(self) -> float | None:
-        return (self._total - self._done) / self._rate if self._rate > 0 else None
+        return (self._total - self._done) / self._steps_per_s if self._steps_per_s > 0 else None
 
-    def _plain(self) -> str:
-        found = [(one, self._since_line[one.key]) for one in self._figures if one.key in self._since_line]
+    def _plain_line(self) -> str:
         left_s = self._left_s
         words = [
             f"{self._label} {self._done}/{self._total}",
-            f"{self._rate:.2f} steps/s",
+            f"{self._steps_per_s:.2f} steps/s",
             *([] if left_s is None else [f"{spoken(left_s)} left"]),
-            *(f"{one.name} {one.form(value)}" for one, value in found),
         ]
+        for column in self._columns:
+            if column.key in self._since_line:
+                words.append(f"{column.heading} {column.as_text(self._since_line[column.key])}")
         return "  ".join(words)
 
-    def _print_line(self) -> None:
-        """One line that stays, with its headings above the first and above every twentieth."""
+    def _print_table_line(self) -> None:
+        """Print one line that stays, with the headings above the first and above every twentieth."""
         digits = max(len("step"), len(str(self._total)))
-        columns = [
+        cells = [
             (f"{'step':>{digits}}", f"{self._done:>{digits}}"),
             (f"{'left':>7}", f"{'' if self._left_s is None else spoken(self._left_s):>7}"),
-            (f"{'steps/s':>7}", f"{self._rate:>7.2f}"),
+            (f"{'steps/s':>7}", f"{self._steps_per_s:>7.2f}"),
         ]
-        for one in self._figures:
-            if one.key in self._latest or one in (_DEV, _WER):  # of what is measured later the place is kept
-                value = self._since_line.get(one.key)
-                shown = "" if value is None else one.form(value)
-                columns.append((f"{one.name:>{one.column}}", f"{shown:>{one.column}}"))
+        for column in self._columns:
+            # A column that is measured later keeps its place from the first line on.
+            if column.key in self._latest or column in (_DEVELOPMENT, _WORD_ERROR_RATE):
+                value = self._since_line.get(column.key)
+                text = "" if value is None else column.as_text(value)
+                cells.append((f"{column.heading:>{column.width}}", f"{text:>{column.width}}"))
         if self._lines % 20 == 0:
-            self._print_columns([heading for heading, _ in columns], "dim")
-        self._print_columns([value for _, value in columns], "")
+            self._print_cells([heading for heading, _ in cells], "dim")
+        self._print_cells([text for _, text in cells], "")
         self._lines += 1
 
-    def _print_columns(self, columns: Sequence[str], style: str) -> None:
-        """As many whole columns as the terminal is wide."""
-        line = columns[0]
-        for column in columns[1:]:
-            if cell_len(line) + 2 + cell_len(column) > self._console.width:
+    def _print_cells(self, cells: Sequence[str], style: str) -> None:
+        """Print as many whole cells as the terminal is wide."""
+        line = cells[0]
+        for cell in cells[1:]:
+            if cell_len(line) + 2 + cell_len(cell) > self._console.width:
                 break
-            line += f"  {column}"
+            line += f"  {cell}"
         self._console.print(Text(line, style=style), no_wrap=True, overflow="crop")
 
-    def _picture(self) -> Group:
-        """The live part: how far, and every newest figure in cells of one width."""
-        width = self._console.width
-        left_s, gone_s = self._left_s, time.perf_counter() - self._start
-        head = f"{self._label} {self._done}/{self._total}"
-        times = f"{spoken(gone_s)} gone" + ("" if left_s is None else f", {spoken(left_s)} left")
-        bar = Text(head, style="bold")
-        room = min(40, width - len(head) - len(times) - 4)
-        if room >= 8:
-            filled = round(room * self._done / max(1, self._total))
-            bar.append("  ").append("━" * filled, "green").append("─" * (room - filled), "dim")
-        bar.append(f"  {times}", "not bold")
-        cells = [
-            Text.assemble((f"{name} ", "dim"), (shown, "cyan")) for name, shown in [*self._newest(), *self._speed()]
+    def _live_part(self) -> Group:
+        """The part that is redrawn: a bar with times, and every newest value in cells of one width."""
+        values = [
+            Text.assemble((f"{heading} ", "dim"), (text, "cyan"))
+            for heading, text in [*self._newest_values(), *self._speed()]
         ]
-        cell = max((one.cell_len for one in cells), default=0) + 2
-        per_line = max(1, width // cell)
-        lines = [bar]
-        for start in range(0, len(cells), per_line):
+        width = max((value.cell_len for value in values), default=0) + 2
+        per_line = max(1, self._console.width // width)
+        lines = [self._bar()]
+        for start in range(0, len(values), per_line):
             line = Text()
-            for one in cells[start : start + per_line]:
-                line.append_text(one).append(" " * (cell - one.cell_len))
+            for value in values[start : start + per_line]:
+                line.append_text(value).append(" " * (width - value.cell_len))
             line.rstrip()
             lines.append(line)
         for line in lines:
             line.no_wrap, line.overflow = True, "crop"
         return Group(*lines)
 
-    def _newest(self) -> list[tuple[str, str]]:
-        """(name, value) of each figure that some step had; of what not every step measures, when it was."""
-        found = []
-        for one in self._figures:
-            if one.key in self._latest:
-                step, value = self._latest[one.key]
-                found.append((one.name, one.form(value) + ("" if step == self._done else f" at {step}")))
-        return found
+    def _bar(self) -> Text:
+        left_s, gone_s = self._left_s, time.perf_counter() - self._start
+        head = f"{self._label} {self._done}/{self._total}"
+        times = f"{spoken(gone_s)} gone" + ("" if left_s is None else f", {spoken(left_s)} left")
+        bar = Text(head, style="bold")
+        room = min(40, self._console.width - len(head) - len(times) - 4)
+        if room >= 8:
+            filled = round(room * self._done / max(1, self._total))
+            bar.append("  ").append("━" * filled, "green").append("─" * (room - filled), "dim")
+        return bar.append(f"  {times}", "not bold")
+
+    def _newest_values(self) -> list[tuple[str, str]]:
+        """(heading, text) of every value that was measured so far, with its step where that is not the newest."""
+        values = []
+        for column in self._columns:
+            if column.key in self._latest:
+                step, value = self._latest[column.key]
+                values.append((column.heading, column.as_text(value) + ("" if step == self._done else f" at {step}")))
+        return values
 
     def _speed(self) -> list[tuple[str, str]]:
-        return [("steps/s", f"{self._rate:.2f}")] if self._done > self._first else []
+        return [("steps/s", f"{self._steps_per_s:.2f}")] if self._done > self._first else []
 
 
 def spoken(seconds: float) -> str:

@@ -69,7 +69,7 @@ class RunFolder:
         """Every complete row. A half row at the end is ignored: a killed run left it, or it is being written."""
         return read_json_lines(self.metrics)
 
-    def forget_after(self, step: int) -> None:
+    def remove_rows_after(self, step: int) -> None:
         """Drop metric rows and rollouts of later steps: a resumed run writes them again."""
         if self.metrics.exists():
             write_json_lines(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])

@@ -1,7 +1,7 @@
-"""Supervised fine-tuning on answers: the loop.
+"""Supervised fine-tuning on the right answers: the training loop.
 
-Takes the same recipe, prompts and data as GRPO, gives the folder of the last checkpoint. Cross-entropy on the tokens
-of the answer, its end-of-sequence token included; a mean over all answer tokens of the step.
+It takes the recipe, prompts and data that GRPO takes. The loss of a step is the cross-entropy of the answers' tokens,
+the end-of-sequence token included, as one mean over all answer tokens of the step.
 """
 
 import math
@@ -23,57 +23,68 @@ from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.distributed_run import distributed_run
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, set_learning_rate
 from harken.training.progress_table import OnRow, sft_columns
 from harken.training.schedule import learning_rate_at
-from harken.training.session import Session, open_session
+from harken.training.session import Session
 from harken.training.step_cost import step_cost
 from harken.types import Question
 
 
 @distributed_run
 def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
-    """Run the `sft` section of a recipe. Raises and resumes as `harken.grpo.loop.train` does."""
+    """Run the `sft` section of a recipe. Arguments, result and errors are those of `harken.grpo.loop.train`."""
     settings = recipe.sft
     session = open_session(recipe, settings, out, console, resume=resume)
-    policy, ranks = session.policy, session.ranks
-    steps = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
-    shown = sft_columns(dev=bool(session.dev), probe=session.probe is not None)
-    with session.table("sft", shown, steps, on_row) as table:
-        stopped = ranks.broadcast(ranks.is_main and _stopped(session, settings.stop_at_dev_accuracy))
-        last = session.start if stopped else steps
-        for step in range(session.start + 1, last + 1):
-            started = time.perf_counter()
-            chosen = session.questions_at(step, settings.prompts_per_step, steps)
-            rate = learning_rate_at(step - 1, steps, settings.learning_rate, settings.schedule, settings.warmup_share)
-            set_learning_rate(session.optimizer, rate)
-            with mixed_precision(policy, recipe.model.precision):
-                size = settings.prompts_per_micro_batch
-                loss, tokens = accumulate(policy, chosen, session.inputs, session.prompt, size, ranks)
-            norm = apply_update(session.optimizer, rate, settings.max_grad_norm)
-            row = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": rate}
-            row |= step_cost(tokens, time.perf_counter() - started)
-            row |= session.development(step, steps)
-            reached = _reached(row, settings.stop_at_dev_accuracy)
-            row |= session.probed(step, steps, stop=reached)
-            session.end_step(step, steps, row, stop=reached)
-            table.advance(step, row, stop=reached)
-            if reached:
-                print_line(console, f"stopped after step {step}: development accuracy {row['dev/accuracy']:.3f}")
+    last_step = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
+    columns = sft_columns(development=bool(session.development), probe=session.probe is not None)
+    with session.progress_table("sft", columns, last_step, on_row) as table:
+        steps = range(session.steps_done + 1, last_step + 1)
+        if session.ranks.broadcast(session.ranks.is_main and _had_stopped(session, settings.stop_at_dev_accuracy)):
+            steps = range(0)
+        for step in steps:
+            metrics = _train_step(session, step, last_step)
+            metrics |= session.measure_development(step, last_step)
+            stop = _has_reached(metrics, settings.stop_at_dev_accuracy)
+            metrics |= session.measure_probe(step, last_step, stop=stop)
+            session.end_step(step, last_step, metrics, stop=stop)
+            table.advance(step, metrics, stop=stop)
+            if stop:
+                print_line(console, f"stopped after step {step}: development accuracy {metrics['dev/accuracy']:.3f}")
                 break
     return session.close()
 
 
-def _reached(row: Mapping[str, float], accuracy: float | None) -> bool:
-    return accuracy is not None and row.get("dev/accuracy", -1.0) >= accuracy
+def _train_step(session: Session, step: int, last_step: int) -> dict[str, float]:
+    """One update. Returns its metrics."""
+    settings, policy = session.recipe.sft, session.policy
+    started = time.perf_counter()
+    questions = session.questions_of(step, settings.prompts_per_step, last_step)
+    learning_rate = learning_rate_at(
+        step - 1, last_step, settings.learning_rate, settings.schedule, settings.warmup_share
+    )
+    set_learning_rate(session.optimizer, learning_rate)
+    with mixed_precision(policy, session.recipe.model.precision):
+        loss, tokens = accumulate_gradients(
+            policy, questions, session.inputs, session.prompt, settings.prompts_per_micro_batch, session.ranks
+        )
+    norm = apply_update(session.optimizer, learning_rate, settings.max_grad_norm)
+    metrics = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": learning_rate}
+    return metrics | step_cost(tokens, time.perf_counter() - started)
 
 
-def _stopped(session: Session, accuracy: float | None) -> bool:
-    """Whether the run that is resumed had stopped at its last checkpoint."""
-    return any(row["step"] == session.start and _reached(row, accuracy) for row in session.run.metric_rows())
+def _has_reached(metrics: Mapping[str, float], accuracy: float | None) -> bool:
+    return accuracy is not None and metrics.get("dev/accuracy", -1.0) >= accuracy
 
 
-def accumulate(
+def _had_stopped(session: Session, accuracy: float | None) -> bool:
+    """Whether the run that is resumed had reached the accuracy at its last checkpoint."""
+    last_step = session.steps_done
+    return any(row["step"] == last_step and _has_reached(row, accuracy) for row in session.run.metric_rows())
+
+
+def accumulate_gradients(
     policy: AudioLM,
     questions: Sequence[Question],
     inputs: PromptInputs,
@@ -81,30 +92,31 @@ def accumulate(
     micro_batch: int,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> tuple[float, int]:
-    """Add up the gradients of one step; returns the mean negative log-likelihood per answer token, nats, and the number
-    of those tokens.
+    """Add up the gradients of one step. Returns (mean negative log-likelihood of an answer token in nats, number of
+    answer tokens), both over all ranks.
 
-    `questions` are this rank's; where it has fewer micro-batches than another it adds passes that count for nothing.
+    Args:
+        questions: this rank's. A rank with fewer micro-batches than another makes more passes, which count for nothing.
+        micro_batch: questions at a time.
     """
     policy.module.train()
     answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
-    total = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
-    most = int(ranks.maximum([math.ceil(len(questions) / micro_batch)])[0])
+    tokens = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
+    n_micro_batches = int(ranks.maximum([math.ceil(len(questions) / micro_batch)])[0])
     loss, clips = 0.0, 0
-    for start in range(0, most * micro_batch, micro_batch):
+    for start in range(0, n_micro_batches * micro_batch, micro_batch):
         chunk = slice(start, start + micro_batch)
-        said, counted = answers[chunk], 1.0
-        read = inputs(questions[chunk]) if said else [silent_input(policy)]
-        if not said:
-            said, counted = [torch.tensor([policy.eos_token_ids[0]])], 0.0
-        clips += sum(one.features is not None for one in read) if counted else 0
-        embedded = policy.embed(read, policy.encode_audio(read))
-        scores = score_packed(policy, embedded, as_completions(said, policy.device))
-        part = -scores.logp.sum() / total * counted
-        if part.requires_grad:  # not where only the tower trains and no question here has a clip
+        targets, prompts, weight = answers[chunk], inputs(questions[chunk]), 1.0
+        clips += sum(model_input.features is not None for model_input in prompts)
+        if not targets:
+            targets, prompts, weight = [torch.tensor([policy.eos_token_ids[0]])], [silent_input(policy)], 0.0
+        embedded = policy.embed(prompts, policy.encode_audio(prompts))
+        scores = score_packed(policy, embedded, as_completions(targets, policy.device))
+        part = -scores.logp.sum() / tokens * weight
+        if part.requires_grad:  # it does not where only the tower trains and no question here has a clip
             part.backward()
         loss += float(part.detach())
     loss, clips = ranks.sum([loss, clips])
     if clips == 0:
         drop_audio_gradients(policy)
-    return loss, total
+    return loss, tokens

@@ -1,0 +1,132 @@
+"""A micro-batch at each stage of a GRPO step. Each stage has a type of its own, which holds all that is known by then.
+
+    PromptBatch    the prompts of the micro-batch
+    SampledBatch   with completions, made by `sample_completions.py`
+    ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`
+    RewardedBatch  with rewards and advantages, made by `rewarding.py` and used by `update.py`
+
+P prompts with G completions each are R = P * G rows. `groups` cuts a micro-batch into whole groups where memory does
+not suffice for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harken.inference.completions import Completions
+from harken.inference.prefill import PrefilledPrompts
+from harken.judges.step_verdicts import PendingVerdicts
+from harken.models.audio_lm import ModelInput
+from harken.types import Question, Response
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PromptBatch:
+    """The questions of one micro-batch and what the model reads of each: [P]."""
+
+    questions: Sequence[Question]
+    inputs: Sequence[ModelInput]
+
+    def groups(self, first: int, last: int) -> "PromptBatch":
+        """The prompts from `first` up to but not including `last`."""
+        return PromptBatch(self.questions[first:last], self.inputs[first:last])
+
+
+@dataclass(eq=False, slots=True)
+class SampledBatch:
+    """Prompts with their completions.
+
+    A batch without responses is a stand-in (see `sample_completions.stand_in`): one row that adds nothing to a step.
+
+    Attributes:
+        questions, inputs: [P].
+        audio: [P] encoded audio, None for a prompt without a clip. Where the tower or the projector trains it carries
+            the encoder's graph, which serves one backward pass. None instead of the list: encode the audio again.
+        completions: R rows.
+        responses: [R] completions as text, understood and graded.
+        pending_verdicts: [R] the verdicts of the judge that are under way; empty where none is used.
+        prefilled: the pass over the prompts with its graph, which serves one backward pass. None unless
+            `policy_pass: continued`, and None once it is used.
+    """
+
+    questions: Sequence[Question]
+    inputs: Sequence[ModelInput]
+    audio: Sequence[Tensor | None] | None
+    completions: Completions
+    responses: Sequence[Response]
+    pending_verdicts: PendingVerdicts
+    prefilled: PrefilledPrompts | None = None
+
+    def groups(self, first: int, last: int) -> "SampledBatch":
+        """The groups from `first` up to but not including `last`. They take no graph along: several parts cannot go
+        backward through one graph."""
+        rows = self.rows_of(first, last)
+        return SampledBatch(
+            questions=self.questions[first:last],
+            inputs=self.inputs[first:last],
+            audio=None if self.audio is None or self._audio_has_graph() else self.audio[first:last],
+            completions=self.completions.rows(rows),
+            responses=self.responses[rows],
+            pending_verdicts=self.pending_verdicts[rows],
+        )
+
+    def rows_of(self, first: int, last: int) -> slice:
+        """The rows of the groups from `first` up to but not including `last`."""
+        group = len(self.responses) // len(self.questions)
+        return slice(first * group, last * group)
+
+    def drop_graphs(self) -> None:
+        """Forget the graphs of the rollout, which serve one backward pass."""
+        self.prefilled = None
+        if self._audio_has_graph():
+            self.audio = None
+
+    def _audio_has_graph(self) -> bool:
+        return self.audio is not None and any(clip is not None and clip.requires_grad for clip in self.audio)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScoredBatch:
+    """Completions with their log-probabilities under the reference: [R, L]; None where the run keeps no reference
+    (`beta: 0`)."""
+
+    sampled: SampledBatch
+    reference_logp: Tensor | None
+
+
+@dataclass(eq=False, slots=True)
+class RewardedBatch:
+    """Completions with their rewards and advantages: what an update needs.
+
+    Attributes:
+        reference_logp: [R, L] as in `ScoredBatch`.
+        reward_parts: part name -> [R], without weights.
+        rewards: [P, G] weighted sums of the parts.
+        advantages: [R], float64.
+        old_logp: [R, L] log-probabilities under the policy that sampled. None in the first update of a step, whose
+            policy is the one that sampled.
+    """
+
+    sampled: SampledBatch
+    reference_logp: Tensor | None
+    reward_parts: dict[str, list[float]]
+    rewards: Tensor
+    advantages: Tensor
+    old_logp: Tensor | None = None
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        return self.sampled.questions
+
+    def groups(self, first: int, last: int) -> "RewardedBatch":
+        """The groups from `first` up to but not including `last`."""
+        rows = self.sampled.rows_of(first, last)
+        return RewardedBatch(
+            sampled=self.sampled.groups(first, last),
+            reference_logp=None if self.reference_logp is None else self.reference_logp[rows],
+            reward_parts={name: values[rows] for name, values in self.reward_parts.items()},
+            rewards=self.rewards[first:last],
+            advantages=self.advantages[rows],
+            old_logp=None if self.old_logp is None else self.old_logp[rows],
+        )

@@ -1,0 +1,102 @@
+"""One step of GRPO, from questions to updated weights.
+
+sample G completions for each question   sample_completions.py   the judge works on each micro-batch from here on
+score them with the reference            reference_pass.py
+reward them, compare siblings            rewarding.py       once the whole step is there
+update the policy                        update.py
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harken.config import GrpoConfig
+from harken.grpo.metrics import step_metrics
+from harken.grpo.micro_batch import RewardedBatch, SampledBatch
+from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.rewarding import Rewarder
+from harken.grpo.rollout_rows import RolloutRow, rollout_rows
+from harken.grpo.sample_completions import sample_completions, stand_in
+from harken.grpo.update import update
+from harken.inference.encoded_audio_cache import EncodedAudioCache
+from harken.models.audio_lm import ModelInput
+from harken.models.policy import mixed_precision
+from harken.models.sharding import gathered
+from harken.system.console import print_warning
+from harken.training.schedule import learning_rate_at
+from harken.training.session import Session
+from harken.types import Question
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The completions of all ranks as rows for the run folder, in whole groups, and the step's metric row."""
+
+    rows: list[RolloutRow]
+    metrics: dict[str, float]
+
+
+class GrpoStep:
+    """Runs one step after another. Where memory does not suffice for a micro-batch, all later ones are smaller."""
+
+    def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder) -> None:
+        self._session, self._settings, self._rewarder = session, settings, rewarder
+        cache = session.recipe.data.encoded_cache
+        self._encode_audio = session.policy.encode_audio if cache is None else EncodedAudioCache(session.policy, cache)
+
+    def run(self, step: int, questions: Sequence[Question], inputs: Iterator[Sequence[ModelInput]]) -> StepResult:
+        """Make step `step` (1-based) from this rank's questions; `inputs` gives what the model reads of them next."""
+        session, settings, ranks = self._session, self._settings, self._session.ranks
+        policy, progress = session.policy, (step - 1) / settings.steps
+        learning_rate = learning_rate_at(
+            step - 1, settings.steps, settings.learning_rate, settings.schedule, settings.warmup_share
+        )
+        started = time.perf_counter()
+        inputs_of_step = next(inputs)
+        with mixed_precision(policy, session.recipe.model.precision):
+            sampled = self._sample(step, questions, inputs_of_step)
+            rollout_s = time.perf_counter() - started
+            scored = score_with_reference(policy, session.reference, sampled, settings, session.warn, ranks)
+            rewards = self._rewarder.reward(scored, progress=progress)
+            batches = rewards.batches
+            figures = update(policy, batches, settings, session.optimizer, learning_rate, session.warn, ranks)
+        step_s = time.perf_counter() - started
+        self._keep_size_that_fits(batches)
+        if ranks.is_main:
+            for line in rewards.warnings:
+                print_warning(session.console, line)
+        rows = self._rows_of_all_ranks(batches)
+        group = settings.completions_per_prompt
+        metrics = step_metrics(rows, group, rewards, figures, learning_rate, rollout_s=rollout_s, step_s=step_s)
+        return StepResult(rows, metrics)
+
+    def _sample(self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> list[SampledBatch]:
+        """Sample completions; the judge works on each micro-batch while the next one is sampled."""
+        session, policy = self._session, self._session.policy
+        with gathered(policy):
+            batches = [
+                self._rewarder.start_judging(batch)
+                for batch in sample_completions(
+                    policy,
+                    questions,
+                    inputs,
+                    session.prompt,
+                    self._settings,
+                    seed=session.recipe.seed,
+                    step=step,
+                    encode_audio=self._encode_audio,
+                    most_rows=session.recipe.memory.rollout_rows,
+                    warn=session.warn,
+                )
+            ]
+            most = int(session.ranks.maximum([len(batches)])[0])
+            return batches + [stand_in(policy) for _ in range(most - len(batches))]
+
+    def _keep_size_that_fits(self, batches: Sequence[RewardedBatch]) -> None:
+        size = max(1, *(len(batch.questions) for batch in batches))
+        self._settings = self._settings.model_copy(update={"prompts_per_micro_batch": size})
+
+    def _rows_of_all_ranks(self, batches: Sequence[RewardedBatch]) -> list[RolloutRow]:
+        """Sorted by question, so that their order is the same on any number of ranks."""
+        rows = [row for own in self._session.ranks.gather(rollout_rows(batches)) for row in own]
+        return sorted(rows, key=lambda row: row["id"])

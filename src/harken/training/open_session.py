@@ -1,0 +1,168 @@
+"""Opens a `Session`: for a new run, or for one that goes on where it stopped.
+
+Everything that can be wrong with recipe, data or checkpoint raises an error here, before the first step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from harken.config import GrpoConfig, Recipe, SftConfig
+from harken.errors import ConfigError
+from harken.inference.prompt_inputs import PromptInputs
+from harken.models.audio_lm import AudioLM
+from harken.models.policy import load_policy
+from harken.models.sharding import gather_dtype, shard
+from harken.planning.plan import refuse_what_does_not_fit
+from harken.questions.prompt import Prompt
+from harken.system.console import print_line
+from harken.system.distributed_run import join_ranks
+from harken.system.ranks import Ranks
+from harken.training.checkpoint import remove_old, restore
+from harken.training.forgetting_probe import Probe, load_probe
+from harken.training.optimizer import build_optimizer
+from harken.training.reference_model import make_reference
+from harken.training.run_folder import RunFolder
+from harken.training.session import Session
+from harken.training.trackers import open_trackers
+from harken.training.training_data import load_training_data
+from harken.types import Question
+
+
+def open_session(
+    recipe: Recipe, settings: GrpoConfig | SftConfig, out: Path, console: Console, *, resume: bool
+) -> Session:
+    """Open a run for the loop whose section of the recipe is `settings`.
+
+    Args:
+        out: the run folder.
+        resume: go on from the newest checkpoint in `out`, or from the beginning where there is none yet.
+    """
+    ranks = join_ranks()
+    ranks.run_on_all(lambda: _refuse_what_cannot_run(recipe, settings, ranks.size))
+    run = _open_run_folder(recipe, out, ranks, resume=resume)
+    prompt = Prompt.from_config(recipe.prompt)
+    torch.manual_seed(recipe.seed)
+    policy, reference = ranks.run_in_turn(lambda: _load_models(recipe, settings, ranks))
+    probe = _load_probe(recipe, policy, ranks)
+    questions, development = _load_questions(recipe, settings, policy, prompt, run, console, ranks)
+    optimizer = build_optimizer(
+        policy.module,
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        memory=recipe.memory,
+        seed=recipe.seed,
+    )
+    steps_done = 0
+    if resume:
+        steps_done = _restore_newest_checkpoint(run, policy, optimizer, ranks)
+        ranks.run_on_main(lambda: _remove_what_will_be_written_again(run, steps_done, recipe.logging.keep_checkpoints))
+        print_line(console, f"resuming {out} after step {steps_done}")
+    session = Session(
+        ranks=ranks,
+        recipe=recipe,
+        console=console,
+        run=run,
+        prompt=prompt,
+        policy=policy,
+        reference=reference,
+        questions=questions,
+        development=development,
+        inputs=PromptInputs(policy, prompt, recipe.data.feature_cache_gib),
+        probe=probe,
+        optimizer=optimizer,
+        trackers=ranks.run_on_main(lambda: open_trackers(run, recipe, steps_done)) or [],
+        steps_done=steps_done,
+    )
+    session.measure_probe_before_training()
+    return session
+
+
+def _refuse_what_cannot_run(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
+    if refusal := recipe.memory.refusal(settings, ranks):
+        raise ConfigError(refusal)
+    refuse_what_does_not_fit(recipe, settings, ranks)
+
+
+def _open_run_folder(recipe: Recipe, out: Path, ranks: Ranks, *, resume: bool) -> RunFolder:
+    """Rank 0 creates or opens the folder; the other ranks only know its path."""
+    opened = ranks.run_on_main(lambda: RunFolder.open(out) if resume else RunFolder.create(out, recipe))
+    return opened or RunFolder(out)
+
+
+def _load_models(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: Ranks) -> tuple[AudioLM, AudioLM | None]:
+    """Policy and reference. Of several ranks each keeps its shard, and no device ever holds a whole model."""
+    whole = recipe.model if ranks.mesh is None else recipe.model.model_copy(update={"device": "cpu"})
+    trained_dtype = torch.float32 if recipe.memory.weights == "float32" else torch.bfloat16
+    policy = load_policy(whole, trained_dtype)
+    reference = None
+    if isinstance(settings, GrpoConfig) and settings.beta > 0:
+        reference = make_reference(policy, recipe.memory.reference)
+    if ranks.mesh is not None:
+        for model in (policy, reference):
+            if model is not None:
+                shard(model, ranks.mesh, gather_dtype(recipe.model.precision, ranks.mesh.device_type))
+    return policy, reference
+
+
+def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:
+    """Rank 0 loads it; None on the other ranks and without a `probe` section."""
+    section = recipe.probe
+    if section is None:
+        return None
+    return ranks.run_on_main(lambda: load_probe(section, policy, recipe.data.max_prompt_tokens))
+
+
+def _load_questions(
+    recipe: Recipe,
+    settings: GrpoConfig | SftConfig,
+    policy: AudioLM,
+    prompt: Prompt,
+    run: RunFolder,
+    console: Console,
+    ranks: Ranks,
+) -> tuple[list[Question], list[Question]]:
+    """(questions to train on, development part). Rank 0 reads and checks them and sends them to the other ranks."""
+    supervised = isinstance(settings, SftConfig)
+    loaded = ranks.run_on_main(lambda: load_training_data(recipe, policy, prompt, run, console, supervised=supervised))
+    if ranks.size == 1:
+        assert loaded is not None
+        return loaded
+    as_json = None if loaded is None else [[_question_to_json(question) for question in part] for part in loaded]
+    train, development = ranks.broadcast(as_json)
+    return _questions_from_json(train), _questions_from_json(development)
+
+
+def _question_to_json(question: Question) -> dict[str, Any]:
+    return {**asdict(question), "audio": None if question.audio is None else str(question.audio)}
+
+
+def _questions_from_json(rows: Sequence[dict[str, Any]]) -> list[Question]:
+    return [
+        Question(
+            **{
+                **row,
+                "choices": tuple(row["choices"]),
+                "audio": None if row["audio"] is None else Path(row["audio"]),
+            }
+        )
+        for row in rows
+    ]
+
+
+def _restore_newest_checkpoint(run: RunFolder, policy: AudioLM, optimizer: torch.optim.Optimizer, ranks: Ranks) -> int:
+    """The number of steps done; 0 where the run has no checkpoint yet."""
+    newest = ranks.broadcast(ranks.is_main and [str(folder) for folder in run.checkpoints()[-1:]])
+    if not newest:
+        return 0
+    return ranks.run_in_turn(lambda: restore(Path(newest[0]), policy, optimizer))
+
+
+def _remove_what_will_be_written_again(run: RunFolder, steps_done: int, keep: int) -> None:
+    run.remove_rows_after(steps_done)
+    remove_old(run, keep)  # in case the run was killed before it removed them
