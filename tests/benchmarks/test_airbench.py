@@ -53,7 +53,7 @@ def test_audio_grounding_clips_are_flac(read, tmp_path, name, file):
 
 def test_the_same_uniq_id_in_two_folders_is_two_questions(read):
     kept, _ = read(RECORD, changed(RECORD, dataset_name="clothoaqa"))
-    assert [one.id for one in kept] == ["Sound_AQA_avqa/17", "Sound_AQA_clothoaqa/17"]
+    assert [estimate.id for estimate in kept] == ["Sound_AQA_avqa/17", "Sound_AQA_clothoaqa/17"]
     _, [rejected] = read(RECORD, RECORD)
     assert rejected.reason == "id 'Sound_AQA_avqa/17' is taken by the record in line 1"
 
@@ -95,13 +95,13 @@ def test_the_named_means_of_a_published_row():
             strict=True,
         )
     )
-    found = averages(
+    means = averages(
         {
             task: Estimate(share / 100, share / 100 - 0.05, share / 100 + 0.04, 100, 100)
             for task, share in printed.items()
         }
     )
-    assert {name: round(100 * one.mean, 2) for name, one in found.items()} == {
+    assert {name: round(100 * estimate.mean, 2) for name, estimate in means.items()} == {
         "group_speech": 63.41,
         "group_sound": 60.95,
         "group_music": 48.9,
@@ -114,18 +114,18 @@ def test_the_named_means_of_a_published_row():
         "audio_thinker_VSC": 78.1,
         "audio_thinker_SNV": 54.3,
     }
-    mean = found["group_sound"]
+    mean = means["group_sound"]
     assert (mean.mean - mean.low, mean.high - mean.mean) == (pytest.approx(0.025), pytest.approx(0.02))  # over sqrt(4)
     assert mean.n == 400
 
 
 def test_means_are_over_the_tasks_that_are_there():
-    one, other = Estimate(0.5, 0.4, 0.6, 10, 10), Estimate(1.0, 0.7, 1.0, 10, 10)
-    found = averages({"Sound_AQA": one, "Audio_Grounding": other, "Something else": one})
-    assert set(found) == {
+    estimate, other = Estimate(0.5, 0.4, 0.6, 10, 10), Estimate(1.0, 0.7, 1.0, 10, 10)
+    means = averages({"Sound_AQA": estimate, "Audio_Grounding": other, "Something else": estimate})
+    assert set(means) == {
         *("group_sound", "official_average", "mean_of_19_tasks"),
         *("audio_thinker_mean_of_5", "audio_thinker_SoundAQA"),
     }
-    assert found["group_sound"].mean == found["official_average"].mean == 0.75
-    mean = found["audio_thinker_mean_of_5"]
+    assert means["group_sound"].mean == means["official_average"].mean == 0.75
+    mean = means["audio_thinker_mean_of_5"]
     assert (mean.mean, mean.low, mean.high, mean.n) == (0.5, pytest.approx(0.4), pytest.approx(0.6), 10)

@@ -99,5 +99,5 @@ def test_what_each_script_makes_of_a_prediction(text, of_airbench, of_mmsu):
 
 def test_of_two_choices_with_the_right_text_airbench_takes_the_first_and_mmsu_both():
     question = replace(QUESTION, choices=("cat", "Bird", "Bird"), answer=1)
-    assert [airbench_rule(question, one) for one in "ABC"] == [False, True, False]
-    assert [mmsu_rule(question, one) for one in "ABC"] == [False, True, True]
+    assert [airbench_rule(question, chosen) for chosen in "ABC"] == [False, True, False]
+    assert [mmsu_rule(question, chosen) for chosen in "ABC"] == [False, True, True]

@@ -153,12 +153,12 @@ def test_the_version_of_part_of_a_file_is_known_as_soon_as_one_record_tells(shar
         for version in ("original", "v05.15.25")
     }
     for version, questions in versions.items():
-        pairs = [(one.id, one.choices) for one in questions]
+        pairs = [(question.id, question.choices) for question in questions]
         assert MMAU.version(pairs) == version
         assert MMAU.version(pairs[:100]) == version
-        assert MMAU.version((one, None) for one, _ in pairs) == version  # by ids alone
-        told = [MMAU.version([pair]) for pair in pairs]
-        assert (told.count(version), told.count("unknown")) == (106 + 164, 730)
-    both = [(one.id, one.choices) for questions in versions.values() for one in questions]
+        assert MMAU.version((question, None) for question, _ in pairs) == version  # by ids alone
+        alone = [MMAU.version([pair]) for pair in pairs]
+        assert (alone.count(version), alone.count("unknown")) == (106 + 164, 730)
+    both = [(question.id, question.choices) for questions in versions.values() for question in questions]
     assert MMAU.version(both) == "mixed"
     assert MMAU.version([("made up", ["a", "b"])]) == "unknown"

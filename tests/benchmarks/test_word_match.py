@@ -1,4 +1,4 @@
-"""MMAU's and MMAR's matcher: equal to a slow independent form of its rules; the traps of docs/benchmarks.md."""
+"""The rule of MMAU and MMAR equals a slow independent form and has the surprising results of docs/benchmarks.md."""
 
 import json
 import random
@@ -15,29 +15,29 @@ VERSIONS = ("original", "v05.15.25")
 
 def words(text: str) -> list[str]:
     """Runs of letters, digits and underscores, lower case, one character at a time."""
-    found, run = [], ""
+    runs, run = [], ""
     for char in text.lower():
         if char.isalnum() or char == "_":
             run += char
         elif run:
-            found.append(run)
+            runs.append(run)
             run = ""
-    return [*found, run] if run else found
+    return [*runs, run] if run else runs
 
 
 def slow_matches(answer: str, prediction: str, choices: list[str]) -> bool:
     """The rule of docs/benchmarks.md word by word, without sets of the prediction and without regular expressions."""
-    said, right = words(prediction), words(answer)
-    if not said:
+    predicted, right = words(prediction), words(answer)
+    if not predicted:
         return False
     for word in right:
-        if word not in said:
+        if word not in predicted:
             return False
     for choice in choices:
         if sorted(dict.fromkeys(words(choice))) == sorted(dict.fromkeys(right)):
             continue
         for word in words(choice):
-            if word not in right and word in said:
+            if word not in right and word in predicted:
                 return False
     return True
 
@@ -50,16 +50,16 @@ def disagreements(shared, version, n):
     """Predictions on which the matcher, on the items as read, differs from the slow form on the raw records."""
     path = shared / "benchmarks" / f"mmau-test-mini.{version}.json"
     questions, records, draw = MMAU.read(path)[0], raw(shared, version), random.Random(version)
-    found, right = [], 0
+    differing, right = [], 0
     for i in range(n):
         record, question = records[i % 1000], questions[i % 1000]
         prediction = noise(draw, record["answer"], record["choices"])
         expected = slow_matches(record["answer"], prediction, record["choices"])
         right += expected
         if word_rule(question, prediction) != expected:
-            found.append((record["id"], prediction))
+            differing.append((record["id"], prediction))
     assert 0.2 * n < right < 0.6 * n  # both verdicts are tried
-    return found
+    return differing
 
 
 @pytest.mark.parametrize("version", VERSIONS)

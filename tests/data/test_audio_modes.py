@@ -1,4 +1,4 @@
-"""Silence, noise, another's clip: what is heard in the place of the clip."""
+"""What a model hears in place of the clip: silence, noise, or another question's clip."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ QUESTIONS = [question(f"q{i}", f"clips/{i % 7}.wav") for i in range(20)] + [ques
 
 
 def test_none_leaves_the_clip_out_and_the_other_modes_but_shuffled_leave_the_question_alone():
-    assert all(one.audio is None for one in questions_in_mode("none", QUESTIONS, 0))
+    assert all(question.audio is None for question in questions_in_mode("none", QUESTIONS, 0))
     for mode in ("real", "silence", "noise"):
         assert questions_in_mode(mode, QUESTIONS, 0) == QUESTIONS
     assert set(MODES) == {"real", "none", "silence", "noise", "shuffled"}
@@ -32,13 +32,16 @@ def test_shuffled_gives_every_clip_another_one_and_hears_each_once(seed):
     assert all(before != after for before, after in next_of.items())
     for before, after in zip(QUESTIONS[:-1], shuffled[:-1], strict=True):
         assert next_of[before.audio] == after.audio  # questions about one clip hear the same other one
-    assert [one.clip for one in shuffled] == [one.clip for one in QUESTIONS]
+    assert [question.clip for question in shuffled] == [question.clip for question in QUESTIONS]
     assert shuffled[-1] == QUESTIONS[-1]
     assert shuffled == questions_in_mode("shuffled", QUESTIONS[::-1], seed)[::-1]
 
 
 def test_seeds_shuffle_differently_and_one_clip_cannot_be_shuffled():
-    assert len({tuple(one.audio for one in questions_in_mode("shuffled", QUESTIONS, seed)) for seed in range(5)}) > 1
+    assert (
+        len({tuple(question.audio for question in questions_in_mode("shuffled", QUESTIONS, seed)) for seed in range(5)})
+        > 1
+    )
     with pytest.raises(DataError, match=r"two clips or more, the questions are all about clips/1\.wav"):
         questions_in_mode("shuffled", [question("a", "clips/1.wav"), question("b", "clips/1.wav")], 0)
     assert questions_in_mode("shuffled", QUESTIONS[-1:], 0) == QUESTIONS[-1:]

@@ -1,4 +1,4 @@
-"""Questions from easy to hard by pass rate: nothing lost unseen, nothing guessed."""
+"""Questions are ordered from easy to hard by pass rate; removed ones are returned, and a missing rate is an error."""
 
 from pathlib import Path
 

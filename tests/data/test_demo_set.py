@@ -59,8 +59,8 @@ def test_positions_are_exactly_balanced_and_answers_differ_by_one_at_most(sets):
         assert len(set(Counter(question.answer for question in questions).values())) == 1
         assert all(len(set(question.choices)) == 4 for question in questions)
         for kind in KINDS:
-            asked = [question for question in questions if question.text == kind.question]
-            counts = Counter(question.choices[question.answer] for question in asked)
+            same_kind = [question for question in questions if question.text == kind.question]
+            counts = Counter(question.choices[question.answer] for question in same_kind)
             assert max(counts.values()) - min(counts.values()) <= 1
             assert set(counts) == set(kind.words)
 
@@ -167,9 +167,9 @@ def test_a_vowel_is_loudest_near_its_first_formants(word):
 
 @pytest.mark.parametrize(("answer", "n_beeps"), [("one", 1), ("two", 2), ("three", 3), ("four", 4)])
 def test_the_beeps_can_be_counted(sets, answer, n_beeps):
-    asked = [q for q in sets[1] if q.text == "How many beeps are heard?" and q.choices[q.answer] == answer]
-    assert asked
-    for question in asked:
+    same_kind = [q for q in sets[1] if q.text == "How many beeps are heard?" and q.choices[q.answer] == answer]
+    assert same_kind
+    for question in same_kind:
         waveform = np.abs(load_waveform(question.audio))
         frames = waveform[: len(waveform) // 320 * 320].reshape(-1, 320).max(axis=1) > 0.3 * waveform.max()
         assert np.count_nonzero(np.diff(frames.astype(int), prepend=0) == 1) == n_beeps

@@ -1,4 +1,4 @@
-"""Sources become questions that can be used; every record left out is listed, and too many stop the run."""
+"""Sources become questions that can be used; every rejected record is listed, and too many of them stop the run."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def write_set(folder, *records, name="q.json"):
     soundfile.write(folder / "good.wav", np.zeros(1600), 16_000)
     (folder / "bad.wav").write_bytes(b"no samples")
     path = folder / name
-    path.write_text("[" + ",\n".join(json.dumps(one) for one in records) + "]", encoding="utf-8")
+    path.write_text("[" + ",\n".join(json.dumps(record) for record in records) + "]", encoding="utf-8")
     return path
 
 
@@ -34,7 +34,7 @@ def test_a_question_whose_clip_cannot_be_decoded_is_rejected_with_its_line(tmp_p
     path = write_set(tmp_path, record("a"), record("b", "bad.wav"), record("c", "gone.wav"), record("d", "bad.wav"))
     loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
     assert [question.id for question in loaded.questions] == ["a"]
-    assert [(one.id, one.line) for one in loaded.rejected] == [("b", 2), ("c", 3), ("d", 4)]
+    assert [(record.id, record.line) for record in loaded.rejected] == [("b", 2), ("c", 3), ("d", 4)]
     assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 0.1}
     assert loaded.rejected[0].reason.startswith(f"{tmp_path / 'bad.wav'}: cannot be decoded")
     assert loaded.rejected[1].reason.startswith(f"{tmp_path / 'gone.wav'}: no such file")
@@ -61,7 +61,7 @@ def test_a_hidden_answer_is_rejected_only_where_one_is_needed(tmp_path):
     source = SourceConfig(file=write_set(tmp_path, record("a"), record("b", answer=None)))
     assert len(load_sources([source], find_reader, need_answer=False).questions) == 2
     loaded = load_sources([source], find_reader, need_answer=True)
-    assert [(one.id, one.line, one.reason) for one in loaded.rejected] == [
+    assert [(record.id, record.line, record.reason) for record in loaded.rejected] == [
         ("b", 2, "no answer, and training needs one")
     ]
 
@@ -100,7 +100,7 @@ def test_kept_and_rejected_together_are_the_records(tmp_path):
         record("g", answer=None),
     ]
     loaded = load_sources([SourceConfig(file=write_set(tmp_path, record("a"), *bad))], find_reader, need_answer=True)
-    assert (len(loaded.questions), [one.line for one in loaded.rejected]) == (1, [2, 3, 4, 5, 6])
+    assert (len(loaded.questions), [record.line for record in loaded.rejected]) == (1, [2, 3, 4, 5, 6])
 
 
 def test_the_rejected_are_written_one_a_line(tmp_path):
@@ -155,21 +155,23 @@ QUESTIONS = [question(f"q{i}", f"audio/clip{i // 3}.wav") for i in range(3000)]
 
 def test_a_clip_is_never_on_both_sides_of_the_split():
     train, dev = split_dev(QUESTIONS, 0.2, seed=0)
-    assert sorted(one.id for one in train + dev) == sorted(one.id for one in QUESTIONS)
-    assert {one.clip for one in train}.isdisjoint({one.clip for one in dev})
+    assert sorted(question.id for question in train + dev) == sorted(question.id for question in QUESTIONS)
+    assert {question.clip for question in train}.isdisjoint({question.clip for question in dev})
     assert len(dev) / 3000 == pytest.approx(0.2, abs=0.05)  # 4 standard deviations over 1000 clips
 
 
 def test_the_split_depends_on_the_seed_but_not_on_order_company_or_what_is_heard():
     train, dev = split_dev(QUESTIONS, 0.2, seed=0)
     shuffled = random.Random(1).sample(QUESTIONS, 3000)
-    unheard = [replace(one, audio=None) for one in QUESTIONS]
-    ids = {one.id for one in dev}
-    assert {one.id for one in split_dev(shuffled, 0.2, seed=0)[1]} == ids
-    assert {one.id for one in split_dev(unheard, 0.2, seed=0)[1]} == ids
-    assert {one.id for one in split_dev(QUESTIONS[:1500], 0.2, seed=0)[1]} == ids & {f"q{i}" for i in range(1500)}
-    assert {one.id for one in split_dev(QUESTIONS, 0.2, seed=1)[1]} != ids
-    assert [one.id for one in train] == [one.id for one in QUESTIONS if one.id not in ids]
+    unheard = [replace(question, audio=None) for question in QUESTIONS]
+    ids = {question.id for question in dev}
+    assert {question.id for question in split_dev(shuffled, 0.2, seed=0)[1]} == ids
+    assert {question.id for question in split_dev(unheard, 0.2, seed=0)[1]} == ids
+    assert {question.id for question in split_dev(QUESTIONS[:1500], 0.2, seed=0)[1]} == ids & {
+        f"q{i}" for i in range(1500)
+    }
+    assert {question.id for question in split_dev(QUESTIONS, 0.2, seed=1)[1]} != ids
+    assert [question.id for question in train] == [question.id for question in QUESTIONS if question.id not in ids]
 
 
 def test_text_only_questions_are_split_by_their_id():
@@ -207,8 +209,8 @@ def test_parts_of_one_file_are_clips_of_their_own_for_statistics_and_stay_togeth
     good = tmp_path / "good.wav"
     assert loaded.durations_s == {AudioSpan(good): 0.1, AudioSpan(good, 0.02): 0.08, AudioSpan(good, 0.02, 0.05): 0.03}
     name = f"{tmp_path.name}/good.wav"
-    assert [one.clip for one in loaded.questions] == [name, f"{name}#t=0.02", f"{name}#t=0.02,0.05"]
-    assert [(one.id, one.line) for one in loaded.rejected] == [("q3", 4)]
+    assert [question.clip for question in loaded.questions] == [name, f"{name}#t=0.02", f"{name}#t=0.02,0.05"]
+    assert [(record.id, record.line) for record in loaded.rejected] == [("q3", 4)]
     assert "the part from 0 s to 0.5 s is not in the file, which lasts 0.100 s" in loaded.rejected[0].reason
     for seed in range(20):
         with pytest.raises(DataError, match="choose another share"):

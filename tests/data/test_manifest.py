@@ -1,4 +1,4 @@
-"""A manifest gives back the questions that were written, wherever it is moved."""
+"""Questions read from a manifest equal those that were written, wherever the manifest is moved."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Records come with their lines; a bad record is left out with its line and reason, and nothing is lost."""
+"""Records are read with their lines; a bad record is rejected with its line and reason, and none is lost."""
 
 import json
 
@@ -17,8 +17,8 @@ def read(tmp_path):
         path = tmp_path / "records.json"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         records, rejected = read_records(path)
-        assert all(one.file == str(path) for one in rejected)
-        return records, [(one.line, one.reason) for one in rejected]
+        assert all(record.file == str(path) for record in rejected)
+        return records, [(record.line, record.reason) for record in rejected]
 
     return read_text
 

@@ -1,4 +1,4 @@
-"""Files in the shapes that benchmarks publish, small, with made-up content; and predictions as strangers write them."""
+"""Small files in the formats of the benchmarks, with made-up content, and predictions as strangers write them."""
 
 import json
 import random

@@ -14,8 +14,8 @@ def question(n: int) -> Question:
 def test_the_first_order_is_the_files_and_all_are_different_while_there_are_more():
     shown = [trial.question for trial in trials_of(question(3), 6, seed=0)]
     assert shown[0] == question(3)
-    assert {one.choices for one in shown} == set(itertools.permutations("abc"))
-    assert all(one.answer is not None and one.choices[one.answer] == "b" for one in shown)
+    assert {question.choices for question in shown} == set(itertools.permutations("abc"))
+    assert all(question.answer is not None and question.choices[question.answer] == "b" for question in shown)
     again = trials_of(question(3), 8, seed=0)
     assert [trial.order for trial in again] == list(range(8))
     assert [trial.question for trial in again[:6]] == shown  # a longer list begins with a shorter one

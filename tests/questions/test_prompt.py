@@ -1,4 +1,4 @@
-"""Prompts: wording as published, data never read as a template, audio marked only where there is a clip."""
+"""Prompts have the published wording, never read data as a template, and mark audio only where there is a clip."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,8 @@ def question(text="What barks?", choices=("a dog", "a cat's toy"), answer: int |
     return Question("q1", text, choices, answer, audio, source="train.jsonl:7")
 
 
-def text_of(config: PromptConfig, asked: Question) -> str:
-    return Prompt.from_config(config).conversation(asked)[0]["content"][-1]["text"]
+def text_of(config: PromptConfig, shown: Question) -> str:
+    return Prompt.from_config(config).conversation(shown)[0]["content"][-1]["text"]
 
 
 def test_omni_r1_is_the_published_sentence():
@@ -43,21 +43,21 @@ def test_r1_aqa_think_asks_for_both_tags():
 
 
 def test_the_benchmarks_own_prompts_are_as_their_authors_give_them():
-    asked = question(choices=("a dog", "a cat", "a cow"))
-    assert text_of(PromptConfig(style="mmau"), asked) == (
+    shown = question(choices=("a dog", "a cat", "a cow"))
+    assert text_of(PromptConfig(style="mmau"), shown) == (
         "What barks?  Select one option from the provided choices.\n['a dog', 'a cat', 'a cow']."
     )
-    assert text_of(PromptConfig(style="mmar"), asked) == (
+    assert text_of(PromptConfig(style="mmar"), shown) == (
         "What barks?\nSelect one option from the provided choices:\na dog\na cat\na cow"
     )
-    assert text_of(PromptConfig(style="airbench"), asked) == (
+    assert text_of(PromptConfig(style="airbench"), shown) == (
         "Choose the most suitable answer from options A, B, C, and D to respond the question in next line, you may "
         "only choose A or B or C or D.\nWhat barks?\nA. a dog\nB. a cat\nC. a cow"
     )
     letters = {style: Prompt.from_config(PromptConfig(style=style)).letters_shown for style in ("mmau", "mmar")}
     assert letters == {"mmau": False, "mmar": False}
     assert Prompt.from_config(PromptConfig(style="airbench")).letters_shown
-    assert text_of(PromptConfig(style="mmar", choices="list"), asked).endswith("['a dog', 'a cat', 'a cow']")
+    assert text_of(PromptConfig(style="mmar", choices="list"), shown).endswith("['a dog', 'a cat', 'a cow']")
 
 
 def test_audio_comes_before_the_text_in_one_user_turn():
@@ -156,13 +156,13 @@ def test_adaptive_leaves_the_choice_to_the_model():
     ],
 )
 def test_sft_trains_on_the_reasoning_where_the_prompt_has_a_place_for_it(style, reasoning, target):
-    asked = replace(question(), reasoning=reasoning)
-    assert Prompt.from_config(PromptConfig(style=style)).answer_text(asked) == target
+    shown = replace(question(), reasoning=reasoning)
+    assert Prompt.from_config(PromptConfig(style=style)).answer_text(shown) == target
 
 
 @pytest.mark.parametrize("reasoning", ["so </think>", "<answer>a cat</answer>", "<think>"])
 def test_a_reasoning_that_holds_tags_is_an_error_and_no_malformed_target(reasoning):
-    prompt, asked = Prompt.from_config(PromptConfig(style="adaptive")), replace(question(), reasoning=reasoning)
-    assert "would be malformed" in (prompt.target_fault(asked) or "")
+    prompt, shown = Prompt.from_config(PromptConfig(style="adaptive")), replace(question(), reasoning=reasoning)
+    assert "would be malformed" in (prompt.target_fault(shown) or "")
     with pytest.raises(ValueError, match=r"train\.jsonl:7: .*would be malformed"):
-        prompt.answer_text(asked)
+        prompt.answer_text(shown)

@@ -1,4 +1,4 @@
-"""Scores: gold is 100, nothing is 0, both denominators are shown, intervals are never points."""
+"""Right predictions score 100 and no predictions 0; both denominators are reported, and no interval has width 0."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""`harken score` on files of any origin: scored as they are, or refused with counts; never a smaller denominator."""
+"""`harken score` scores a file of anybody's predictions over all questions, or refuses it with counts."""
 
 import contextlib
 import io

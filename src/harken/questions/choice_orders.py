@@ -17,7 +17,7 @@ from harken.types import Question
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A question as it is shown; `order` counts the orders of its choices, 0 is the file's."""
+    """A question with its choices in one order; `order` counts the orders, and 0 is the order of the file."""
 
     question: Question
     order: int = 0
@@ -29,12 +29,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one sample of a trial.
+    """The answer to one sample of a trial.
 
     Attributes:
-        tokens: of the completion; None where a server does not say.
-        ended: False where it was cut at the maximum length.
-        failure: why there is no answer; "" where there is one.
+        tokens: number of tokens of the completion; None where the server does not report it.
+        ended: False where the completion was cut at the maximum length.
+        failure: why there is no answer; "" where there is an answer.
     """
 
     text: str
@@ -44,8 +44,10 @@ class Answer:
 
 
 def trials_of(question: Question, n: int, seed: int) -> list[Trial]:
-    """The question in `n` orders of its choices: the file's, then different ones drawn from (seed, question id) until
-    there are no more, then the same again."""
+    """The question in `n` orders of its choices: the order of the file, then orders drawn from (seed, question id).
+
+    The orders differ until there are no more; then the same ones follow again.
+    """
     orders = list(itertools.islice(_orders(question, seed), n))
     return [Trial(_reordered(question, orders[k % len(orders)]), k) for k in range(n)]
 

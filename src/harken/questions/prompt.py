@@ -31,7 +31,7 @@ class Prompt:
 
     Attributes:
         template: text with `{question}` and `{choices}`, each at least once.
-        choices: how they are written out, as `PromptConfig.choices` says.
+        choices: how the choices are written out, as `PromptConfig.choices` says.
         form: the tags the format reward expects; None where the prompt asks for none.
     """
 
@@ -71,12 +71,12 @@ class Prompt:
         return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 
     def conversation(self, question: Question) -> Conversation:
-        """One user turn, audio before text; no audio element where the question has no clip; no system prompt."""
+        """One user turn without a system prompt: audio before text, or text alone where the question has no clip."""
         audio = [{"type": "audio"}] if question.audio is not None else []
         return [{"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
 
     def answer_text(self, question: Question) -> str:
-        """The completion SFT trains on: the choice's text, in `<answer>` tags where the prompt asks for them.
+        """The completion that SFT trains on: the text of the right choice, in tags where the prompt asks for them.
 
         The record's reasoning comes before it, in `<think>` tags, where the prompt asks for thinking; an adaptive
         prompt takes it where the record has one.
@@ -153,7 +153,7 @@ def _style(name: str) -> Prompt:
     if name in STYLES:
         return STYLES[name]
     if name not in BENCHMARKS and ":" not in name:
-        known = ", ".join([*STYLES, *BENCHMARKS])
+        known = ", ".join([*STYLES, *(known for known in BENCHMARKS if find_benchmark(known).prompt is not None)])
         raise ConfigError(
             f"prompt.style: no style is called {name!r}; one of {known}, or module:object for a benchmark of yours"
         )
