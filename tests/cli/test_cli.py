@@ -172,7 +172,7 @@ def test_an_evaluation_of_a_part_in_several_ways(world, tmp_path):
     assert "15/15" in said.out
     assert len(rows_of(tmp_path / "c" / "listening.jsonl")) == 3
     said = harken(*words, "--out", tmp_path / "a", "--audio", "silence")
-    assert "data.audio: 'noise' there, 'silence' now" in said.err
+    assert "data.audio: 'noise' in the folder, 'silence' now" in said.err
 
 
 def test_a_served_model_is_evaluated_by_its_address_and_name(world, tmp_path, monkeypatch):

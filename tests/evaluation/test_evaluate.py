@@ -9,14 +9,15 @@ import pytest
 from small_evaluations import recipe, results_of, rows_of, write_set
 from tiny_models import ARCHITECTURES, speaking, tiny_model
 
-import harken.evaluation.evaluate as evaluation
 import harken.inference.predict as prediction
 from harken.benchmarks.registry import find_reader
+from harken.data.audio_modes import MODES
 from harken.data.load import load_sources
 from harken.errors import ConfigError, DataError
-from harken.evaluation import checkpoint_model
-from harken.evaluation.evaluate import evaluate, listen
+from harken.evaluation import checkpoint_model, evaluated_model
+from harken.evaluation.evaluate import evaluate
 from harken.evaluation.folder import EvaluationFolder
+from harken.evaluation.listening import evaluate_listening
 from harken.inference.predict import predict
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.sampling import Sampling
@@ -40,7 +41,7 @@ def file(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch) -> AudioLM:
-    monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: talker())
+    monkeypatch.setattr(evaluated_model, "load_model", lambda *_, **__: talker())
     return talker()
 
 
@@ -138,10 +139,10 @@ def test_another_recipe_in_the_same_folder_is_refused_and_the_difference_is_name
     interrupted(functools.partial(evaluate, recipe(file)), out, monkeypatch, 1, torn=False)
     with pytest.raises(ConfigError, match="another recipe; choose another --out") as caught:
         evaluate(recipe(file, batch_size=4, prompt__style="r1_aqa", data__audio="noise"), out)
-    assert "  batch_size: 3 there, 4 now" in str(caught.value)
-    assert "  prompt.style: 'omni_r1' there, 'r1_aqa' now" in str(caught.value)
-    assert "  data.audio: 'real' there, 'noise' now" in str(caught.value)
-    assert str(caught.value).count(" there, ") == 3
+    assert "  batch_size: 3 in the folder, 4 now" in str(caught.value)
+    assert "  prompt.style: 'omni_r1' in the folder, 'r1_aqa' now" in str(caught.value)
+    assert "  data.audio: 'real' in the folder, 'noise' now" in str(caught.value)
+    assert str(caught.value).count(" in the folder, ") == 3
     EvaluationFolder(out, recipe(file, published=[{"table": "omni-r1-v2:IV", "row": "Qwen2-Audio"}]))
     file.write_text(file.read_text() + "\n")
     with pytest.raises(ConfigError, match=r"q\.json has changed since this evaluation began"):
@@ -300,41 +301,41 @@ def original_clip(folder: Path, number: int, shortest: int) -> np.ndarray:
 
 def test_listening_asks_in_five_ways_with_one_model_and_goes_on_where_it_stopped(file, tmp_path, monkeypatch):
     loads = []
-    monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: loads.append(1) or talker())
+    monkeypatch.setattr(evaluated_model, "load_model", lambda *_, **__: loads.append(1) or talker())
     progress = []
-    figures = listen(recipe(file), tmp_path / "whole", lambda done, total: progress.append((done, total)))
+    figures = evaluate_listening(recipe(file), tmp_path / "whole", lambda done, total: progress.append((done, total)))
     assert loads == [1]
     assert progress[-1] == (70, 70)
     assert progress == sorted(progress)
     assert figures["n"] == 14
     rows = rows_of(tmp_path / "whole" / "listening.jsonl")
-    by_mode = {mode: rows_of(tmp_path / "whole" / mode / "predictions.jsonl") for mode in evaluation.MODES}
+    by_mode = {mode: rows_of(tmp_path / "whole" / mode / "predictions.jsonl") for mode in MODES}
     for row, *answers in zip(rows, *by_mode.values(), strict=True):
-        assert [row[mode] for mode in evaluation.MODES] == [float(answer["correct"]) for answer in answers]
+        assert [row[mode] for mode in MODES] == [float(answer["correct"]) for answer in answers]
         assert row["changed"] == (answers[0]["choice"] != answers[1]["choice"])
         assert row["gain"] == answers[0]["correct"] - answers[1]["correct"]
     assert any(row["changed"] for row in rows)
-    interrupted(functools.partial(listen, recipe(file)), tmp_path / "stopped", monkeypatch, 12, torn=True)
-    assert listen(recipe(file), tmp_path / "stopped") == figures
+    interrupted(functools.partial(evaluate_listening, recipe(file)), tmp_path / "stopped", monkeypatch, 12, torn=True)
+    assert evaluate_listening(recipe(file), tmp_path / "stopped") == figures
     assert results_of(tmp_path / "stopped") == results_of(tmp_path / "whole")
-    with pytest.raises(ConfigError, match="batch_size: 3 there, 5 now"):
-        listen(recipe(file, batch_size=5), tmp_path / "whole")
+    with pytest.raises(ConfigError, match="batch_size: 3 in the folder, 5 now"):
+        evaluate_listening(recipe(file, batch_size=5), tmp_path / "whole")
 
 
 def test_what_cannot_be_asked_with_its_clip_is_asked_in_no_mode(file, tmp_path, monkeypatch, model):
     asked, original = [], model.render
     monkeypatch.setattr(model, "max_samples", 12_000)
     monkeypatch.setattr(model, "render", lambda *words: asked.append(1) or original(*words))
-    figures = listen(recipe(file, long_audio="wrong"), tmp_path / "out")
+    figures = evaluate_listening(recipe(file, long_audio="wrong"), tmp_path / "out")
     assert len(asked) == 5 * (14 - 5)
-    for mode in evaluation.MODES:
+    for mode in MODES:
         rows = rows_of(tmp_path / "out" / mode / "predictions.jsonl")
         assert [row["id"] for row in rows if row["reason"].startswith("not asked")] == ["q3", "q6", "q10", "q11", "q13"]
     assert figures["modes"]["none"]["n"] == 14
 
 
 def test_pass_rates_are_the_values_of_a_listening_report_over_samples(file, tmp_path):
-    listen(recipe(file, samples=3, temperature=1.2, limit=5), tmp_path / "out")
+    evaluate_listening(recipe(file, samples=3, temperature=1.2, limit=5), tmp_path / "out")
     rows = rows_of(tmp_path / "out" / "listening.jsonl")
     rates = {row["id"]: row["pass_rate"] for row in rows_of(tmp_path / "out" / "none" / "pass_rates.jsonl")}
     assert {row["id"]: row["none"] for row in rows} == rates

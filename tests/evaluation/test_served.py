@@ -17,7 +17,8 @@ from small_evaluations import SECONDS, recipe, results_of, rows_of, write_set
 
 from harken.data.audio import load_waveform
 from harken.errors import HarkenError
-from harken.evaluation.evaluate import evaluate, listen
+from harken.evaluation.evaluate import evaluate
+from harken.evaluation.listening import evaluate_listening
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_refused_key_or_name_stops_with_one_error_and_what_was_answered_stays(
 
     with (
         serving(refusing) as server,
-        pytest.raises(HarkenError, match=rf"{status}.*What was answered is kept.*the same command again"),
+        pytest.raises(HarkenError, match=rf"{status}.*The answers so far are kept.*the same command again"),
     ):
         evaluate(served(file, server.url, endpoint={"concurrency": 1}), tmp_path / "out")
     assert len(server.received) <= 8  # the four answered, and four that may be under way
@@ -163,9 +164,9 @@ def test_samples_are_asked_one_by_one_with_their_temperature_and_choice_orders_a
 
 def test_listening_asks_a_served_model_in_five_ways(file, tmp_path):
     with serving(by_content) as server:
-        figures = listen(served(file, server.url), tmp_path / "out")
+        figures = evaluate_listening(served(file, server.url), tmp_path / "out")
         asked = len(server.received)
-        assert listen(served(file, server.url), tmp_path / "out") == figures
+        assert evaluate_listening(served(file, server.url), tmp_path / "out") == figures
     assert len(server.received) == asked
     assert figures["audio_gain"]["n"] == 14
     clips = Counter(parts_of(one)[0] is None for one in server.received)

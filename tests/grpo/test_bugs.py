@@ -31,6 +31,7 @@ from tiny_models import (
 
 from harken.config import EvaluationRecipe, GrpoConfig, PromptConfig, Recipe
 from harken.evaluation import evaluate as evaluation
+from harken.evaluation import evaluated_model
 from harken.grpo.sample_completions import sample_completions
 from harken.inference import packed_rows
 from harken.inference.log_probabilities import score_packed, score_repeated
@@ -216,7 +217,7 @@ def test_7_nothing_leaves_the_denominator(tmp_path, monkeypatch):
     model = tiny_model(dtype=torch.float32)
     model.max_samples = 16_000
     model.decode = lambda tokens: "One."
-    monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(evaluated_model, "load_model", lambda *_, **__: model)
 
     def evaluated(long_audio):
         values = {"model": "x", "data": {"file": file}, "long_audio": long_audio, "max_completion_tokens": 2}

@@ -126,12 +126,12 @@ def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
 
 def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
     """Evaluate with every kind of audio and print the table. Returns the figures and the file of rows."""
-    from harken.evaluation.evaluate import listen
+    from harken.evaluation.listening import evaluate_listening
     from harken.results.evaluation_tables import listening_table
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        figures = listen(settings, folder, progress.update)
+        figures = evaluate_listening(settings, folder, progress.update)
     screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))
     print_line(screen, f"by question: {folder / 'listening.jsonl'}")
     return figures, folder / "listening.jsonl"

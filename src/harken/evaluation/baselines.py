@@ -1,7 +1,6 @@
-"""Answers that need no model: what a benchmark's figures are to be read against.
+"""Baselines that answer without a model, as a reference for a benchmark's figures.
 
-Takes questions, gives a choice for each. Not taken: the expected accuracy in closed form alone; it is `chance` in every
-summary, and a row of its own goes through the same grader, intervals and tables as a model's.
+They go through the same grader, intervals and tables as a model, so that they stand in a row of their own.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from harken.types import AudioSpan, Question
 
 
 def random_guess(questions: Sequence[Question]) -> list[int]:
-    """[n] one of each question's choices, each as likely as another, drawn from its id."""
+    """[n] a choice of each question, drawn with equal probability from a hash of the question's id."""
     words = [hashlib.sha256(question.id.encode(errors="surrogatepass")).digest()[:8] for question in questions]
     return [
         int.from_bytes(word, "big") % len(question.choices) for word, question in zip(words, questions, strict=True)
@@ -23,11 +22,10 @@ def random_guess(questions: Sequence[Question]) -> list[int]:
 
 
 def most_frequent_choice(questions: Sequence[Question]) -> list[int]:
-    """[n] the position that is most often right in these questions, of equals the first; where a question has no such
-    position, its last.
+    """[n] the position that is most often right in these questions; the first of equally frequent ones.
 
-    The position is counted on what it is scored on, as in MMAU's row of that name: an upper bound of such guessing.
-    Raises DataError where every answer is hidden.
+    A question that has fewer choices gets its last one. The position is counted on the questions that are scored, as in
+    MMAU's row of that name, so it is an upper bound of such guessing. Raises DataError when every answer is hidden.
     """
     counts = Counter(question.answer for question in questions if question.answer is not None)
     if not counts:
@@ -40,25 +38,25 @@ BASELINES: dict[str, Callable[[Sequence[Question]], list[int]]] = {
     "random-guess": random_guess,
     "most-frequent-choice": most_frequent_choice,
 }
-"""Names that an evaluation takes in the place of a model's."""
+"""Values of `model` in a recipe that name a baseline."""
 
 
 class Baseline:
-    """A baseline as the model that an evaluation asks. Its answers are the bare texts of choices, graded as a model's;
-    the samples of a trial are all the same."""
+    """An `EvaluatedModel`. Its answers are the texts of choices; all samples of a trial are the same."""
 
     def __init__(self, name: str, samples: int) -> None:
         self._choose, self._samples = BASELINES[name], samples
 
-    def fault(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> None:
-        """It can be asked anything."""
+    def why_unusable(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> None:
+        """None: it can be asked every question."""
         return
 
-    def counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
+    def clip_counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
+        """No counts: it hears no clip."""
         return {}
 
-    def answers(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[list[tuple[Trial, list[Answer]]]]:
-        """All at once; nothing is kept in the journal."""
+    def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[list[tuple[Trial, list[Answer]]]]:
+        """Yield all answers in one batch. `journal` is not used."""
         chosen = self._choose([trial.question for trial in trials])
         texts = [trial.question.choices[choice] for trial, choice in zip(trials, chosen, strict=True)]
         yield [(trial, [Answer(text, 0, True)] * self._samples) for trial, text in zip(trials, texts, strict=True)]

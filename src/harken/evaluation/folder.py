@@ -1,9 +1,8 @@
-"""The folder of one evaluation, begun, gone on with, or finished.
+"""The folder of one evaluation, which belongs to one recipe on one version of the data.
 
     <out>/ config.yaml  environment.json  rejected.jsonl  journal.jsonl (while it runs)  predictions.jsonl  summary.json
 
-Takes a recipe and a path, gives a folder that belongs to this recipe or an error that names the difference. Not taken:
-an option to resume; the same command goes on, and another recipe is never mixed in.
+The same recipe continues an evaluation that was stopped there; another recipe is refused, with the values that differ.
 """
 
 import hashlib
@@ -17,12 +16,21 @@ from harken.errors import ConfigError
 from harken.system.environment import describe_environment
 from harken.system.files import remove_leftovers, write_json, write_text
 
-_HOW = {"base_url", "api_key_env", "concurrency", "requests_per_minute", "timeout_s", "retries", "retry_wait_s"}
-"""Keys of `endpoint` that say how a server is asked and not what: they may change while an evaluation goes on."""
+_CHANGEABLE_KEYS = {
+    "published",
+    "endpoint.base_url",
+    "endpoint.api_key_env",
+    "endpoint.concurrency",
+    "endpoint.requests_per_minute",
+    "endpoint.timeout_s",
+    "endpoint.retries",
+    "endpoint.retry_wait_s",
+}
+"""Keys on which no answer depends: they may change while an evaluation goes on."""
 
 
 class EvaluationFolder:
-    """Raises ConfigError where `path` holds another recipe's evaluation, or `recipe`'s on data that changed since."""
+    """Raises ConfigError when `path` holds the evaluation of another recipe, or when the data has changed since."""
 
     def __init__(self, path: Path, recipe: EvaluationRecipe) -> None:
         self.path, self.recipe = path, recipe
@@ -31,64 +39,67 @@ class EvaluationFolder:
         self.predictions = path / "predictions.jsonl"
         self.replies = path / "replies.jsonl"
         self.data_sha256 = _sha256(recipe.data.file)
-        self._check()
+        self._refuse_another_evaluation()
 
     @property
-    def summary(self) -> dict[str, Any] | None:
-        """What a finished evaluation found; None where it is not finished."""
+    def is_finished(self) -> bool:
+        """Whether every question is answered: the summary exists, and no request failed."""
         path = self.path / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return path.exists() and not json.loads(path.read_text(encoding="utf-8")).get("n_failed")
 
     def begin(self) -> None:
-        """Write what the evaluation is. config.yaml comes last: with it the folder belongs to the recipe."""
+        """Write config.yaml and environment.json, unless an earlier command did.
+
+        config.yaml is written last: from then on the folder belongs to the recipe.
+        """
         remove_leftovers(self.path)
         if not (self.path / "config.yaml").exists():
             write_json(self.path / "environment.json", {**describe_environment(), "data_sha256": self.data_sha256})
             write_text(self.path / "config.yaml", as_yaml(self.recipe))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary, with which the evaluation is done; every other file is there before."""
+        """Write the summary, which marks the evaluation as finished. Every other file must be there before."""
         write_json(self.path / "summary.json", summary)
         self.journal.unlink(missing_ok=True)
 
-    def _check(self) -> None:
+    def _refuse_another_evaluation(self) -> None:
         config = self.path / "config.yaml"
         if not config.exists():
             return
         try:
-            there = parse(EvaluationRecipe, read_run_values(self.path), str(config))
+            stored = parse(EvaluationRecipe, read_run_values(self.path), str(config))
         except ConfigError as error:
             raise ConfigError(f"{self.path}: holds something that is no evaluation; choose another --out") from error
-        lines = _differences(there.model_dump(mode="json"), self.recipe.model_dump(mode="json"))
-        if lines:
-            listed = "\n".join(f"  {line}" for line in lines)
+        differences = _differences(stored.model_dump(mode="json"), self.recipe.model_dump(mode="json"))
+        if differences:
+            lines = "\n".join(f"  {difference}" for difference in differences)
             raise ConfigError(
-                f"{self.path}: holds an evaluation with another recipe; choose another --out, or go on with its own. "
-                f"It differs in\n{listed}"
+                f"{self.path}: holds an evaluation with another recipe; choose another --out, or use its recipe. "
+                f"These values differ:\n{lines}"
             )
-        begun = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
-        if begun["data_sha256"] != self.data_sha256:
+        environment = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        if environment["data_sha256"] != self.data_sha256:
             raise ConfigError(
                 f"{self.path}: {self.recipe.data.file} has changed since this evaluation began; choose another --out"
             )
 
 
-def _differences(there: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:
-    """`key.path: a there, b now` for each value that differs; what an answer does not depend on is left out."""
-    found: list[str] = []
-    for key in {**there, **now}:
-        a, b, name = there.get(key), now.get(key), f"{place}{key}"
-        if (place == "endpoint." and key in _HOW) or name == "published":
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """`key.path: a in the folder, b now` for each value that differs and on which answers depend."""
+    lines: list[str] = []
+    for key in {**stored, **current}:
+        name, before, now = f"{prefix}{key}", stored.get(key), current.get(key)
+        if name in _CHANGEABLE_KEYS:
             continue
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, f"{name}.")
-        elif a != b:
-            found.append(f"{name}: {a!r} there, {b!r} now")
-    return found
+        if isinstance(before, dict) and isinstance(now, dict):
+            lines += _differences(before, now, f"{name}.")
+        elif before != now:
+            lines.append(f"{name}: {before!r} in the folder, {now!r} now")
+    return lines
 
 
 def _sha256(file: Path) -> str | None:
-    """None where it cannot be read: the reader says why."""
+    """None when the file cannot be read; the reader of the data then raises an error that says why."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:

@@ -1,8 +1,4 @@
-"""Lines of predictions.jsonl: what was asked, heard, said and understood.
-
-Takes a trial and its answer, gives a row of plain values, graded. Pure. Not taken: grading where answers are asked for;
-what is kept of an evaluation that was stopped is what the model said, and it is graded when all of it is there.
-"""
+"""Rows of predictions.jsonl: the question, what the model heard, its completion, and the grade. Pure functions."""
 
 from typing import Any
 
@@ -14,24 +10,25 @@ from harken.types import Grade, Question, Rejected
 
 
 def prediction_row(trial: Trial, answer: Answer, prompt: Prompt) -> dict[str, Any]:
-    """One line of predictions.jsonl. `correct` is None where the benchmark hides the answer."""
+    """The row of a graded answer. `correct` is None when the benchmark hides the right answer."""
     question = trial.question
-    graded = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
     if answer.failure:
         graded = Grade(None, False, "", f"failed: {answer.failure}")
+    else:
+        graded = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
     return _row(question, prompt.text(question), answer, graded)
 
 
-def unasked_row(question: Question, reason: str) -> dict[str, Any]:
-    """The line of a question that could not be asked: wrong, and still in the denominator."""
+def unusable_row(question: Question, reason: str) -> dict[str, Any]:
+    """The row of a question that the model could not be asked. It counts as wrong."""
     return _row(question, "", Answer("", 0, True), Grade(None, False, "", reason))
 
 
 def rejected_row(rejected: Rejected) -> dict[str, Any]:
-    """The line of a record that could not be used: wrong, and still in the denominator."""
+    """The row of a record that could not be used. It counts as wrong."""
     place = f"{rejected.file}:{rejected.line}"
-    nothing = Question(rejected.id or place, "", (), None, None, clip=place)
-    return {**unasked_row(nothing, f"rejected: {rejected.reason}"), "correct": False}
+    question = Question(rejected.id or place, "", (), None, None, clip=place)
+    return {**unusable_row(question, f"rejected: {rejected.reason}"), "correct": False}
 
 
 def _row(question: Question, prompt: str, answer: Answer, graded: Grade) -> dict[str, Any]:

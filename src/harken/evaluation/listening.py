@@ -1,0 +1,50 @@
+"""Evaluates a model with every kind of audio, which shows what the clip contributes (`harken evaluate --listening`)."""
+
+from pathlib import Path
+from typing import Any
+
+from harken.config import EvaluationRecipe
+from harken.data.audio_modes import MODES
+from harken.data.load import write_rejected
+from harken.evaluation.evaluate import OnProgress, evaluate_questions
+from harken.evaluation.evaluated_model import open_model, with_resolved_checkpoint
+from harken.evaluation.folder import EvaluationFolder
+from harken.evaluation.load_questions import load_questions
+from harken.questions.prompt import Prompt
+from harken.results.listening import listening_figures, listening_rows, read_mode
+from harken.system.files import write_json
+from harken.system.json_lines import write_json_lines
+
+
+def evaluate_listening(
+    recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lambda done, total: None
+) -> dict[str, Any]:
+    """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
+
+    The model is opened once. Finished evaluations are not repeated. A question that cannot be asked with its clip is
+    asked with no kind of audio. Writes listening.jsonl, one row for each question, and listening.json, and returns the
+    latter. Raises as `evaluate` does.
+    """
+    recipe = with_resolved_checkpoint(recipe)
+    prompt = Prompt.from_config(recipe.prompt)
+    folders = {mode: EvaluationFolder(out / mode, _with_audio(recipe, mode)) for mode in MODES}
+    with open_model(recipe, prompt, out / "replies.jsonl") as model:
+        loaded = load_questions(folders["real"].recipe, folders["real"])
+        for number, folder in enumerate(folders.values()):
+            if folder.is_finished:
+                continue
+            write_rejected(folder.rejected, loaded.rejected)
+
+            def report(done: int, total: int, n_before: int = number) -> None:
+                on_progress(n_before * total + done, len(MODES) * total)
+
+            evaluate_questions(folder, loaded, model, prompt, report)
+    rows = listening_rows({mode: read_mode(folder.path) for mode, folder in folders.items()})
+    figures = listening_figures(rows)
+    write_json_lines(out / "listening.jsonl", rows)
+    write_json(out / "listening.json", figures)
+    return figures
+
+
+def _with_audio(recipe: EvaluationRecipe, mode: str) -> EvaluationRecipe:
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"audio": mode})})

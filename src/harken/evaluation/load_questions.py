@@ -1,0 +1,39 @@
+"""Loads the questions of an evaluation and lists the records that cannot be used."""
+
+from harken.benchmarks.registry import find_reader
+from harken.config import EvaluationRecipe
+from harken.data.load import Loaded, load_sources, write_rejected
+from harken.data.subset import select_questions
+from harken.errors import DataError
+from harken.evaluation.folder import EvaluationFolder
+from harken.types import Question
+
+
+def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded:
+    """Load the questions that the recipe selects, and write the rejected records to rejected.jsonl.
+
+    A subset keeps all rejected records, because a record that cannot be read has no label; a limit keeps those before
+    its last question. Raises DataError when no record can be used, or when clips are missing and the recipe does not
+    allow it.
+    """
+    last_line = 0
+
+    def select(questions: list[Question]) -> list[Question]:
+        nonlocal last_line
+        kept = select_questions(questions, recipe.subset.model_dump(), recipe.limit)
+        last_line = max((int(question.source.rpartition(":")[2]) for question in kept), default=0)
+        return kept
+
+    loaded = load_sources([recipe.data], find_reader, need_answer=False, select=select)
+    rejected = [record for record in loaded.rejected if recipe.limit is None or record.line <= last_line]
+    write_rejected(folder.rejected, rejected)
+    if loaded.missing and not recipe.allow_missing:
+        names = ", ".join(str(clip) for clip in loaded.missing[:3]) + (", ..." if len(loaded.missing) > 3 else "")
+        raise DataError(
+            f"{recipe.data.file}: {len(loaded.missing)} clips are not there ({names}); their questions are listed in "
+            f"{folder.rejected}. Correct data.audio_root or fetch the clips, or go on with --allow-missing: then their "
+            "questions count as wrong"
+        )
+    if not loaded.questions:
+        raise DataError(f"{recipe.data.file}: no usable record; the reasons are in {folder.rejected}")
+    return Loaded(loaded.questions, rejected, loaded.durations_s, loaded.missing)
