@@ -229,6 +229,12 @@ def test_the_snippets_on_adding_to_harken_run(tmp_path, monkeypatch):
     exec(compile(python_blocks("docs/extending.md"), "docs/extending.md", "exec"), {})
 
 
+def test_the_model_that_the_page_shows_is_that_of_its_file():
+    blocks = re.findall(r"^```python\n(.*?)^```$", TEXTS["docs/extending.md"], flags=re.MULTILINE | re.DOTALL)
+    [shown] = [block for block in blocks if "class AudioFlamingo" in block]
+    assert shown in (ROOT / "src" / "harken" / "models" / "audio_flamingo.py").read_text(encoding="utf-8")
+
+
 def test_the_reward_of_the_page_runs_and_its_settings_are_read(tmp_path, monkeypatch):
     (tmp_path / "my_rewards.py").write_text(python_blocks("docs/rewards.md"))
     monkeypatch.syspath_prepend(tmp_path)
