@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Questions written from labels of real recordings, then two GRPO steps on them: realaqa_generated.sh OUT [DATA] [CLIPS]
+# Write questions from the labels of real recordings, then train two GRPO steps on them:
+#   realaqa_generated.sh OUT [DATA] [CLIPS]
 #   recipes/realaqa_generated.sh runs/realaqa-generated
 set -euo pipefail
 out=$1 data=${2:-../shared/realaqa} clips=${3:-300}

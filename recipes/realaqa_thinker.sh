@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One seed of the realaqa_thinker recipes from random weights to tables: realaqa_thinker.sh SEED OUT [REALAQA]
+# Run one seed of the realaqa_thinker recipes, from random weights to tables: realaqa_thinker.sh SEED OUT [REALAQA]
 #   recipes/realaqa_thinker.sh 0 runs/realaqa-thinker/seed0
 set -euo pipefail
 seed=$1 out=$2 realaqa=${3:-../shared/realaqa}
@@ -20,22 +20,22 @@ train() {  # train REWARD START NAME [OPTIONS]
   harken train "${here}_$1.yaml" --set "seed=$seed" --set "model.path=$2" --out "$out/$3" \
     --set "data.train.0.file=$data/grpo.jsonl" --set "data.train.0.audio_root=$realaqa" "${@:4}"
 }
-ask() {  # ask RUN NAME [OPTIONS]
+evaluate() {  # evaluate RUN NAME [OPTIONS]
   harken evaluate "${here}_test.yaml" --model "$out/$1" --data "$data/test.jsonl" --audio-root "$realaqa" \
     --out "$out/$1/eval/$2" "${@:3}"
 }
 train atar "$out/sft" atar
 train accuracy "$out/sft" accuracy
 train no_balance "$out/sft" no_balance
-# For the judge: a start whose reasonings contradict some answers, and ATAR from it without the judge and with it.
+# For the judge: SFT on reasonings that contradict some answers, then ATAR from there without the judge and with it.
 harken sft "${here}_sft_contradicting.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/contradicting" \
   --set "data.train.0.file=$data/contradicting.jsonl" --set "data.train.0.audio_root=$realaqa"
 train atar "$out/contradicting" unjudged
 train judged "$out/contradicting" judged --set "judge.endpoint.base_url=http://127.0.0.1:$port/v1"
 for name in sft atar accuracy no_balance contradicting unjudged judged; do
-  ask "$name" test
-  ask "$name" test-no-think --force no_think
-  ask "$name" test-think --force think
+  evaluate "$name" test
+  evaluate "$name" test-no-think --force no_think
+  evaluate "$name" test-think --force think
 done
 harken compare "$out/accuracy/eval/test" "$out/atar/eval/test"
 harken compare "$out/atar/eval/test-no-think" "$out/atar/eval/test"

@@ -1,6 +1,6 @@
 """From labels of real recordings to a model trained on questions that were written from them."""
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -21,12 +21,9 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("realaqa_generated", RECIPES / "realaqa_generated.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(RECIPES)
+        return importlib.import_module("realaqa_generated")
 
 
 def right_answers(example, records) -> dict[str, set[str]]:
