@@ -27,3 +27,11 @@ def harken(*words) -> Said:
     finally:
         sys.argv = argv
     return Said(code, out.getvalue(), err.getvalue())
+
+
+def refused_by(command: str, *words) -> str:
+    """The message of a command that ends with exit status 2, on one line."""
+    result = harken(command, *words)
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    return " ".join(result.err.replace("│", " ").split())
