@@ -1,4 +1,4 @@
-"""Exported folders: the base's files with the trained weights in them, loaded by transformers' own classes."""
+"""Exported folders hold the base's files with the trained weights, and transformers' own classes load them."""
 
 import json
 import shutil
@@ -40,12 +40,12 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def plain_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Without the prefix that a full Omni checkpoint, and a run that started from one, puts before its names."""
+    """Names without the prefix of a full Omni checkpoint, which a run that started from such a checkpoint keeps."""
     return {name.removeprefix("thinker."): tensor for name, tensor in tensors.items()}
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Path inside the folder -> content, weights aside."""
+    """The content of each file by its path inside the folder; weights count as empty."""
     return {
         str(file.relative_to(folder)): b"" if file.suffix == ".safetensors" else file.read_bytes()
         for file in sorted(folder.rglob("*"))
@@ -54,10 +54,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def files_beside_the_card(folder: Path) -> dict[str, bytes]:
-    """The same of an exported folder without the model card, which is there."""
-    found = files_of(folder)
-    assert found.pop("README.md").startswith(b"---\n")
-    return found
+    """The same for an exported folder, except its model card, which must be there."""
+    files = files_of(folder)
+    assert files.pop("README.md").startswith(b"---\n")
+    return files
 
 
 def retyped(folder: Path, target: Path, dtype: torch.dtype) -> Path:
@@ -101,44 +101,44 @@ def run_values(folder: Path, name: str, base: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def runs(bases, tmp_path_factory) -> dict[str, Path]:
     """A GRPO run of two updates on an SFT run of two, which started from the base."""
-    found = {}
+    folders = {}
     for name, base in bases.items():
         folder = tmp_path_factory.mktemp(f"runs-{name}")
         values = run_values(folder, name, base)
         sft(Recipe.model_validate(values), folder / "sft", Console(quiet=True))
         values["model"]["path"] = str(folder / "sft")
         train(Recipe.model_validate(values), folder / "grpo", Console(quiet=True))
-        found[name] = folder / "grpo"
-    return found
+        folders[name] = folder / "grpo"
+    return folders
 
 
 @pytest.fixture(scope="module")
 def exported(runs, tmp_path_factory) -> dict[str, Path]:
-    found = {}
+    folders = {}
     for name, run in runs.items():
-        found[name] = tmp_path_factory.mktemp("exported") / name
-        export(run, found[name])
-    return found
+        folders[name] = tmp_path_factory.mktemp("exported") / name
+        export(run, folders[name])
+    return folders
 
 
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("seconds", [0.9, None], ids=["audio", "text"])
-def test_transformers_own_class_says_what_harken_says(bases, runs, exported, base, seconds):
+def test_transformers_own_class_gives_the_logits_of_harken(bases, runs, exported, base, seconds):
     model = load_model(str(runs[base]), device="cpu")
     started = load_model(str(bases[base]), device="cpu")
     loaded = PLAIN[base].from_pretrained(exported[base], dtype=torch.float32)
     plain = getattr(loaded, "thinker", loaded).eval()
-    one = prompt(model, "Which digit?", seconds)
+    question = prompt(model, "Which digit?", seconds)
     with torch.no_grad():
-        theirs = plain(**plain_arguments([one], plain), use_cache=False).logits[0]
-        mine, before = (logits_of(each, one) for each in (model, started))
-    assert (mine - theirs).abs().max() < 1e-5
-    assert (mine - before).abs().max() > 1e-2  # it was trained
+        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+        logits, before = (logits_of(each, question) for each in (model, started))
+    assert (logits - expected).abs().max() < 1e-5
+    assert (logits - before).abs().max() > 1e-2  # it was trained
 
 
-def logits_of(model, one):
-    embedded = model.embed([one], model.encode_audio([one]))[0]
-    positions = torch.arange(one.length)
+def logits_of(model, question):
+    embedded = model.embed([question], model.encode_audio([question]))[0]
+    positions = torch.arange(question.length)
     causal = (positions[:, None] >= positions)[None, None]
     return model.logits(model.hidden(embedded[None], positions[None], causal))[0]
 
@@ -189,8 +189,8 @@ def test_tokenizer_chat_template_and_feature_extractor_load_by_their_auto_classe
 
 @pytest.fixture(scope="module")
 def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
-    """An SFT run of the whole model, then one of adapters on what it left."""
-    found = {}
+    """A run of adapters, which started from an SFT run of the whole model."""
+    folders = {}
     for name, base in bases.items():
         folder = tmp_path_factory.mktemp(f"lora-{name}")
         values = run_values(folder, name, base)
@@ -200,8 +200,8 @@ def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
             **{"train_audio_tower": True, "train_projector": True},
         }
         sft(Recipe.model_validate(values), folder / "adapters", Console(quiet=True))
-        found[name] = folder / "adapters"
-    return found
+        folders[name] = folder / "adapters"
+    return folders
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -212,12 +212,12 @@ def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
     loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
     plain = getattr(loaded, "thinker", loaded).eval()
     for seconds in (0.9, None):
-        one = prompt(model, "Which digit?", seconds)
+        question = prompt(model, "Which digit?", seconds)
         with torch.no_grad():
-            theirs = plain(**plain_arguments([one], plain), use_cache=False).logits[0]
-            mine, before = (logits_of(each, one) for each in (model, started))
-        assert (mine - theirs).abs().max() < 1e-5
-        assert (mine - before).abs().max() > 1e-4
+            expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+            logits, before = (logits_of(each, question) for each in (model, started))
+        assert (logits - expected).abs().max() < 1e-5
+        assert (logits - before).abs().max() > 1e-4
     assert not [path for path in tmp_path.iterdir() if path.name != "out"]
 
 
@@ -235,10 +235,10 @@ def test_an_adapter_is_exported_as_it_is_for_peft_to_load(lora_runs, tmp_path, b
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         peft_model = PeftModel.from_pretrained(plain, str(tmp_path / "out")).eval()
     model = load_model(str(lora_runs[base]), device="cpu")
-    one = prompt(model, "Which digit?", 0.9)
+    question = prompt(model, "Which digit?", 0.9)
     with torch.no_grad():
-        theirs = peft_model(**plain_arguments([one], plain), use_cache=False).logits[0]
-        assert (logits_of(model, one) - theirs).abs().max() < 1e-5
+        expected = peft_model(**plain_arguments([question], plain), use_cache=False).logits[0]
+        assert (logits_of(model, question) - expected).abs().max() < 1e-5
 
 
 def test_the_base_is_found_through_the_runs_before_and_from_a_checkpoint_folder(bases, runs, tmp_path):
@@ -310,10 +310,10 @@ def test_a_base_in_shards_keeps_its_shards_and_its_index(sharded, tmp_path):
         assert name in load_file(tmp_path / "out" / file)
     thinker = PLAIN["full"].from_pretrained(tmp_path / "out", dtype=torch.float32).thinker.eval()
     model = load_model(str(trained), device="cpu")
-    one = prompt(model, "Which digit?", 0.5)
+    question = prompt(model, "Which digit?", 0.5)
     with torch.no_grad():
-        theirs = thinker(**plain_arguments([one], thinker), use_cache=False).logits[0]
-        assert (logits_of(model, one) - theirs).abs().max() < 1e-5
+        expected = thinker(**plain_arguments([question], thinker), use_cache=False).logits[0]
+        assert (logits_of(model, question) - expected).abs().max() < 1e-5
 
 
 def test_with_another_data_type_the_index_counts_the_bytes_that_are_there(sharded, tmp_path):
@@ -414,7 +414,7 @@ def test_a_folder_that_exists_is_never_written_into(bases, tmp_path):
         export_adapter(bases[OMNI], tmp_path / "new")
 
 
-def test_the_command_exports_a_run_and_says_where(runs, exported, tmp_path, capsys):
+def test_the_command_exports_a_run_and_prints_where(runs, exported, tmp_path, capsys):
     app(["export", str(runs[OMNI]), "--out", str(tmp_path / "out")], standalone_mode=False)
     assert capsys.readouterr().out == f"78 trained tensors: {tmp_path / 'out'}\n"
     assert files_beside_the_card(tmp_path / "out") == files_beside_the_card(exported[OMNI])

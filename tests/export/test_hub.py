@@ -1,4 +1,4 @@
-"""Pushing an exported folder: to a small Hub on the loopback interface."""
+"""Pushing an exported folder to a small server that stands for the Hub, on the loopback interface."""
 
 import socket
 
@@ -41,11 +41,11 @@ def test_a_folder_becomes_a_new_repository_in_one_commit(hub, folder, private):
     assert hub.commits == ["Upload from harken"]
 
 
-def test_a_card_that_is_there_is_left_as_it_is_unless_asked(hub, folder):
-    theirs = {"README.md": b"# my own words\n"}
-    hub.repositories[NAME] = {"private": False, "files": dict(theirs)}
+def test_a_card_that_is_there_is_kept_unless_the_user_replaces_it(hub, folder):
+    own_files = {"README.md": b"# my own words\n"}
+    hub.repositories[NAME] = {"private": False, "files": dict(own_files)}
     assert Hub(NAME, private=False).push(folder, replace_card=False)[1]
-    assert hub.repositories[NAME]["files"] == contents(folder) | theirs
+    assert hub.repositories[NAME]["files"] == contents(folder) | own_files
     assert not Hub(NAME, private=False).push(folder, replace_card=True)[1]
     assert hub.repositories[NAME]["files"] == contents(folder)
 
@@ -62,14 +62,14 @@ def test_the_token_comes_from_the_environment_and_its_absence_is_an_error_before
         monkeypatch.setenv("HF_TOKEN", value)
         with pytest.raises(HubError, match="HF_TOKEN is not set: create a token with write access"):
             Hub(NAME, private=False)
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("name", ["omni", "a/b/c", "../x", "me/", "/x", "me/x y", "me/x\n", "http://x/y", "-a/b"])
-def test_a_name_that_is_none_is_refused(hub, name):
+def test_a_malformed_name_is_refused(hub, name):
     with pytest.raises(HubError, match="expected OWNER/NAME"):
         Hub(name, private=False)
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_name_that_is_none_is_refused(hub, name):
         (f"/api/models/{NAME}/commit", 400, r"the Hub replied: no, \*\*\*"),
     ],
 )
-def test_what_the_hub_refuses_is_said_with_the_fix_and_without_the_token(hub, folder, path, status, says):
+def test_a_refusal_of_the_hub_is_reported_with_the_fix_and_without_the_token(hub, folder, path, status, says):
     hub.refuse[path] = status
     with pytest.raises(HubError, match=says) as raised:
         Hub(NAME, private=False).push(folder, replace_card=False)

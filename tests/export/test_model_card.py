@@ -1,4 +1,4 @@
-"""The model card of an exported folder: what it says, what it does not know, and that its code runs."""
+"""The model card of an exported folder: what it holds, what it calls unknown, and that its code runs."""
 
 import re
 import shutil
@@ -80,7 +80,7 @@ def test_results_have_n_and_intervals_and_the_audio_gain(tmp_path):
     assert "not evaluated without audio" not in body
 
 
-def test_what_was_not_evaluated_is_said(tmp_path):
+def test_what_was_not_evaluated_is_named(tmp_path):
     run = trainable(write_run(tmp_path / "run"))
     assert "The model was not evaluated, so nothing is known about how well it answers." in card_of(run)
     write_evaluation(run, "test", [prediction("a", correct=True)], model=str(run))
@@ -91,7 +91,7 @@ def test_what_was_not_evaluated_is_said(tmp_path):
     assert "Its data, recipe and results are unknown" in card_of(None)
 
 
-def test_data_has_n_source_and_licence_or_says_that_they_are_unknown(tmp_path):
+def test_data_has_n_source_and_licence_or_is_called_unknown(tmp_path):
     run = trainable(write_run(tmp_path / "run"))
     header, body = parts(card_of(run))
     assert "datasets" not in header
@@ -160,7 +160,7 @@ def bases(tmp_path_factory):
 
 
 def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
-    """An update at `rate`."""
+    """The run folder of one update at this learning rate."""
     write_demo_set(folder / "data", seed=0, n_train=4, n_test=4)
     values = {
         **{"name": "x", "model": {"path": str(base), **model}, "prompt": {"style": "r1_aqa"}},
@@ -177,7 +177,7 @@ def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
 def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, capsys, monkeypatch):
     adapter = kind == "adapter"
     base = bases["qwen2_5_omni" if adapter else kind]
-    rate = 1e-2 if kind == "qwen2_audio" else 1e-5  # at which the tiny model says something
+    rate = 1e-2 if kind == "qwen2_audio" else 1e-5  # the tiny model writes a text only after a large update
     run = trained(tmp_path, base, rate, **({"lora": {"rank": 2}} if adapter else {}))
     out = tmp_path / "out"
     (export_adapter if adapter else export)(run, out)
@@ -191,13 +191,15 @@ def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, caps
     monkeypatch.chdir(out)
     model = load_model(str(run), dtype=torch.float32, device="cpu")
     prompt = Prompt.from_config(Recipe.model_validate(yaml.safe_load((run / "config.yaml").read_text())).prompt)
-    asked = Question("heard", "Which animal is heard?", ("a dog", "a cat", "a bird"), answer=None, audio=clip)
+    question = Question("example", "Which animal is heard?", ("a dog", "a cat", "a bird"), answer=None, audio=clip)
     inputs = PromptInputs(model, prompt, cache_gib=0)
-    (((_, (answer,)),),) = predict(model, [Trial(asked)], inputs, Sampling(0, 6), batch_size=1)  # as many as the card
+    (((_, (answer,)),),) = predict(
+        model, [Trial(question)], inputs, Sampling(0, 6), batch_size=1
+    )  # as many as the card
     exec(compile(code, "card", "exec"), {})
-    said = capsys.readouterr().out.rstrip("\n")
-    assert answer.text == said
-    assert said
+    printed = capsys.readouterr().out.rstrip("\n")
+    assert answer.text == printed
+    assert printed
 
 
 def test_a_card_of_the_base_is_kept_beside_ours(bases, tmp_path):

@@ -1,4 +1,4 @@
-"""Two hundred texts that a page must show and never obey."""
+"""Two hundred hostile texts, which a page must show and never execute, and a run folder made of them."""
 
 import json
 from collections.abc import Sequence
@@ -180,15 +180,15 @@ def hostile_texts() -> list[str]:
 
 
 def hostile_run(folder: Path, texts: Sequence[str]) -> Path:
-    """Every text as question, choice, answer, completion, reason, id, clip, task, difficulty, judge reply and name of a
-    reward part; settings and machine too."""
+    """Write a run in which every text is a question, choice, answer, completion, reason, id, clip, task, difficulty,
+    judge reply and name of a reward part, and in which the settings are hostile texts too."""
     rows, rollouts = [], []
     for i, text in enumerate(texts):
-        said = {"question": text, "choices": [text, "b"], "answer": text, "completion": text, "choice": text}
+        content = {"question": text, "choices": [text, "b"], "answer": text, "completion": text, "choice": text}
         places = {"id": f"{i} {text}", "clip": text, "task": text[:2000], "difficulty": text[:2000], "reason": text}
-        rows.append(prediction("x", correct=i % 2 == 0, **{**said, **places}))
+        rows.append(prediction("x", correct=i % 2 == 0, **{**content, **places}))
         judged = {"rewards": {"accuracy": 1.0, text[:2000]: None}, "judge": {"quality": text, text[:2000]: "1"}}
-        rollouts.append(sampled("x", 0, correct=True, **{**said, **places, **judged}))
+        rollouts.append(sampled("x", 0, correct=True, **{**content, **places, **judged}))
     metrics = [{**row, "reward/</script><b>": 1.0} for row in metric_rows(3)]
     hostile = {"name": texts[0], "prompt": {"style": texts[1]}, "reward": {texts[2]: 1.0}}
     run = write_run(folder, metrics=metrics, **hostile)

@@ -1,5 +1,7 @@
-"""The few endpoints of the Hub that an upload needs, on the loopback interface. Files come in the commit itself; where
-large ones go first is the client library's business."""
+"""A server on the loopback interface with the few endpoints of the Hub that an upload needs.
+
+All files come in the commit itself. The real Hub takes large files separately, which is up to the client library.
+"""
 
 import base64
 import contextlib
@@ -10,13 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class HubServer:
-    """`repositories`: name -> {"private": bool, "files": {path: content}}. `refuse`: path prefix -> HTTP status."""
+    """Keeps what was uploaded.
+
+    Attributes:
+        repositories: {"private": bool, "files": {path: content}} by name.
+        refuse: HTTP status with which requests are refused, by prefix of the path.
+        requests: method and path of every request.
+        commits: titles of the commits.
+    """
 
     def __init__(self, token: str) -> None:
         self.token = token
         self.repositories: dict[str, dict] = {}
         self.refuse: dict[str, int] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.commits: list[str] = []
         outer = self
 
@@ -39,7 +48,7 @@ class HubServer:
 
     def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         path = request.path.partition("?")[0]
-        self.asked.append(f"{request.command} {path}")
+        self.requests.append(f"{request.command} {path}")
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return self.reply(request, 401, {"error": f"bad token {request.headers.get('authorization')}"})
         for prefix, status in self.refuse.items():
@@ -50,27 +59,27 @@ class HubServer:
         if path == "/api/validate-yaml":
             return self.reply(request, 200, {"errors": [], "warnings": []})
         if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked.get('organization', 'me')}/{asked['name']}"
+            values = json.loads(body)
+            name = f"{values.get('organization', 'me')}/{values['name']}"
             if name in self.repositories:
                 return self.reply(request, 409, {"error": "exists", "url": f"{self.url}/{name}"})
             self.repositories[name] = {
-                "private": asked.get("private") or asked.get("visibility") == "private",
+                "private": values.get("private") or values.get("visibility") == "private",
                 "files": {},
             }
             return self.reply(request, 200, {"url": f"{self.url}/{name}"})
-        name = next((one for one in self.repositories if f"/{one}" in path), None)
+        name = next((known for known in self.repositories if f"/{known}" in path), None)
         if name is None:
             return self.reply(request, 404, {"error": "not found"}, {"X-Error-Code": "RepoNotFound"})
         return self._of_repository(request, name, path, body)
 
     def _of_repository(self, request: BaseHTTPRequestHandler, name: str, path: str, body: bytes) -> None:
-        there = self.repositories[name]
+        repository = self.repositories[name]
         if path == f"/api/models/{name}":
-            return self.reply(request, 200, {"id": name, "private": there["private"], "siblings": []})
+            return self.reply(request, 200, {"id": name, "private": repository["private"], "siblings": []})
         if "/preupload/" in path:
-            asked = [one["path"] for one in json.loads(body)["files"]]
-            modes = [{"path": one, "uploadMode": "regular", "shouldIgnore": False} for one in asked]
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            modes = [{"path": file, "uploadMode": "regular", "shouldIgnore": False} for file in paths]
             return self.reply(request, 200, {"files": modes})
         if "/commit/" in path:
             for line in map(json.loads, body.splitlines()):
@@ -78,19 +87,19 @@ class HubServer:
                 if line["key"] == "header":
                     self.commits.append(value["summary"])
                 else:
-                    there["files"][value["path"]] = base64.b64decode(value["content"])
+                    repository["files"][value["path"]] = base64.b64decode(value["content"])
             done = {"commitUrl": f"{self.url}/{name}/commit/1", "commitOid": "1" * 40, "pullRequestUrl": None}
             return self.reply(request, 200, done)
         if "/resolve/" in path:
-            found = path.rpartition("/")[2] in there["files"]
-            return self.reply(request, 200 if found else 404, {}, {} if found else {"X-Error-Code": "EntryNotFound"})
+            exists = path.rpartition("/")[2] in repository["files"]
+            return self.reply(request, 200 if exists else 404, {}, {} if exists else {"X-Error-Code": "EntryNotFound"})
         return self.reply(request, 404, {"error": f"unknown: {path}"})
 
     def reply(self, request: BaseHTTPRequestHandler, status: int, value: dict, headers: dict | None = None) -> None:
         body = json.dumps(value).encode()
         request.send_response(status)
-        for key, said in {**(headers or {}), "X-Repo-Commit": "1" * 40, "ETag": '"1"'}.items():
-            request.send_header(key, said)
+        for key, text in {**(headers or {}), "X-Repo-Commit": "1" * 40, "ETag": '"1"'}.items():
+            request.send_header(key, text)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()

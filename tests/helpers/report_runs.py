@@ -1,4 +1,4 @@
-"""Run folders written by hand, as training and evaluation leave them."""
+"""Writes run folders by hand, as training and evaluation leave them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def write_clips(folder: Path, names: Sequence[str], seconds: float = 0.5) -> None:
-    """A falling tone each, another for every name."""
+    """Write a short falling tone for each name; each name has another pitch."""
     for number, name in enumerate(names):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -26,22 +26,27 @@ def write_clips(folder: Path, names: Sequence[str], seconds: float = 0.5) -> Non
 
 def prediction(ident: str, *, correct: bool, **changes) -> Row:
     """A row of predictions.jsonl: the choices are a cat and a dog, a dog is right."""
-    said = "a dog" if correct else "a cat"
+    choice = "a dog" if correct else "a cat"
     return {
         **{"id": ident, "clip": f"audio/{ident}.wav", "task": "sound", "difficulty": "easy"},
-        **{"question": "Which animal is heard?", "choices": ["a cat", "a dog"], "answer": "a dog", "completion": said},
-        **{"choice": said, "correct": correct, "extracted": said, "reason": "exact", "tokens": 2, "ended": True},
+        **{
+            "question": "Which animal is heard?",
+            "choices": ["a cat", "a dog"],
+            "answer": "a dog",
+            "completion": choice,
+        },
+        **{"choice": choice, "correct": correct, "extracted": choice, "reason": "exact", "tokens": 2, "ended": True},
         **changes,
     }
 
 
 def sampled(ident: str, g: int, *, correct: bool, **changes) -> Row:
     """A row of a rollout file."""
-    said = "a dog" if correct else "a cat"
+    choice = "a dog" if correct else "a cat"
     return {
         **{"id": ident, "clip": f"audio/{ident}.wav", "task": "sound", "difficulty": "easy"},
-        **{"question": "Which animal is heard?", "choices": ["a cat", "a dog"], "g": g, "completion": said},
-        **{"choice": said, "answer": "a dog", "correct": correct, "reason": "exact", "tokens": 2, "ended": True},
+        **{"question": "Which animal is heard?", "choices": ["a cat", "a dog"], "g": g, "completion": choice},
+        **{"choice": choice, "answer": "a dog", "correct": correct, "reason": "exact", "tokens": 2, "ended": True},
         **{"reward": float(correct), "rewards": {"accuracy": float(correct)}, "advantage": 1.0 if correct else -1.0},
         **changes,
     }
@@ -97,8 +102,10 @@ def metric_rows(steps: int) -> list[Row]:
 
 
 def write_demo(folder: Path) -> Path:
-    """A warm start, and a run from it with evaluations before and after, with and without the clip; eight questions of
-    which one gains, one loses and one is unreadable afterwards. Returns the run."""
+    """Write a warm start and a run that started from it, both evaluated with and without the clip. Returns the run.
+
+    There are eight questions. After training two more are right, one more is wrong, and one answer is unreadable.
+    """
     data, start, run = folder / "data", folder / "sft", folder / "grpo"
     names = [f"test_{i}" for i in range(8)]
     write_clips(data, [f"audio/{name}.wav" for name in [*names, "train_0", "train_1"]])

@@ -1,4 +1,4 @@
-"""Evaluations put where they belong, on hand-made folders."""
+"""Run folders written by hand: how they are read, how evaluations become before and after, and the facts of a run."""
 
 import os
 
@@ -18,8 +18,8 @@ def test_a_run_is_read_back(tmp_path):
     assert run.path == tmp_path / "grpo"
     assert [step for step, _ in run.rollouts] == [10, 20, 31]
     assert len(run.metrics) == 40
-    assert [one.name for one in run.evaluations] == ["test", "test-no-audio"]
-    assert [one.with_audio for one in run.evaluations] == [True, False]
+    assert [evaluation.name for evaluation in run.evaluations] == ["test", "test-no-audio"]
+    assert [evaluation.with_audio for evaluation in run.evaluations] == [True, False]
     assert run.audio_roots == [tmp_path / "data"]
 
 
@@ -79,13 +79,13 @@ def test_an_unfinished_evaluation_is_not_read_and_one_without_a_key_is_an_error(
 
 def test_before_is_found_in_the_run_that_this_one_started_from(tmp_path):
     run = read_run(write_demo(tmp_path))
-    assert {one.path for one in read_start_evaluations(run)} == {
+    assert {evaluation.path for evaluation in read_start_evaluations(run)} == {
         tmp_path / "sft/eval/test",
         tmp_path / "sft/eval/test-no-audio",
     }
     (questions,) = question_sets(run)
     assert questions.name == "test.json"
-    assert {key: one.path.parts[-3] for key, one in questions.evaluations.items()} == {
+    assert {key: evaluation.path.parts[-3] for key, evaluation in questions.evaluations.items()} == {
         (BEFORE, True): "sft",
         (BEFORE, False): "sft",
         (AFTER, True): "grpo",
@@ -137,13 +137,13 @@ def test_answers_that_are_hidden_are_a_fault_on_the_page_and_no_error(tmp_path):
 
 
 def test_the_no_think_rate_is_of_valid_forms_by_difficulty(tmp_path):
-    said = ["<answer>a dog</answer>", "<think>bark</think><answer>a dog</answer>", "a dog", "<answer>a dog</answer>"]
+    texts = ["<answer>a dog</answer>", "<think>bark</think><answer>a dog</answer>", "a dog", "<answer>a dog</answer>"]
     path = write_run(tmp_path / "run")
-    rows = [prediction(str(i), correct=True, completion=text, difficulty="hard") for i, text in enumerate(said)]
+    rows = [prediction(str(i), correct=True, completion=text, difficulty="hard") for i, text in enumerate(texts)]
     rows.append(prediction("5", correct=True, completion="<answer>a dog</answer>"))
     write_evaluation(path, "test", rows, model="trained")
-    found = accuracy_table("run", question_sets(read_run(path))[0]).no_think
-    assert [(difficulty, when, rate.n, rate.mean) for difficulty, when, rate in found] == [
+    rates = accuracy_table("run", question_sets(read_run(path))[0]).no_think
+    assert [(difficulty, when, rate.n, rate.mean) for difficulty, when, rate in rates] == [
         ("easy", AFTER, 1, 1.0),
         ("hard", AFTER, 3, pytest.approx(2 / 3)),
     ]
@@ -185,14 +185,14 @@ def test_rewards_are_read_from_the_parts_that_a_run_writes_and_from_the_mapping_
         assert dict(run_facts("run", read_run(path))["facts"])["rewards"] == "accuracy × 1, format × 0.5"
 
 
-def test_a_run_without_a_gpu_says_its_processor_and_threads(tmp_path):
+def test_a_run_without_a_gpu_shows_its_processor_and_threads(tmp_path):
     path = write_run(tmp_path / "run")
-    for threads, said in ((1, "AMD EPYC, 1 thread"), (2, "AMD EPYC, 2 threads")):
+    for threads, hardware in ((1, "AMD EPYC, 1 thread"), (2, "AMD EPYC, 2 threads")):
         write_json(path / "environment.json", {"devices": [], "processor": "AMD EPYC", "threads": threads})
-        assert dict(run_facts("run", read_run(path))["facts"])["hardware"] == said
+        assert dict(run_facts("run", read_run(path))["facts"])["hardware"] == hardware
 
 
-def test_what_all_runs_share_is_said_once(tmp_path):
+def test_facts_that_all_runs_share_stand_once(tmp_path):
     runs = [read_run(write_run(tmp_path / f"s{seed}" / "grpo", seed=seed)) for seed in (1, 2)]
     names = run_names([run.path for run in runs])
     assert names == ["s1/grpo", "s2/grpo"]

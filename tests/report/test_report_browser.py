@@ -1,4 +1,4 @@
-"""Report and live page in a real browser: an installed Chromium, without a window, driven by Playwright."""
+"""The report and the live page in a real browser: an installed Chromium without a window, driven by Playwright."""
 
 import contextlib
 import json
@@ -40,16 +40,16 @@ CONTRAST = """() => {
 }"""
 
 WALK = """async (n) => {
-  const found = [];
+  const seen = [];
   for (let i = 0; i < n; i++) {
     const article = document.getElementById("question").getBoundingClientRect();
     const row = document.querySelector("#questions [aria-selected=true]").offsetHeight;
     const title = document.querySelector(".labels").textContent.slice(0, 200);
-    found.push([title, [document.documentElement.scrollWidth, article.right, article.height, row]]);
+    seen.push([title, [document.documentElement.scrollWidth, article.right, article.height, row]]);
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
     await new Promise((done) => setTimeout(done));
   }
-  return found;
+  return seen;
 }"""
 
 
@@ -118,7 +118,7 @@ class Watched:
     def count(self):
         return int(self.page.inner_text("#count").split()[0].replace(",", ""))
 
-    def asked_elsewhere(self):
+    def requests_elsewhere(self):
         own = urlsplit(self.url)
         return [url for url in self.requests if urlsplit(url)[:2] != own[:2] and not url.startswith("data:")]
 
@@ -129,7 +129,7 @@ def watching(browser, url, viewport=WIDE, scheme="light"):
     try:
         yield watched
         assert watched.errors == []
-        assert watched.asked_elsewhere() == []
+        assert watched.requests_elsewhere() == []
     finally:
         watched.context.close()
 
@@ -213,7 +213,7 @@ def test_the_page_fits_reads_and_has_contrast_at_every_size_and_scheme(chromium,
         for viewport in (WIDE, NARROW):
             with watching(chromium, url, viewport, scheme) as watched:
                 page = watched.page
-                page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+                page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
                 page.wait_for_selector(".picture")
                 assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
                 assert page.evaluate(CONTRAST) == []
@@ -228,7 +228,8 @@ def test_no_column_of_accuracy_is_cut_off_at_any_width(chromium, url):
         for width in (1440, 1200, 1000, 900, 800, 710, 700, 380):
             watched.page.set_viewport_size({"width": width, "height": 800})
             held = [
-                watched.page.evaluate(f"document.querySelector('.accuracy').parentElement.{one}Width") for one in SIDES
+                watched.page.evaluate(f"document.querySelector('.accuracy').parentElement.{side}Width")
+                for side in SIDES
             ]
             assert held[0] == held[1], width
 
@@ -273,7 +274,7 @@ def test_hostile_texts_are_not_obeyed_and_break_no_layout(chromium, tmp_path, li
             address = (tmp_path / "report.html").as_uri()
         watched = stack.enter_context(watching(chromium, address, viewport))
         page = watched.page
-        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
         page.evaluate("document.getElementById('listen').scrollIntoView()")
         assert watched.count() == 400
         seen = page.evaluate(WALK, 400)

@@ -1,4 +1,4 @@
-"""Clips: found by name inside their folders only, heard and seen."""
+"""Clips are found by name inside their folders only, and come out as sound and as a picture."""
 
 import io
 import os

@@ -1,25 +1,28 @@
-"""Curves by hand."""
+"""Curves of metric rows, worked by hand."""
 
 from harken.report.curves import POINTS, SECTIONS, panels
 
 
 def test_every_number_of_a_row_has_a_panel_in_a_fixed_order():
     rows = [{"step": 1, "zzz/new": 3, "loss/kl": 0.5, "reward/mean": 0.25, "reward/consistency": 0.5, "dev/n": 9.0}]
-    found = panels([rows])
-    assert [(one["key"], one["section"]) for one in found] == [
+    drawn = panels([rows])
+    assert [(panel["key"], panel["section"]) for panel in drawn] == [
         ("reward/mean", SECTIONS[0]),
         ("reward/consistency", SECTIONS[0]),
         ("loss/kl", SECTIONS[2]),
         ("dev/n", SECTIONS[4]),
         ("zzz/new", SECTIONS[4]),
     ]
-    assert [one["title"] for one in found[:2]] == ["Reward", "Reward part: consistency"]
-    assert found[0]["series"] == [{"run": 0, "x": [1.0], "y": [0.25], "last": 0.25}]
+    assert [panel["title"] for panel in drawn[:2]] == ["Reward", "Reward part: consistency"]
+    assert drawn[0]["series"] == [{"run": 0, "x": [1.0], "y": [0.25], "last": 0.25}]
 
 
 def test_runs_lie_over_each_other_and_one_without_the_figure_has_no_line():
-    found = panels([[{"step": 1, "loss/kl": 1.0}], [{"step": 1}], [{"step": 2, "loss/kl": 3.0}]])
-    assert [(one["run"], one["x"], one["y"]) for one in found[0]["series"]] == [(0, [1.0], [1.0]), (2, [2.0], [3.0])]
+    drawn = panels([[{"step": 1, "loss/kl": 1.0}], [{"step": 1}], [{"step": 2, "loss/kl": 3.0}]])
+    assert [(series["run"], series["x"], series["y"]) for series in drawn[0]["series"]] == [
+        (0, [1.0], [1.0]),
+        (2, [2.0], [3.0]),
+    ]
 
 
 def test_many_steps_become_means_with_their_extremes_and_none_is_lost():

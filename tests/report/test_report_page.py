@@ -1,4 +1,4 @@
-"""The page: one file, nothing loaded from elsewhere, nothing obeyed, and it says what it leaves out."""
+"""The report is one file that loads nothing from elsewhere, executes no text, and says what it leaves out."""
 
 import base64
 import hashlib
@@ -99,8 +99,8 @@ def report_of(tmp_path, *runs, **options) -> tuple[str, Page]:
 def test_the_report_holds_run_tables_curves_questions_and_clips(tmp_path):
     html, page = report_of(tmp_path, write_demo(tmp_path))
     text = " ".join(" ".join(page.text).split())
-    for said in ("grpo", "2 × GPU X", "0123abcd", "40 of 40", "62.5", "+12.5", "audio gain", "speech hard"):
-        assert said in text
+    for words in ("grpo", "2 × GPU X", "0123abcd", "40 of 40", "62.5", "+12.5", "audio gain", "speech hard"):
+        assert words in text
     data = page.data()
     assert {"reward/mean", "reward/accuracy", "loss/kl", "policy/entropy", "completion/think", "time/step_s"} == {
         panel["key"] for panel in data["panels"]
@@ -166,17 +166,21 @@ def test_hostile_texts_are_shown_as_they_are_and_make_no_element(tmp_path):
     assert [attrs.get("type") for tag, attrs in page.elements if tag == "script"] == ["application/json", None]
     items = page.data()["questions"]
     assert len(items) == 400
-    for name, longest, found in (
+    for name, longest, texts_shown in (
         ("text", LONGEST_TEXT, {item["text"] for item in items}),
         ("choice", LONGEST_LABEL, {item["choices"][0] for item in items}),
-        ("said", LONGEST_TEXT, {row["text"] for item in items for group in item["groups"] for row in group["rows"]}),
+        (
+            "completion",
+            LONGEST_TEXT,
+            {row["text"] for item in items for group in item["groups"] for row in group["rows"]},
+        ),
         (
             "judge",
             LONGEST_TEXT,
             {row["judge"]["quality"] for item in items for group in item["groups"] for row in group["rows"]},
         ),
     ):
-        assert found == {cut(text, longest) for text in texts}, name
+        assert texts_shown == {cut(text, longest) for text in texts}, name
     assert all(item["sound"] is None for item in items)
     assert "\ud800" not in html
 
@@ -230,10 +234,10 @@ def test_several_runs_are_overlaid_and_a_run_given_twice_counts_once(tmp_path):
     _, page = report_of(tmp_path, *runs, runs[0])
     data = page.data()
     assert [run["name"] for run in data["runs"]] == ["s0/grpo", "s1/grpo"]
-    assert [one["run"] for one in data["panels"][0]["series"]] == [0, 1]
+    assert [series["run"] for series in data["panels"][0]["series"]] == [0, 1]
     assert "over the runs" in " ".join(page.text)
     (item,) = [item for item in data["questions"] if item["id"] == "test_4"]
-    assert [one["run"] for one in item["answers"]] == [0] * 4 + [1] * 4
+    assert [answer["run"] for answer in item["answers"]] == [0] * 4 + [1] * 4
 
 
 def test_a_run_without_steps_or_evaluations_has_a_page_too(tmp_path):

@@ -1,4 +1,4 @@
-"""A run in its row of a paper's table, in the report."""
+"""A run in its row of a paper's table, on the page of the report."""
 
 import json
 import re
@@ -40,18 +40,18 @@ def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, wi
 
 
 def papers(run: Path):
-    one = read_run(run)
-    return {found.table.source: found for found in paper_tables(["mine"], [one], [question_sets(one)])}
+    read = read_run(run)
+    return {paper.table.source: paper for paper in paper_tables(["mine"], [read], [question_sets(read)])}
 
 
 def test_the_run_stands_under_the_row_that_its_recipe_names_in_the_columns_of_its_benchmark(tmp_path):
-    found = papers(write_paper_run(tmp_path))
-    table = found[TABLES["omni-r1-v2:I"].source]
+    tables_of_run = papers(write_paper_run(tmp_path))
+    table = tables_of_run[TABLES["omni-r1-v2:I"].source]
     (own,) = table.rows[ROW]
     assert own.label == "mine, after"
-    assert [None if one is None else (round(one.mean, 3), one.n) for one in own.figures] == [
+    assert [figure and (round(figure.mean, 3), figure.n) for figure in own.figures] == [
         *((0.0, 10), (1.0, 10), (1.0, 10), (0.667, 30)),  # sound, music, speech, all of test-mini
-        *[None] * 4,  # test-full was not asked
+        *[None] * 4,  # nothing was evaluated on test-full
     ]
     assert table.figure_text(own.figures[3])[0] == "66.7"
 
@@ -59,18 +59,18 @@ def test_the_run_stands_under_the_row_that_its_recipe_names_in_the_columns_of_it
 def test_with_and_without_the_clip_are_two_columns_of_one_row(tmp_path):
     table = papers(write_paper_run(tmp_path, with_audio=False))[TABLES["omni-r1-v2:IV"].source]
     (own,) = table.rows["Qwen2.5-Omni, ✓, AVQA"]
-    assert all(one is not None and one.n == 30 for one in own.figures)
+    assert all(figure is not None and figure.n == 30 for figure in own.figures)
 
 
 def test_the_other_version_is_refused_and_the_page_says_why(tmp_path):
     run = write_paper_run(tmp_path, on=V05)
-    found = papers(run)
-    refused = found[TABLES["omni-r1-v2:I"].source]
+    tables_of_run = papers(run)
+    refused = tables_of_run[TABLES["omni-r1-v2:I"].source]
     assert not any(refused.rows.values())
     (why,) = refused.missing
     assert why.startswith(f"mine, row “{ROW}”: mmau: the evaluation is on mmau v05.15.25 test-mini")
     assert "are different benchmarks and never share a table" in why
-    assert found[TABLES["omni-r1-v2:II"].source].rows[ROW]
+    assert tables_of_run[TABLES["omni-r1-v2:II"].source].rows[ROW]
     assert "different benchmarks and never share a table" in report_page([read_run(run)])
 
 
@@ -87,8 +87,8 @@ def test_a_run_that_names_no_row_stands_at_the_end_of_every_table_that_fits(tmp_
     run = write_paper_run(tmp_path)
     config = (run / "config.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(re.sub(r"published:\n(?:[- ] .*\n)+", "", config), encoding="utf-8")
-    found = papers(run)
-    fits = {key for key, table in TABLES.items() if TABLES[key].source in found}
+    tables_of_run = papers(run)
+    fits = {key for key, table in TABLES.items() if TABLES[key].source in tables_of_run}
     assert fits == {
         "omni-r1-v1:I",
         "omni-r1-v1:II",
@@ -97,7 +97,7 @@ def test_a_run_that_names_no_row_stands_at_the_end_of_every_table_that_fits(tmp_
         "audio-thinker:1",
         "audio-thinker:2",
     }
-    assert all(list(one.rows) == [""] for one in found.values())
+    assert all(list(paper.rows) == [""] for paper in tables_of_run.values())
     assert "Beside the papers" in report_page([read_run(run)])
 
 
@@ -130,10 +130,12 @@ def test_every_row_that_a_recipe_names_is_a_row_of_its_table():
             values = read_values(file)
             recipe = parse(Recipe if isinstance(values["model"], dict) else EvaluationRecipe, values, str(file))
             named += len(recipe.published)
-            tables = [one.table for one in recipe.published]
+            tables = [entry.table for entry in recipe.published]
             assert len(set(tables)) == len(tables), file
-            for one in recipe.published:
-                assert one.table.partition(":")[2] in file.read_text(encoding="utf-8").splitlines()[0] or file.stem in (
+            for entry in recipe.published:
+                assert entry.table.partition(":")[2] in file.read_text(encoding="utf-8").splitlines()[
+                    0
+                ] or file.stem in (
                     # "tables I to III"
                     *("omni_r1_avqa", "omni_r1_avqa_gpt", "omni_r1_vggs_gpt", "zero_shot_omni"),
                     *("r1_aqa", "sari"),  # rows of two papers

@@ -1,4 +1,4 @@
-"""What the page lists: marks, cuts and samples, worked by hand."""
+"""The questions that the page lists: their marks, the cuts of long texts and the sample, worked by hand."""
 
 import json
 
@@ -23,7 +23,7 @@ def test_a_question_has_its_four_answers_and_the_marks_that_filters_go_by(tmp_pa
     items = items_of(read_run(write_demo(tmp_path)))
     assert list(items) == [f"test_{i}" for i in range(8)]
     answers = items["test_4"]["answers"]
-    assert [(one["run"], one["when"], one["with_audio"], one["correct"]) for one in answers] == [
+    assert [(answer["run"], answer["when"], answer["with_audio"], answer["correct"]) for answer in answers] == [
         (0, BEFORE, True, False),
         (0, BEFORE, False, False),
         (0, AFTER, True, True),
@@ -64,14 +64,14 @@ def test_of_many_groups_the_first_and_the_last_stay(tmp_path):
 
 def test_a_rejected_record_and_a_text_only_question_have_no_clip(tmp_path):
     rows = [
-        prediction("heard", correct=True),
+        prediction("with_clip", correct=True),
         prediction("read", correct=True, clip="read"),
         prediction("bad", correct=False, clip="q.json:3", choices=[]),
     ]
     run = write_run(tmp_path / "run")
     write_evaluation(run, "test", rows, model="m")
     clips = {ident: item["clip"] for ident, item in items_of(read_run(run)).items()}
-    assert clips == {"heard": "audio/heard.wav", "read": "", "bad": ""}
+    assert clips == {"with_clip": "audio/with_clip.wav", "read": "", "bad": ""}
 
 
 def test_one_id_for_two_questions_is_two_items(tmp_path):

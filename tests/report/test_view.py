@@ -1,4 +1,4 @@
-"""The live page's server, asked over real connections."""
+"""The live page's server, tested over real connections."""
 
 import contextlib
 import http.client
@@ -29,8 +29,8 @@ def serving(viewer):
         thread.join()
 
 
-def ask(server, path, method="GET", **headers):
-    """(status, headers, body) of one request, sent as it is: no path is tidied on the way."""
+def request(server, path, method="GET", **headers):
+    """(status, headers, body) of one request. The path is sent as it is, without normalization."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     given = {"Host": f"127.0.0.1:{server.server_port}", **{k.replace("_", "-"): v for k, v in headers.items()}}
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -56,7 +56,7 @@ def test_it_listens_on_the_loopback_interface_alone(demo):
 
 
 def test_page_and_state_hold_the_run_and_the_page_may_load_from_its_server_alone(demo):
-    status, headers, body = ask(demo, "/")
+    status, headers, body = request(demo, "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     rules = headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in rules
@@ -64,52 +64,52 @@ def test_page_and_state_hold_the_run_and_the_page_may_load_from_its_server_alone
     assert rules.removesuffix("; frame-ancestors 'none'").replace("'", "&#39;").encode() in body
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    status, headers, body = ask(demo, "/state")
+    status, headers, body = request(demo, "/state")
     state = json.loads(body)
     assert status == 200
     assert state["status"] == "step 40, 3 kept rollouts, 2 evaluations"
     assert len(state["questions"]) == 10
     assert "62.5" in state["summary"]
-    assert ask(demo, "/state", If_None_Match=headers["ETag"])[0] == 304
-    assert ask(demo, "/", "HEAD")[2] == b""
+    assert request(demo, "/state", If_None_Match=headers["ETag"])[0] == 304
+    assert request(demo, "/", "HEAD")[2] == b""
 
 
 def test_new_steps_rollouts_and_evaluations_appear_while_the_run_goes_on(tmp_path):
     run = write_run(tmp_path / "run", metrics=metric_rows(2))
     with serving(Viewer(run, [])) as server:
-        _, headers, body = ask(server, "/state")
+        _, headers, body = request(server, "/state")
         assert json.loads(body)["panels"][0]["series"][0]["x"] == [1.0, 2.0]
         with (run / "metrics.jsonl").open("a") as file:
             file.write('{"step": 3, "reward/mean": 0.5}\n{"step": 4, "rewa')  # training is writing the fourth
-        status, headers, body = ask(server, "/state", If_None_Match=headers["ETag"])
+        status, headers, body = request(server, "/state", If_None_Match=headers["ETag"])
         assert status == 200
         assert json.loads(body)["panels"][0]["series"][0]["x"] == [1.0, 2.0, 3.0]
         write_json_lines(run / "rollouts" / "step_000003.jsonl", [sampled("a", 0, correct=True)])
-        assert [item["id"] for item in json.loads(ask(server, "/state")[2])["questions"]] == ["a"]
+        assert [item["id"] for item in json.loads(request(server, "/state")[2])["questions"]] == ["a"]
         write_evaluation(run, "test", [prediction("t", correct=True)], model="m")
-        assert [item["id"] for item in json.loads(ask(server, "/state")[2])["questions"]] == ["a", "t"]
+        assert [item["id"] for item in json.loads(request(server, "/state")[2])["questions"]] == ["a", "t"]
 
 
-def test_a_file_that_breaks_on_the_way_is_said_and_the_page_goes_on(tmp_path):
+def test_a_file_that_breaks_meanwhile_is_reported_and_the_page_goes_on(tmp_path):
     run = write_run(tmp_path / "run", metrics=metric_rows(2))
     with serving(Viewer(run, [])) as server:
         write_text(run / "metrics.jsonl", "oops\n")
-        status, _, body = ask(server, "/state")
+        status, _, body = request(server, "/state")
         assert (status, "metrics.jsonl:1: not JSON" in json.loads(body)["error"]) == (500, True)
         write_json_lines(run / "metrics.jsonl", metric_rows(5))
-        assert ask(server, "/state")[0] == 200
+        assert request(server, "/state")[0] == 200
 
 
-def test_a_clip_is_seen_and_heard_and_any_part_of_it_can_be_asked_for(demo):
-    _, _, body = ask(demo, f"/clip/{quote('audio/test_3.wav', safe='')}")
+def test_a_clip_has_a_picture_and_a_sound_of_which_any_range_can_be_requested(demo):
+    _, _, body = request(demo, f"/clip/{quote('audio/test_3.wav', safe='')}")
     clip = json.loads(body)
     assert (clip["seconds"], len(clip["outline"])) == (0.5, 240)
-    status, headers, whole = ask(demo, clip["sound"])
+    status, headers, whole = request(demo, clip["sound"])
     assert (status, headers["Content-Type"], headers["Accept-Ranges"]) == (200, "audio/wav", "bytes")
     samples, rate = soundfile.read(io.BytesIO(whole))
     assert (rate, len(samples)) == (16_000, 8000)
     n = len(whole)
-    for asked, expected in (
+    for wanted, expected in (
         ("bytes=0-", (0, n - 1)),
         ("bytes=0-99", (0, 99)),
         ("bytes=100-199", (100, 199)),
@@ -118,16 +118,16 @@ def test_a_clip_is_seen_and_heard_and_any_part_of_it_can_be_asked_for(demo):
         ("bytes=-10", (n - 10, n - 1)),
         (f"bytes=-{10 * n}", (0, n - 1)),
     ):
-        status, headers, part = ask(demo, clip["sound"], Range=asked)
+        status, headers, part = request(demo, clip["sound"], Range=wanted)
         first, last = expected
-        assert (status, headers["Content-Range"]) == (206, f"bytes {first}-{last}/{n}"), asked
+        assert (status, headers["Content-Range"]) == (206, f"bytes {first}-{last}/{n}"), wanted
         assert part == whole[first : last + 1]
         assert int(headers["Content-Length"]) == len(part)
-    for asked in (f"bytes={n}-", "bytes=10-5", "bytes=-0"):
-        status, headers, body = ask(demo, clip["sound"], Range=asked)
+    for wanted in (f"bytes={n}-", "bytes=10-5", "bytes=-0"):
+        status, headers, body = request(demo, clip["sound"], Range=wanted)
         assert (status, headers["Content-Range"], body) == (416, f"bytes */{n}", b"")
-    for asked in ("bytes=0-1,5-6", "items=0-1", "bytes=-", "bytes=a-b", "bytes=" + "9" * 400 + "-"):
-        assert ask(demo, clip["sound"], Range=asked)[2] == whole
+    for wanted in ("bytes=0-1,5-6", "items=0-1", "bytes=-", "bytes=a-b", "bytes=" + "9" * 400 + "-"):
+        assert request(demo, clip["sound"], Range=wanted)[2] == whole
 
 
 OUTSIDE = [
@@ -172,7 +172,7 @@ def test_no_path_leads_out_of_the_folders_that_were_given(guarded, name, encode)
         path = place + encode(name)
         if any(sign in path for sign in "\0 "):
             continue  # no request line can hold it as it is
-        status, _, body = ask(guarded, path)
+        status, _, body = request(guarded, path)
         assert status == 404 or (status == 200 and set(json.loads(body)) == {"fault"}), path
         assert b"RIFF" not in body
         assert b"a secret" not in body
@@ -180,21 +180,21 @@ def test_no_path_leads_out_of_the_folders_that_were_given(guarded, name, encode)
 
 
 def test_the_run_names_what_is_served_and_a_clip_it_names_is(guarded):
-    assert ask(guarded, "/sound/audio%2Ftest_0.wav")[0] == 200
-    assert ask(guarded, "/sound/audio/test_0.wav")[0] == 200
-    assert ask(guarded, "/sound/audio/unnamed.wav")[0] == 404
+    assert request(guarded, "/sound/audio%2Ftest_0.wav")[0] == 200
+    assert request(guarded, "/sound/audio/test_0.wav")[0] == 200
+    assert request(guarded, "/sound/audio/unnamed.wav")[0] == 404
 
 
 @pytest.mark.parametrize(
     "path", ["/config.yaml", "/run/config.yaml", "/metrics.jsonl", "/state?x", "/state/", "/../state", "/index.html"]
 )
 def test_the_run_folder_is_not_served_as_files(demo, path):
-    assert ask(demo, path)[0] == 404
+    assert request(demo, path)[0] == 404
 
 
 def test_absolute_request_targets_are_no_page(demo):
-    assert ask(demo, f"http://127.0.0.1:{demo.server_port}/state")[0] == 404
-    assert ask(demo, "http://evil.example/")[0] == 404
+    assert request(demo, f"http://127.0.0.1:{demo.server_port}/state")[0] == 404
+    assert request(demo, "http://evil.example/")[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_absolute_request_targets_are_no_page(demo):
 )
 def test_other_host_names_are_refused(demo, host):
     for path in ("/", "/state", "/clip/audio%2Ftest_0.wav", "/sound/audio%2Ftest_0.wav"):
-        status, _, body = ask(demo, path, Host=host.format(port=demo.server_port))
+        status, _, body = request(demo, path, Host=host.format(port=demo.server_port))
         assert (status, set(json.loads(body))) == (403, {"error"})
 
 
@@ -225,7 +225,7 @@ def test_two_host_names_or_none_are_refused(demo):
 
 
 def test_localhost_is_this_machine(demo):
-    assert ask(demo, "/state", Host=f"localhost:{demo.server_port}")[0] == 200
+    assert request(demo, "/state", Host=f"localhost:{demo.server_port}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -241,28 +241,28 @@ def test_localhost_is_this_machine(demo):
 )
 def test_requests_of_other_sites_are_refused(demo, headers):
     for path in ("/", "/state", "/sound/audio%2Ftest_0.wav"):
-        status, reply, _ = ask(demo, path, **headers)
+        status, reply, _ = request(demo, path, **headers)
         assert status == 403
         assert "Access-Control-Allow-Origin" not in reply
 
 
 def test_the_pages_own_requests_are_answered(demo):
     own = {"Origin": f"http://127.0.0.1:{demo.server_port}", "Sec_Fetch_Site": "same-origin"}
-    assert ask(demo, "/state", **own)[0] == 200
-    assert ask(demo, "/", Sec_Fetch_Site="none")[0] == 200
+    assert request(demo, "/state", **own)[0] == 200
+    assert request(demo, "/", Sec_Fetch_Site="none")[0] == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_nothing_can_be_written(demo, method):
-    assert ask(demo, "/state", method)[0] == 501
+    assert request(demo, "/state", method)[0] == 501
 
 
 def test_no_audio_folder_given_means_no_sound(tmp_path):
     with serving(Viewer(write_demo(tmp_path), [])) as server:
-        assert json.loads(ask(server, "/clip/audio%2Ftest_0.wav")[2]) == {
+        assert json.loads(request(server, "/clip/audio%2Ftest_0.wav")[2]) == {
             "fault": "no files called 'audio/test_0.wav' in the audio folders"
         }
-        assert ask(server, "/sound/audio%2Ftest_0.wav")[0] == 404
+        assert request(server, "/sound/audio%2Ftest_0.wav")[0] == 404
 
 
 def test_a_folder_that_is_no_run_and_a_port_that_is_taken_are_errors(tmp_path, demo):

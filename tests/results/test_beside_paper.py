@@ -146,9 +146,7 @@ def test_the_table_is_the_papers_and_yours_with_intervals_and_n(tmp_path):
     ]
     assert [row[0] for row in rows[-4:]] == ["your run:", "mine", "  95 %", "  n"]
     result = harken("compare", run, run, "--published", "omni-r1-v2:I", "--markdown")
-    assert (
-        "| Qwen2.5-Omni-7B, Omni-R1 (VGGS-GPT) | 73.6 | 74.3 | 66.1 | 71.3 | 74.1 | 70.8 " in result.out
-    )
+    assert "| Qwen2.5-Omni-7B, Omni-R1 (VGGS-GPT) | 73.6 | 74.3 | 66.1 | 71.3 | 74.1 | 70.8 " in result.out
     assert "| MMAU Test-mini Sound |" in result.out
     assert "‡ scored by an LLM judge" in result.out
 

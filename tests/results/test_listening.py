@@ -1,4 +1,4 @@
-"""The listening report, by hand."""
+"""The figures of a listening test, worked by hand."""
 
 import io
 
@@ -10,7 +10,7 @@ from harken.results.listening import listening_figures, listening_rows
 from harken.stats import paired_gain
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
-SAID = {  # what each question's answer was under each mode; "a" is right
+CHOICES = {  # the choice for each question in each mode; "a" is right, "?" is unreadable
     "1": "aabba",
     "2": "ab?ab",
     "3": "aaaaa",
@@ -24,14 +24,15 @@ def modes(answer: str | None = "a"):
         labels = {"id": ident, "clip": CLIPS[ident], "task": "sound", "difficulty": "easy"}
         return {**labels, "choice": choice, "correct": None if answer is None else choice == answer}
 
-    found = {}
+    evaluations = {}
     for place, mode in enumerate(MODES):
-        rows = [row(ident, None if said[place] == "?" else said[place]) for ident, said in SAID.items()]
-        found[mode] = rows, {one["id"]: None if one["correct"] is None else float(one["correct"]) for one in rows}
-    return found
+        rows = [row(ident, None if letters[place] == "?" else letters[place]) for ident, letters in CHOICES.items()]
+        rates = {row["id"]: None if row["correct"] is None else float(row["correct"]) for row in rows}
+        evaluations[mode] = rows, rates
+    return evaluations
 
 
-def test_a_row_says_for_each_question_what_the_clip_was_worth_and_whether_the_answer_changed():
+def test_a_row_has_the_gain_of_the_clip_and_whether_the_choice_changed():
     rows = listening_rows(modes())
     assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["gain"] for row in rows] == [0.0, 1.0, 0.0, 0.0]
@@ -44,11 +45,10 @@ def test_a_row_says_for_each_question_what_the_clip_was_worth_and_whether_the_an
 
 def test_figures_by_hand():
     figures = listening_figures(listening_rows(modes()))
-    accuracy = {mode: one["accuracy"]["mean"] for mode, one in figures["modes"].items()}
+    accuracy = {mode: figure["accuracy"]["mean"] for mode, figure in figures["modes"].items()}
     assert accuracy == {"real": 0.75, "none": 0.5, "silence": 0.25, "noise": 0.5, "shuffled": 0.75}
-    assert {mode: one["n_unreadable"] for mode, one in figures["modes"].items()} == {
-        **{"real": 0, "none": 1, "silence": 1, "noise": 0, "shuffled": 0}
-    }
+    n_unreadable = {mode: figure["n_unreadable"] for mode, figure in figures["modes"].items()}
+    assert n_unreadable == {"real": 0, "none": 1, "silence": 1, "noise": 0, "shuffled": 0}
     assert figures["modes"]["real"]["changed"] is None
     assert figures["modes"]["none"]["changed"]["mean"] == 0.5
     assert figures["modes"]["silence"]["changed"]["mean"] == 0.5
@@ -67,13 +67,13 @@ def test_hidden_answers_have_no_accuracy_and_no_gain_but_may_change():
     assert figures["modes"]["none"]["changed"]["mean"] == 0.5
 
 
-def test_the_table_fits_80_columns_and_says_the_gain():
+def test_the_table_fits_80_columns_and_has_the_gain():
     out = io.StringIO()
     for answer in ("a", None):
         figures = listening_figures(listening_rows(modes(answer)))
         Console(file=out, width=80).print(listening_table("test.json", figures))
-    said = out.getvalue()
-    assert max(map(len, said.splitlines())) <= 80
-    assert "Audio gain (real minus none): +25.0 [" in said
-    assert "hides its answers" in said
-    assert all(mode in said for mode in MODES)
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Audio gain (real minus none): +25.0 [" in text
+    assert "hides its answers" in text
+    assert all(mode in text for mode in MODES)

@@ -1,4 +1,4 @@
-"""The papers' tables as data equal the papers' tables as text, read here by another way."""
+"""The tables of the papers as data equal those in the text of the papers, which these tests read in another way."""
 
 import re
 from decimal import Decimal
@@ -27,7 +27,7 @@ THINKER = {
     "5": ("| Sound | Music | Speech | Avg |", 8),
     "6": ("| Models | Size |", 8),
 }
-# What our copies of the text made of a tick, a cross, a dash and the letters VGGS.
+# What the copies of the text have for a tick and a cross.
 READ_AS = {"✓": "✓", "1": "✓", "✗": "✗", "×": "✗", "X": "✗"}
 
 
@@ -45,7 +45,7 @@ def omni_table(text: str, start: str) -> list[list[str]]:
 
 
 def thinker_table(text: str, number: str) -> list[list[str]]:
-    """Cells of the lines with bars from one header to the next; Table 5's header is Table 2's again."""
+    """Cells of the lines with bars from one header to the next; Table 5 repeats the header of Table 2."""
     lines = text.splitlines()
     starts = [i for i, line in enumerate(lines) if any(line.startswith(header) for header, _ in THINKER.values())]
     assert len(starts) == 6
@@ -96,12 +96,16 @@ def test_every_figure_of_the_papers_is_in_the_data_and_none_besides(shared):
     seen = 0
     for key, _, rows in texts(shared):
         damaged = key in ("omni-r1-v1:II", "omni-r1-v2:IV")
-        found = [
-            (row.section, [label(one, False) for one in row.labels], ["-" if v is None else str(v) for v in row.values])
+        data = [
+            (
+                row.section,
+                [label(text, False) for text in row.labels],
+                ["-" if value is None else str(value) for value in row.values],
+            )
             for row in TABLES[key].rows
         ]
-        wanted = [(section, [label(one, damaged) for one in names], figures) for section, names, figures in rows]
-        assert found == wanted, key
+        wanted = [(section, [label(text, damaged) for text in names], figures) for section, names, figures in rows]
+        assert data == wanted, key
         seen += sum(figure != "-" for _, _, figures in wanted for figure in figures)
     assert seen == sum(value is not None for table in TABLES.values() for row in table.rows for value in row.values)
     assert seen == 868
@@ -135,12 +139,12 @@ def test_every_column_stands_under_its_printed_heading(shared):
 )
 def test_figures_looked_up_by_hand(key, row, heading, value):
     table = TABLES[key]
-    (found,) = [one for one in table.rows if one.name == row]
-    (column,) = [i for i, one in enumerate(table.columns) if one.heading == heading]
-    assert str(found.values[column]) == value  # the digits too: 93.0, not 93
+    (values,) = [candidate.values for candidate in table.rows if candidate.name == row]
+    (column,) = [i for i, candidate in enumerate(table.columns) if candidate.heading == heading]
+    assert str(values[column]) == value  # the digits too: 93.0, not 93
 
 
-def test_every_column_says_what_it_was_measured_on():
+def test_every_column_holds_what_it_was_measured_on():
     versions = {key: {column.benchmark.version for column in table.columns} for key, table in TABLES.items()}
     original, v05, unnamed = {"original"}, {"v05.15.25"}, {""}
     assert versions == {
@@ -164,7 +168,7 @@ def test_rows_that_a_judge_scored_are_marked():
 
 
 def test_accuracies_are_percentages_and_averages_of_mmau_lie_among_its_tasks():
-    """But for two rows whose printed average is below all three tasks."""
+    """Except two rows, whose printed average is below all three tasks."""
     outside = set()
     for key, table in TABLES.items():
         for row in table.rows:

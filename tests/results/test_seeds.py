@@ -1,4 +1,4 @@
-"""Several seeds of one recipe: mean, spread and the lowest bound, by hand."""
+"""Several seeds of one recipe: mean, spread and the lowest bound, worked by hand."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_the_lowest_bound_is_the_worst_seeds_own_lower_bound():
     assert better.lowest_bound == 0.1
 
 
-def test_the_order_of_seeds_is_nothing():
+def test_the_order_of_seeds_changes_nothing():
     (forward,), (backward,) = over_seeds(THREE), over_seeds(THREE[::-1])
     assert forward.gain.mean == pytest.approx(backward.gain.mean)
     assert forward.gain.sd == pytest.approx(backward.gain.sd)
@@ -75,8 +75,8 @@ def test_one_seed_or_other_questions_have_no_spread_to_give():
 
 def test_it_takes_what_compare_gives_and_shows_it_in_points():
     def row(ident, correct):
-        asked = {"id": ident, "clip": ident, "task": "", "difficulty": "", "question": "which?", "answer": "a"}
-        return {**asked, "correct": correct, "choices": ["a", "b"]}
+        labels = {"id": ident, "clip": ident, "task": "", "difficulty": "", "question": "which?", "answer": "a"}
+        return {**labels, "correct": correct, "choices": ["a", "b"]}
 
     before = [row("1", False), row("2", False), row("3", True), row("4", True)]
     seeds = [compare(before, [row(str(i + 1), i < right) for i in range(4)]) for right in (3, 4)]

@@ -1,4 +1,4 @@
-"""Intervals: equal to known forms where these exist, to simulation where they do not."""
+"""Intervals equal known forms where these exist, and agree with simulations where they do not."""
 
 import itertools
 import subprocess
@@ -17,24 +17,24 @@ from interval_coverage import KINDS, gain_of, mean_of, share_holding, simulate
 
 @pytest.mark.parametrize(("right", "n"), [(0, 7), (7, 7), (1, 7), (53, 100), (640, 1000), (1, 2), (1, 1)])
 def test_with_one_item_per_clip_it_is_wilsons_interval(right, n):
-    found = mean_interval([1.0] * right + [0.0] * (n - right), range(n))
+    estimate = mean_interval([1.0] * right + [0.0] * (n - right), range(n))
     wilson = binomtest(right, n).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=1e-9)
-    assert (found.mean, found.n, found.clusters) == (right / n, n, n)
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high), abs=1e-9)
+    assert (estimate.mean, estimate.n, estimate.clusters) == (right / n, n, n)
 
 
 def test_clustered_by_hand():
     # Clips a: 1 1, b: 0 0, c: 1 0, d: 1 1. p = 5/8; residual sums 3/4, -5/4, -1/4, 3/4.
-    found = mean_interval([1, 1, 0, 0, 1, 0, 1, 1], list("aabbccdd"))
+    estimate = mean_interval([1, 1, 0, 0, 1, 0, 1, 1], list("aabbccdd"))
     robust = 4 / 3 * (9 + 25 + 1 + 9) / 16 / 64
     simple = 5 / 8 * 3 / 8 / 7
     n = 8 * simple / robust * (student.ppf(0.975, 7) / student.ppf(0.975, 3)) ** 2
     z = 1.959963984540054
     centre, half = 5 / 8 + z * z / (2 * n), z * (15 / 64 / n + z * z / (4 * n * n)) ** 0.5
-    assert (found.low, found.high) == pytest.approx(
+    assert (estimate.low, estimate.high) == pytest.approx(
         ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
     )
-    assert (found.n, found.clusters) == (8, 4)
+    assert (estimate.n, estimate.clusters) == (8, 4)
 
 
 def test_identical_questions_on_a_clip_count_once():
@@ -48,16 +48,16 @@ def test_identical_questions_on_a_clip_count_once():
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_all_right_or_all_wrong_has_the_width_of_the_number_of_clips(value):
-    found = mean_interval([value] * 12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+    estimate = mean_interval([value] * 12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
     wilson = binomtest(int(value) * 4, 4).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high))
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high))
 
 
 def test_balanced_clips_never_make_the_interval_narrower_than_independent_items():
-    # Every clip one right and one wrong, but for the last: clips hardly differ.
-    found = mean_interval([1, 0] * 20 + [1, 1], [i // 2 for i in range(42)])
+    # Every clip has one right and one wrong item, except the last, so clips hardly differ.
+    estimate = mean_interval([1, 0] * 20 + [1, 1], [i // 2 for i in range(42)])
     wilson = binomtest(22, 42).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=1e-9)
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high), abs=1e-9)
 
 
 def draw(rng, clips, items, share=0.7):
@@ -72,14 +72,14 @@ def test_width_agrees_with_a_bootstrap_of_clips():
     sums = values.reshape(120, 5).mean(1)
     means = sums[rng.integers(0, 120, (4000, 120))].mean(1)
     low, high = np.quantile(means, [0.025, 0.975])
-    found = mean_interval(values.tolist(), clusters.tolist())
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.012)
+    estimate = mean_interval(values.tolist(), clusters.tolist())
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.012)
 
 
 def test_the_interval_covers_the_truth_19_times_in_20():
     rng = np.random.default_rng(1)
     trials = [mean_interval(*map(np.ndarray.tolist, draw(rng, 25, 4))) for _ in range(1500)]
-    covered = np.mean([found.low <= 0.7 <= found.high for found in trials])
+    covered = np.mean([trial.low <= 0.7 <= trial.high for trial in trials])
     assert 0.93 < covered < 0.975
 
 
@@ -93,7 +93,7 @@ def gain(changes, clips):
 
 def test_the_bootstrap_is_that_of_every_way_to_draw_the_clips():
     # Clips a: 1 1, b: -1 0 0, c: 0 1, d: 1, e: 0; mean 1/3.
-    found = gain([1, 1, -1, 0, 0, 0, 1, 1, 0], "aabbbccde")
+    estimate = gain([1, 1, -1, 0, 0, 0, 1, 1, 0], "aabbbccde")
     sums, sizes = [2, -1, 1, 1, 0], [2, 3, 2, 1, 1]
     residuals = [s - m / 3 for s, m in zip(sums, sizes, strict=True)]
     robust = 5 / 4 * sum(r * r for r in residuals) / 81
@@ -107,32 +107,32 @@ def test_the_bootstrap_is_that_of_every_way_to_draw_the_clips():
     stretch = student.ppf(0.975, 4) / norm.ppf(0.975) * (5 / 4) ** 0.5
     low, high = middle + stretch * (np.quantile(means, [0.025, 0.975]) - middle)
     assert low > -1
-    assert (found.low, found.high) == pytest.approx((low, min(1, high)), abs=0.02)
-    assert (found.mean, found.n, found.clusters) == (pytest.approx(1 / 3), 9, 5)
+    assert (estimate.low, estimate.high) == pytest.approx((low, min(1, high)), abs=0.02)
+    assert (estimate.mean, estimate.n, estimate.clusters) == (pytest.approx(1 / 3), 9, 5)
 
 
 def test_with_many_clips_the_bootstrap_is_nearly_the_paired_t_interval():
     rng = np.random.default_rng(2)
     x, y = rng.random(200), rng.random(200)
     ids = [str(i) for i in range(200)]
-    found = paired_gain(dict(zip(ids, x, strict=True)), dict(zip(ids, y, strict=True)), {item: item for item in ids})
+    estimate = paired_gain(dict(zip(ids, x, strict=True)), dict(zip(ids, y, strict=True)), {item: item for item in ids})
     half = student.ppf(0.975, 199) * (y - x).std(ddof=1) / 200**0.5
-    assert (found.low, found.high) == pytest.approx(((y - x).mean() - half, (y - x).mean() + half), abs=half / 20)
+    assert (estimate.low, estimate.high) == pytest.approx(((y - x).mean() - half, (y - x).mean() + half), abs=half / 20)
 
 
 def test_the_order_of_items_and_the_names_of_clips_change_nothing():
     changes, clips = [1, 0, 0, -1, 1, 1, 0], "aabbccd"
-    found, others = gain(changes, clips), (gain(changes[::-1], clips[::-1]), gain(changes, "zzyyxxw"))
+    estimate, others = gain(changes, clips), (gain(changes[::-1], clips[::-1]), gain(changes, "zzyyxxw"))
     for other in others:
-        assert (other.low, other.high) == pytest.approx((found.low, found.high))
+        assert (other.low, other.high) == pytest.approx((estimate.low, estimate.high))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.integers(0, 6)), min_size=1, max_size=25))
 def test_no_interval_of_a_gain_is_without_width_or_without_its_mean(items):
-    found = gain(*zip(*items, strict=True))
-    assert -1 <= found.low <= found.mean <= found.high <= 1
-    assert found.high - found.low > 0.02
+    estimate = gain(*zip(*items, strict=True))
+    assert -1 <= estimate.low <= estimate.mean <= estimate.high <= 1
+    assert estimate.high - estimate.low > 0.02
 
 
 @pytest.mark.parametrize("n", [11, 200, 1000])
@@ -143,11 +143,11 @@ def test_a_few_changes_in_one_direction_are_no_gain_yet_and_eight_are(n):
 
 @pytest.mark.parametrize("kind", KINDS[1:2], ids=str)
 def test_intervals_hold_the_truth_19_times_in_20(kind):
-    """The few sets that a quick suite can afford; `make proofs` takes 2,000 of each kind."""
+    """A quick suite can afford a few sets; `make proofs` draws 2,000 of each kind."""
     sets = list(simulate(kind, 120, seed=1))
-    assert min(len(one.clips) for one in sets) >= 200
-    assert 0.90 <= share_holding([gain_of(one) for one in sets], kind.gain) <= 0.99
-    assert 0.90 <= share_holding([mean_of(one) for one in sets], kind.accuracy + kind.gain) <= 0.99
+    assert min(len(drawn.clips) for drawn in sets) >= 200
+    assert 0.90 <= share_holding([gain_of(drawn) for drawn in sets], kind.gain) <= 0.99
+    assert 0.90 <= share_holding([mean_of(drawn) for drawn in sets], kind.accuracy + kind.gain) <= 0.99
 
 
 @pytest.mark.slow
@@ -155,10 +155,10 @@ def test_intervals_hold_the_truth_19_times_in_20(kind):
 def test_intervals_hold_the_truth_in_93_to_97_percent_of_2000_sets(kind):
     sets = list(simulate(kind, 2000, seed=0))
     assert kind.clips >= 60
-    assert min(len(one.clips) for one in sets) >= 200
+    assert min(len(drawn.clips) for drawn in sets) >= 200
     assert 0.3 <= kind.accuracy <= kind.accuracy + max(kind.gain, 0) <= 0.9 + 1e-9
-    assert 0.93 <= share_holding([gain_of(one) for one in sets], kind.gain) <= 0.97
-    assert 0.93 <= share_holding([mean_of(one) for one in sets], kind.accuracy + kind.gain) <= 0.97
+    assert 0.93 <= share_holding([gain_of(drawn) for drawn in sets], kind.gain) <= 0.97
+    assert 0.93 <= share_holding([mean_of(drawn) for drawn in sets], kind.accuracy + kind.gain) <= 0.97
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (0, 1), (5, 0), (6, 0), (3, 3), (10, 2), (40, 61), (500, 430)])
