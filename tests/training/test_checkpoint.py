@@ -16,7 +16,7 @@ from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError, ConfigError, HarkenError
 from harken.models.loading import load_model
 from harken.system.files import replacing
-from harken.training.checkpoint import remove_old, restore, save_checkpoint
+from harken.training.checkpoint import remove_old_checkpoints, restore_checkpoint, save_checkpoint
 from harken.training.optimizer import build_optimizer
 from harken.training.run_folder import RunFolder
 
@@ -118,7 +118,7 @@ def checkpoints_after(scores: dict[int, float], keep: int, tmp_path: Path) -> tu
         run.append_metrics({"step": step, "dev/accuracy": accuracy} if accuracy is not None else {"step": step})
         with replacing(run.checkpoint(step)) as folder:
             folder.mkdir()
-        remove_old(run, keep)
+        remove_old_checkpoints(run, keep)
     best = run.path / "checkpoints" / "best.json"
     kept = [int(folder.name.removeprefix("step_")) for folder in run.checkpoints()]
     assert len(list((run.path / "checkpoints").iterdir())) == len(kept) + best.exists()
@@ -224,7 +224,7 @@ def test_code_inside_a_checkpoint_is_not_run(whole, tmp_path):
     folder = shutil.copytree(whole["sft"] / "checkpoints" / "step_000006", tmp_path / "step_000006")
     part(folder, "random").write_bytes(pickle.dumps(Touch(), protocol=2))
     with pytest.raises(CheckpointError, match="damaged"):
-        restore(folder, *fresh())
+        restore_checkpoint(folder, *fresh())
     assert not (tmp_path / "touched").exists()
 
 
@@ -237,7 +237,7 @@ def fresh(arch="qwen2_5_omni"):
 def test_a_checkpoint_of_another_model_is_an_error(whole):
     folder = whole["sft"] / "checkpoints" / "step_000006"
     with pytest.raises(CheckpointError, match=f"{folder}: has no .* of the model's shape"):
-        restore(folder, *fresh("qwen2_audio"))
+        restore_checkpoint(folder, *fresh("qwen2_audio"))
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(data, tmp_path):
@@ -269,7 +269,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(stops_at, tmp_p
     assert f"--resume {run.path}" in str(caught.value)
     assert [entry.name for entry in (run.path / "checkpoints").iterdir()] == ["step_000001"]
     assert left_by_checkpoint(run.checkpoint(1)) == before
-    restore(run.checkpoint(1), *fresh())
+    restore_checkpoint(run.checkpoint(1), *fresh())
 
 
 def left_by_checkpoint(folder):

@@ -21,7 +21,7 @@ from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.policy import load_policy
 from harken.system.random import uniforms
-from harken.training.checkpoint import restore, save_checkpoint
+from harken.training.checkpoint import restore_checkpoint, save_checkpoint
 from harken.training.optimizer import apply_update, build_optimizer, set_learning_rate
 from harken.training.run_folder import RunFolder
 
@@ -150,13 +150,13 @@ def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
     step(whole, optimizer, 2)
     other, again = fresh()
     assert far(other.module, whole.module) > 0
-    assert restore(run.checkpoint(1), other, again) == 1
+    assert restore_checkpoint(run.checkpoint(1), other, again) == 1
     step(other, again, 2)
     assert far(other.module, whole.module) == 0
     assert differences(again.state_dict()["state"], optimizer.state_dict()["state"]) == []
     plain = build_optimizer(net(), learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
     with pytest.raises(CheckpointError, match="of other parameters"):
-        restore(run.checkpoint(1), other, plain)
+        restore_checkpoint(run.checkpoint(1), other, plain)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from small_optimizers import far, net, optimizer_of, trained
 
 from harken.config import MemoryConfig
 from harken.errors import ConfigError
-from harken.training.memory_saving_adamw import BLOCK, join, rounded, split
+from harken.training.low_precision import BLOCK, join_float32, round_stochastically, split_float32
 from harken.training.optimizer import apply_update, build_optimizer
 
 torchao = pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
@@ -20,8 +20,8 @@ def test_a_float32_number_is_a_bfloat16_and_sixteen_bits():
     bits = torch.randint(-(2**31), 2**31 - 2**17, (100_000,), generator=generator).to(torch.int32)
     values = bits.view(torch.float32)
     values = torch.cat([values[values.isfinite()], torch.tensor([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-45, 3.0e38])])
-    high, low = split(values)
-    assert torch.equal(join(high, low).view(torch.int32), values.view(torch.int32))
+    high, low = split_float32(values)
+    assert torch.equal(join_float32(high, low).view(torch.int32), values.view(torch.int32))
     error = (high.float() - values).abs()
     assert (error <= (values.to(torch.bfloat16).float() - values).abs() + 1e-45).all()  # the nearest
 
@@ -29,7 +29,7 @@ def test_a_float32_number_is_a_bfloat16_and_sixteen_bits():
 def test_stochastic_rounding_gives_one_of_the_two_neighbours_and_the_right_mean():
     values = torch.tensor([1.0 + 1 / 512, -1.0 - 3 / 512, 2.5, 1e-6])[:, None].expand(-1, 65_536).contiguous()
     noise = torch.arange(65_536, dtype=torch.int32).expand(4, -1).contiguous()  # each number once
-    found = rounded(values, noise).float()
+    found = round_stochastically(values, noise).float()
     assert found[0].unique().tolist() == [1.0, 1.0 + 1 / 128]
     assert found[1].unique().tolist() == [-1.0 - 1 / 128, -1.0]
     assert found[2].unique().tolist() == [2.5]
@@ -60,7 +60,7 @@ def test_corrected_bfloat16_weights_move_as_float32_ones_do():
         for optimizer in optimizers:
             apply_update(optimizer, 1e-6, None)
     for a, b in zip(plain.parameters(), module.parameters(), strict=True):
-        whole = join(b.detach(), optimizers[1].state[b]["correction"])
+        whole = join_float32(b.detach(), optimizers[1].state[b]["correction"])
         assert (whole - a).abs().max() < 2e-8  # the last bit of 0.12
         assert (whole - a).abs().max() < 1e-3 * (b.float() - a).abs().max()  # bfloat16 alone is far from it
 

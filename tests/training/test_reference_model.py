@@ -6,7 +6,7 @@ from tiny_models import ARCHITECTURES, EVERYTHING, completions, tiny_model, two_
 
 from harken.inference.log_probabilities import score_packed
 from harken.models.policy import frozen_copy
-from harken.training.reference_model import make_reference, quantized
+from harken.training.reference_model import make_reference, quantize_rows
 
 
 def scored(model, said):
@@ -73,6 +73,6 @@ def test_an_8_bit_reference_has_a_scale_a_row_and_is_near_the_copy(arch):
 
 
 def test_a_row_of_zeros_stays_zeros_in_8_bits():
-    codes, scale = quantized(torch.tensor([[0.0, 0.0], [1.0, -0.5]]))
+    codes, scale = quantize_rows(torch.tensor([[0.0, 0.0], [1.0, -0.5]]))
     assert codes.tolist() == [[0, 0], [127, -64]] or codes.tolist() == [[0, 0], [127, -63]]
     assert torch.isfinite(codes * scale).all()

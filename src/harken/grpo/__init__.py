@@ -1,1 +1,4 @@
-"""The algorithm: sample a batch, reward it, compare each completion with its group, update the policy."""
+"""GRPO: sample completions, reward them, compare each with the other completions of its prompt, update the policy.
+
+`loop.py` is the training loop, `step.py` one step of it; the other files are the stages of a step.
+"""

@@ -1,7 +1,4 @@
-"""Takes the rewards of groups of completions, gives their advantages.
-
-Not taken: statistics over the whole batch. A completion is compared with its siblings only.
-"""
+"""Advantages of completions: each reward compared with the rewards of the same prompt's other completions."""
 
 import torch
 from torch import Tensor
@@ -12,16 +9,18 @@ def advantages(rewards: Tensor, *, scale: bool) -> Tensor:
 
     Args:
         rewards: [P, G], G >= 2.
-        scale: False leaves the division out (Dr. GRPO, arXiv 2503.20783).
+        scale: False leaves out the division (Dr. GRPO, arXiv 2503.20783).
 
     Returns:
-        [P, G], dtype of `rewards`; computed in float64, so that a group of equal rewards gives zeros and not rounding
-        noise divided by 1e-4.
+        [P, G] in the dtype of `rewards`. It is computed in float64, so that a group of equal rewards gives zeros
+        and not rounding noise divided by 1e-4.
 
-    Raises ValueError unless [P, G] with G >= 2.
+    Raises ValueError unless `rewards` is [P, G] with G >= 2.
     """
     if rewards.ndim != 2 or rewards.shape[1] < 2:
-        raise ValueError(f"rewards must be [P, G] with two or more completions per prompt, found {list(rewards.shape)}")
+        raise ValueError(
+            f"rewards must be [P, G] with two or more completions for each prompt, but are {list(rewards.shape)}"
+        )
     exact = rewards.to(torch.float64)
     centred = exact - exact.mean(dim=1, keepdim=True)
     if scale:
@@ -30,5 +29,9 @@ def advantages(rewards: Tensor, *, scale: bool) -> Tensor:
 
 
 def equal_group_share(rewards: Tensor) -> float:
-    """Share of the P groups whose G rewards are all equal: prompts that teach nothing. `rewards` [P, G], P >= 1."""
+    """Share of the P groups whose G rewards are all equal: their advantages are 0, so they teach nothing.
+
+    Args:
+        rewards: [P, G], P >= 1.
+    """
     return (rewards == rewards[:, :1]).all(dim=1).to(torch.float64).mean().item()

@@ -22,7 +22,7 @@ from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.distributed_run import join_ranks
 from harken.system.ranks import Ranks
-from harken.training.checkpoint import remove_old, restore
+from harken.training.checkpoint import remove_old_checkpoints, restore_checkpoint
 from harken.training.forgetting_probe import Probe, load_probe
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
@@ -160,9 +160,9 @@ def _restore_newest_checkpoint(run: RunFolder, policy: AudioLM, optimizer: torch
     newest = ranks.broadcast(ranks.is_main and [str(folder) for folder in run.checkpoints()[-1:]])
     if not newest:
         return 0
-    return ranks.run_in_turn(lambda: restore(Path(newest[0]), policy, optimizer))
+    return ranks.run_in_turn(lambda: restore_checkpoint(Path(newest[0]), policy, optimizer))
 
 
 def _remove_what_will_be_written_again(run: RunFolder, steps_done: int, keep: int) -> None:
     run.remove_rows_after(steps_done)
-    remove_old(run, keep)  # in case the run was killed before it removed them
+    remove_old_checkpoints(run, keep)  # in case the run was killed before it removed them

@@ -1,13 +1,11 @@
-"""The optimizer and its learning-rate schedule.
+"""Builds the optimizer of a run and makes its updates.
 
-Takes trainable parameters and settings, gives AdamW (torch's, or `harken.training.memory_saving_adamw` where the memory
-section asks for what that does not have) and a pure function of the step. Not taken: a scheduler object; the
-rate of step s follows from s alone, so a resumed run cannot be out of step.
+It is torch's AdamW, or `MemorySavingAdamW` where the recipe's `memory` section asks for 8-bit or offloaded moments,
+bfloat16 weights, or updates during the backward pass.
 """
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -28,62 +26,76 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW over every parameter that requires gradients.
 
-    Raises ValueError where one is stored in fewer than 24 bits of mantissa and `memory` keeps no more: at learning rate
-    1e-6 rounding to bfloat16 drops about 98 % of the updates, without any sign of it.
+    Raises ValueError where a trained weight is stored in fewer than 24 bits of mantissa and `memory` keeps no
+    correction: at learning rate 1e-6 rounding to bfloat16 silently drops about 98 % of the updates.
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    settings: dict[str, Any] = {"lr": learning_rate, "betas": betas, "weight_decay": weight_decay}
-    if memory.weights != "float32":
-        other = [name for name, parameter in trained.items() if parameter.dtype != torch.bfloat16]
-        if other:
-            raise ValueError(f"memory.weights: {memory.weights} takes bfloat16 weights; {other[0]} is none")
-    coarse = [name for name, parameter in trained.items() if parameter.dtype not in (torch.float32, torch.float64)]
-    if coarse and memory.weights == "float32":
-        raise ValueError(
-            f"{len(coarse)} trained weights are stored in {trained[coarse[0]].dtype} ({coarse[0]}, ...), which rounds "
-            "small updates away; load them in float32 and set model.precision: bf16_mixed for speed, or memory.weights"
-        )
+    _refuse_wrong_types(trained, memory)
     if (memory.weights, memory.optimizer, memory.step_in_backward) == ("float32", "adamw", False):
-        # fused: one pass over weights, gradients and moments, on a CPU as on a GPU, without a float32 number for every
-        # weight on the way; deterministic, so resuming is exact.
-        return torch.optim.AdamW(trained.values(), fused=True, **settings)
+        # fused: one pass over weights, gradients and moments without a temporary float32 copy of each weight; it is
+        # deterministic, so resuming is exact.
+        return torch.optim.AdamW(trained.values(), lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
     return MemorySavingAdamW(
         trained.values(),
+        lr=learning_rate,
+        betas=betas,
+        weight_decay=weight_decay,
         weights=memory.weights,
         moments=memory.optimizer,
         in_backward=memory.step_in_backward,
         seed=seed,
-        **settings,
     )
 
 
+def _refuse_wrong_types(trained: Mapping[str, nn.Parameter], memory: MemoryConfig) -> None:
+    if memory.weights != "float32":
+        for name, parameter in trained.items():
+            if parameter.dtype != torch.bfloat16:
+                raise ValueError(
+                    f"memory.weights: {memory.weights} takes bfloat16 weights; {name} is {parameter.dtype}"
+                )
+        return
+    coarse = [name for name, parameter in trained.items() if parameter.dtype not in (torch.float32, torch.float64)]
+    if coarse:
+        raise ValueError(
+            f"{len(coarse)} trained weights are stored in {trained[coarse[0]].dtype} ({coarse[0]}, ...), which rounds "
+            "small updates away; load them in float32 and set model.precision: bf16_mixed for speed, or memory.weights"
+        )
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Before the backward pass of a step: there may be no other time, see `memory.step_in_backward`."""
+    """Call this before the backward pass of a step, because `memory.step_in_backward` updates weights during it."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
 
 
 def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_grad_norm: float | None) -> float:
-    """Clip the global norm, set the rate, step, clear the gradients. Returns the norm before clipping.
+    """Clip the norm of all gradients, update the weights, clear the gradients. Returns the norm before clipping.
 
     Args:
-        max_grad_norm: None = not clipped.
+        max_grad_norm: None = no clipping.
 
-    Raises FloatingPointError instead of taking a step along a gradient that is not finite; where the step was made in
-    the backward pass it is too late for that, and the error says so.
+    Raises FloatingPointError instead of an update along a gradient that is not finite. Where the update ran during the
+    backward pass it is too late for that, and the error says so.
     """
     if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
-        norm, made = optimizer.take_norm(), "the update was made in the backward pass: go on from the last checkpoint"
+        norm, outcome = (
+            optimizer.take_norm(),
+            "the update was made in the backward pass: go on from the last checkpoint",
+        )
     else:
-        parameters: Iterable[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-        most = float("inf") if max_grad_norm is None else max_grad_norm
-        total = torch.nn.utils.clip_grad_norm_(parameters, most)
-        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)  # of the parts on all ranks
-        made = "no update was made"
+        norm, outcome = _clip_gradients(optimizer, max_grad_norm), "no update was made"
     if not math.isfinite(norm):
-        raise FloatingPointError(f"the gradient norm is {norm}; {made}")
+        raise FloatingPointError(f"the gradient norm is {norm}; {outcome}")
     set_learning_rate(optimizer, learning_rate)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    torch.clear_autocast_cache()  # it would keep serving the weights before the update until its context ends
+    torch.clear_autocast_cache()  # else it serves the weights of before the update until its context ends
     return norm
+
+
+def _clip_gradients(optimizer: torch.optim.Optimizer, max_grad_norm: float | None) -> float:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    limit = float("inf") if max_grad_norm is None else max_grad_norm
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)  # of the shards on all ranks

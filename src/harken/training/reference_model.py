@@ -1,17 +1,13 @@
-"""The reference of the KL term: the policy as the run found it, kept as the memory section says.
+"""The reference model of the KL term: the policy as it is before its first update, never trained.
 
-Takes the policy before its first update, gives another `AudioLM` that is never trained; weights that do not train are
-shared with the policy in every mode. copy: the rest once more. streamed: the rest of the blocks in host memory, one
-block brought to the device for its turn, the next one on its way meanwhile. int8: the rest of the linear layers in 8
-bits.
-
-Not taken: torchao's int8 weights, which pass autocast by and multiply in the input's type, and offloading by
-accelerate, which has no block on its way while another one works. "Adapters off" is not needed: with adapters `copy`
-holds theirs alone.
+Weights that do not train are shared with the policy. `memory.reference` says how the others are kept:
+    copy      a second time on the device
+    streamed  in host memory, block by block; each block is brought to the device for its turn (`StreamedBlocks`)
+    int8      linear layers in 8 bits (`Int8Linear`), the rest as in copy
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -27,110 +23,126 @@ def make_reference(policy: AudioLM, mode: Literal["copy", "streamed", "int8"]) -
         case "copy":
             return frozen_copy(policy)
         case "streamed":
-            return streamed_copy(policy)
+            return _streamed_copy(policy)
         case "int8":
-            return int8_copy(policy)
+            return _int8_copy(policy)
 
 
-def streamed_copy(policy: AudioLM) -> AudioLM:
-    """As `frozen_copy`, bit for bit, with the trained weights of the tower's and the language model's blocks in host
-    memory. Embedding, head, projector and convolutions stay on the device: small, or called many times a pass."""
-    blocks = HostBlocks(policy.device)
-    own = {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
+def _frozen_parameters(policy: AudioLM) -> dict[int, nn.Parameter]:
+    """The parameters that policy and reference share, as the memo of `copy.deepcopy`."""
+    return {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
+
+
+def _streamed_copy(policy: AudioLM) -> AudioLM:
+    """A frozen copy whose numbers are those of `frozen_copy`, bit for bit.
+
+    The trained weights of the blocks of tower and language model are in host memory. Embedding, head, projector and
+    convolutions stay on the device, because they are small or are called many times in a pass.
+    """
+    blocks = StreamedBlocks(policy.device)
+    memo = _frozen_parameters(policy)
     for block in _blocks(policy):
-        own |= blocks.take([parameter for parameter in block.parameters() if parameter.requires_grad])
-    reference = copy.deepcopy(policy, own)
+        memo |= blocks.add([parameter for parameter in block.parameters() if parameter.requires_grad])
+    reference = copy.deepcopy(policy, memo)
     reference.module.eval().requires_grad_(False)
     index = 0
     for block in _blocks(reference):
-        if blocks.holds(index, block):
-            block.register_forward_pre_hook(blocks.arrival(index))
-            block.register_forward_hook(blocks.departure(index), always_call=True)
+        if blocks.belongs_to(index, block):
+            block.register_forward_pre_hook(blocks.load_hook(index))
+            block.register_forward_hook(blocks.unload_hook(index), always_call=True)
             index += 1
     return reference
 
 
 def _blocks(model: AudioLM) -> Iterator[nn.Module]:
-    """In the order of a pass."""
+    """In the order in which a pass calls them."""
     for part in ("audio_tower", "language_model"):
         layers = model.parts[part].layers
         assert isinstance(layers, nn.ModuleList)
         yield from layers
 
 
-class HostBlocks:
-    """Blocks of parameters in host memory, of which one is on the device, and on CUDA the next one on its way."""
+class StreamedBlocks:
+    """Blocks of parameters in host memory. One of them is on the device at a time; on CUDA the next one is copied
+    meanwhile."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._bytes: list[Tensor] = []
         self._parameters: list[list[nn.Parameter]] = []
-        self._idle: list[list[Tensor]] = []
-        self._coming: dict[int, tuple[Tensor, Any]] = {}
+        self._placeholders: list[list[Tensor]] = []
+        self._under_way: dict[int, tuple[Tensor, Any]] = {}
 
     @torch.no_grad()
-    def take(self, parameters: list[nn.Parameter]) -> dict[int, nn.Parameter]:
-        """Copy one block's parameters to host memory. Returns id -> what stands in its place: of its type, shape and
-        device, without memory of its own."""
+    def add(self, parameters: list[nn.Parameter]) -> dict[int, nn.Parameter]:
+        """Copy one block's parameters to host memory.
+
+        Returns id of each parameter -> the parameter that replaces it: of the same type, shape and device, but without
+        memory of its own.
+        """
         if not parameters:
             return {}
         sizes = [parameter.numel() * parameter.element_size() for parameter in parameters]
-        # One run of bytes a block: one transfer.
-        kept = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=self._stream is not None)
-        for place, parameter in zip(kept.split(sizes), parameters, strict=True):
-            place.view(parameter.dtype).copy_(parameter.flatten())
-        idle = [torch.zeros((), dtype=p.dtype, device=p.device).expand(p.shape) for p in parameters]
-        stand_ins = [nn.Parameter(one, requires_grad=False) for one in idle]
-        self._bytes.append(kept)
-        self._parameters.append(stand_ins)
-        self._idle.append(idle)
-        return {id(parameter): stand_in for parameter, stand_in in zip(parameters, stand_ins, strict=True)}
+        # The bytes of a block are contiguous, so that one transfer moves them.
+        block_bytes = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=self._stream is not None)
+        for part, parameter in zip(block_bytes.split(sizes), parameters, strict=True):
+            part.view(parameter.dtype).copy_(parameter.flatten())
+        placeholders = [torch.zeros((), dtype=p.dtype, device=p.device).expand(p.shape) for p in parameters]
+        replacements = [nn.Parameter(placeholder, requires_grad=False) for placeholder in placeholders]
+        self._bytes.append(block_bytes)
+        self._parameters.append(replacements)
+        self._placeholders.append(placeholders)
+        return {id(parameter): new for parameter, new in zip(parameters, replacements, strict=True)}
 
-    def holds(self, index: int, block: nn.Module) -> bool:
-        """Whether block `index` taken is this one's."""
+    def belongs_to(self, index: int, block: nn.Module) -> bool:
+        """Whether the parameters that were added as number `index` are this block's."""
         own = {id(parameter) for parameter in block.parameters()}
         return index < len(self._parameters) and id(self._parameters[index][0]) in own
 
-    def arrival(self, index: int):
-        def arrive(block: nn.Module, inputs: tuple) -> None:
-            there, event = self._coming.pop(index, None) or self._send(index)
-            self._coming.clear()  # of a pass that was broken off
+    def load_hook(self, index: int) -> Callable[[nn.Module, tuple], None]:
+        """A hook that puts the block's weights in place before it runs."""
+
+        def load(block: nn.Module, inputs: tuple) -> None:
+            device_bytes, event = self._under_way.pop(index, None) or self._send(index)
+            self._under_way.clear()  # what a pass that was broken off has left
             if event is not None:
-                here = torch.cuda.current_stream(self._device)
-                here.wait_event(event)
-                there.record_stream(here)
+                stream = torch.cuda.current_stream(self._device)
+                stream.wait_event(event)
+                device_bytes.record_stream(stream)
                 if index + 1 < len(self._bytes):
-                    self._coming[index + 1] = self._send(index + 1)
-            self._fill(index, there)
+                    self._under_way[index + 1] = self._send(index + 1)
+            self._point_parameters_at(device_bytes, index)
 
-        return arrive
+        return load
 
-    def departure(self, index: int):
-        def depart(block: nn.Module, inputs: tuple, output: object) -> None:
-            for parameter, idle in zip(self._parameters[index], self._idle[index], strict=True):
-                parameter.data = idle
+    def unload_hook(self, index: int) -> Callable[[nn.Module, tuple, object], None]:
+        """A hook that frees the block's weights on the device after it ran."""
 
-        return depart
+        def unload(block: nn.Module, inputs: tuple, output: object) -> None:
+            for parameter, placeholder in zip(self._parameters[index], self._placeholders[index], strict=True):
+                parameter.data = placeholder
+
+        return unload
 
     def _send(self, index: int) -> tuple[Tensor, Any]:
-        """A block's bytes on the device, and on CUDA the event after which they are there."""
+        """(a block's bytes on the device, the CUDA event after which they are complete; None on a CPU)."""
         if self._stream is None:
             return self._bytes[index].to(self._device, copy=True), None
         with torch.cuda.stream(self._stream):
-            there = self._bytes[index].to(self._device, non_blocking=True)
-        return there, self._stream.record_event()
+            device_bytes = self._bytes[index].to(self._device, non_blocking=True)
+        return device_bytes, self._stream.record_event()
 
-    def _fill(self, index: int, there: Tensor) -> None:
+    def _point_parameters_at(self, device_bytes: Tensor, index: int) -> None:
         start = 0
         for parameter in self._parameters[index]:
             end = start + parameter.numel() * parameter.element_size()
-            parameter.data = there[start:end].view(parameter.dtype).view(parameter.shape)
+            parameter.data = device_bytes[start:end].view(parameter.dtype).view(parameter.shape)
             start = end
 
 
 class Int8Linear(nn.Module):
-    """A linear layer of 8-bit weights with one scale a row, made whole for each use in the type of its input."""
+    """A linear layer of 8-bit weights with one scale for each row. Each use multiplies them out in the scale's type."""
 
     weight: Tensor
     scale: Tensor
@@ -146,19 +158,19 @@ class Int8Linear(nn.Module):
         return F.linear(hidden, self.weight.to(self.scale.dtype) * self.scale, self.bias)
 
 
-def int8_copy(policy: AudioLM) -> AudioLM:
-    """As `frozen_copy`, with the linear layers that train in 8 bits."""
-    own = {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
-    embedded = {id(module.weight) for module in policy.module.modules() if isinstance(module, nn.Embedding)}
+def _int8_copy(policy: AudioLM) -> AudioLM:
+    """A frozen copy with the trained linear layers in 8 bits."""
+    memo = _frozen_parameters(policy)
+    embeddings = {id(module.weight) for module in policy.module.modules() if isinstance(module, nn.Embedding)}
     scales: dict[int, Tensor] = {}
     for module in policy.module.modules():
         weight = getattr(module, "weight", None)
-        # A head whose weights are the embedding's too stays as it is.
-        if isinstance(module, nn.Linear) and module.weight.requires_grad and id(weight) not in embedded:
-            codes, scale = quantized(module.weight.detach())
-            own[id(module.weight)] = nn.Parameter(codes, requires_grad=False)
-            scales[id(own[id(module.weight)])] = scale
-    reference = copy.deepcopy(policy, own)
+        # A head that shares its weights with the embedding stays as it is.
+        if isinstance(module, nn.Linear) and module.weight.requires_grad and id(weight) not in embeddings:
+            codes, scale = quantize_rows(module.weight.detach())
+            memo[id(module.weight)] = nn.Parameter(codes, requires_grad=False)
+            scales[id(memo[id(module.weight)])] = scale
+    reference = copy.deepcopy(policy, memo)
     for parent in list(reference.module.modules()):
         for name, module in list(parent.named_children()):
             if isinstance(module, nn.Linear) and id(module.weight) in scales:
@@ -168,7 +180,8 @@ def int8_copy(policy: AudioLM) -> AudioLM:
     return reference
 
 
-def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """[out, in] -> (int8 codes, [out, 1] scale): the nearest of 255 numbers, the largest of a row exactly."""
+def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """[out, in] -> (int8 codes, [out, 1] scale). The largest number of a row is exact, the others are rounded to the
+    nearest of 255 values."""
     scale = weight.abs().amax(1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny) / 127
     return (weight / scale).round().clamp(-127, 127).to(torch.int8), scale

@@ -1,10 +1,10 @@
-"""The run folder, the only interface between training, evaluation and report.
+"""The run folder: training writes it, evaluation and report read it, and nothing else connects them.
 
     <run>/ config.yaml  environment.json  data.json  rejected.jsonl  dropped.jsonl  metrics.jsonl
            rollouts/step_000100.jsonl  judge/replies.jsonl  checkpoints/step_000100/
            eval/<set>/{predictions.jsonl, summary.json}
 
-Takes values, writes files. Not taken: writing into a folder that exists; two runs never share one.
+A run never writes into the folder of another run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,13 @@ from harken.system.json_lines import append_json_lines, read_json_lines, write_j
 
 
 class RunFolder:
-    """Paths and writers of one run."""
+    """Paths and writers of one run.
+
+    Attributes:
+        path: the folder.
+        rejected, dropped, data, metrics: its files.
+        judge: its folder for the judge's replies.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,7 +37,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """A run to go on with, rid of what a killed process left. Raises ConfigError where `path` is none."""
+        """Open an earlier run to go on with it, and remove temporary files that a killed process left.
+
+        Raises ConfigError where `path` is no run folder.
+        """
         if not (path / "config.yaml").is_file():
             raise ConfigError(f"{path}: no config.yaml; --resume takes the folder of a run")
         for folder in (path, path / "rollouts", path / "checkpoints"):
@@ -42,7 +51,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> "RunFolder":
-        """Raises ConfigError where `path` exists and is not empty."""
+        """Create the folder of a new run and write the recipe into it.
+
+        Raises ConfigError where `path` exists and is not empty.
+        """
         if path.exists() and not all(is_leftover(entry) for entry in path.iterdir()):
             raise ConfigError(f"{path}: holds a run already; choose another --out, or remove it")
         path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +68,7 @@ class RunFolder:
         append_json_lines(self.metrics, [row], f"go on with --resume {self.path}")
 
     def write_rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Raises HarkenError where they cannot be written, as on a full disk."""
+        """Raises HarkenError when the rows cannot be written, for example because the disk is full."""
         file = self.path / "rollouts" / f"step_{step:06d}.jsonl"
         try:
             write_json_lines(file, rows)
@@ -70,7 +82,7 @@ class RunFolder:
         return read_json_lines(self.metrics)
 
     def remove_rows_after(self, step: int) -> None:
-        """Drop metric rows and rollouts of later steps: a resumed run writes them again."""
+        """Remove metric rows and rollouts of later steps, because a resumed run writes them again."""
         if self.metrics.exists():
             write_json_lines(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])
         for file in (self.path / "rollouts").glob("step_*.jsonl"):
@@ -78,10 +90,11 @@ class RunFolder:
                 file.unlink()
 
     def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step is, or would be."""
         return self.path / "checkpoints" / f"step_{step:06d}"
 
     def checkpoints(self) -> list[Path]:
-        """Oldest first."""
+        """The checkpoints there are, oldest first."""
         return sorted((self.path / "checkpoints").glob("step_*"), key=step_of)
 
 

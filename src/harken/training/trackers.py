@@ -1,7 +1,7 @@
-"""Metric rows to where people look: metrics.jsonl always; TensorBoard, W&B or trackio where asked.
+"""Writes metric rows to metrics.jsonl, and to TensorBoard, W&B or trackio where `logging.trackers` names them.
 
-Takes flat mappings with path-like names (`reward/accuracy`), one a step. Keys for services come from the environment,
-as those libraries read them; none is ever written here.
+A row is a flat mapping with path-like names (`reward/accuracy`), one for each step. The libraries read their keys from
+the environment; harken never writes a key into a file.
 """
 
 import importlib
@@ -18,6 +18,8 @@ class Tracker(Protocol):
 
 
 class JsonlTracker:
+    """metrics.jsonl in the run folder."""
+
     def __init__(self, run: RunFolder) -> None:
         self._run = run
 
@@ -28,10 +30,12 @@ class JsonlTracker:
 
 
 class TensorBoardTracker:
-    def __init__(self, run: RunFolder, start: int) -> None:
-        _require("tensorboard")
+    """Event files in the run folder; a resumed run replaces the events of steps that it makes again."""
+
+    def __init__(self, run: RunFolder, steps_done: int) -> None:
+        _import_tracker("tensorboard")
         writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter
-        self._writer = writer(run.path / "tensorboard", purge_step=start + 1)
+        self._writer = writer(run.path / "tensorboard", purge_step=steps_done + 1)
 
     def log(self, step: int, row: Mapping[str, float]) -> None:
         for name, value in row.items():
@@ -42,10 +46,10 @@ class TensorBoardTracker:
 
 
 class ServiceTracker:
-    """W&B, and trackio, which has the same calls."""
+    """W&B, or trackio, which has the same functions."""
 
     def __init__(self, library: str, run: RunFolder, recipe: Recipe) -> None:
-        self._library = _require(library)
+        self._library = _import_tracker(library)
         self._library.init(project=recipe.logging.project, name=run.path.name, config=recipe.model_dump(mode="json"))
 
     def log(self, step: int, row: Mapping[str, float]) -> None:
@@ -55,21 +59,21 @@ class ServiceTracker:
         self._library.finish()
 
 
-def open_trackers(run: RunFolder, recipe: Recipe, start: int) -> list[Tracker]:
-    """metrics.jsonl and every tracker the recipe names; `start` is the number of steps made already.
+def open_trackers(run: RunFolder, recipe: Recipe, steps_done: int) -> list[Tracker]:
+    """metrics.jsonl and every tracker that the recipe names.
 
     Raises ConfigError where a library is not installed.
     """
     trackers: list[Tracker] = [JsonlTracker(run)]
     for name in recipe.logging.trackers:
         if name == "tensorboard":
-            trackers.append(TensorBoardTracker(run, start))
+            trackers.append(TensorBoardTracker(run, steps_done))
         else:
             trackers.append(ServiceTracker(name, run, recipe))
     return trackers
 
 
-def _require(library: str) -> Any:
+def _import_tracker(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:

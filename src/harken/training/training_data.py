@@ -1,7 +1,7 @@
-"""The questions a run trains on: read, checked as a whole, split.
+"""Loads the questions that a run trains on: reads them, checks all of them before the first step, splits them.
 
-Takes the recipe's sources, gives training and development questions; writes rejected.jsonl and data.json
-and says on screen what was kept and left out. Nothing is skipped in silence: records = kept + rejected.
+What was kept and what was rejected is shown on the console and written into the run folder (`rejected.jsonl`,
+`data.json`). No record is skipped silently: records = kept + rejected.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from harken.config import Recipe
 from harken.data.curriculum import easy_to_hard, read_pass_rates
 from harken.data.dev_split import split_dev
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, write_rejected
+from harken.data.records import rejection
 from harken.inference.unusable_questions import split_unusable
 from harken.models.audio_lm import AudioLM
 from harken.questions.prompt import Prompt
@@ -27,14 +28,17 @@ from harken.types import Question, Rejected
 def load_training_data(
     recipe: Recipe, model: AudioLM, prompt: Prompt, run: RunFolder, console: Console, *, supervised: bool = False
 ) -> tuple[list[Question], list[Question]]:
-    """(train, dev). Raises DataError where more than `data.max_rejected_share` cannot be used.
+    """(questions to train on, development part).
 
-    `supervised`: for SFT, which cannot use a record that its prompt makes no completion of.
+    Args:
+        supervised: for SFT, which also rejects a record from which its prompt cannot make a target completion.
+
+    Raises DataError where more than `data.max_rejected_share` of the records cannot be used.
     """
     loaded = load_sources(recipe.data.train, find_reader, need_answer=True)
     kept, too_long = split_unusable(loaded.questions, loaded.durations_s, model, prompt, recipe.data.max_prompt_tokens)
-    kept, untold = _leave_out_untold(kept, prompt) if supervised else (kept, [])
-    checked = Loaded(kept, [*loaded.rejected, *too_long, *untold], loaded.durations_s)
+    kept, without_target = _split_without_target(kept, prompt) if supervised else (kept, [])
+    checked = Loaded(kept, [*loaded.rejected, *too_long, *without_target], loaded.durations_s)
     write_rejected(run.rejected, checked.rejected)
     n_rejected = len(checked.rejected)
     print_line(
@@ -43,20 +47,24 @@ def load_training_data(
         + (f" (listed in {run.rejected})" if n_rejected else ""),
     )
     refuse_if_too_many(checked, recipe.data.max_rejected_share, run.rejected)
-    train, dev = split_dev(kept, recipe.data.dev_share, recipe.seed)
+    train, development = split_dev(kept, recipe.data.dev_share, recipe.seed)
     if recipe.data.pass_rates is not None:
-        train = _climbing(train, recipe.data.pass_rates, run, console)
-    if dev:
-        print_line(console, f"      {len(train)} to train on, {len(dev)} for development")
+        train = _from_easy_to_hard(train, recipe.data.pass_rates, run, console)
+    if development:
+        print_line(console, f"      {len(train)} to train on, {len(development)} for development")
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
-    write_json(run.data, {**counts, "trained_on": len(train), "development": len(dev)})
-    return train, dev
+    write_json(run.data, {**counts, "trained_on": len(train), "development": len(development)})
+    return train, development
 
 
-def _climbing(questions: Sequence[Question], path: Path, run: RunFolder, console: Console) -> list[Question]:
-    """Easy to hard, without what is always or never right, which is counted and listed."""
-    rates = read_pass_rates(path)
-    kept, dropped = easy_to_hard(questions, rates, path)
+def _from_easy_to_hard(questions: Sequence[Question], file: Path, run: RunFolder, console: Console) -> list[Question]:
+    """The questions in the order of their pass rates, without those that are always or never right, which are listed.
+
+    Args:
+        file: the pass rates.
+    """
+    rates = read_pass_rates(file)
+    kept, dropped = easy_to_hard(questions, rates, file)
     write_json_lines(run.dropped, [{"id": question.id, "pass_rate": rates[question.id]} for question in dropped])
     never = sum(rates[question.id] == 0 for question in dropped)
     print_line(
@@ -67,13 +75,13 @@ def _climbing(questions: Sequence[Question], path: Path, run: RunFolder, console
     return kept
 
 
-def _leave_out_untold(questions: Sequence[Question], prompt: Prompt) -> tuple[list[Question], list[Rejected]]:
+def _split_without_target(questions: Sequence[Question], prompt: Prompt) -> tuple[list[Question], list[Rejected]]:
+    """(questions with a target completion, the others with the reason)."""
     kept, rejected = [], []
     for question in questions:
         fault = prompt.target_fault(question)
         if fault is None:
             kept.append(question)
         else:
-            file, _, line = question.source.rpartition(":")
-            rejected.append(Rejected(file, int(line), question.id, fault))
+            rejected.append(rejection(question, fault))
     return kept, rejected

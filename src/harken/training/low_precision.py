@@ -1,0 +1,72 @@
+"""Numbers in few bytes: bfloat16 weights that lose no update, and optimizer moments in 8 bits.
+
+`memory_saving_adamw.py` stores weights and moments in these forms. Each form is read into float32, updated there, and
+written back. The table of 8-bit values is torchao's.
+"""
+
+import torch
+from torch import Tensor
+
+from harken.errors import ConfigError
+
+BLOCK = 256
+"""Number of 8-bit moments that share one scale."""
+
+
+def split_float32(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """float32 -> (the nearest bfloat16, an int16 correction). `join_float32` gives back every bit."""
+    bits = weight.view(torch.int32)
+    high = (bits + 0x8000) >> 16
+    return high.to(torch.int16).view(torch.bfloat16), (bits - (high << 16)).to(torch.int16)
+
+
+def join_float32(weight: Tensor, correction: Tensor) -> Tensor:
+    """bfloat16 and its correction -> float32."""
+    return ((weight.view(torch.int16).to(torch.int32) << 16) + correction.to(torch.int32)).view(torch.float32)
+
+
+def round_stochastically(weight: Tensor, noise: Tensor) -> Tensor:
+    """float32 -> bfloat16, rounded away from zero with the probability that makes the mean right.
+
+    Args:
+        noise: int32, uniform in [0, 65536).
+    """
+    return ((weight.view(torch.int32) + noise) >> 16).to(torch.int16).view(torch.bfloat16)
+
+
+def eight_bit_values() -> dict[str, Tensor]:
+    """The 256 values that the codes of each moment stand for (arXiv 2110.02861).
+
+    Raises ConfigError where torchao is not installed.
+    """
+    try:
+        from torchao.optim.quant_utils import create_dynamic_map
+    except ImportError as error:
+        raise ConfigError(
+            "memory.optimizer: adamw_8bit needs torchao, which is not installed: pip install 'harken[gpu]'"
+        ) from error
+    return {
+        "exp_avg": torch.tensor(create_dynamic_map(signed=True), dtype=torch.float32),
+        "exp_avg_sq": torch.tensor(create_dynamic_map(signed=False), dtype=torch.float32),
+    }
+
+
+def read_moment(state: dict[str, Tensor], name: str, values: dict[str, Tensor] | None) -> Tensor:
+    """The moment `name` as float32; it is in 8 bits where the state has a scale for it."""
+    if values is None or f"{name}_scale" not in state:
+        return state[name]
+    from torchao.optim.quant_utils import dequant_with_qmap
+
+    return dequant_with_qmap(state[name], values[name], state[f"{name}_scale"])
+
+
+def write_moment(state: dict[str, Tensor], name: str, moment: Tensor, values: dict[str, Tensor] | None) -> None:
+    """Store the float32 moment `name` in place, in the form in which the state keeps it."""
+    if values is None or f"{name}_scale" not in state:
+        state[name].copy_(moment)
+        return
+    from torchao.optim.quant_utils import quantize_8bit_with_qmap, scale_tensor
+
+    scaled, scale = scale_tensor(moment, BLOCK)
+    state[name].copy_(quantize_8bit_with_qmap(scaled, values[name]))
+    state[f"{name}_scale"].copy_(scale)
