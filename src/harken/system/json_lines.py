@@ -75,7 +75,7 @@ def _complete_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: not JSON; restore the file, or remove the line") from error
             if not isinstance(row, dict):
-                found = type(row).__name__
-                raise DataError(f"{path}:{number}: expected a JSON object, found {found}; remove the line")
+                kind = type(row).__name__
+                raise DataError(f"{path}:{number}: expected a JSON object, found {kind}; remove the line")
             end += len(line)
             yield row, end

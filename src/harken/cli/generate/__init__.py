@@ -1,1 +1,1 @@
-"""`harken generate`: one file a command, named as the command; `run.py` holds what they share."""
+"""`harken generate`: one file a command, named as the command; `options.py` and `run.py` hold what they share."""

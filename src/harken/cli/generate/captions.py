@@ -2,22 +2,23 @@
 
 import typer
 
-from harken.cli.generate.run import AudioRoot, Manifest, ModelName, OutFolder, PromptFile, run_generation
+from harken.cli.generate import options
+from harken.cli.generate.run import run_generation
 from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFile, ServerAddress
 
 
 def captions(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: OutFolder,
+    out: options.OutFolder,
     recipe: RecipeFile = None,
-    manifest: Manifest = None,
-    audio_root: AudioRoot = None,
+    manifest: options.Manifest = None,
+    audio_root: options.AudioRoot = None,
     endpoint: ServerAddress = None,
-    model: ModelName = None,
+    model: options.ModelName = None,
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
     overrides: Overrides = None,
-    prompt_file: PromptFile = None,
+    prompt_file: options.PromptFile = None,
 ) -> None:
     """Write facts about a manifest's clips, as an audio model behind a server hears them."""
     from harken.config import CaptionRecipe

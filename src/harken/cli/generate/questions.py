@@ -2,31 +2,24 @@
 
 import typer
 
-from harken.cli.generate.run import (
-    BatchRequests,
-    BatchResults,
-    Captions,
-    ModelName,
-    OutFolder,
-    PromptFile,
-    run_generation,
-)
+from harken.cli.generate import options
+from harken.cli.generate.run import run_generation
 from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFile, ServerAddress
 
 
 def questions(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: OutFolder,
+    out: options.OutFolder,
     recipe: RecipeFile = None,
-    captions: Captions = None,
+    captions: options.Captions = None,
     endpoint: ServerAddress = None,
-    model: ModelName = None,
+    model: options.ModelName = None,
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
-    batch_requests: BatchRequests = None,
-    batch_results: BatchResults = None,
+    batch_requests: options.BatchRequests = None,
+    batch_results: options.BatchResults = None,
     overrides: Overrides = None,
-    prompt_file: PromptFile = None,
+    prompt_file: options.PromptFile = None,
 ) -> None:
     """Write multiple-choice questions from facts about clips, in the way of AVQA-GPT and VGGS-GPT."""
     from harken.config import QuestionRecipe

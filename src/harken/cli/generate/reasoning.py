@@ -2,33 +2,25 @@
 
 import typer
 
-from harken.cli.generate.run import (
-    BatchRequests,
-    BatchResults,
-    Captions,
-    Manifest,
-    ModelName,
-    OutFolder,
-    PromptFile,
-    run_generation,
-)
+from harken.cli.generate import options
+from harken.cli.generate.run import run_generation
 from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFile, ServerAddress
 
 
 def reasoning(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: OutFolder,
+    out: options.OutFolder,
     recipe: RecipeFile = None,
-    manifest: Manifest = None,
-    captions: Captions = None,
+    manifest: options.Manifest = None,
+    captions: options.Captions = None,
     endpoint: ServerAddress = None,
-    model: ModelName = None,
+    model: options.ModelName = None,
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
-    batch_requests: BatchRequests = None,
-    batch_results: BatchResults = None,
+    batch_requests: options.BatchRequests = None,
+    batch_results: options.BatchResults = None,
     overrides: Overrides = None,
-    prompt_file: PromptFile = None,
+    prompt_file: options.PromptFile = None,
 ) -> None:
     """Write reasoning for a manifest's questions, from their right answers and facts about the clips."""
     from harken.config import ReasoningRecipe

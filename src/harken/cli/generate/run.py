@@ -1,13 +1,13 @@
-"""What the commands of `harken generate` share: their options, and how requests reach a server or a batch file."""
+"""How the commands of `harken generate` run: requests go to a server, or into a batch file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from typer import Option
 
-from harken.cli.options import RECIPE, SERVER, console, recipe_values
+from harken.cli.generate.options import RECIPE_KEYS
+from harken.cli.options import console, recipe_values
 from harken.system.console import print_line
 
 if TYPE_CHECKING:
@@ -17,55 +17,6 @@ if TYPE_CHECKING:
     from harken.generate.clients import GeneratorClient
 
 SHOWN_FAULTS = 5
-FACTS = "Input"
-BATCH = "Batch files, instead of a server"
-
-RECIPE_KEYS = {
-    "captions": "captions",
-    "manifest": "manifest",
-    "audio_root": "audio_root",
-    "prompt_file": "prompt_file",
-    "endpoint": "endpoint.base_url",
-    "model": "endpoint.model",
-    "api_key_env": "endpoint.api_key_env",
-    "concurrency": "endpoint.concurrency",
-}
-"""Parameter of a command -> dotted key of a generation recipe."""
-
-OutFolder = Annotated[
-    Path, Option("--out", help="Folder to write. It also keeps the replies, so that no request is sent twice.")
-]
-Captions = Annotated[
-    Path | None, Option("--captions", help="JSON lines with facts about clips.", rich_help_panel=FACTS)
-]
-Manifest = Annotated[Path | None, Option("--manifest", help="A manifest.jsonl.", rich_help_panel=FACTS)]
-AudioRoot = Annotated[
-    Path | None,
-    Option("--audio-root", help="Folder of the clips. Default: the manifest's own folder.", rich_help_panel=FACTS),
-]
-ModelName = Annotated[
-    str | None, Option("--model", help="The name by which the server knows the model.", rich_help_panel=SERVER)
-]
-PromptFile = Annotated[
-    Path | None,
-    Option("--prompt-file", help="A file whose wording replaces that of harken's prompt.", rich_help_panel=RECIPE),
-]
-BatchRequests = Annotated[
-    Path | None,
-    Option(
-        "--batch-requests",
-        help="Send nothing; write the requests that have no reply yet to this file.",
-        rich_help_panel=BATCH,
-    ),
-]
-BatchResults = Annotated[
-    list[Path] | None,
-    Option(
-        "--batch-results",
-        help="Read replies from a provider's file of results. May be repeated.",
-        rich_help_panel=BATCH,
-    ),
-]
 
 
 def run_generation(

@@ -1,25 +1,15 @@
 """`harken prepare arc`: ARC becomes questions without audio."""
 
-from harken.cli.prepare.options import (
-    AgainstFiles,
-    DataFile,
-    HubConfig,
-    HubName,
-    HubSplit,
-    OutFolder,
-    parse_against,
-    parse_source,
-    print_card,
-)
+from harken.cli.prepare import options
 
 
 def arc(
-    out: OutFolder,
-    data: DataFile = None,
-    hub: HubName = None,
-    config: HubConfig = None,
-    split: HubSplit = "train",
-    against: AgainstFiles = None,
+    out: options.OutFolder,
+    data: options.DataFile = None,
+    hub: options.HubName = None,
+    config: options.HubConfig = None,
+    split: options.HubSplit = "train",
+    against: options.AgainstFiles = None,
 ) -> None:
     """Turn ARC into questions without audio.
 
@@ -27,5 +17,5 @@ def arc(
     """
     from harken.prepare.arc import prepare_arc
 
-    card = prepare_arc(parse_source(data, hub, config, split), out, against=parse_against(against))
-    print_card(card, out)
+    card = prepare_arc(options.parse_source(data, hub, config, split), out, against=options.parse_against(against))
+    options.print_card(card, out)

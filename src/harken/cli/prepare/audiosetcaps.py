@@ -6,28 +6,30 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.cli.prepare.options import SOURCE, AgainstFiles, OutFolder, parse_against, print_card
+from harken.cli.prepare import options
 
 
 def audiosetcaps(
     captions: Annotated[
         list[Path],
-        typer.Option("--captions", help="A CSV file of captions. May be repeated.", rich_help_panel=SOURCE),
+        typer.Option("--captions", help="A CSV file of captions. May be repeated.", rich_help_panel=options.SOURCE),
     ],
-    out: OutFolder,
+    out: options.OutFolder,
     answers: Annotated[
         list[Path] | None,
-        typer.Option("--answers", help="A CSV file of questions and answers. May be repeated.", rich_help_panel=SOURCE),
+        typer.Option(
+            "--answers", help="A CSV file of questions and answers. May be repeated.", rich_help_panel=options.SOURCE
+        ),
     ] = None,
     audio_root: Annotated[
         Path | None,
         typer.Option(
             "--audio-root",
             help="Folder that `harken prepare vggsound` wrote: keep only the captions of its clips.",
-            rich_help_panel=SOURCE,
+            rich_help_panel=options.SOURCE,
         ),
     ] = None,
-    against: AgainstFiles = None,
+    against: options.AgainstFiles = None,
 ) -> None:
     """Join AudioSetCaps' captions and answers into facts about clips, from which questions are generated."""
     from harken.prepare.audiosetcaps import prepare_audiosetcaps
@@ -38,7 +40,7 @@ def audiosetcaps(
             answers or [],
             out,
             audio_root=audio_root,
-            against=parse_against(against),
+            against=options.parse_against(against),
             on_rows=lambda rows: status.update(f"rows: {rows:,}"),
         )
-    print_card(card, out)
+    options.print_card(card, out)

@@ -3,19 +3,21 @@
 from collections.abc import Callable
 
 from harken.cli.options import console
-from harken.cli.prepare.options import AudioRoot, BenchmarkFile, OutFolder, Workers, print_card
+from harken.cli.prepare import options
 from harken.system.progress import StepProgress
 
 
 def benchmark_command(name: str) -> Callable[..., None]:
     """Make the command for one benchmark."""
 
-    def command(data: BenchmarkFile, audio_root: AudioRoot, out: OutFolder, workers: Workers = 2) -> None:
+    def command(
+        data: options.BenchmarkFile, audio_root: options.AudioRoot, out: options.OutFolder, workers: options.Workers = 2
+    ) -> None:
         from harken.prepare.benchmarks import prepare_benchmark
 
         with StepProgress(console, "clips", 0, 1000) as progress:
             card = prepare_benchmark(name, data, audio_root, out, workers=workers, on_progress=progress.update)
-        print_card(card, out)
+        options.print_card(card, out)
 
     command.__doc__ = f"Turn the records of the benchmark {name} into a manifest."
     return command

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.cli.prepare.options import Workers, parse_against
+from harken.cli.prepare import options
 
 
 def check(
@@ -17,7 +17,7 @@ def check(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write every shared clip or question here, as JSON lines.")
     ] = None,
-    workers: Workers = 2,
+    workers: options.Workers = 2,
 ) -> None:
     """List the clips and questions that a training set shares with benchmarks.
 
@@ -27,7 +27,7 @@ def check(
     from harken.prepare.leak_check import check_leaks, leak_table
     from harken.prepare.licences import OWN
 
-    [own], others = parse_against([training]), parse_against(benchmarks)
+    [own], others = options.parse_against([training]), options.parse_against(benchmarks)
     results = check_leaks(own, others, workers, out)
     Card(OWN, [f"leak check of {training}"], [leak_table(result) for result in results]).show(console)
     if any(result.leaked for result in results):

@@ -6,16 +6,16 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.cli.prepare.options import ManifestAudioRoot, TrainerFormat, check_format
+from harken.cli.prepare import options
 
 
 def export(
     manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl.", metavar="MANIFEST")],
-    format: TrainerFormat,
+    format: options.TrainerFormat,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    audio_root: ManifestAudioRoot = None,
+    audio_root: options.ManifestAudioRoot = None,
 ) -> None:
     """Write a manifest as another training program's JSON lines."""
     from harken.prepare.trainer_jsonl import export_jsonl
 
-    export_jsonl(manifest, audio_root, check_format(format), out).show(console)
+    export_jsonl(manifest, audio_root, options.check_format(format), out).show(console)

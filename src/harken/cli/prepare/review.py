@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.cli.prepare.options import ManifestAudioRoot
+from harken.cli.prepare import options
 
 
 def review(
     manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl.", metavar="MANIFEST")],
-    audio_root: ManifestAudioRoot = None,
+    audio_root: options.ManifestAudioRoot = None,
     size: Annotated[int, typer.Option("--sample", min=1, help="How many questions to look at.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that selects the sample.")] = 0,
 ) -> None:

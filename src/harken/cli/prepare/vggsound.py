@@ -6,19 +6,7 @@ from typing import Annotated
 import typer
 
 from harken.cli.options import console
-from harken.cli.prepare.options import (
-    FILTERS,
-    SOURCE,
-    AgainstFiles,
-    IndexOnly,
-    Media,
-    MinDuration,
-    MinSnr,
-    OutFolder,
-    Workers,
-    parse_against,
-    print_card,
-)
+from harken.cli.prepare import options
 from harken.system.progress import StepProgress
 
 
@@ -28,20 +16,22 @@ def vggsound(
         typer.Option(
             "--list",
             help="The list of clips, one a line: ID_START.mp4,LABEL or ID,START,LABEL,SPLIT.",
-            rich_help_panel=SOURCE,
+            rich_help_panel=options.SOURCE,
         ),
     ],
-    media: Media,
-    out: OutFolder,
+    media: options.Media,
+    out: options.OutFolder,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Keep only this split, when the list names splits.", rich_help_panel=FILTERS),
+        typer.Option(
+            "--split", help="Keep only this split, when the list names splits.", rich_help_panel=options.FILTERS
+        ),
     ] = None,
-    min_duration: MinDuration = None,
-    min_snr: MinSnr = None,
-    against: AgainstFiles = None,
-    index_only: IndexOnly = False,
-    workers: Workers = 2,
+    min_duration: options.MinDuration = None,
+    min_snr: options.MinSnr = None,
+    against: options.AgainstFiles = None,
+    index_only: options.IndexOnly = False,
+    workers: options.Workers = 2,
 ) -> None:
     """Turn VGGSound's list and videos into clips that questions can be generated about."""
     from harken.prepare.filters import Filters
@@ -54,7 +44,7 @@ def vggsound(
         list_missing_clips(needed, media, out).show(console)
         return
     filters = Filters(min_duration_s=min_duration, min_snr_db=min_snr)
-    benchmarks = parse_against(against)
+    benchmarks = options.parse_against(against)
     with StepProgress(console, "clips", 0, 1000) as progress:
         card = prepare_vggsound(
             clip_list,
@@ -66,4 +56,4 @@ def vggsound(
             against=benchmarks,
             on_progress=progress.update,
         )
-    print_card(card, out)
+    options.print_card(card, out)
