@@ -45,6 +45,16 @@ def prediction_row(ident: str, correct: bool | None, clip: str | None = None, **
     }
 
 
+FIVE_ROWS = [
+    prediction_row("1", True, "x"),
+    prediction_row("2", False, "x", task="music", difficulty="hard"),
+    prediction_row("3", True, "y", difficulty="hard", choices=["a", "b"]),
+    prediction_row("4", False, "z", choice=None, reason="no choice", ended=False),
+    prediction_row("5", False, "w", task="", difficulty="", choice=None, choices=[], reason="rejected: no such file"),
+]
+"""Two right, one wrong, one unreadable, and one record that could not be used."""
+
+
 def write_evaluation_folder(
     folder: Path,
     seed: int | str,

@@ -4,7 +4,7 @@ import io
 
 import pytest
 from command_line import harken, refused_by
-from evaluation_folders import MODALITIES, TASKS, prediction_row, write_evaluation_folder
+from evaluation_folders import FIVE_ROWS, MODALITIES, TASKS, prediction_row, write_evaluation_folder
 from rich.console import Console
 
 from harken.errors import DataError
@@ -15,19 +15,11 @@ from harken.results.evaluation_tables import summary_table
 from harken.results.formatting import p_value, percent, points
 from harken.results.summary import summarise
 
-ROWS = [
-    prediction_row("1", True, "x"),
-    prediction_row("2", False, "x", task="music", difficulty="hard"),
-    prediction_row("3", True, "y", difficulty="hard", choices=["a", "b"]),
-    prediction_row("4", False, "z", choice=None, reason="no choice", ended=False),
-    prediction_row("5", False, "w", task="", difficulty="", choice=None, choices=[], reason="rejected: no such file"),
-]
-
 
 def test_a_comparison_pairs_by_id_whatever_the_order():
-    after = [{**row, "correct": row["id"] in "124"} for row in ROWS[::-1]]
-    groups = {comparison.group: comparison for comparison in compare(ROWS, after)}
-    assert list(groups) == list(group_rows(ROWS))
+    after = [{**row, "correct": row["id"] in "124"} for row in FIVE_ROWS[::-1]]
+    groups = {comparison.group: comparison for comparison in compare(FIVE_ROWS, after)}
+    assert list(groups) == list(group_rows(FIVE_ROWS))
     whole = groups["all"]
     assert (whole.before.mean, whole.after.mean) == (2 / 5, 3 / 5)
     assert whole.gain.mean == pytest.approx(1 / 5)  # 2 and 4 gained, 3 lost
@@ -39,11 +31,11 @@ def test_a_comparison_pairs_by_id_whatever_the_order():
 
 def test_other_questions_and_hidden_answers_cannot_be_compared():
     with pytest.raises(DataError, match=r"1 only before \(such as '5'\), of 5 and 4"):
-        compare(ROWS, ROWS[:4])
+        compare(FIVE_ROWS, FIVE_ROWS[:4])
     with pytest.raises(DataError, match=r"2 only after \(such as '4'\), of 3 and 5"):
-        compare(ROWS[:3], ROWS)
+        compare(FIVE_ROWS[:3], FIVE_ROWS)
     with pytest.raises(DataError, match=r"1 only before \(such as '1'\) and 2 only after \(such as '4'\)"):
-        compare(ROWS[:3], ROWS[1:])
+        compare(FIVE_ROWS[:3], FIVE_ROWS[1:])
     for hidden in (
         ([prediction_row("1", None)], [prediction_row("1", True)]),
         ([prediction_row("1", True)], [prediction_row("1", None)]),
@@ -54,30 +46,30 @@ def test_other_questions_and_hidden_answers_cannot_be_compared():
 
 @pytest.mark.parametrize("change", [{"question": "what?"}, {"choices": ["a", "b", "c", "e"]}, {"answer": "b"}])
 def test_one_id_in_two_versions_of_a_benchmark_is_no_pair(change):
-    other = [{**row, **change} if row["id"] in "12" else row for row in ROWS]
+    other = [{**row, **change} if row["id"] in "12" else row for row in FIVE_ROWS]
     with pytest.raises(DataError, match=r"2 of 5 questions \(such as '1'\) have another text"):
-        compare(ROWS, other)
+        compare(FIVE_ROWS, other)
 
 
 def test_choices_in_another_order_and_a_clip_lost_on_the_way_are_the_same_question():
-    turned = [{**row, "choices": row["choices"][::-1]} for row in ROWS]
-    assert compare(ROWS, turned)[0].gain.mean == 0
+    turned = [{**row, "choices": row["choices"][::-1]} for row in FIVE_ROWS]
+    assert compare(FIVE_ROWS, turned)[0].gain.mean == 0
     lost = {"question": "", "choices": [], "answer": None, "correct": False, "reason": "rejected: no such file"}
-    assert compare(ROWS, [{**ROWS[0], **lost}, *ROWS[1:]])[0].gain.mean == pytest.approx(-1 / 5)
+    assert compare(FIVE_ROWS, [{**FIVE_ROWS[0], **lost}, *FIVE_ROWS[1:]])[0].gain.mean == pytest.approx(-1 / 5)
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_question_answered_twice_is_no_pair(side):
-    both = [list(ROWS), list(ROWS)]
-    both[side] += ROWS[:2]
+    both = [list(FIVE_ROWS), list(FIVE_ROWS)]
+    both[side] += FIVE_ROWS[:2]
     with pytest.raises(DataError, match=rf"2 ids appear twice {('before', 'after')[side]}"):
         compare(*both)
 
 
 def test_four_ways_put_accuracy_with_and_without_the_clip_side_by_side():
-    all_wrong = [{**row, "correct": False} for row in ROWS]
-    all_right = [{**row, "correct": True} for row in ROWS]
-    whole = four_way(ROWS, all_wrong, all_right, ROWS)[0]
+    all_wrong = [{**row, "correct": False} for row in FIVE_ROWS]
+    all_right = [{**row, "correct": True} for row in FIVE_ROWS]
+    whole = four_way(FIVE_ROWS, all_wrong, all_right, FIVE_ROWS)[0]
     assert (whole.comparison.before.mean, whole.comparison.after.mean) == (2 / 5, 1.0)
     assert (whole.before_without_audio.mean, whole.after_without_audio.mean) == (0.0, 2 / 5)
     assert whole.chance == pytest.approx(1.25 / 4)
@@ -85,7 +77,7 @@ def test_four_ways_put_accuracy_with_and_without_the_clip_side_by_side():
 
 
 def test_tables_hold_figures_intervals_and_n():
-    (whole, *_) = compare(ROWS, [{**row, "correct": True} for row in ROWS])
+    (whole, *_) = compare(FIVE_ROWS, [{**row, "correct": True} for row in FIVE_ROWS])
     name, n, before, after, gain, p = comparison_rows([whole])[0]
     assert (name, n) == ("all", "5")
     assert before == percent(whole.before) == f"40.0 [{100 * whole.before.low:.0f}, {100 * whole.before.high:.0f}]"

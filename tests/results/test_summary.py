@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from evaluation_folders import prediction_row
+from evaluation_folders import FIVE_ROWS, prediction_row
 from rich.console import Console
 
 from harken.errors import DataError
@@ -14,17 +14,9 @@ from harken.results.formatting import markdown, percent
 from harken.results.summary import summarise
 from harken.stats import mean_interval
 
-ROWS = [
-    prediction_row("1", True, "x"),
-    prediction_row("2", False, "x", task="music", difficulty="hard"),
-    prediction_row("3", True, "y", difficulty="hard", choices=["a", "b"]),
-    prediction_row("4", False, "z", choice=None, reason="no choice", ended=False),
-    prediction_row("5", False, "w", task="", difficulty="", choice=None, choices=[], reason="rejected: no such file"),
-]
-
 
 def test_a_summary_counts_everything_and_leaves_nothing_out():
-    summary = summarise(ROWS)
+    summary = summarise(FIVE_ROWS)
     assert summary["n"] == 5
     assert summary["n_unreadable"] == 2
     assert summary["n_cut_at_maximum"] == 1

@@ -18,20 +18,11 @@ from harken.questions.prompt import Prompt
 from harken.report.accuracy import AFTER, BEFORE, QuestionSet, accuracy_table, question_sets
 from harken.report.facts import run_facts
 from harken.report.run import Run, read_run
-from harken.results.formatting import markdown, percent, points
+from harken.results.formatting import markdown
 from harken.system.console import escape_unprintable
 from harken.types import Question
 
 _EXAMPLE = Question("example", "Which animal is heard?", ("a dog", "a cat", "a bird"), 0, Path("clip.wav"))
-_COLUMNS = (
-    ("before", "before, %", percent),
-    ("after", "after, %", percent),
-    ("gain", "gain, points", points),
-    ("before_without_audio", "before, no audio, %", percent),
-    ("after_without_audio", "after, no audio, %", percent),
-    ("audio_gain", "audio gain, points", points),
-)
-"""Columns of a table of results: attribute of `GroupAccuracy`, heading, how a figure is written."""
 
 
 def model_card(run_folder: Path | None, base: str, base_folder: Path | None, *, model_type: str, adapter: bool) -> str:
@@ -119,11 +110,10 @@ def _results(run: Run | None) -> list[str]:
 
 def _result(questions: QuestionSet) -> list[str]:
     table = accuracy_table("", questions)
-    columns = table.with_figures(_COLUMNS)
-    header = ("questions", "n", *(heading for _, heading, _ in columns), "chance, %")
+    header = ("questions", "n", *(f"{column.heading}, {column.unit}" for column in table.columns), "chance, %")
     rows = []
     for line in table.lines:
-        figures = [(getattr(line, key), write) for key, _, write in columns]
+        figures = [(getattr(line, column.attribute), column.write) for column in table.columns]
         cells = ["" if figure is None else write(figure) for figure, write in figures]
         chance = "" if line.chance is None else f"{100 * line.chance:.0f}"
         rows.append((escaped(line.group), str(line.n), *cells, chance))

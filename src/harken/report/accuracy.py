@@ -4,15 +4,15 @@ Evaluations belong together when they hold the same question ids, whatever their
 live page and the model card show the tables; every figure has n and a 95 % interval clustered by clip.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harken.errors import DataError
 from harken.questions.grader import form
 from harken.report.run import Evaluation, Run, read_start_evaluations
 from harken.results.compare import compare
 from harken.results.evaluation_rows import group_rows
+from harken.results.formatting import percent, points
 from harken.results.seeds import SeedComparison, over_seeds
 from harken.stats import Estimate, chance, mean_interval
 
@@ -52,6 +52,26 @@ class GroupAccuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class AccuracyColumn:
+    """One column of an accuracy table: its attribute in `GroupAccuracy`, and how it is headed and written."""
+
+    attribute: str
+    heading: str
+    unit: str
+    write: Callable[[Estimate], str]
+
+
+COLUMNS = (
+    AccuracyColumn("before", "before", "%", percent),
+    AccuracyColumn("after", "after", "%", percent),
+    AccuracyColumn("gain", "gain", "points", points),
+    AccuracyColumn("before_without_audio", "before, no audio", "%", percent),
+    AccuracyColumn("after_without_audio", "after, no audio", "%", percent),
+    AccuracyColumn("audio_gain", "audio gain", "points", points),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class AccuracyTable:
     """The accuracy of one run on one set of questions.
 
@@ -70,9 +90,10 @@ class AccuracyTable:
     no_think: Sequence[tuple[str, str, Estimate]]
     evaluations: Sequence[Evaluation]
 
-    def with_figures(self, columns: Sequence[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
-        """Keep the columns (attribute of `GroupAccuracy`, ...) for which some line has a figure."""
-        return [column for column in columns if any(getattr(line, column[0]) is not None for line in self.lines)]
+    @property
+    def columns(self) -> list[AccuracyColumn]:
+        """The columns in which some line has a figure."""
+        return [column for column in COLUMNS if any(getattr(line, column.attribute) is not None for line in self.lines)]
 
 
 def question_sets(run: Run, *, with_start: bool = True) -> list[QuestionSet]:

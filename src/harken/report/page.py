@@ -18,19 +18,10 @@ from markupsafe import Markup
 from harken.report.accuracy import AccuracyTable
 from harken.report.paper import PaperTable
 from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
-from harken.results.formatting import percent, points
+from harken.results.formatting import percent
 from harken.results.seeds import SeedComparison
 
 SCRIPTS = ("dom.js", "charts.js", "player.js", "question.js", "questions.js", "page.js")
-_COLUMNS = (
-    ("before", "before", percent),
-    ("after", "after", percent),
-    ("gain", "gain", points),
-    ("before_without_audio", "before, no audio", percent),
-    ("after_without_audio", "after, no audio", percent),
-    ("audio_gain", "audio gain", points),
-)
-"""Columns of an accuracy table: attribute of `GroupAccuracy`, heading, how a figure is written."""
 
 
 def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -77,9 +68,8 @@ def render_summary(
             papers=papers,
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
-            columns=_COLUMNS,
             percent=percent,
-            measured={key for table in tables for key, *_ in table.with_figures(_COLUMNS)},
+            measured={column.attribute for table in tables for column in table.columns},
         )
     )
 

@@ -82,7 +82,7 @@ def read_run(path: Path) -> Run:
     rollouts = sorted((path / "rollouts").glob("step_*.jsonl"))
     return Run(
         path,
-        config=rename_keys(read_yaml(path / "config.yaml", path)),
+        config=rename_keys(dict(read_yaml(path / "config.yaml", path))),
         environment=_read_json_if_present(path / "environment.json", path),
         counts=_read_json_if_present(path / "data.json", path),
         metrics=read_rows(metrics, path) if metrics.exists() else [],
