@@ -1,4 +1,7 @@
-"""Asks a judge COUNT questions and kills itself with SIGKILL once so many are answered: URL FOLDER COUNT ANSWERED."""
+"""Send COUNT texts to a judge, and kill this process with SIGKILL when ANSWERED have a verdict.
+
+Arguments: URL FOLDER COUNT ANSWERED
+"""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Media files made on the spot: real videos with stereo sound, sound files, and files that are broken."""
+"""Write media files: real videos with stereo sound, sound files, and files that are cut."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def tone(frequency_hz: float, rate_hz: int, duration_s: float, level: float = 0.
 
 
 def write_media(path: Path, sound: NDArray[np.float32] | None, rate_hz: int = 48_000) -> Path:
-    """A container by its extension with sound [channels, S], or silent film where `sound` is None."""
+    """Write a container, chosen by the extension, with sound [channels, S], or with a silent film."""
     path.parent.mkdir(parents=True, exist_ok=True)
     video_codec, audio_codec = VIDEO_CODECS[path.suffix]
     with av.open(str(path), "w") as container:
@@ -52,14 +52,14 @@ def write_wav(path: Path, samples: NDArray[np.float32], rate_hz: int = 16_000, s
 
 
 def cut(path: Path, share: float = 0.5) -> Path:
-    """Keep the first part of a file's bytes, as a download that broke off."""
+    """Keep the first part of a file's bytes, like a download that broke off."""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     return path
 
 
 def crash_on_three(number):
-    """Work for another process, which a crash of a decoder would end."""
+    """Work for another process; the number three crashes it, as a decoder could."""
     if number == 3:
         os.abort()
     return f"{number} done"

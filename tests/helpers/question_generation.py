@@ -1,4 +1,4 @@
-"""One call of `harken generate questions`."""
+"""Run `harken generate questions`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A sample checked by hand: keys come from the test, the clip goes to a player that writes down what it was given."""
+"""`harken prepare review`: the test presses the keys, and the player notes which clips it is to play."""
 
 import io
 import json
@@ -23,13 +23,13 @@ HOSTILE = "What? \x1b[2J[bold]x[/]\n## fake"
 
 class Listed(Player):
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.calls: list[str] = []
 
     def play(self, clip: Path) -> None:
-        self.heard.append(clip.name)
+        self.calls.append(clip.name)
 
     def stop(self) -> None:
-        self.heard.append("stop")
+        self.calls.append("stop")
 
 
 def written(folder: Path, n: int = 12) -> Path:
@@ -56,11 +56,11 @@ def verdicts(manifest: Path) -> list[bool]:
 def test_decisions_are_kept_and_their_rate_goes_into_the_card(tmp_path):
     manifest = written(tmp_path)
     (tmp_path / "card.md").write_text("# Set\n\n## Account\n\nfigures\n")
-    said = look(manifest, "aarana")
+    output = look(manifest, "aarana")
     assert verdicts(manifest) == [True, True, False, True]
-    assert "Sample of 6 of 12 questions, seed 0; 4 reviewed." in said
-    asked = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 4, 0)
-    clips = [int(one.id[1:]) // 2 for one in asked]
+    assert "Sample of 6 of 12 questions, seed 0; 4 reviewed." in output
+    sample = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 4, 0)
+    clips = [int(question.id[1:]) // 2 for question in sample]
     rate = mean_interval([1, 1, 0, 1], clips)
     expected = f"Accepted: 75.0 [{100 * rate.low:.0f}, {100 * rate.high:.0f}] % (3 of 4; 95 % interval"
     card = (tmp_path / "card.md").read_text()
@@ -71,8 +71,8 @@ def test_decisions_are_kept_and_their_rate_goes_into_the_card(tmp_path):
 def test_it_goes_on_where_it_was_stopped_and_the_section_is_replaced(tmp_path):
     manifest = written(tmp_path)
     look(manifest, "ar")
-    said = look(manifest, "aaaa")
-    assert said.count("of 6   q") == 4
+    output = look(manifest, "aaaa")
+    assert output.count("of 6   q") == 4
     assert verdicts(manifest) == [True, False, True, True, True, True]
     card = (tmp_path / "card.md").read_text()
     assert card.count("## Review by hand") == 1
@@ -93,8 +93,8 @@ def test_back_undoes_the_last_decision(tmp_path):
     manifest = written(tmp_path)
     look(manifest, "aabr")
     rows = lines_of(manifest.with_name("review.jsonl"))
-    asked = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 2, 0)
-    assert {row["id"]: row["accepted"] for row in rows} == {asked[0].id: True, asked[1].id: False}
+    sample = draw_sample([Question(f"q{i}", "", ("a", "b"), 0, None) for i in range(12)], 2, 0)
+    assert {row["id"]: row["accepted"] for row in rows} == {sample[0].id: True, sample[1].id: False}
     look(manifest, "bbbbr")
     assert len(verdicts(manifest)) == 1
 
@@ -102,8 +102,8 @@ def test_back_undoes_the_last_decision(tmp_path):
 def test_the_clip_is_played_when_shown_and_again_on_demand(tmp_path):
     player = Listed()
     look(written(tmp_path), "ppa", size=1, player=player)
-    assert len(player.heard) == 4
-    assert player.heard == [player.heard[0]] * 3 + ["stop"]
+    assert len(player.calls) == 4
+    assert player.calls == [player.calls[0]] * 3 + ["stop"]
 
 
 def test_a_larger_sample_holds_the_smaller_and_another_seed_is_another():
@@ -121,17 +121,17 @@ def test_a_decision_counts_for_the_question_as_it_was(tmp_path):
     [first] = [row for row in rows if row["id"] == lines_of(manifest.with_name("review.jsonl"))[0]["id"]]
     first["answer"] = 1 - first["answer"]
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said = look(manifest, "r")
-    assert said.count("of 6   q") == 1
-    assert "Accepted: 83.3" in said
+    output = look(manifest, "r")
+    assert output.count("of 6   q") == 1
+    assert "Accepted: 83.3" in output
 
 
 def test_the_text_of_a_question_cannot_act_on_the_terminal(tmp_path):
     manifest = written(tmp_path, n=1)
-    said = look(manifest, "", size=1)
-    assert "\x1b" not in said
-    assert "What? \\x1b[2J[bold]x[/]\\n## fake" in said
-    assert "(no such file)" in said
+    output = look(manifest, "", size=1)
+    assert "\x1b" not in output
+    assert "What? \\x1b[2J[bold]x[/]\\n## fake" in output
+    assert "(no such file)" in output
 
 
 def test_a_section_stands_in_the_place_of_its_earlier_self():
@@ -198,7 +198,7 @@ def test_a_terminal_gives_single_keys_and_is_left_as_it_was(tmp_path):
 def test_a_replaced_answer_or_reasoning_is_another_question():
     from harken.prepare.review import question_digest
 
-    asked = Question("q", "What?", ("a", "b"), 0, Path("x/a.wav"))
-    others = [replace(asked, answer=1), replace(asked, reasoning="r"), replace(asked, audio=None)]
-    assert len({question_digest(one) for one in [asked, *others]}) == 4
-    assert question_digest(replace(asked, source="elsewhere:3", audio=Path("y/a.wav"))) == question_digest(asked)
+    question = Question("q", "What?", ("a", "b"), 0, Path("x/a.wav"))
+    others = [replace(question, answer=1), replace(question, reasoning="r"), replace(question, audio=None)]
+    assert len({question_digest(each) for each in [question, *others]}) == 4
+    assert question_digest(replace(question, source="elsewhere:3", audio=Path("y/a.wav"))) == question_digest(question)

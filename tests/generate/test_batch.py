@@ -1,4 +1,4 @@
-"""Providers' batch files: requests out, results in, and the same set as a server that is asked comes out."""
+"""Batch files of providers: requests are written, results are read, and the set equals the one made with a server."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ from scripted_server import Received, serving
 
 
 def words(captions: Path, out: Path, url: str | None = None) -> list:
-    """The command; without a server at `url` it has no key either."""
+    """The words of the command; without a server at `url` it has no key either."""
     server = ["--endpoint", url or "http://127.0.0.1:9/v1", *(["--api-key-env", "NO_SUCH_KEY"] if url is None else [])]
     return ["generate", "questions", "--captions", captions, "--out", out, "--model", "m", *server]
 
 
 def answered(requests: Path, results: Path, *, fail: int = -1) -> None:
-    """What a provider makes of a file of requests; never a passing failure, the one at `fail` expired."""
+    """Write the results of a provider for a file of requests; the request at `fail` has expired."""
     reply = scripted(lambda number, tried: 1)
     rows = []
     for place, row in enumerate(lines_of(requests)):
@@ -49,8 +49,8 @@ def test_batches_go_on_until_nothing_is_left_to_ask(tmp_path):
     assert f"{n - len(failed) - 1} replies stored, {len(failed) + 1} results without one" in done.out
     assert "batch_expired" in done.out
     sent = lines_of(second)
-    assert len([one for one in sent if len(one["body"]["messages"]) == 3]) == len(bad)
-    assert len([one for one in sent if len(one["body"]["messages"]) == 1]) == len(failed) + 1
+    assert len([request for request in sent if len(request["body"]["messages"]) == 3]) == len(bad)
+    assert len([request for request in sent if len(request["body"]["messages"]) == 1]) == len(failed) + 1
     answered(second, tmp_path / "results2.jsonl")
     third = tmp_path / "third.jsonl"
     done = harken(*words(captions, out), "--batch-results", tmp_path / "results2.jsonl", "--batch-requests", third)

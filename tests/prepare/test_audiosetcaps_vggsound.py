@@ -1,4 +1,4 @@
-"""AudioSetCaps and VGGSound: captions and answers joined by clip, lists of clips, nothing lost on the way."""
+"""`harken prepare audiosetcaps` and `vggsound`: captions and answers are joined by clip, and every row is counted."""
 
 import csv
 import json
@@ -35,12 +35,12 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def asked(ident, sounds, speech, music):
+def answer_row(ident, sounds, speech, music):
     return [ident, SOUNDS, sounds, SPEECH, speech, MUSIC, music]
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("spelling", "other"),
     [
         ("Y---1_cCGK4M", "---1_cCGK4M"),
         ("OxPnZzn1_L8_000883", "OxPnZzn1_L8_883"),
@@ -48,8 +48,8 @@ def asked(ident, sounds, speech, music):
         ("YYYYYYYYYYYY", "YYYYYYYYYYY"),
     ],
 )
-def test_spellings_of_one_clip_have_one_key(one, other):
-    assert clip_key(one) == clip_key(other)
+def test_spellings_of_one_clip_have_one_key(spelling, other):
+    assert clip_key(spelling) == clip_key(other)
 
 
 def test_different_clips_have_different_keys():
@@ -80,13 +80,13 @@ def test_captions_and_answers_are_joined_by_id_and_what_is_left_over_is_counted(
     answers = write_csv(
         tmp_path / "VGGSound_Qwen-Audio_Q&A.csv",
         HEADER,
-        asked("AAAAAAAAAA1_000001", "A dog.", "None.", ""),
-        asked("-xPnZzn1_L8_000883", "A bell.", "I'm sorry, but there is no speech.", "Slow."),
-        asked("AAAAAAAAAA9_000009", "Surplus.", "", ""),
-        asked("AAAAAAAAAA9_9", "Surplus again.", "", ""),
-        asked("-xPnZzn1_L8_883", "Another bell.", "", ""),
-        asked("???", "Bad id.", "", ""),
-        asked("AAAAAAAAAA5_000005", "", " ", ""),
+        answer_row("AAAAAAAAAA1_000001", "A dog.", "None.", ""),
+        answer_row("-xPnZzn1_L8_000883", "A bell.", "I'm sorry, but there is no speech.", "Slow."),
+        answer_row("AAAAAAAAAA9_000009", "Surplus.", "", ""),
+        answer_row("AAAAAAAAAA9_9", "Surplus again.", "", ""),
+        answer_row("-xPnZzn1_L8_883", "Another bell.", "", ""),
+        answer_row("???", "Bad id.", "", ""),
+        answer_row("AAAAAAAAAA5_000005", "", " ", ""),
     )
     short = write_csv(tmp_path / "s.csv", ["ID", "Answer1", "Answer2"], ["---1_cCGK4M", "Wind blows.", "A man."])
     card = prepare_audiosetcaps([captions, more], [answers, short], tmp_path / "out")
@@ -101,13 +101,13 @@ def test_captions_and_answers_are_joined_by_id_and_what_is_left_over_is_counted(
         {"id": "9eUrEyAR3xk_84_10", "caption": "Sea", "sounds": "", "speech": "", "music": ""},
     ]
     rejected = lines_of(tmp_path / "out" / "rejected.jsonl")
-    assert [(one["line"], one["id"], one["reason"]) for one in rejected] == [
+    assert [(row["line"], row["id"], row["reason"]) for row in rejected] == [
         (5, "AAAAAAAAAA2_000002", "caption is empty"),
         (6, "AAAAAAAAAA1_1", "caption of the same clip again: AAAAAAAAAA1_1"),
         (7, "nonsense", "id of no known form: 'nonsense'"),
         (8, "AAAAAAAAAA3_000003", "row of another length: 1 cells, the header has 2"),
     ]
-    assert {one["file"] for one in rejected} == {str(captions)}
+    assert {row["file"] for row in rejected} == {str(captions)}
     for line in (
         "| records read | 9 |",
         "| kept | 5 |",
@@ -175,10 +175,10 @@ def test_captions_of_clips_at_hand_get_their_sound_and_those_of_a_test_list_are_
     tests = write_csv(tmp_path / "t.csv", ["AAAAAAAAAA3_000007.mp4", "rain"], ["AAAAAAAAAA4_000001.mp4", "dog"])
     out = tmp_path / "out"
     card = prepare_audiosetcaps([captions], [], out, audio_root=tmp_path / "vgg", against=[ComparedSet(tests)])
-    assert [(one["id"], one["audio"]) for one in lines_of(out / "manifest.jsonl")] == [
+    assert [(row["id"], row["audio"]) for row in lines_of(out / "manifest.jsonl")] == [
         ("AAAAAAAAAA1_000001", "audio/AAAAAAAAAA1_000001.wav")
     ]
-    assert [one["reason"] for one in lines_of(out / "rejected.jsonl")] == [
+    assert [row["reason"] for row in lines_of(out / "rejected.jsonl")] == [
         "no clip: AAAAAAAAAA2_000002",
         "same clip as in t.csv: AAAAAAAAAA3_000007",
         "same clip as in t.csv: AAAAAAAAAA4_000001",
@@ -198,7 +198,7 @@ def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
     write_media(media / "-AAAAAAAAA1_000001.mp4", np.stack([tone(500, 48_000, 1.0)] * 2))
     write_wav(media / "_AAAAAAAAA2_2.wav", tone(500, 16_000, 0.3))
     (media / "AAAAAAAAAA3_000003.mp4").write_bytes(b"dead")
-    listed = write_csv(
+    clip_list = write_csv(
         tmp_path / "vggsound.csv",
         ["-AAAAAAAAA1", "1", "bird chirping, tweeting", "train"],
         ["_AAAAAAAAA2", "2", "dog", "train"],
@@ -211,14 +211,14 @@ def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
         ["one cell"],
     )
     out = tmp_path / "out"
-    card = prepare_vggsound(listed, media, out, filters=Filters(min_duration_s=0.5), workers=1, split="train")
+    card = prepare_vggsound(clip_list, media, out, filters=Filters(min_duration_s=0.5), workers=1, split="train")
     assert lines_of(out / "manifest.jsonl") == [
         {
             **{"id": "-AAAAAAAAA1_000001", "audio": "audio/-AAAAAAAAA1_000001.wav"},
             **{"label": "bird chirping, tweeting", "split": "train"},
         }
     ]
-    rejected = [(one["line"], one["reason"].partition(" (")[0]) for one in lines_of(out / "rejected.jsonl")]
+    rejected = [(row["line"], row["reason"].partition(" (")[0]) for row in lines_of(out / "rejected.jsonl")]
     assert rejected == [
         (2, "clip too short: 0.30 s, the minimum is 0.5 s"),
         (3, "clip cannot be decoded"),

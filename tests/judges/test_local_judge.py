@@ -1,4 +1,4 @@
-"""A judge in this process: the same scores as the same model behind a server, in batches, each text once."""
+"""A judge in this process: it gives the scores of the same model behind a server, in batches, once for each text."""
 
 import json
 import re
@@ -20,13 +20,13 @@ from harken.types import Question
 
 QUESTION = Question("q", "Which animal is heard?", ("a dog", "a cat"), 1, None)
 REPLIES = ["0\n", "1\n", "0.3\n", "0.84\n", "1.0\n", "7\n", "seven\n", "\n\n"]
-"""Tokens of the tiny judge, one for each kind of reply; it says nothing else."""
+"""Tokens of the tiny judge, one for each kind of reply; it writes no others."""
 TEXTS = [*("It purrs.", "No bark, so it is a cat.", "Ein Hund bellt.", "", "狗在叫"), *ATTACKS[:15]]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """A tiny random judge, sensitive enough that its replies differ between texts."""
+    """A tiny random judge that is sensitive enough to reply differently to different texts."""
     folder = tmp_path_factory.mktemp("judge")
     prompts = JudgePrompts.from_config(JudgeConfig(local=LocalJudgeConfig(path="x")))
     tokenizer = build_tokenizer(prompts.wording.values(), vocabulary=512)
@@ -66,13 +66,13 @@ def ask_all(judge, texts=TEXTS) -> list[Verdict]:
 
 
 def transformers_server(checkpoint: Path):
-    """Completions and chat as a plain server gives them: one prompt at a time, no padding, no batch."""
+    """Reply as a plain server does, for completions and chat: one prompt at a time, without padding and batches."""
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     lock = threading.Lock()
 
-    def reply(asked: Received) -> Scripted:
-        body = asked.body
+    def reply(request: Received) -> Scripted:
+        body = request.body
         with lock, torch.inference_mode():
             if "messages" in body:
                 text = tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
@@ -107,15 +107,15 @@ def test_in_process_and_over_http_the_same_text_has_the_same_score(checkpoint, s
 
 
 def test_batches_change_no_verdict_and_a_stored_reply_needs_no_model(checkpoint, tmp_path, monkeypatch):
-    found = {}
+    verdicts = {}
     for size in (1, 16):
         judge = open_judge(local(checkpoint, batch_size=size), tmp_path / str(size))
-        found[size] = ask_all(judge, TEXTS[:12])
+        verdicts[size] = ask_all(judge, TEXTS[:12])
         judge.close()
-    assert found[1] == found[16]
+    assert verdicts[1] == verdicts[16]
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", lambda *_, **__: pytest.fail("asked again"))
     judge = open_judge(local(checkpoint), tmp_path / "16")
-    assert ask_all(judge, TEXTS[:12]) == found[16]
+    assert ask_all(judge, TEXTS[:12]) == verdicts[16]
     judge.close()
 
 

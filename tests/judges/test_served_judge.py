@@ -1,4 +1,4 @@
-"""A judge behind a server: what is sent, what every kind of bad reply becomes, and that nothing is asked twice."""
+"""A judge behind a server: what is sent, what each kind of bad reply becomes, and that no request is sent twice."""
 
 import hashlib
 import json
@@ -38,25 +38,25 @@ def ask(judge, *reasonings: str, aspect="quality") -> list[Verdict]:
     return [future.result(timeout=30) for future in futures]
 
 
-def judged(asked: Received) -> str:
-    """The reasoning a request is about."""
-    return asked.body["prompt"].rpartition("Reasoning:\n> ")[2].removesuffix("\nScore:")
+def judged(request: Received) -> str:
+    """The reasoning that a request is about."""
+    return request.body["prompt"].rpartition("Reasoning:\n> ")[2].removesuffix("\nScore:")
 
 
 def test_a_base_model_is_asked_to_go_on_greedily_after_score(tmp_path):
-    with serving(lambda asked: said(" 0.73\n\nCase 6")) as server:
+    with serving(lambda request: said(" 0.73\n\nCase 6")) as server:
         judge = open_judge(config(server.url), tmp_path)
         assert ask(judge, "It purrs.") == [Verdict(0.7, "")]
         judge.close()
-    (asked,) = server.received
-    assert asked.path == "/v1/completions"
-    assert asked.body.keys() == {"model", "prompt", "max_tokens", "temperature"}
-    assert (asked.body["max_tokens"], asked.body["temperature"]) == (8, 0.0)
-    assert asked.body["prompt"].endswith("Reasoning:\n> It purrs.\nScore:")
+    (request,) = server.received
+    assert request.path == "/v1/completions"
+    assert request.body.keys() == {"model", "prompt", "max_tokens", "temperature"}
+    assert (request.body["max_tokens"], request.body["temperature"]) == (8, 0.0)
+    assert request.body["prompt"].endswith("Reasoning:\n> It purrs.\nScore:")
 
 
 def test_a_chat_model_gets_the_same_text_as_one_user_turn(tmp_path):
-    with serving(lambda asked: said("1")) as server:
+    with serving(lambda request: said("1")) as server:
         for api in ("completion", "chat"):
             judge = open_judge(config(server.url, api=api), tmp_path)
             assert ask(judge, "It purrs.", aspect="consistency") == [Verdict(1.0, "")]
@@ -67,8 +67,8 @@ def test_a_chat_model_gets_the_same_text_as_one_user_turn(tmp_path):
 
 
 def test_answers_are_judged_against_their_references(tmp_path):
-    def reply(asked: Received) -> Scripted:
-        reference, _, prediction = asked.body["prompt"].rpartition("Reference:\n> ")[2].partition("\nReply:\n> ")
+    def reply(request: Received) -> Scripted:
+        reference, _, prediction = request.body["prompt"].rpartition("Reference:\n> ")[2].partition("\nReply:\n> ")
         return said(f" {int(reference in prediction)}\n")
 
     questions = [QUESTION, QUESTION, replace(QUESTION, id="h", answer=None)]
@@ -110,7 +110,7 @@ def test_judging_answers_needs_a_prediction_for_each_question(tmp_path):
     ids=["seven", "empty", "language", "null", "html", "503", "400", "half a body", "slow"],
 )
 def test_a_bad_reply_is_a_verdict_without_a_score_and_with_a_reason(reply, reason, tmp_path):
-    with serving(lambda asked: reply) as server:
+    with serving(lambda request: reply) as server:
         judge = open_judge(config(server.url, timeout_s=0.2), tmp_path)
         (verdict,) = ask(judge, "x")
         judge.close()
@@ -120,7 +120,7 @@ def test_a_bad_reply_is_a_verdict_without_a_score_and_with_a_reason(reply, reaso
 
 @pytest.mark.parametrize(("status", "said_so"), [(401, "the key was refused"), (404, "no such model or path")])
 def test_a_wrong_key_or_model_stops_a_run_with_a_message_that_names_server_and_model(status, said_so, tmp_path):
-    with serving(lambda asked: Scripted(b"no", status=status)) as server:
+    with serving(lambda request: Scripted(b"no", status=status)) as server:
         judge = open_judge(config(server.url), tmp_path)
         verdicts = ask(judge, *"abc")
         judge.close()
@@ -133,7 +133,7 @@ def test_a_wrong_key_or_model_stops_a_run_with_a_message_that_names_server_and_m
 
 
 def test_no_server_at_all_stops_a_run_with_a_message_that_names_the_address(tmp_path):
-    with serving(lambda asked: said("1")) as server:
+    with serving(lambda request: said("1")) as server:
         url = server.url
     judge = open_judge(config(url, retries=1), tmp_path)
     verdicts = ask(judge, *map(str, range(20)))
@@ -150,12 +150,12 @@ def test_a_missing_key_is_an_error_before_anything_is_asked(tmp_path, monkeypatc
 
 
 def faulty(share: float, fault: Scripted):
-    """A server whose first reply to that share of the prompts, chosen by content, is a fault."""
+    """A server whose first reply to a share of the prompts is a fault; their content decides which."""
     seen = Counter()
     lock = threading.Lock()
 
-    def reply(asked: Received) -> Scripted:
-        prompt = asked.body["prompt"]
+    def reply(request: Received) -> Scripted:
+        prompt = request.body["prompt"]
         with lock:
             seen[prompt] += 1
             first = seen[prompt] == 1
@@ -191,8 +191,8 @@ def test_thirty_percent_of_failing_or_slow_calls_are_tried_again_or_else_counted
 def test_a_stored_reply_is_not_asked_again_on_another_day_or_port_readable_or_not(tmp_path):
     texts = [f"reasoning {n}" for n in range(10)]
 
-    def reply(asked: Received) -> Scripted:
-        return said(" 0.7\n" if int(judged(asked).split()[1]) % 2 else "what?")
+    def reply(request: Received) -> Scripted:
+        return said(" 0.7\n" if int(judged(request).split()[1]) % 2 else "what?")
 
     with serving(reply) as server:
         judge = open_judge(config(server.url), tmp_path)
@@ -207,18 +207,18 @@ def test_a_stored_reply_is_not_asked_again_on_another_day_or_port_readable_or_no
 
 
 def test_a_failure_is_asked_again_another_time(tmp_path):
-    with serving(lambda asked: Scripted(b"", status=500)) as server:
+    with serving(lambda request: Scripted(b"", status=500)) as server:
         judge = open_judge(config(server.url), tmp_path)
         assert ask(judge, "x")[0].score is None
         judge.close()
-    with serving(lambda asked: said("0.4")) as server:
+    with serving(lambda request: said("0.4")) as server:
         judge = open_judge(config(server.url), tmp_path)
         assert ask(judge, "x") == [Verdict(0.4, "")]
         judge.close()
 
 
 def test_equal_texts_under_way_together_are_asked_once(tmp_path):
-    with serving(lambda asked: Scripted(said("0.4").body, delay_s=0.1)) as server:
+    with serving(lambda request: Scripted(said("0.4").body, delay_s=0.1)) as server:
         judge = open_judge(config(server.url), tmp_path)
         assert ask(judge, *["same"] * 8) == [Verdict(0.4, "")] * 8
         assert ask(judge, "same") == [Verdict(0.4, "")]
@@ -229,9 +229,9 @@ def test_equal_texts_under_way_together_are_asked_once(tmp_path):
 def test_killed_and_asked_again_no_stored_judgement_is_asked_twice(tmp_path):
     arrived: list[str] = []
 
-    def reply(asked: Received) -> Scripted:
-        arrived.append(judged(asked))
-        return Scripted(said(f" 0.{len(judged(asked)) % 10}").body, delay_s=0.01)
+    def reply(request: Received) -> Scripted:
+        arrived.append(judged(request))
+        return Scripted(said(f" 0.{len(judged(request)) % 10}").body, delay_s=0.01)
 
     with serving(reply) as server:
         driver = [
@@ -258,7 +258,7 @@ def test_killed_and_asked_again_no_stored_judgement_is_asked_twice(tmp_path):
 
 
 def test_judging_does_not_hold_up_who_asks_and_closing_does_not_leave_them_waiting(tmp_path):
-    with serving(lambda asked: Scripted(said("0.4").body, delay_s=1.0)) as server:
+    with serving(lambda request: Scripted(said("0.4").body, delay_s=1.0)) as server:
         judge = open_judge(config(server.url, concurrency=2), tmp_path)
         began = time.monotonic()
         futures = [judge.submit("quality", QUESTION, f"reasoning {n}", "") for n in range(6)]

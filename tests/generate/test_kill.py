@@ -1,4 +1,4 @@
-"""kill -9 in the middle of generation, then the same command: nothing stored is asked again, the same bytes come."""
+"""After kill -9 in the middle, the same command sends no stored request again and writes the same bytes."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def command(captions: Path, out: Path, url: str) -> list[str]:
 
 
 class Killer:
-    """Kills a process when the server has got so many requests."""
+    """Kills a process when the server has received a number of requests."""
 
     def __init__(self, reply: Callable[[Received], Scripted]) -> None:
         self.reply = reply
@@ -45,21 +45,21 @@ class Killer:
         self.process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, asked: Received) -> Scripted:
+    def __call__(self, request: Received) -> Scripted:
         with self._lock:
             if self.left is not None:
                 self.left -= 1
                 if self.left == 0 and self.process is not None:
                     os.kill(self.process.pid, signal.SIGKILL)
-        return self.reply(asked)
+        return self.reply(request)
 
     def run(self, words: list[str], after: int | None) -> int:
         with self._lock:
             self.left = after
             program = [sys.executable, "-m", "harken", *words]
             self.process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        _, said = self.process.communicate(timeout=500)
-        assert self.process.returncode in (0, -signal.SIGKILL), said.decode()
+        _, errors = self.process.communicate(timeout=500)
+        assert self.process.returncode in (0, -signal.SIGKILL), errors.decode()
         return self.process.returncode
 
 
@@ -76,8 +76,10 @@ def killed_and_whole(tmp_path: Path, n: int, kills: list[int]) -> None:
             before = len(server.received)
             assert killer.run(command(captions, out, server.url), after) == (0 if after is None else -signal.SIGKILL)
             assert stored <= stored_keys(out)
-            assert not {key_of(one) for one in server.received[before:]} & stored, "a stored reply was asked for again"
-        assert stored_keys(out) <= {key_of(one) for one in server.received}
+            assert not {key_of(request) for request in server.received[before:]} & stored, (
+                "a stored reply was asked for again"
+            )
+        assert stored_keys(out) <= {key_of(request) for request in server.received}
     for name in ("manifest.jsonl", "rejected.jsonl", "card.md"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     manifest, rejected = lines_of(out / "manifest.jsonl"), lines_of(out / "rejected.jsonl")
@@ -92,10 +94,10 @@ def stored_keys(out: Path) -> set[str]:
     return {json.loads(line)["key"] for line in text.split(b"\n")[:-1]}
 
 
-def key_of(asked: Received) -> str:
-    """What the reply to a request is stored under."""
+def key_of(request: Received) -> str:
+    """The key under which the reply to a request is stored."""
     config = EndpointConfig(base_url="http://127.0.0.1/v1", model="m")
-    return cache_key(config, asked.body, f"c{clip_number(asked):04d}")
+    return cache_key(config, request.body, f"c{clip_number(request):04d}")
 
 
 def test_two_kills_leave_what_no_kill_leaves(tmp_path):

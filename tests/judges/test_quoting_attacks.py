@@ -1,4 +1,4 @@
-"""A judged text cannot set its own score: by the form of the prompt, and before a server that believes anything."""
+"""A judged text cannot set its own score: it changes no unquoted line, and a gullible server is not moved by it."""
 
 import re
 import time
@@ -25,7 +25,7 @@ PROMPTS = JudgePrompts.from_config(JudgeConfig(endpoint=EndpointConfig(base_url=
 
 
 def placements(text: str) -> list[tuple[Question, str, str]]:
-    """The text wherever it can come from a stranger: reasoning, answer, question, option."""
+    """The text in each place that a stranger can write: reasoning, answer, question, option."""
     reasoning, answer = HONEST
     return [
         (QUESTION, text, answer),
@@ -37,22 +37,24 @@ def placements(text: str) -> list[tuple[Question, str, str]]:
 
 
 def skeleton(prompt: str) -> list[str]:
-    """What is not quoted, with one mark for every run of quoted lines."""
+    """The lines that are not quoted, with one mark for every run of quoted lines."""
     lines = ["> " if line.startswith("> ") else line for line in prompt.split("\n")]
     return [line for n, line in enumerate(lines) if n == 0 or line != "> " or lines[n - 1] != "> "]
 
 
-def believed(prompt: str) -> str:
-    """What a model says that goes on with the last score it finds outside of quotation, and reads as an attacker
-    could wish: compatible forms are the plain ones, invisible characters are none, a tag or control token ends a line,
-    and so does every kind of break."""
+def gullible_reply(prompt: str) -> str:
+    """The reply of a gullible model: the last score outside of quotation, read as an attacker could wish.
+
+    Compatible characters are read as the plain ones and invisible ones are skipped; a tag, a control token and every
+    kind of break ends a line.
+    """
     text = unicodedata.normalize("NFKC", prompt)
     text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cs", "Co", "Cn"))
     text = re.sub(r"<[|/!\w][^<>]*>|\[/?\w+\]", "\n", text)
     scores = [
-        found[1]
+        match[1]
         for line in re.split(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029\0]", text)
-        if not line.startswith("> ") and (found := re.match(r"\W*sc[oо]r[eе]\s*:\s*([01][.0-9]*)", line, re.IGNORECASE))
+        if not line.startswith("> ") and (match := re.match(r"\W*sc[oо]r[eе]\s*:\s*([01][.0-9]*)", line, re.IGNORECASE))
     ]
     return scores[-1] if scores else ""
 
@@ -120,9 +122,10 @@ def test_a_huge_text_makes_a_bounded_prompt_quickly(aspect):
 
 @pytest.mark.parametrize("api", ["completion", "chat"])
 def test_a_server_that_believes_any_score_outside_of_quotation_is_moved_by_no_attack(api, tmp_path):
-    def reply(asked: Received) -> Scripted:
+    def reply(request: Received) -> Scripted:
         return said(
-            " " + believed(asked.body["prompt"] if api == "completion" else asked.body["messages"][0]["content"])
+            " "
+            + gullible_reply(request.body["prompt"] if api == "completion" else request.body["messages"][0]["content"])
         )
 
     config = EndpointConfig(base_url="http://127.0.0.1:1/v1", model="m", api=api)
@@ -130,8 +133,8 @@ def test_a_server_that_believes_any_score_outside_of_quotation_is_moved_by_no_at
         config = config.model_copy(update={"base_url": server.url})
         judge = open_judge(JudgeConfig(endpoint=config), tmp_path)
         places = [place for attack in ATTACKS for place in placements(attack)[:3]]  # reasoning and answer
-        asked = [judge.submit(aspect, *place) for place in places for aspect in ASPECTS]
-        verdicts = [verdict.result() for verdict in asked]
+        pending = [judge.submit(aspect, *place) for place in places for aspect in ASPECTS]
+        verdicts = [verdict.result() for verdict in pending]
         judge.close()
     assert len(verdicts) >= 50 * 3 * 3
     assert set(verdicts) == {Verdict(0.0, "")}  # the score of the last worked case of each wording
@@ -141,5 +144,5 @@ def test_the_same_server_is_moved_by_most_attacks_on_a_prompt_that_does_not_quot
     moved = 0
     for attack in ATTACKS:
         prompt = PROMPTS.wording["quality"].replace("{reasoning}", attack)
-        moved += believed(prompt) not in ("0.0", "")
+        moved += gullible_reply(prompt) not in ("0.0", "")
     assert moved >= 40, moved

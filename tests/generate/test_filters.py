@@ -1,4 +1,4 @@
-"""Filters of written questions: each is off unless asked for, and the guards drop what they say."""
+"""Filters of written questions: each is off unless the recipe turns it on, and drops what its name says."""
 
 import re
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_a_question_over_the_limit_of_tokens_is_rejected(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 8)
     long = [" ".join("abcdefghijklmnopqrstuvwxyz"), "b", "c", "d"]
     with serving(
-        lambda asked: said(question(1, multi_choice=long) if clip_number(asked) % 2 else question(1))
+        lambda request: said(question(1, multi_choice=long) if clip_number(request) % 2 else question(1))
     ) as server:
         words = ("--set", "filters.max_tokens=40", "--set", f"filters.tokenizer={tiny_folder('qwen2_audio')}")
         done = generate(captions, tmp_path / "out", server.url, *words)
@@ -87,20 +87,20 @@ def test_a_question_over_the_limit_of_tokens_is_rejected(tmp_path):
 
 def test_a_tokenizer_that_is_none_is_an_error(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 1)
-    with serving(lambda asked: said(question(0))) as server:
+    with serving(lambda request: said(question(0))) as server:
         words = ("--set", "filters.max_tokens=40", "--set", f"filters.tokenizer={tmp_path}")
         done = generate(captions, tmp_path / "out", server.url, *words)
     assert done.code == 2
     assert "filters.tokenizer:" in done.err
 
 
-def guessing(asked: Received) -> Scripted:
-    """Writes a question about each clip; asked one without a clip it knows dogs 0 to 3, guesses 4 and 5 where the right
-    choice comes first, and is always wrong about the others; about 9 it fails."""
-    text = asked.body["messages"][0]["content"]
+def guessing(request: Received) -> Scripted:
+    """A model that writes a question about each clip. Asked without the clip, it knows the answers about clips 0 to 3,
+    is right about 4 and 5 where the right choice comes first, is wrong about all others, and fails on 9."""
+    text = request.body["messages"][0]["content"]
     known = re.search(r"What is heard, (\d+)\?", text)
     if known is None:
-        return said(question(clip_number(asked)))
+        return said(question(clip_number(request)))
     number = int(known[1])
     if number == 9:
         return Scripted(b"", status=500)
@@ -120,7 +120,7 @@ def test_a_question_answered_without_the_clip_every_time_is_dropped_and_the_rest
         "c0009": "no reply",
     }
     assert sorted(position_counts(manifest)) == [2, 2, 2, 3]
-    tries = [one.body["messages"][0]["content"] for one in server.received]
+    tries = [request.body["messages"][0]["content"] for request in server.received]
     about_4 = {text.partition("options: ")[2] for text in tries if "heard, 4?" in text}
     assert about_4 == {
         "['a dog 4', 'a cat', 'a cow', 'a door']",

@@ -1,4 +1,4 @@
-"""Leaks between a training set and benchmarks are found by clip, content and question; the commands say so."""
+"""Clips and questions that a training set shares with benchmarks are found by name, content and words."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def clip_pairs(training, benchmark):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("record", "other", "same"),
     [
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_30", True),
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_000039", True),
@@ -46,9 +46,9 @@ def clip_pairs(training, benchmark):
         ("", "", False),
     ],
 )
-def test_clips_are_the_same_by_name_or_by_video_and_time(one, other, same):
-    assert clip_pairs([one], [other]) == ([(one, other)] if same else [])
-    assert clip_pairs([other], [one]) == ([(other, one)] if same else [])
+def test_clips_are_the_same_by_name_or_by_video_and_time(record, other, same):
+    assert clip_pairs([record], [other]) == ([(record, other)] if same else [])
+    assert clip_pairs([other], [record]) == ([(other, record)] if same else [])
 
 
 def jaccard(a, b):
@@ -60,14 +60,14 @@ words = st.lists(st.frozensets(st.sampled_from("abcdefghijkl"), max_size=10), ma
 
 @given(training=words, benchmark=words)
 def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, benchmark):
-    a = [ComparedRecord(f"a{n}", "", "", None, one) for n, one in enumerate(training)]
-    b = [ComparedRecord(f"b{n}", "", "", None, one) for n, one in enumerate(benchmark)]
+    a = [ComparedRecord(f"a{n}", "", "", None, words) for n, words in enumerate(training)]
+    b = [ComparedRecord(f"b{n}", "", "", None, words) for n, words in enumerate(benchmark)]
     expected = {
-        f"a{n}": next((f"b{m}" for m, other in enumerate(benchmark) if jaccard(one, other) >= 0.8), None)
-        for n, one in enumerate(training)
+        f"a{n}": next((f"b{m}" for m, other in enumerate(benchmark) if jaccard(words, other) >= 0.8), None)
+        for n, words in enumerate(training)
     }
-    found = {leak.id: leak.benchmark_id for leak in find_leaks(a, b, "b", {})}
-    assert found == {ident: other for ident, other in expected.items() if other is not None}
+    leaks = {leak.id: leak.benchmark_id for leak in find_leaks(a, b, "b", {})}
+    assert leaks == {ident: other for ident, other in expected.items() if other is not None}
 
 
 def test_words_are_compared_without_case_order_and_punctuation():
@@ -87,7 +87,7 @@ def test_many_questions_are_compared_without_comparing_all_pairs():
 
 
 def write_sets(folder):
-    """A training manifest and one benchmark in each format."""
+    """Write a training manifest, and a benchmark in each format."""
     same = tone(440, 16_000, 0.2)
     write_wav(folder / "train" / "audio" / "-HG3Omg_89c_000030.wav", tone(500, 16_000, 0.2))
     write_wav(folder / "train" / "audio" / "copied.wav", same)
@@ -123,9 +123,9 @@ def test_each_rule_finds_its_leak_in_each_format(tmp_path):
     write_sets(tmp_path)
     benchmarks = [tmp_path / name for name in ("mmau/mmau.json", "mmar.json", "air.json", "vgg.csv")]
     training = ComparedSet(tmp_path / "train" / "manifest.jsonl")
-    checked = check_leaks(training, [ComparedSet(one) for one in benchmarks], 1, tmp_path / "leaks.jsonl")
-    found = [(one.name, [(leak.rule, leak.id, leak.benchmark_id) for leak in one.leaks]) for one in checked]
-    assert found == [
+    checked = check_leaks(training, [ComparedSet(file) for file in benchmarks], 1, tmp_path / "leaks.jsonl")
+    pairs = [(report.name, [(leak.rule, leak.id, leak.benchmark_id) for leak in report.leaks]) for report in checked]
+    assert pairs == [
         ("mmau.json", [("content", "t2", "m1"), ("question", "t3", "m2")]),
         ("mmar.json", [("clip", "t1", "r1")]),
         ("air.json", [("clip", "t1", "9")]),
@@ -195,11 +195,11 @@ def test_the_commands_of_each_source_run_from_arguments(tmp_path):
         '{"id": "a", "question": "Q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "B"}\n'
     )
     assert harken("prepare", "arc", "--data", tmp_path / "arc.jsonl", "--out", tmp_path / "arc").exit_code == 0
-    listed = harken(
+    result = harken(
         *("prepare", "vggsound", "--list", tmp_path / "vgg.csv", "--media", media, "--out", tmp_path / "v"),
         *("--workers", 1),
     )
-    assert listed.exit_code == 0, listed.output
+    assert result.exit_code == 0, result.output
     (tmp_path / "c.csv").write_text("id,caption\n-HG3Omg_89c_000030,A bell\n")
     joined = harken(
         *("prepare", "audiosetcaps", "--captions", tmp_path / "c.csv", "--audio-root", tmp_path / "v"),

@@ -1,4 +1,4 @@
-"""From labels of real recordings to a model trained on questions that were written from them."""
+"""Labels of real recordings become questions, and a model is trained on them."""
 
 import importlib
 import json
@@ -27,19 +27,19 @@ def example():
 
 
 def right_answers(example, records) -> dict[str, set[str]]:
-    """What the labels say about each clip, worked out apart from the facts."""
-    found: dict[str, set[str]] = {}
+    """The right answers about each clip by its labels, computed independently of the facts."""
+    answers: dict[str, set[str]] = {}
     for record in records:
-        said_first = record["transcript"].split()[0] if record["task"] == "speech" else record["answer"]
-        found.setdefault(Path(record["audio_id"]).stem, set()).add(said_first)
-    return found
+        answer = record["transcript"].split()[0] if record["task"] == "speech" else record["answer"]
+        answers.setdefault(Path(record["audio_id"]).stem, set()).add(answer)
+    return answers
 
 
 def test_labels_become_facts_questions_a_manifest_and_two_training_steps(example, shared, tmp_path):
     records = json.loads((shared / "realaqa" / "train.json").read_text())
     captions = tmp_path / "captions.jsonl"
     example.main(["captions", str(shared / "realaqa" / "train.json"), str(captions), "24"])
-    with serving(lambda asked: said(example.write_question(asked.body["messages"][0]["content"]))) as server:
+    with serving(lambda request: said(example.write_question(request.body["messages"][0]["content"]))) as server:
         done = harken(
             *("generate", "questions", "--captions", captions, "--out", tmp_path / "questions"),
             *("--endpoint", server.url, "--model", "scripted"),
@@ -52,7 +52,7 @@ def test_labels_become_facts_questions_a_manifest_and_two_training_steps(example
     assert {row["task"] for row in rows} == {"speech", "sound", "music"}
     assert all(row["choices"][row["answer"]] in labels[row["id"]] for row in rows)
     questions, _ = read_manifest(manifest, shared / "realaqa")
-    assert all(one.audio is not None and one.audio.is_file() for one in questions)
+    assert all(question.audio is not None and question.audio.is_file() for question in questions)
     trained = harken(
         *("train", RECIPES / "realaqa_generated.yaml", "--out", tmp_path / "grpo"),
         *("--set", f"model.path={tiny_folder('qwen2_5_omni')}", "--set", f"data.train.0.file={manifest}"),
@@ -73,7 +73,7 @@ def test_the_documented_script_runs_from_end_to_end(shared, tmp_path):
 
 
 def test_reasoning_is_what_sft_trains_on(tmp_path):
-    """The manifest of `harken generate reasoning` through `harken sft` with a prompt that asks for thinking."""
+    """`harken sft` trains on the manifest of `harken generate reasoning`, with a prompt that asks for thinking."""
     row = {"text": "What?", "choices": ["a", "b"], "answer": 1, "reasoning": "Planning: listen.\nSummary: it is b."}
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps({"id": f"q{i}", **row}) + "\n" for i in range(4)))

@@ -1,4 +1,4 @@
-"""ARC, AudioMCQ, benchmarks and other programs' formats become manifests, and manifests become theirs."""
+"""ARC, AudioMCQ, benchmarks and formats of other programs become manifests; manifests become those formats."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def write_json_lines(path, rows):
 
 def reasons(folder):
     lines = (folder / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(one["line"], one["reason"]) for one in map(json.loads, lines)]
+    return [(row["line"], row["reason"]) for row in map(json.loads, lines)]
 
 
 ARC = [
@@ -44,14 +44,16 @@ ARC_ROWS = [row | {"answerKey": key} for row, key in zip(ARC, KEYS, strict=True)
 
 
 def arc_sources(folder):
-    """The same records in each form they are published in."""
+    """The same records in each of the forms in which they are published."""
     yield write_json_lines(folder / "flat.jsonl", ARC_ROWS)
     nested = [
         {
             **{"id": row["id"], "answerKey": row["answerKey"]},
             "question": {
                 "stem": row["question"],
-                "choices": [dict(zip(("label", "text"), one, strict=True)) for one in zip(*_columns(row), strict=True)],
+                "choices": [
+                    dict(zip(("label", "text"), choice, strict=True)) for choice in zip(*_columns(row), strict=True)
+                ],
             },
         }
         for row in ARC_ROWS
@@ -77,7 +79,9 @@ def test_arc_is_read_from_each_form_and_the_key_is_looked_up_among_the_labels(tm
     card = prepare_arc(source, tmp_path / "out")
     questions, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert rejected == []
-    assert [(one.id, one.text, one.choices[one.answer], one.audio) for one in questions] == [
+    assert [
+        (question.id, question.text, question.choices[question.answer], question.audio) for question in questions
+    ] == [
         ("arc-a", "Q1", "z", None),
         ("arc-b", "Q2", "x", None),
         ("arc-c", "Q3", "z", None),
@@ -100,9 +104,9 @@ def test_arc_is_read_from_each_form_and_the_key_is_looked_up_among_the_labels(tm
 def test_a_bad_arc_record_is_rejected_with_its_reason(tmp_path, change, reason):
     row = {"id": "a", "question": "Q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
     prepare_arc(write_json_lines(tmp_path / "a.jsonl", [row | change]), tmp_path / "out")
-    [(line, said)] = reasons(tmp_path / "out")
+    [(line, actual)] = reasons(tmp_path / "out")
     assert line == 1
-    assert said.startswith(reason)
+    assert actual.startswith(reason)
 
 
 def test_a_file_that_is_no_parquet_or_not_there_is_one_error(tmp_path):
@@ -144,19 +148,22 @@ def test_audiomcq_ids_are_made_unique_and_bad_records_named(tmp_path):
     prepare_audiomcq(data, root, tmp_path / "out", workers=1)
     questions, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl", root)
     assert rejected == []
-    assert [(one.id, one.text, one.answer, one.task, one.dataset, one.audio) for one in questions] == [
+    assert [
+        (question.id, question.text, question.answer, question.task, question.dataset, question.audio)
+        for question in questions
+    ] == [
         ("audiomcq-sound-Clotho-1", "What rings?", 1, "sound", "Clotho", root / "Clotho" / "a.wav"),
         ("audiomcq-speech-Clotho-1", "What rings?", 1, "speech", "Clotho", root / "Clotho" / "a.wav"),
         ("audiomcq-dev1", "Who?", 0, "", "", root / "Clotho" / "a.wav"),
     ]
-    told = dict(reasons(tmp_path / "out"))
-    assert told.keys() == {4, 5, 6, 7, 8, 9}
-    assert told[4] == f"id taken: 'audiomcq-sound-Clotho-1' is the record of {data}:1"
-    assert told[5].startswith("answer 'gong' is not one of the 2 choices")
-    assert "is outside audio_root" in told[6]
-    assert "is outside audio_root" in told[7]
-    assert told[8].startswith("clip cannot be decoded (")
-    assert told[9] == "audio_path: expected text, found None"
+    reason_of = dict(reasons(tmp_path / "out"))
+    assert reason_of.keys() == {4, 5, 6, 7, 8, 9}
+    assert reason_of[4] == f"id taken: 'audiomcq-sound-Clotho-1' is the record of {data}:1"
+    assert reason_of[5].startswith("answer 'gong' is not one of the 2 choices")
+    assert "is outside audio_root" in reason_of[6]
+    assert "is outside audio_root" in reason_of[7]
+    assert reason_of[8].startswith("clip cannot be decoded (")
+    assert reason_of[9] == "audio_path: expected text, found None"
 
 
 def test_a_benchmark_keeps_every_record_whose_clip_is_there(shared, tmp_path):
@@ -166,8 +173,10 @@ def test_a_benchmark_keeps_every_record_whose_clip_is_there(shared, tmp_path):
         write_wav(tmp_path / "mmau" / record["audio_id"], tone(440, 16_000, 0.1))
     card = prepare_benchmark("mmau", data, tmp_path / "mmau", tmp_path / "out", workers=1)
     questions, _ = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path / "mmau")
-    assert [one.id for one in questions] == [record["id"] for record in records[:3]]
-    assert [one.choices[one.answer] for one in questions] == [record["answer"].strip() for record in records[:3]]
+    assert [question.id for question in questions] == [record["id"] for record in records[:3]]
+    assert [question.choices[question.answer] for question in questions] == [
+        record["answer"].strip() for record in records[:3]
+    ]
     assert len(reasons(tmp_path / "out")) == 997
     assert "| clip no such file | 997 |" in card.markdown()
 
@@ -224,14 +233,14 @@ def test_a_manifest_goes_out_and_comes_back_through_files(tmp_path, name):
     export_jsonl(tmp_path / "manifest.jsonl", None, name, tmp_path / "theirs.jsonl")
     left_out = [json.loads(line) for line in (tmp_path / "theirs.jsonl.rejected.jsonl").read_text().splitlines()]
     lacks = {"r1_aqa": ["q3", "q4", "q5"], "ms_swift": ["q5"], "trl": ["q5"]}[name]
-    assert [one["id"] for one in left_out] == lacks
+    assert [row["id"] for row in left_out] == lacks
     prepare_jsonl(tmp_path / "theirs.jsonl", name, tmp_path, tmp_path / "out", reword=False, workers=1)
     back, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path)
     assert rejected == []
     assert reasons(tmp_path / "out") == []
-    expected = [one for one in made if one.id not in lacks]
-    for one, other in zip(back, expected, strict=True):
-        assert (one.id, one.audio, one.text, one.choices, one.answer) == (
+    expected = [question for question in made if question.id not in lacks]
+    for question, other in zip(back, expected, strict=True):
+        assert (question.id, question.audio, question.text, question.choices, question.answer) == (
             *(other.id, other.audio, other.text, other.choices, other.answer),
         )
 
@@ -340,8 +349,8 @@ def test_a_prompt_without_a_list_of_quoted_texts_is_refused_and_never_evaluated(
 @given(text=st.text(max_size=60).map(lambda tail: f"Q Please choose the answer from the following options: [{tail}"))
 def test_whatever_a_prompt_holds_it_is_a_list_or_refused(text):
     try:
-        asked, choices = parse_prompt(text)
+        text_before, choices = parse_prompt(text)
     except RecordError:
         return
-    assert asked.startswith("Q")
+    assert text_before.startswith("Q")
     assert all(isinstance(choice, str) for choice in choices)

@@ -1,4 +1,4 @@
-"""Facts about clips from a served audio model, scripted: what is sent is the sound, what comes back is data."""
+"""Facts about clips from a scripted audio model: the request holds the sound, and the reply is treated as data."""
 
 import base64
 import io
@@ -21,8 +21,8 @@ from harken.types import Question
 HEARD = {"caption": "A tone.", "sounds": ["a tone", "a hum"], "speech": None, "music": None}
 
 
-def sound_of(asked: Received) -> tuple[np.ndarray, int]:
-    [message] = asked.body["messages"]
+def sound_of(request: Received) -> tuple[np.ndarray, int]:
+    [message] = request.body["messages"]
     clip, text = message["content"]
     assert (clip["type"], clip["input_audio"]["format"], text["type"]) == ("input_audio", "wav", "text")
     samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(clip["input_audio"]["data"], validate=True)))
@@ -30,16 +30,16 @@ def sound_of(asked: Received) -> tuple[np.ndarray, int]:
 
 
 def manifest_of(tmp_path: Path) -> Path:
-    """Two questions on a good clip of 0.1 s, one on a clip of 0.2 s in stereo, one on a broken clip, one on none."""
+    """Write a manifest: two questions share a clip, one clip is in stereo, one is broken, and one question has none."""
     audio = tmp_path / "clips"
     audio.mkdir()
     soundfile.write(audio / "a.wav", np.full(1600, 0.5), 16_000)
     soundfile.write(audio / "b.wav", np.full((9600, 2), (0.5, 0.0)), 48_000)
     (audio / "c.wav").write_bytes(b"RIFF")
-    named = [("q0", "a.wav"), ("q1", "a.wav"), ("q2", "b.wav"), ("q3", "c.wav"), ("q4", None)]
+    clips = [("q0", "a.wav"), ("q1", "a.wav"), ("q2", "b.wav"), ("q3", "c.wav"), ("q4", None)]
     questions = [
         Question(name, "What?", ("a", "b"), 0, None if clip is None else audio / clip, task="sound")
-        for name, clip in named
+        for name, clip in clips
     ]
     write_manifest(tmp_path / "out" / "m.jsonl", questions, audio)
     return tmp_path / "out" / "m.jsonl"
@@ -47,18 +47,20 @@ def manifest_of(tmp_path: Path) -> Path:
 
 def test_each_good_clip_is_heard_once_and_what_is_heard_is_read_as_facts(tmp_path):
     manifest = manifest_of(tmp_path)
-    with serving(lambda asked: said(json.dumps({**HEARD, "caption": f"{len(sound_of(asked)[0])} samples"}))) as server:
+    with serving(
+        lambda request: said(json.dumps({**HEARD, "caption": f"{len(sound_of(request)[0])} samples"}))
+    ) as server:
         done = harken(
             *("generate", "captions", "--manifest", manifest, "--audio-root", tmp_path / "clips"),
             *("--out", tmp_path / "captions", "--endpoint", server.url, "--model", "m"),
         )
     assert done.code == 0, done.err
-    assert {sound_of(asked)[1] for asked in server.received} == {16_000}
+    assert {sound_of(request)[1] for request in server.received} == {16_000}
     stereo = next(samples for samples, _ in map(sound_of, server.received) if len(samples) > 2000)
     assert stereo[500:2500] == pytest.approx(0.25, abs=0.01)  # the mean of both channels
     clips, rejected = read_clip_facts(tmp_path / "captions" / "captions.jsonl")
     assert rejected == []
-    assert [(one.id, one.audio, one.caption, one.sounds, one.speech, one.task) for one in clips] == [
+    assert [(clip.id, clip.audio, clip.caption, clip.sounds, clip.speech, clip.task) for clip in clips] == [
         ("a.wav", "a.wav", "1600 samples", "a tone, a hum", "", "sound"),
         ("b.wav", "b.wav", "3200 samples", "a tone, a hum", "", "sound"),
     ]

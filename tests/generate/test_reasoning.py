@@ -1,4 +1,4 @@
-"""Reasoning to teach, against a real local server whose replies are scripted."""
+"""`harken generate reasoning` with a real local server whose replies are scripted."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_four_parts_become_the_reasoning_and_the_target_is_graded_right():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         "The given answer is a dog.",
         "Since the provided answer is a dog, it barks.",
@@ -67,9 +67,9 @@ def test_four_parts_become_the_reasoning_and_the_target_is_graded_right():
     ],
 )
 @pytest.mark.parametrize("part", PARTS)
-def test_a_text_that_shows_what_was_known_is_no_example(part, told):
+def test_a_text_that_shows_what_was_known_is_no_example(part, text):
     with pytest.raises(BadReplyError, match=f"gives away what a listener does not have: .* in {part}$"):
-        read_reasoning(reply(**{part: told}), ASKED)
+        read_reasoning(reply(**{part: text}), ASKED)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_worked_example_passes_the_rules_it_illustrates():
 
 
 def world(tmp_path: Path) -> tuple[Path, Path]:
-    """A manifest of seven records, five of which can be reasoned about, and facts about their clips."""
+    """A manifest of seven records, and facts about their clips."""
     audio = [tmp_path / "audio" / f"{i}.wav" for i in range(4)]
     questions = [
         replace(ASKED, id="a", audio=audio[0]),
@@ -140,10 +140,12 @@ def world(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "in.jsonl", tmp_path / "captions.jsonl"
 
 
-def answer_of(asked) -> str:
-    found = re.search(r'^Arrive at: (".*")$', asked.body["messages"][0]["content"].rpartition("Now the clip")[2], re.M)
-    assert found
-    return json.loads(found[1])
+def answer_of(request) -> str:
+    match = re.search(
+        r'^Arrive at: (".*")$', request.body["messages"][0]["content"].rpartition("Now the clip")[2], re.M
+    )
+    assert match
+    return json.loads(match[1])
 
 
 def generate(manifest: Path, captions: Path, out: Path, url: str, *words):
@@ -156,11 +158,11 @@ def generate(manifest: Path, captions: Path, out: Path, url: str, *words):
 def test_every_question_has_reasoning_or_a_reason(tmp_path):
     manifest, captions = world(tmp_path)
 
-    def scripted(asked):
-        right = answer_of(asked)
-        if right == 'a "cat"' and len(asked.body["messages"]) == 1:
+    def scripted(request):
+        right = answer_of(request)
+        if right == 'a "cat"' and len(request.body["messages"]) == 1:
             return said(reply(summary="Given as the known answer."))
-        if "pwned" in asked.body["messages"][0]["content"].rpartition("Question:")[2]:
+        if "pwned" in request.body["messages"][0]["content"].rpartition("Question:")[2]:
             return said(reply(answer="a cow"))
         return said(reply(answer=right, summary=f"It is {right}."))
 
@@ -187,10 +189,10 @@ def test_every_question_has_reasoning_or_a_reason(tmp_path):
 
 def test_question_choices_and_facts_are_data_inside_the_prompt(tmp_path):
     manifest, captions = world(tmp_path)
-    with serving(lambda asked: said(reply())) as server:
+    with serving(lambda request: said(reply())) as server:
         generate(manifest, captions, tmp_path / "out", server.url)
-    for asked in server.received:
-        block = asked.body["messages"][0]["content"].rpartition("Now the clip. Notes:\n")[2]
+    for request in server.received:
+        block = request.body["messages"][0]["content"].rpartition("Now the clip. Notes:\n")[2]
         assert [line.partition(":")[0] for line in block.split("\n")] == [
             "A1",
             "Question",
@@ -206,7 +208,7 @@ def test_question_choices_and_facts_are_data_inside_the_prompt(tmp_path):
 
 def test_the_outcome_is_the_same_when_it_is_run_again_and_nothing_is_asked(tmp_path):
     manifest, captions = world(tmp_path)
-    with serving(lambda asked: said(reply(answer=answer_of(asked), summary="Done."))) as server:
+    with serving(lambda request: said(reply(answer=answer_of(request), summary="Done."))) as server:
         generate(manifest, captions, tmp_path / "out", server.url)
         n = len(server.received)
         names = ("manifest.jsonl", "rejected.jsonl", "card.md", "rejected_captions.jsonl")

@@ -1,4 +1,4 @@
-"""Names, words, choices, the SNR estimator: the small pieces of preparation."""
+"""The small parts of preparation: clip names, rewording, choices, the SNR estimator, card tables."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_b
 
 
 @pytest.mark.parametrize(
-    ("asked", "about"),
+    ("text", "reworded"),
     [
         ("What happened in the video?", "What happened in the audio?"),
         ("Video, VIDEOS and vIDeos", "Audio, AUDIOS and audios"),
@@ -69,8 +69,8 @@ def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_b
         ("no such word", "no such word"),
     ],
 )
-def test_words_about_pictures_become_words_about_sound_as_whole_words(asked, about):
-    assert reword_for_audio(asked) == about
+def test_words_about_pictures_become_words_about_sound_as_whole_words(text, reworded):
+    assert reword_for_audio(text) == reworded
 
 
 @pytest.mark.parametrize(

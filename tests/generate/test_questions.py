@@ -1,4 +1,4 @@
-"""Questions from facts about clips, against a real local server whose replies are scripted."""
+"""`harken generate questions` with a real local server whose replies are scripted."""
 
 import contextlib
 import json
@@ -69,18 +69,20 @@ def test_every_clip_is_in_the_manifest_or_rejected_with_its_reason(tmp_path):
 def test_the_manifest_is_read_back_with_its_clips_beside_the_captions(tmp_path):
     (tmp_path / "data").mkdir()
     captions = write_captions(tmp_path / "data" / "captions.jsonl", 3)
-    with serving(lambda asked: said(question(clip_number(asked)))) as server:
+    with serving(lambda request: said(question(clip_number(request)))) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
     questions, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path / "data")
     assert rejected == []
-    assert [one.audio for one in questions] == [tmp_path / "data" / "audio" / f"c000{i}.wav" for i in range(3)]
+    assert [question.audio for question in questions] == [
+        tmp_path / "data" / "audio" / f"c000{i}.wav" for i in range(3)
+    ]
 
 
 @pytest.mark.parametrize(("fact", "label"), [("caption", "A1"), ("sounds", "A2"), ("speech", "A3"), ("music", "A4")])
 def test_a_fact_that_holds_instructions_is_data_inside_the_prompt(fact, label, tmp_path):
     captions = tmp_path / "captions.jsonl"
     write_clip_facts(captions, [replace(CLIP, **{fact: INJECTION})])
-    with serving(lambda asked: said(question(1))) as server:
+    with serving(lambda request: said(question(1))) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
     [message] = server.received[0].body["messages"]
     block = message["content"].rpartition("Now the clip. Notes:\n")[2]
@@ -105,19 +107,19 @@ def test_a_fact_is_one_line_that_gives_the_fact_back(caption, music):
 def test_a_bad_reply_is_asked_again_with_its_fault_and_then_good(kind, tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 1)
     replies = {0: BAD[kind](0), 1: GOOD["fenced"](0)}
-    with serving(lambda asked: replies[attempt(asked)]) as server:
+    with serving(lambda request: replies[attempt(request)]) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
     assert len(lines_of(tmp_path / "out" / "manifest.jsonl")) == 1
-    first, second = (one.body["messages"] for one in server.received)
+    first, second = (request.body["messages"] for request in server.received)
     assert second[:1] == first
-    assert [one["role"] for one in second] == ["user", "assistant", "user"]
+    assert [turn["role"] for turn in second] == ["user", "assistant", "user"]
     assert second[2]["content"].startswith("That reply cannot be used (")
 
 
 def test_tries_are_bounded_and_the_last_fault_is_the_reason(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 1)
     replies = [said(question(0, answer=4)), said(question(0, answer=5)), said(question(0, answer=6))]
-    with serving(lambda asked: replies[attempt(asked)]) as server:
+    with serving(lambda request: replies[attempt(request)]) as server:
         generate(captions, tmp_path / "out", server.url, "--set", "sampling.tries=3")
     [rejected] = lines_of(tmp_path / "out" / "rejected.jsonl")
     assert rejected["reason"] == "answer no index: expected 0 to 3, found 6"
@@ -160,8 +162,8 @@ def test_a_reply_that_cannot_be_used_says_why(text, fault):
 
 def test_a_question_that_names_every_choice_reveals_nothing():
     choices = ["a dog", "a cat", "a cow", "a door"]
-    named = "Which comes first, a cat or a cow, a door or a dog?"
-    assert read_question(question(1, question_text=named, multi_choice=choices), CLIP, Path()).text == named
+    all_named = "Which comes first, a cat or a cow, a door or a dog?"
+    assert read_question(question(1, question_text=all_named, multi_choice=choices), CLIP, Path()).text == all_named
 
 
 PIECES = [*'{}[]:,"\\', '"question_text"', '"multi_choice"', '"answer"', '"a"', "0", "NaN", "```json", "</think>", "\n"]
@@ -176,23 +178,25 @@ def test_no_reply_is_worse_than_a_bad_reply(pieces):
 @given(ids=st.lists(st.text(max_size=3), unique=True, max_size=40), seed=st.integers(0, 2**63 - 1))
 def test_positions_are_within_one_of_perfect_and_independent_of_order(ids, seed):
     drawn = random.Random(seed)
-    asked = [Question(one, "?", tuple(drawn.sample("abcd", 4)), drawn.randrange(4), None) for one in ids]
-    moved = balance_answer_positions(asked, seed)
-    counts = position_counts([{"answer": one.answer} for one in moved])
+    questions = [Question(ident, "?", tuple(drawn.sample("abcd", 4)), drawn.randrange(4), None) for ident in ids]
+    moved = balance_answer_positions(questions, seed)
+    counts = position_counts([{"answer": question.answer} for question in moved])
     assert max(counts) - min(counts) <= 1
-    for before, after in zip(asked, moved, strict=True):
+    for before, after in zip(questions, moved, strict=True):
         assert before.answer is not None
         assert after.answer is not None
         right = before.choices[before.answer]
         assert after.choices[after.answer] == right
-        assert [one for one in after.choices if one != right] == [one for one in before.choices if one != right]
-    backwards = balance_answer_positions(asked[::-1], seed)
-    assert sorted(backwards, key=lambda one: one.id) == sorted(moved, key=lambda one: one.id)
+        assert [choice for choice in after.choices if choice != right] == [
+            choice for choice in before.choices if choice != right
+        ]
+    backwards = balance_answer_positions(questions[::-1], seed)
+    assert sorted(backwards, key=lambda question: question.id) == sorted(moved, key=lambda question: question.id)
 
 
 def test_another_seed_puts_the_answers_elsewhere():
-    asked = [Question(str(i), "?", ("a", "b", "c", "d"), 0, None) for i in range(40)]
-    assert balance_answer_positions(asked, 0) != balance_answer_positions(asked, 1)
+    questions = [Question(str(i), "?", ("a", "b", "c", "d"), 0, None) for i in range(40)]
+    assert balance_answer_positions(questions, 0) != balance_answer_positions(questions, 1)
 
 
 def test_the_worked_example_passes_the_rules_it_illustrates():
@@ -230,7 +234,7 @@ def test_a_bad_record_of_captions_is_rejected_with_its_line(record, reason, tmp_
 def test_a_bad_record_counts_as_rejected_and_nothing_is_asked_about_it(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 2)
     captions.write_text(captions.read_text() + "{broken\n")
-    with serving(lambda asked: said(question(clip_number(asked)))) as server:
+    with serving(lambda request: said(question(clip_number(request)))) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
     assert "| read | 3 |\n| kept, in manifest.jsonl | 2 |\n" in (tmp_path / "out" / "card.md").read_text()
     assert len(server.received) == 2
@@ -240,7 +244,7 @@ def test_two_clips_with_equal_facts_each_keep_their_own_reply(tmp_path):
     captions = tmp_path / "captions.jsonl"
     write_clip_facts(captions, [replace(CLIP, id=f"c{i}", audio=f"{i}.wav") for i in range(3)])
     numbers = iter(range(10))
-    with serving(lambda asked: said(question(next(numbers)))) as server:
+    with serving(lambda request: said(question(next(numbers)))) as server:
         generate(captions, tmp_path / "out", server.url)
         first = (tmp_path / "out" / "manifest.jsonl").read_bytes()
         generate(captions, tmp_path / "out", server.url)
@@ -252,7 +256,7 @@ def test_two_clips_with_equal_facts_each_keep_their_own_reply(tmp_path):
 def test_a_prompt_file_replaces_the_wording(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 1)
     (tmp_path / "mine.txt").write_text("Invent a riddle {0} {choices}.\n{clip}\nDone.\n")
-    with serving(lambda asked: said(question(0))) as server:
+    with serving(lambda request: said(question(0))) as server:
         done = generate(captions, tmp_path / "out", server.url, "--prompt-file", tmp_path / "mine.txt")
     assert done.code == 0
     assert server.received[0].body["messages"][0]["content"] == (
@@ -271,21 +275,21 @@ def test_a_prompt_file_without_its_placeholder_is_an_error(tmp_path):
 
 def test_a_recipe_says_the_same_as_options_and_options_go_over_it(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 2)
-    with serving(lambda asked: said(question(clip_number(asked)))) as server:
+    with serving(lambda request: said(question(clip_number(request)))) as server:
         recipe = tmp_path / "questions.yaml"
         recipe.write_text(
             f"captions: {captions}\nendpoint: {{base_url: '{server.url}', model: other, retries: 0}}\nseed: 3\n"
         )
         done = harken("generate", "questions", recipe, "--model", "m", "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    assert {one.body["model"] for one in server.received} == {"m"}
+    assert {request.body["model"] for request in server.received} == {"m"}
     assert "    seed: 3\n" in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_the_seed_of_the_recipe_places_the_answers(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 16)
     placed = []
-    with serving(lambda asked: said(question(clip_number(asked)))) as server:
+    with serving(lambda request: said(question(clip_number(request)))) as server:
         for seed in (0, 0, 1):
             assert generate(captions, tmp_path / "out", server.url, "--set", f"seed={seed}").code == 0
             placed.append([row["answer"] for row in lines_of(tmp_path / "out" / "manifest.jsonl")])
@@ -313,10 +317,12 @@ def test_the_key_is_sent_and_is_in_no_file_and_on_no_screen(tmp_path, monkeypatc
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     captions = write_captions(tmp_path / "captions.jsonl", 8)
     refuse = Scripted(b"sk-very-secret is a fine key but no", status=422)
-    with serving(lambda asked: refuse if clip_number(asked) % 2 else said(question(clip_number(asked)))) as server:
+    with serving(
+        lambda request: refuse if clip_number(request) % 2 else said(question(clip_number(request)))
+    ) as server:
         done = generate(captions, tmp_path / "out", server.url, "--api-key-env", "SOME_KEY")
     assert done.code == 0
-    assert all(one.headers["authorization"] == "Bearer sk-very-secret" for one in server.received)
+    assert all(request.headers["authorization"] == "Bearer sk-very-secret" for request in server.received)
     assert len(lines_of(tmp_path / "out" / "rejected.jsonl")) == 4
     texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any("very-secret" in text for text in (*texts, done.out, done.err))
@@ -324,7 +330,7 @@ def test_the_key_is_sent_and_is_in_no_file_and_on_no_screen(tmp_path, monkeypatc
 
 def test_a_refused_key_stops_at_once_and_says_what_to_do(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 100)
-    with serving(lambda asked: Scripted(b"no", status=401)) as server:
+    with serving(lambda request: Scripted(b"no", status=401)) as server:
         done = generate(captions, tmp_path / "out", server.url, "--concurrency", "2")
     assert done.code == 2
     assert "status 401, the key was refused" in done.err
@@ -337,8 +343,10 @@ def test_a_server_that_is_gone_stops_the_whole_and_the_same_command_goes_on(tmp_
     captions = write_captions(tmp_path / "captions.jsonl", 100)
     gone = True
 
-    def reply(asked):
-        return Scripted(b"", status=503) if gone and clip_number(asked) >= 40 else said(question(clip_number(asked)))
+    def reply(request):
+        return (
+            Scripted(b"", status=503) if gone and clip_number(request) >= 40 else said(question(clip_number(request)))
+        )
 
     words = ("--set", "endpoint.retries=0", "--concurrency", "4")
     with serving(reply) as server:
@@ -350,27 +358,27 @@ def test_a_server_that_is_gone_stops_the_whole_and_the_same_command_goes_on(tmp_
         n_stored = len(lines_of(tmp_path / "out" / "replies.jsonl"))
         gone = False
         assert generate(captions, tmp_path / "out", server.url, *words).code == 0
-    asked_twice = [clip_number(one) for one in server.received[n_before:]]
+    asked_twice = [clip_number(request) for request in server.received[n_before:]]
     assert sorted(asked_twice) == list(range(n_stored, 100))
 
 
 def test_failures_that_are_not_in_a_row_stop_nothing(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 80)
 
-    def reply(asked):
-        return Scripted(b"", status=503) if clip_number(asked) % 2 else said(question(clip_number(asked)))
+    def reply(request):
+        return Scripted(b"", status=503) if clip_number(request) % 2 else said(question(clip_number(request)))
 
     with serving(reply) as server:
         assert generate(captions, tmp_path / "out", server.url, "--set", "endpoint.retries=0").code == 0
-    assert [one["reason"] for one in lines_of(tmp_path / "out" / "rejected.jsonl")] == ["no reply: status 503: ''"] * 40
+    assert [row["reason"] for row in lines_of(tmp_path / "out" / "rejected.jsonl")] == ["no reply: status 503: ''"] * 40
 
 
 def test_replies_that_came_are_not_asked_for_again_and_failed_ones_are(tmp_path):
     captions = write_captions(tmp_path / "captions.jsonl", 16)
     failing = {3, 7}
 
-    def reply(asked):
-        return Scripted(b"", status=500) if clip_number(asked) in failing else said(question(clip_number(asked)))
+    def reply(request):
+        return Scripted(b"", status=500) if clip_number(request) in failing else said(question(clip_number(request)))
 
     with serving(reply) as server:
         assert generate(captions, tmp_path / "out", server.url).code == 0
@@ -378,6 +386,6 @@ def test_replies_that_came_are_not_asked_for_again_and_failed_ones_are(tmp_path)
         n = len(server.received)
         failing.clear()
         assert generate(captions, tmp_path / "out", server.url).code == 0
-    assert sorted(clip_number(one) for one in server.received[n:]) == [3, 7]
+    assert sorted(clip_number(request) for request in server.received[n:]) == [3, 7]
     assert len(lines_of(tmp_path / "out" / "manifest.jsonl")) == 16
     assert notes(server.received[0])["A2"] == "dog, bell"

@@ -1,4 +1,4 @@
-"""AVQA: from annotations and a folder of media as downloads leave it to a manifest, exactly."""
+"""`harken prepare avqa`: annotations and a folder of media, as downloads leave it, become exactly this manifest."""
 
 import json
 import os
@@ -113,7 +113,7 @@ REASONS = {  # by line: RECORDS[n] stands in line n + 2
 
 
 def write_annotations(path, records=RECORDS):
-    path.write_text("[\n" + ",\n".join(json.dumps(one) for one in records) + "\n]\n", encoding="utf-8")
+    path.write_text("[\n" + ",\n".join(json.dumps(record) for record in records) + "\n]\n", encoding="utf-8")
     return path
 
 
@@ -148,7 +148,7 @@ MANIFEST = [
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """(annotations, media, folder prepared from them in one go, its card)."""
+    """(annotations, media, the folder that is prepared from them, its card)."""
     folder = tmp_path_factory.mktemp("avqa")
     make_media(folder / "media")
     annotations = write_annotations(folder / "train_qa.json")
@@ -163,10 +163,10 @@ def test_the_manifest_is_exact(world):
 def test_every_rejected_record_has_its_line_and_reason_and_none_is_lost(world):
     annotations, _, out, _ = world
     rejected = lines_of(out / "rejected.jsonl")
-    assert {one["line"] for one in rejected} == REASONS.keys()
-    for one in rejected:
-        assert one["reason"].startswith(REASONS[one["line"]]), one
-        assert one["file"] == str(annotations)
+    assert {row["line"] for row in rejected} == REASONS.keys()
+    for row in rejected:
+        assert row["reason"].startswith(REASONS[row["line"]]), row
+        assert row["file"] == str(annotations)
     assert len(MANIFEST) + len(rejected) == len(RECORDS)
 
 
@@ -235,7 +235,7 @@ def test_filters_are_off_unless_asked_for_and_each_gives_its_reason(tmp_path):
     def reasons(**limits):
         out = tmp_path / "out"
         prepare_avqa(path, tmp_path / "media", out, filters=Filters(**limits), workers=1)
-        return {one["id"]: one["reason"] for one in lines_of(out / "rejected.jsonl")}
+        return {row["id"]: row["reason"] for row in lines_of(out / "rejected.jsonl")}
 
     assert reasons() == {"avqa-5": f"no media file: AAAAAAAAAA2_000009 is not in {tmp_path / 'media'}"}
     assert reasons(relations=("Sound",), min_duration_s=1.5) == {
@@ -267,7 +267,7 @@ def test_clips_of_a_benchmark_are_left_out_by_name_and_by_content(world, tmp_pat
     for wav in (out / "audio").iterdir():
         (again / "audio" / wav.name).write_bytes(wav.read_bytes())
     card = prepare_avqa(annotations, media, again, filters=Filters(), workers=1, against=(ComparedSet(benchmark),))
-    reasons = {one["id"]: one["reason"] for one in lines_of(again / "rejected.jsonl")}
+    reasons = {row["id"]: row["reason"] for row in lines_of(again / "rejected.jsonl")}
     assert reasons["avqa-2"] == "same clip as in bench.json: m1"
     assert reasons["avqa-5"] == "same content as in bench.json: m2"
     assert len(lines_of(again / "manifest.jsonl")) == len(MANIFEST) - 2

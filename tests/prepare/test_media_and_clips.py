@@ -1,4 +1,4 @@
-"""Sound comes out of media files as soxr and soundfile would give it, or with the reason why it cannot."""
+"""Media files are decoded as soxr and soundfile would decode them, or rejected with a reason."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from harken.prepare.worker_processes import CRASHED, map_in_processes
 
 
 def spectrum_db(samples):
-    """(frequencies, level in dB relative to a full-scale sine) of the middle of a 16 kHz clip."""
+    """Frequencies, and their levels in dB relative to a full-scale sine, in the middle of a 16 kHz clip."""
     middle = samples[len(samples) // 8 : -len(samples) // 8].astype(np.float64) / 32768
     window = np.blackman(len(middle))
     amplitude = 2 * np.abs(np.fft.rfft(middle * window)) / window.sum()
@@ -168,11 +168,11 @@ def test_clips_come_in_order_with_measures_or_reasons_and_are_not_made_twice(tmp
     jobs = [ExtractionJob(tmp_path / f"{n}.wav", tmp_path / "out" / f"{n}.wav") for n in (0, 1, 9, 2)]
     seen = []
     first, second, gone, third = extract_clips(jobs, 2, lambda done, total: seen.append((done, total)))
-    assert [one.duration_s for one in (first, second, third)] == [0.5, 0.75, 1.0]
+    assert [clip.duration_s for clip in (first, second, third)] == [0.5, 0.75, 1.0]
     assert gone == f"clip cannot be decoded (No such file or directory); fetch the file again ({tmp_path / '9.wav'})"
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert measure_wav(tmp_path / "out" / "1.wav") == second
-    assert len({one.digest for one in (first, second, third)}) == 3
+    assert len({clip.digest for clip in (first, second, third)}) == 3
     made = (tmp_path / "out" / "0.wav").stat().st_mtime_ns
     (tmp_path / "0.wav").unlink()
     assert extract_clips(jobs[:1], 1) == [first]
