@@ -14,7 +14,8 @@ from harken.grpo.step import GrpoStep
 from harken.models.policy import mixed_precision
 from harken.system.distributed_run import distributed_run
 from harken.training.open_session import open_session
-from harken.training.progress_table import OnRow, grpo_columns
+from harken.training.progress_columns import grpo_columns
+from harken.training.progress_table import OnRow
 from harken.training.schedule import is_due
 from harken.training.session import Session
 

@@ -1,7 +1,7 @@
 """Completions as rows of `rollouts/step_*.jsonl` in the run folder: one JSON object for each completion.
 
 `grpo/metrics.py` computes the metric row of the step from these rows, and the report shows them. The rows of an
-evaluation (`predictions.jsonl`) have a format of their own, in `evaluation/rows.py`.
+evaluation (`predictions.jsonl`) have a format of their own, in `evaluation/prediction_rows.py`.
 """
 
 from collections.abc import Mapping, Sequence

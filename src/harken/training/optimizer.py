@@ -79,12 +79,11 @@ def apply_update(optimizer: torch.optim.Optimizer, learning_rate: float, max_gra
     backward pass it is too late for that, and the error says so.
     """
     if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
-        norm, outcome = (
-            optimizer.take_norm(),
-            "the update was made in the backward pass: go on from the last checkpoint",
-        )
+        norm = optimizer.take_norm()
+        outcome = "the update was made in the backward pass: go on from the last checkpoint"
     else:
-        norm, outcome = _clip_gradients(optimizer, max_grad_norm), "no update was made"
+        norm = _clip_gradients(optimizer, max_grad_norm)
+        outcome = "no update was made"
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient norm is {norm}; {outcome}")
     set_learning_rate(optimizer, learning_rate)

@@ -7,7 +7,6 @@ metrics.jsonl, and no mean over several steps.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
@@ -15,81 +14,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harken.training.progress_columns import Column
 from harken.training.schedule import is_due
 
 OnRow = Callable[[Mapping[str, Any]], None]
 """Called with the metric row of each logged step, its `step` included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One value of the metric row: its key there, its heading, how it is written, and how wide its text can be."""
-
-    key: str
-    heading: str
-    as_text: Callable[[float], str]
-    text_width: int = 6
-
-    @property
-    def width(self) -> int:
-        return max(self.text_width, cell_len(self.heading))
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) >= 0.001 or value == 0 else f"{value:.0e}"
-
-
-def _whole_number(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _one_decimal(value: float) -> str:
-    return f"{value:.1f}"
-
-
-def _three_decimals(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _gib(value: float) -> str:
-    return f"{value:.1f} GiB"
-
-
-_MEMORY = (Column("memory/peak_gib", "memory", _gib, 8), Column("memory/rss_gib", "memory", _gib, 8))
-_DEVELOPMENT = Column("dev/accuracy", "dev", _three_decimals, 5)
-_WORD_ERROR_RATE = Column("probe/wer", "wer", _three_decimals, 5)
-_SPEED = Column("time/tokens_per_s", "tokens/s", _whole_number)
-
-
-def grpo_columns(rewards: Sequence[str], *, development: bool, probe: bool) -> list[Column]:
-    """The columns of a GRPO run. The most important ones come first, because a narrow terminal cuts off the last."""
-    return [
-        Column("reward/mean", "reward", _three_decimals),
-        *([_DEVELOPMENT] if development else []),
-        Column("loss/kl", "kl", _three_digits, 7),
-        Column("policy/entropy", "entropy", _three_digits, 7),
-        *(Column(f"reward/{name}", name, _three_decimals) for name in rewards),
-        Column("reward/equal_groups", "equal", _percent, 5),
-        Column("completion/length_mean", "length", _one_decimal),
-        *([_WORD_ERROR_RATE] if probe else []),
-        _SPEED,
-        *_MEMORY,
-    ]
-
-
-def sft_columns(*, development: bool, probe: bool) -> list[Column]:
-    return [
-        Column("loss/sft", "loss", _three_digits),
-        *([_DEVELOPMENT] if development else []),
-        Column("policy/grad_norm", "gradient", _three_digits, 7),
-        *([_WORD_ERROR_RATE] if probe else []),
-        _SPEED,
-        *_MEMORY,
-    ]
 
 
 class ProgressTable:
@@ -182,8 +111,7 @@ class ProgressTable:
             (f"{'steps/s':>7}", f"{self._steps_per_s:>7.2f}"),
         ]
         for column in self._columns:
-            # A column that is measured later keeps its place from the first line on.
-            if column.key in self._latest or column in (_DEVELOPMENT, _WORD_ERROR_RATE):
+            if column.key in self._latest or column.measured_rarely:
                 value = self._since_line.get(column.key)
                 text = "" if value is None else column.as_text(value)
                 cells.append((f"{column.heading:>{column.width}}", f"{text:>{column.width}}"))

@@ -22,7 +22,8 @@ from harken.system.console import print_line, print_warning
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import save_checkpoint
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting_warning, measure_probe
-from harken.training.progress_table import Column, OnRow, ProgressTable
+from harken.training.progress_columns import Column
+from harken.training.progress_table import OnRow, ProgressTable
 from harken.training.run_folder import RunFolder
 from harken.training.schedule import is_due
 from harken.training.trackers import Tracker

@@ -25,7 +25,8 @@ from harken.system.distributed_run import distributed_run
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, set_learning_rate
-from harken.training.progress_table import OnRow, sft_columns
+from harken.training.progress_columns import sft_columns
+from harken.training.progress_table import OnRow
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
 from harken.training.step_cost import step_cost
