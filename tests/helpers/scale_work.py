@@ -13,7 +13,7 @@ from harken.errors import DataError, HarkenError
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
-from harken.models.sharding import gathered, units
+from harken.models.sharding import gathered
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
 from harken.system.ranks import Ranks
@@ -146,4 +146,4 @@ def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
             policy.logits(policy.hidden(hidden, torch.zeros(1, 1, dtype=torch.long), ones))
     sharded = [parameter.to_local().numel() for parameter in policy.module.parameters()]  # pyright: ignore
     whole = sum(parameter.numel() for parameter in policy.module.parameters())
-    return {"gathers": len(calls), "units": len(units(policy)), "share": sum(sharded) / whole}
+    return {"gathers": len(calls), "units": len(policy.units), "share": sum(sharded) / whole}

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harken.errors import DataError
 from harken.models.audio_lm import AudioLM, ModelInput
-from harken.models.sharding import gather_tensor
+from harken.models.sharded_tensors import gather_tensor
 
 
 class EncodedAudioCache:

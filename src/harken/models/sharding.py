@@ -1,41 +1,130 @@
-"""A model whose parameters lie in parts on all ranks (FSDP2), behind the same `AudioLM`.
+"""A model whose parameters lie in parts on all ranks (FSDP2), behind the same `AudioLM` protocol.
 
-Takes a model that every rank has loaded alike, gives it sharded in place: each block of the tower and of the language
-model is gathered when it runs and freed after, embeddings and head by themselves, what is left (norms, convolutions,
-projector) with the root. The model's own methods bypass the root's forward, so they are registered as forwards of it.
-Gradients are summed over the ranks, never averaged: the loss has the whole step's denominator already. Not taken:
-FSDP's prefetch in the order of the last forward passes, which differs between ranks whose rollouts were ragged.
+`shard` makes a `ShardedAudioLM` of a model that every rank has loaded alike. Each block of the tower and of the
+language model is gathered when it runs and freed afterwards. Embeddings and head are gathered by themselves, and the
+rest (norms, convolutions, projector) with the root. Gradients are summed over the ranks and never averaged, because the
+loss is divided by the totals of the whole step already.
 """
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from transformers import Cache
 
 from harken.models.audio_lm import AudioLM, ModelInput
+from harken.models.sharded_tensors import gather_tensor
 
-METHODS = ("encode_audio", "embed_tokens", "hidden", "logits")
-"""The methods of an `AudioLM` that read weights."""
+
+class ShardedAudioLM:
+    """See `AudioLM` for what each method promises. Methods that read parameters run inside the root, which gathers its
+    own parameters for them."""
+
+    def __init__(self, model: AudioLM, root: "_Root") -> None:
+        self._model, self._root = model, root
+        self._silence = silent_input(model)
+        self.module, self.adapters, self.arch = model.module, model.adapters, model.arch
+        self.eos_token_ids = model.eos_token_ids
+        self.min_samples, self.max_samples = model.min_samples, model.max_samples
+        # These methods read no parameters.
+        self.render, self.prompt_length, self.new_cache = model.render, model.prompt_length, model.new_cache
+        self.decode, self.encode_answer = model.decode, model.encode_answer
+        self.set_trainable, self.save = model.set_trainable, model.save
+
+    @property
+    def device(self) -> torch.device:
+        return self._model.device
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        return self._model.parts
+
+    @property
+    def audio_trains(self) -> bool:
+        return self._model.audio_trains
+
+    @property
+    def units(self) -> list[FSDPModule]:
+        """The modules that are gathered by themselves, the root first."""
+        return [module for module in self._root.modules() if isinstance(module, FSDPModule)]
+
+    @property
+    def kept_units(self) -> list[FSDPModule]:
+        """The units that stay gathered from a forward pass to its backward pass, because each is called more than once
+        in between."""
+        modules = (*_embeddings_and_head(self._model), self._root)
+        return [module for module in modules if isinstance(module, FSDPModule)]
+
+    def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        if all(prompt.features is None for prompt in inputs):
+            return self._encode_silence(len(inputs))
+        return self._encode(inputs)
+
+    def _encode(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
+        def encode() -> list[Tensor | None]:
+            # Copies, because FSDP warns where a forward pass returns several views of one tensor.
+            return [None if piece is None else piece.clone() for piece in self._model.encode_audio(inputs)]
+
+        return self._root(encode)
+
+    def _encode_silence(self, prompts: int) -> list[Tensor | None]:
+        """Run the tower on silence, because other ranks may run theirs on clips and wait for this one. The first prompt
+        gets none of the resulting features: an empty tensor that carries the graph, with gradients of zero."""
+        (features,) = self._encode([self._silence])
+        assert features is not None
+        return [features[:0], *[None] * (prompts - 1)]
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
+        # Not as arguments of the root: FSDP would send the root's gradients once more when `audio` gets its gradient.
+        return self._root(lambda: self._model.embed(inputs, audio))
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        return self._root(self._model.embed_tokens, token_ids)
+
+    def hidden(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None = None,
+        read: Tensor | None = None,
+    ) -> Tensor:
+        return self._root(self._model.hidden, embeddings, positions, mask, cache, read)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self._root(self._model.logits, hidden)
+
+
+class _Root(nn.Module):
+    """Runs any function as its forward pass: FSDP gathers the root's parameters before and watches what it returns."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
 
 
 def gather_dtype(precision: str, device_type: str) -> torch.dtype | None:
-    """In which parameters are gathered; None = as they are stored. bfloat16 is half the bytes, and what autocast would
-    round them to; on a CPU autocast leaves layer norms alone, which then refuse weights coarser than their input."""
+    """The dtype in which parameters are gathered; None = as they are stored. bfloat16 is half the bytes, and autocast
+    would round to it anyway. On a CPU autocast leaves layer norms alone, which then refuse weights coarser than their
+    input."""
     return torch.bfloat16 if precision == "bf16_mixed" and device_type == "cuda" else None
 
 
-def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None) -> None:
-    """Shard over all ranks of the mesh, on its kind of device. No communication.
+def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None) -> ShardedAudioLM:
+    """Shard a model over all ranks of the mesh, on its kind of device. Needs no communication. `model` must not be used
+    any more.
 
     Args:
-        parameter_dtype: as `gather_dtype` says. The residual stream, the shards and the sums of gradients stay float32.
+        parameter_dtype: from `gather_dtype`. The residual stream, the shards and the sums of gradients stay float32.
     """
     settings: dict[str, Any] = {
         "mesh": mesh,
@@ -46,89 +135,70 @@ def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None)
             cast_forward_inputs=False,
         ),
     }
-    chains = [list(_blocks(model, part)) for part in ("audio_tower", "language_model")]
-    for chain in chains:
-        for block in chain:
-            fully_shard(block, **settings)
-    ends = _ends(model)
-    for end in ends:
-        fully_shard(end, **settings, reshard_after_forward=False)
-    fully_shard(model.module, **settings, reshard_after_forward=False)
-    for unit in units(model):
+    chains = [_blocks(model, part) for part in ("audio_tower", "language_model")]
+    for block in itertools.chain(*chains):
+        fully_shard(block, **settings)
+    embeddings, head = _embeddings_and_head(model)
+    if head.weight is not embeddings.weight:  # tied ones stay with the root, which holds a shared parameter once
+        for module in (embeddings, head):
+            fully_shard(module, **settings, reshard_after_forward=False)
+    root = _Root(model.module)
+    fully_shard(root, **settings, reshard_after_forward=False)
+    sharded = ShardedAudioLM(model, root)
+    for unit in sharded.units:
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)
-        unit.set_modules_to_backward_prefetch([unit])  # itself: nothing beforehand
+        unit.set_modules_to_backward_prefetch([unit])  # prefetches nothing
+    # FSDP would prefetch in the order of the last forward passes, which differs between ranks after ragged rollouts.
     for chain in chains:
         for before, block in itertools.pairwise(chain):
             block.set_modules_to_backward_prefetch([before])
-    _register(model)
+    return sharded
 
 
-def units(model: AudioLM) -> list[FSDPModule]:
-    """What is gathered by itself; none of a model that is not sharded."""
-    return [module for module in model.module.modules() if isinstance(module, FSDPModule)]
+def _blocks(model: AudioLM, part: str) -> list[Any]:
+    layers = model.parts[part].layers
+    assert isinstance(layers, nn.ModuleList)
+    return list(layers)
+
+
+def _embeddings_and_head(model: AudioLM) -> tuple[Any, Any]:
+    module: Any = model.module
+    return module.get_input_embeddings(), module.get_output_embeddings()
 
 
 def is_sharded(model: AudioLM) -> bool:
-    return isinstance(model.module, FSDPModule)
+    return isinstance(model, ShardedAudioLM)
 
 
 @contextlib.contextmanager
 def gathered(*models: AudioLM | None) -> Iterator[None]:
-    """Whole parameters on every rank until the block ends, gathered once. Inside, ranks may differ in what they run."""
-    found = [unit for model in models if model is not None for unit in units(model)]
-    freed = [not any(unit is end for model in models if model is not None for end in _kept(model)) for unit in found]
-    for unit in found:
+    """Gather all parameters on every rank once, until the block ends. Inside, ranks may run different passes. Models
+    that are not sharded stay as they are."""
+    sharded = [model for model in models if isinstance(model, ShardedAudioLM)]
+    units = [unit for model in sharded for unit in model.units]
+    kept = {id(unit) for model in sharded for unit in model.kept_units}
+    for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
     try:
         yield
     finally:
-        for unit, frees in zip(found, freed, strict=True):
-            unit.set_reshard_after_forward(frees, recurse=False)
+        for unit in units:
+            unit.set_reshard_after_forward(id(unit) not in kept, recurse=False)
             unit.reshard()
 
 
 def reshard(model: AudioLM | None) -> None:
-    """Free what a pass without a backward pass leaves whole: embeddings, head and the root's parameters."""
-    if model is not None:
-        for unit in _kept(model):
+    """Free what a pass without a backward pass leaves gathered: embeddings, head and the root's parameters."""
+    if isinstance(model, ShardedAudioLM):
+        for unit in model.kept_units:
             unit.reshard()
 
 
-def silent_input(model: AudioLM) -> ModelInput:
-    """The shortest prompt with a clip, for a rank that has nothing to hear when the others have."""
-    conversation = [{"role": "user", "content": [{"type": "audio"}]}]
-    return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
-
-
-def drop_audio_gradients(model: AudioLM) -> None:
-    """After a step in which no rank heard a clip: leave tower and projector without gradients, as one process does. An
-    optimizer with momentum moves weights whose gradient is zero."""
-    for part in ("audio_tower", "projector"):
-        for parameter in model.parts[part].parameters():
-            parameter.grad = None
-
-
-def gather_tensor(value: Any, *, keep: bool) -> Any:
-    """A tensor as one process would hold it, on the CPU; all ranks take part, and those that do not `keep` it get an
-    empty one. Other values as they are."""
-    if not isinstance(value, DTensor):
-        return value
-    found = value.full_tensor()
-    return found.cpu() if keep else torch.empty(0)
-
-
-def distribute_like(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor that every rank has, in the parts in which `like` lies; no communication."""
-    if not isinstance(like, DTensor):
-        return value
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
-
-
 def gather_weights(model: AudioLM, *, keep: bool) -> dict[str, Tensor] | None:
-    """What `AudioLM.save` takes: all weights, or the trained ones of a model with adapters; ranks as in
-    `gather_tensor`. None for a model that is not sharded."""
+    """The weights that `AudioLM.save` takes: all, or the trained ones of a model with adapters. All ranks take part, as
+    in `gather_tensor`. None for a model that is not sharded, which saves its own."""
     if not is_sharded(model):
         return None
     source = model.module if model.adapters is None else model.adapters
@@ -137,44 +207,15 @@ def gather_weights(model: AudioLM, *, keep: bool) -> dict[str, Tensor] | None:
     return {name: gather_tensor(state[name], keep=keep) for name in state if model.adapters is None or name in trained}
 
 
-def _blocks(model: AudioLM, part: str) -> Sequence[Any]:
-    layers = model.parts[part].layers
-    assert isinstance(layers, nn.ModuleList)
-    return list(layers)
+def silent_input(model: AudioLM) -> ModelInput:
+    """The shortest prompt with a clip, for a rank without a clip to encode when other ranks have one."""
+    conversation = [{"role": "user", "content": [{"type": "audio"}]}]
+    return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
 
 
-def _ends(model: AudioLM) -> list[nn.Module]:
-    """Embeddings and head; tied ones stay with the root, whose group holds a shared parameter once."""
-    module: Any = model.module
-    embeddings, head = module.get_input_embeddings(), module.get_output_embeddings()
-    return [] if head.weight is embeddings.weight else [embeddings, head]
-
-
-def _kept(model: AudioLM) -> list[FSDPModule]:
-    """Units that stay whole from a forward pass to its backward pass: each is called more than once in between."""
-    module: Any = model.module
-    ends = (module.get_input_embeddings(), module.get_output_embeddings(), module)
-    return [unit for unit in ends if isinstance(unit, FSDPModule)]
-
-
-def _register(model: AudioLM) -> None:
-    """Make the model's methods forwards of the root, so that it gathers its own parameters for them."""
-    pieces = model.encode_audio
-    # Views of one tensor, which FSDP warns of: it watches what a forward returns.
-    model.encode_audio = lambda inputs: [None if piece is None else piece.clone() for piece in pieces(inputs)]
-    for name in METHODS:
-        setattr(model.module, f"_{name}", getattr(model, name))
-        register_fsdp_forward_method(model.module, f"_{name}")
-        setattr(model, name, getattr(model.module, f"_{name}"))
-    encode, nothing = model.encode_audio, silent_input(model)
-
-    def encode_audio(inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        """Every rank runs the tower whenever one does: one that has no clip hears silence, and puts none of it into its
-        first prompt. Its gradients are zero."""
-        if any(one.features is not None for one in inputs):
-            return encode(inputs)
-        (heard,) = encode([nothing])
-        assert heard is not None
-        return [heard[:0], *(None for _ in inputs[1:])]
-
-    model.encode_audio = encode_audio
+def drop_audio_gradients(model: AudioLM) -> None:
+    """Remove the gradients of tower and projector after a step in which no rank had a clip, as on one process. An
+    optimizer with momentum would move weights whose gradient is zero."""
+    for part in ("audio_tower", "projector"):
+        for parameter in model.parts[part].parameters():
+            parameter.grad = None

@@ -23,7 +23,8 @@ from harken.errors import CheckpointError
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_model
 from harken.models.lora import saved_adapter
-from harken.models.sharding import distribute_like, gather_tensor, gather_weights, is_sharded
+from harken.models.sharded_tensors import distribute_like, gather_tensor
+from harken.models.sharding import gather_weights, is_sharded
 from harken.system.files import remove_folder, replacing, write_json
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.run_folder import RunFolder, step_of

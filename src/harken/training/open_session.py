@@ -103,11 +103,10 @@ def _load_models(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: Ranks)
     reference = None
     if isinstance(settings, GrpoConfig) and settings.beta > 0:
         reference = make_reference(policy, recipe.memory.reference)
-    if ranks.mesh is not None:
-        for model in (policy, reference):
-            if model is not None:
-                shard(model, ranks.mesh, gather_dtype(recipe.model.precision, ranks.mesh.device_type))
-    return policy, reference
+    if ranks.mesh is None:
+        return policy, reference
+    dtype = gather_dtype(recipe.model.precision, ranks.mesh.device_type)
+    return shard(policy, ranks.mesh, dtype), None if reference is None else shard(reference, ranks.mesh, dtype)
 
 
 def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:
