@@ -1,9 +1,9 @@
-"""What every figure of docs/performance.md is measured with.
+"""Measures the sides of a comparison in turn, for every figure of docs/performance.md.
 
-Takes the sides of a comparison, each a function that runs once, and gives what each run cost: the sides in turn within
-a round (ours, theirs, ours, theirs ...), so that a busy machine is busy for all of them; the first rounds warm up.
-A ratio is taken within each round; medians and the whole range are kept, and written as JSON with device, versions and
-commit. Not taken: wall time as the measure; on a shared machine the seconds a process computed say more. Both are kept.
+A side is a function that runs once and returns its cost. The sides take turns within a round (ours, theirs, ours,
+theirs ...), so that a busy machine is busy for all of them, and the first rounds warm up. A ratio is taken within each
+round. Medians and the whole range are written as JSON with device, versions and commit. The measure is the time that a
+process computed, which says more on a shared machine than the time on the clock; both are kept.
 """
 
 import argparse
@@ -35,12 +35,12 @@ def _git(*command: str) -> str:
 
 
 COMMIT = _git("rev-parse", "HEAD")[:12] + (" (changed)" if _git("status", "--porcelain", "src") else "")
-"""Of the code that runs: read at the start."""
+"""The commit of the code that runs, read at the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one run: seconds on the clock, and seconds that the process computed, all threads together."""
+    """The cost of one run: seconds on the clock, and seconds that the process computed, over all its threads."""
 
     wall_s: float
     cpu_s: float
@@ -49,7 +49,7 @@ class Cost:
 Side = Callable[[], Cost]
 
 
-def spent(run: Callable[[], object]) -> Side:
+def timed(run: Callable[[], object]) -> Side:
     """A function of this process as a side."""
 
     def side() -> Cost:
@@ -61,8 +61,10 @@ def spent(run: Callable[[], object]) -> Side:
 
 
 class Peer:
-    """A program in a process (and, where it needs one, an environment) of its own that makes one step for each line it
-    reads, and answers with its cost; see `peers/turns.py`. It leaves at the end of its input."""
+    """A program in a process of its own that makes one step for each line it reads, and answers with the step's cost.
+
+    It may run in an environment of its own; `peers/turns.py` is its side. It ends when its input ends.
+    """
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
         self._log = log
@@ -85,8 +87,10 @@ class Peer:
 
 
 def interleaved(sides: Mapping[str, Side], *, rounds: int, warm_up: int = 1) -> dict[str, list[Cost]]:
-    """Costs of each side, one a round. Who begins changes from round to round: what comes after a long step of another
-    process finds its memory cold."""
+    """The costs of each side, one for each round.
+
+    Another side begins in each round, since a side that follows a long step of another process finds its memory cold.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(warm_up + rounds):
@@ -110,7 +114,7 @@ def summary(costs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, dict[str
 
 
 def ratio(of: Sequence[Cost], to: Sequence[Cost]) -> dict[str, float]:
-    """Process seconds of one side over another's, round by round."""
+    """The process seconds of a side divided by those of another, round by round."""
     return spread([a.cpu_s / b.cpu_s for a, b in zip(of, to, strict=True)])
 
 
@@ -125,7 +129,7 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The circumstances of a measurement."""
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
         "threads": torch.get_num_threads(),
@@ -137,7 +141,7 @@ def machine() -> dict[str, Any]:
 
 
 def write_cases(folder: Path, name: str, cases: Mapping[str, Any]) -> None:
-    """Put measured cases among those that the file holds already; each says what it was measured on."""
+    """Add measured cases to the file, each with its circumstances; a case of the same name is replaced."""
     file = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -1,7 +1,7 @@
-"""harken's own GRPO step for the programs here: the functions that `harken train` calls, in its order.
+"""harken's own GRPO step for the programs that compare it: the functions that `harken train` calls, in its order.
 
-Takes a model, prompts and settings, gives a function that makes one step. Left out are the run folder's files, which
-peers do not write here either.
+`OwnStep` takes a model, questions and settings, and each call makes one step. It writes no files of a run folder, as
+the peers do not write any here either.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,8 @@ from harken.training.optimizer import build_optimizer
 from harken.types import Question, Response
 
 PROMPT = Prompt.from_config(PromptConfig())
-FORMS = {
-    "continued": ("continued", True),
-    "packed": ("packed", True),
-    "continued, torch's products": ("continued", False),
-}
-"""What is compared with peers -> (grpo.policy_pass, whether oneDNN is taken where it pays)."""
+FORMS = ("continued", "packed")
+"""The values of `grpo.policy_pass` that are compared with peers."""
 
 
 def parity(response: Response) -> float:
@@ -32,21 +28,27 @@ def parity(response: Response) -> float:
     return float(len(response.text) % 2)
 
 
-def settings(prompts: int, group: int, tokens: int, **changes) -> GrpoConfig:
-    values = {
-        **{"prompts_per_step": prompts, "prompts_per_micro_batch": 1, "completions_per_prompt": group},
-        **{"max_completion_tokens": tokens, "temperature": 1.2, "beta": 0.04, "learning_rate": 1e-6},
-        **{"policy_pass": "continued", **changes},
-    }
-    return GrpoConfig.model_validate(values)
+def settings(prompts: int, group: int, completion_tokens: int, policy_pass: str = "continued") -> GrpoConfig:
+    return GrpoConfig.model_validate(
+        {
+            "prompts_per_step": prompts,
+            "prompts_per_micro_batch": 1,
+            "completions_per_prompt": group,
+            "max_completion_tokens": completion_tokens,
+            "temperature": 1.2,
+            "beta": 0.04,
+            "learning_rate": 1e-6,
+            "policy_pass": policy_pass,
+        }
+    )
 
 
 class OwnStep:
     """Each call makes one step on the next questions.
 
     Args:
-        questions: those of a step, by its number from 1.
-        read: what the model reads, one for each question.
+        questions: step number, from 1 -> the questions of that step.
+        read: questions -> what the model reads, one input for each question.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Policy and reference passes over G completions of a prompt: the shared prompt against the repeated form.
 
-Same model, prompts and completions; the repeated form is G plain rows, each with its own prompt, and like the others
-makes logits for completion tokens alone. Policy: forward and backward. Reference: forward without gradients. The bound
-is the ratio of tokens, G (P + R) / (P + G R).
+Model, prompts and completions are the same. The repeated form has G plain rows, each with its own prompt; all forms
+make logits for completion tokens alone. The policy pass is forward and backward, the reference pass is forward without
+gradients. The bound is the ratio of tokens, G (P + R) / (P + G R).
 
     python benchmarks/passes.py
 """
@@ -14,23 +14,26 @@ from pathlib import Path
 import torch
 
 from harken.inference.completions import as_completions
-from harken.inference.log_probabilities import score_packed, score_repeated, score_shared
+from harken.inference.log_probabilities import Scores, score_packed, score_repeated, score_shared
 from harken.models.audio_lm import ModelInput
-from harness import arguments, interleaved, ratio, spent, summary, write_cases
+from harness import Side, arguments, interleaved, ratio, summary, timed, write_cases
 from text_model import TextModel, write_text_model
 
 SHAPES = tuple(product((300, 700), (10, 100), (4, 8)))
-ASKED_SHARE = 0.85
+"""(prompt tokens, completion tokens, G)."""
+AIMED_SHARE = 0.85
+"""The share of the bound that is aimed at."""
 FORMS = ("shared", "packed", "repeated")
 
 
-def sides(model: TextModel, prompt: int, completion: int, group: int) -> dict:
+def sides(model: TextModel, prompt: int, completion: int, group: int) -> dict[str, Side]:
+    """Each pass in each form, named "policy shared" and so on."""
     numbers = torch.Generator().manual_seed(0)
     inputs = [ModelInput(torch.randint(3, 4000, (prompt,), generator=numbers), None, "")]
     answers = torch.randint(3, 4000, (group, completion), generator=numbers)
     completions = as_completions(list(answers), model.device)
 
-    def score(form: str):
+    def score(form: str) -> Scores:
         if form == "repeated":
             return score_repeated(model, inputs, completions)
         return (score_packed if form == "packed" else score_shared)(model, model.embed(inputs, [None]), completions)
@@ -44,7 +47,7 @@ def sides(model: TextModel, prompt: int, completion: int, group: int) -> dict:
             score(form)
 
     return {
-        f"{name} {form}": spent(lambda run=run, form=form: run(form))
+        f"{name} {form}": timed(lambda run=run, form=form: run(form))
         for (name, run), form in product((("policy", policy), ("reference", reference)), FORMS)
     }
 
@@ -65,10 +68,9 @@ def main() -> None:
             ratios = {
                 kind: ratio(costs[f"{kind} repeated"], costs[f"{kind} shared"]) for kind in ("policy", "reference")
             }
-            case = {"asked": ASKED_SHARE * bound, "bound": bound, "ratio": ratios, "seconds": summary(costs)}
-            print(
-                name, {kind: round(one["median"] / bound, 3) for kind, one in ratios.items()}, "of", bound, flush=True
-            )
+            case = {"aim": AIMED_SHARE * bound, "bound": bound, "ratio": ratios, "seconds": summary(costs)}
+            shares = {kind: round(values["median"] / bound, 3) for kind, values in ratios.items()}
+            print(name, shares, "of", bound, flush=True)
             write_cases(options.results, "passes", {name: case})
 
 

@@ -1,8 +1,8 @@
-"""A GRPO step as small trainers write it, for comparison: everything once for each of the G completions.
+"""A GRPO step as small trainers write it, for comparison: everything is computed once for each of the G completions.
 
-`generate(num_return_sequences=G)` encodes the clip and computes the prompt G times; the passes of policy and reference
-take G rows of prompt and completion, encode the clip for each, and make logits for every position. As R1-AQA and its
-forks do it, but for the pass under the old policy, which one update per rollout does not need.
+`generate(num_return_sequences=G)` encodes the clip and computes the prompt G times. The passes of policy and reference
+take G rows of prompt and completion, encode the clip for each row, and make logits for every position. R1-AQA and its
+forks do it in this way; they add a pass under the old policy, which one update per rollout does not need.
 """
 
 import copy
@@ -17,7 +17,12 @@ from harken.models.qwen_omni import QwenOmni
 
 
 class RepeatedStep:
-    """Each call makes one step on the next prompt; temperature, KL weight, clipping and AdamW as in `own_step`."""
+    """Each call makes one step on the next prompt. Temperature, KL weight, clipping and AdamW are those of `own_step`.
+
+    Args:
+        read: step number, from 1 -> the prompt of that step.
+        old_pass: whether to add the pass under the old policy.
+    """
 
     def __init__(
         self, model: QwenOmni, read: Callable[[int], ModelInput], completion: int, group: int, *, old_pass: bool = False
@@ -31,15 +36,15 @@ class RepeatedStep:
     def __call__(self) -> None:
         self._step += 1
         module: Any = self._model.module
-        one = self._read(self._step)
-        rows = self._generate(module.eval(), one)
-        said = [self._model.decode(row) for row in rows[:, one.length :].tolist()]
-        rewards = torch.tensor([float(len(text) % 2) for text in said])
+        prompt = self._read(self._step)
+        rows = self._generate(module.eval(), prompt)
+        texts = [self._model.decode(row) for row in rows[:, prompt.length :].tolist()]
+        rewards = torch.tensor([float(len(text) % 2) for text in texts])
         advantages = ((rewards - rewards.mean()) / (rewards.std() + 1e-4))[:, None]
         with torch.no_grad():
-            reference = self._logp(self._reference, one, rows)
-            old = self._logp(module, one, rows) if self._old else None
-        logp = self._logp(module.train(), one, rows)
+            reference = self._logp(self._reference, prompt, rows)
+            old = self._logp(module, prompt, rows) if self._old else None
+        logp = self._logp(module.train(), prompt, rows)
         ratio = (logp - (logp.detach() if old is None else old)).exp()
         surrogate = torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages)
         gap = reference - logp
@@ -50,26 +55,33 @@ class RepeatedStep:
         self._optimizer.zero_grad()
 
     @torch.no_grad()
-    def _generate(self, module: Any, one: ModelInput) -> Tensor:
+    def _generate(self, module: Any, prompt: ModelInput) -> Tensor:
         return module.generate(
-            **_arguments(one, one.input_ids[None]),
-            **{"do_sample": True, "temperature": 1.2, "top_k": 0, "top_p": 1.0, "num_return_sequences": self._group},
-            **{"max_new_tokens": self._length, "min_new_tokens": self._length, "pad_token_id": 0},
+            **_arguments(prompt, prompt.input_ids[None]),
+            do_sample=True,
+            temperature=1.2,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=self._group,
+            max_new_tokens=self._length,
+            min_new_tokens=self._length,
+            pad_token_id=0,
             suppress_tokens=sorted(self._model.tokenizer.added_tokens_decoder),
         )
 
-    def _logp(self, module: Any, one: ModelInput, rows: Tensor) -> Tensor:
-        logits = module(**_arguments(one, rows), use_cache=False).logits[:, one.length - 1 : -1]
-        completions = rows[:, one.length :, None]
+    def _logp(self, module: Any, prompt: ModelInput, rows: Tensor) -> Tensor:
+        """Log-probabilities of the completions: [G, R]."""
+        logits = module(**_arguments(prompt, rows), use_cache=False).logits[:, prompt.length - 1 : -1]
+        completions = rows[:, prompt.length :, None]
         return torch.log_softmax(logits.float(), -1).gather(-1, completions)[..., 0]
 
 
-def _arguments(one: ModelInput, rows: Tensor) -> dict[str, Tensor]:
-    assert one.features is not None
-    features: Sequence[int] = one.features.shape
+def _arguments(prompt: ModelInput, rows: Tensor) -> dict[str, Tensor]:
+    assert prompt.features is not None
+    shape: Sequence[int] = prompt.features.shape
     return {
         "input_ids": rows,
         "attention_mask": torch.ones_like(rows),
-        "input_features": one.features.expand(len(rows), *features),
-        "feature_attention_mask": torch.ones(len(rows), features[1], dtype=torch.long),
+        "input_features": prompt.features.expand(len(rows), *shape),
+        "feature_attention_mask": torch.ones(len(rows), shape[1], dtype=torch.long),
     }

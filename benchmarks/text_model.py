@@ -1,7 +1,7 @@
-"""A Qwen2 language model without ears as an `AudioLM`, so that harken's own step runs where a peer knows text alone.
+"""A Qwen2 language model without audio as an `AudioLM`, for harken's own step beside a peer that knows text only.
 
-Takes a checkpoint folder of `Qwen2ForCausalLM`, gives what rollout, scoring and update ask for. A prompt is its token
-ids: there is no chat template, as there is none in the peer's run.
+It loads a checkpoint folder of `Qwen2ForCausalLM`. A prompt is its token ids, without a chat template, as in the peer's
+run.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,20 @@ from harken.models.audio_lm import ModelInput
 from harken.models.language_model import LanguageModelMethods
 
 SHAPE = {
-    **{"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8},
-    **{"num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 4096},
+    "vocab_size": 4096,
+    "hidden_size": 512,
+    "intermediate_size": 1408,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
 }
-"""25 million parameters."""
+"""The sizes of a model with 25 million parameters."""
 SPECIAL = ("<pad>", "<eos>", "<unk>")
 
 
 def write_text_model(folder: Path, seed: int = 0) -> None:
-    """Random weights and a tokenizer of words w0, w1, ...; no end of sequence, so every completion has full length."""
+    """Write random weights and a tokenizer of words w0, w1, ... No token ends a sequence."""
     words = {token: i for i, token in enumerate((*SPECIAL, *(f"w{i}" for i in range(SHAPE["vocab_size"] - 3))))}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
@@ -38,7 +43,7 @@ def write_text_model(folder: Path, seed: int = 0) -> None:
 
 
 class TextModel(LanguageModelMethods):
-    """See `AudioLM` for what each method promises."""
+    """`AudioLM` describes the methods."""
 
     arch = "qwen2"
     adapters = None
@@ -51,8 +56,7 @@ class TextModel(LanguageModelMethods):
         self.tokenizer = tokenizer
 
     @classmethod
-    def load(cls, folder: Path, onednn: bool = True) -> "TextModel":
-        """onednn: where harken takes it; else torch's own products everywhere."""
+    def load(cls, folder: Path) -> "TextModel":
         module: Any = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         return cls(module, PreTrainedTokenizerFast.from_pretrained(folder))
 
