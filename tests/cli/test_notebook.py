@@ -1,4 +1,4 @@
-"""The notebook: kept without outputs, and every cell runs."""
+"""The notebook is stored without outputs, and every cell runs."""
 
 import os
 import sys
@@ -15,16 +15,16 @@ def notebook():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def test_it_is_kept_without_outputs(notebook):
+def test_the_notebook_is_stored_without_outputs(notebook):
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             assert (cell.outputs, cell.execution_count) == ([], None), cell.source
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the kernel's own libraries
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from the kernel's own libraries
 def test_every_cell_runs_plays_a_sound_and_shows_what_changed(notebook, tmp_path, monkeypatch):
-    """In a process of its own, as a reader's kernel runs it, with two steps."""
+    """The cells run in a kernel process, as a reader runs them, with two training steps."""
     from nbclient import NotebookClient
 
     monkeypatch.setenv("HARKEN_NOTEBOOK_STEPS", "2")

@@ -1,4 +1,4 @@
-"""One call of the command line in this process, with what it printed."""
+"""Runs a command in this process and gives its exit code and what it printed."""
 
 import contextlib
 import io
@@ -9,14 +9,16 @@ from harken.cli.app import main
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
+    """Exit code, standard output and standard error."""
+
     code: int
     out: str
     err: str
 
 
-def harken(*words) -> Said:
-    """One call of the program, in this process; a traceback is an exception here."""
+def harken(*words) -> CommandResult:
+    """Run one command. An error that would print a traceback is raised."""
     out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
     sys.argv = ["harken", *map(str, words)]
     try:
@@ -26,7 +28,7 @@ def harken(*words) -> Said:
         code = stop.code or 0
     finally:
         sys.argv = argv
-    return Said(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())
 
 
 def refused_by(command: str, *words) -> str:
