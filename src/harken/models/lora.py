@@ -1,10 +1,7 @@
-"""LoRA by peft: adapters on a policy, their checkpoint, and merging them back.
+"""LoRA by peft: adapters on a model, their checkpoint, and merging them into the base.
 
-Takes an `AudioLM` and settings, gives the same model with adapters in place; nothing else about it changes. The
-reference of the KL term is a frozen copy that shares the base weights (`loading.frozen_copy`), so it is right
-wherever the run starts from and whatever trains outside the adapters. Not taken: "adapters off" as the reference,
-which is wrong when the run starts from an adapter or trains the projector; and dropout, with which the rollout and
-the training pass would be two policies.
+`load_policy` adds adapters to a model for training, `load_model` merges saved ones. The model with adapters is used
+like any other `AudioLM`. Adapters have no dropout: with it, the rollout and the training pass would be two policies.
 """
 
 import contextlib
@@ -33,24 +30,24 @@ def add_adapters(
     projector: bool,
     language_model: bool,
 ) -> None:
-    """Put adapters on all linear layers of the language model's and the tower's blocks, as asked.
+    """Put adapters on all linear layers in the blocks of the chosen parts. They start as the identity.
 
-    A projector that trains does so in full and is saved beside the adapters. Adapters start as the identity.
+    A projector that trains has no adapter: all its weights train and are saved beside the adapters.
 
     Args:
-        base: what the adapter's checkpoint names as its base: folder or Hub id.
+        base: the folder or Hub id that the adapter's checkpoint names as its base.
     """
     parts = model.parts
-    asked = [part for part, wanted in (("audio_tower", audio_tower), ("language_model", language_model)) if wanted]
-    targets = "|".join(_linear_layers(model.module, parts[part]) for part in asked)
+    chosen = {"audio_tower": audio_tower, "language_model": language_model}
+    targets = "|".join(_linear_layers(model.module, parts[part]) for part, adapted in chosen.items() if adapted)
     projectors = [_name_of(model.module, parts["projector"])] if projector else None
     settings = LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets, modules_to_save=projectors, bias="none"
     )
-    # PeftModel changes the module in place and is needed again only to save; the module stays the model.
-    with _old_name_of_checkpointing():
+    # peft changes the module in place. The module stays the model; the PeftModel is needed again only to save.
+    with _no_warning_of_renamed_checkpointing():
         model.adapters = get_peft_model(model.module, settings)  # pyright: ignore[reportArgumentType]
-    # peft puts the name the module was loaded from, which for a merged adapter is not what the weights are.
+    # peft writes the path that the module was loaded from, which is the wrong base where an adapter was merged into it.
     settings.base_model_name_or_path = base
 
 
@@ -59,12 +56,12 @@ def is_adapter(folder: Path) -> bool:
 
 
 def merge_adapter(model: AudioLM, folder: Path) -> None:
-    """Add a saved adapter into the weights of its base model.
+    """Add a saved adapter to the weights of its base model.
 
     Raises CheckpointError where it does not fit the model.
     """
     try:
-        with _old_name_of_checkpointing():
+        with _no_warning_of_renamed_checkpointing():
             adapted = PeftModel.from_pretrained(model.module, str(folder))  # pyright: ignore[reportArgumentType]
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder}: the adapter does not fit its base ({error})") from error
@@ -72,26 +69,28 @@ def merge_adapter(model: AudioLM, folder: Path) -> None:
 
 
 def saved_adapter(model: AudioLM, folder: Path) -> list[tuple[Tensor, Tensor]]:
-    """Weights of the adapters that the model has already, each with the checkpoint's."""
+    """Pairs of the model's own adapter weight and the saved one. Raises CheckpointError where their names differ."""
     assert model.adapters is not None
     saved, own = load_file(folder / ADAPTER_WEIGHTS), get_peft_model_state_dict(model.adapters)
-    if odd := saved.keys() ^ own.keys():
-        raise CheckpointError(f"{folder}: {len(odd)} adapter weights have no place in the model, or are not here")
+    if unmatched := saved.keys() ^ own.keys():
+        raise CheckpointError(
+            f"{folder}: {len(unmatched)} adapter weights are in the checkpoint or in the model but not in both"
+        )
     return [(own[name], tensor) for name, tensor in saved.items()]
 
 
 @contextlib.contextmanager
-def _old_name_of_checkpointing() -> Iterator[None]:
-    """peft asks for `is_gradient_checkpointing`, which transformers 5.23 renamed and warns of; the answer is right."""
+def _no_warning_of_renamed_checkpointing() -> Iterator[None]:
+    """Ignore that peft reads `is_gradient_checkpointing`, which transformers 5.23 renamed: the value is still right."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
 
 
 def _linear_layers(root: nn.Module, part: nn.Module) -> str:
-    """A pattern of the full names of the linear layers inside the blocks (`layers`) of a part.
+    """A pattern that matches the full names of the linear layers inside the blocks (`layers`) of a part.
 
-    Not a list of names: peft shortens a long list to endings, which match layers of other towers too.
+    It is no list of names, because peft shortens a long list to endings, which match layers of other parts too.
     """
     linear = (
         name for name, layer in part.named_modules() if isinstance(layer, nn.Linear) and name.startswith("layers.")

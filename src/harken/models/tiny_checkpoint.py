@@ -1,8 +1,7 @@
 """Tiny random checkpoints of the real architectures, with a small tokenizer of their own.
 
-Takes an architecture's name and the texts its tokenizer should know, gives a folder in Hugging Face layout that every
-command accepts. For the demo, tests and trying a recipe without weights. Not taken: a toy model class; only the sizes
-are small, so what runs here is the code that runs on the published checkpoints.
+`harken tiny`, the demo and the tests write them: folders in Hugging Face layout that every command accepts. Only the
+sizes are small, so the code that runs on them is the code that runs on published checkpoints.
 """
 
 from collections.abc import Iterable
@@ -30,12 +29,12 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 from harken.data.records import read_records
 from harken.errors import CheckpointError
 from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
-from harken.models.tiny_tokenizer import CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
+from harken.models.tiny_tokenizer import AUDIO_TOKENS, CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
 
 
 def question_texts(files: Iterable[Path]) -> list[str]:
-    """Questions, choices and reasonings of question files, as prompts and completions write them out, for
-    `build_tokenizer`; a file that ends in .txt, such as a prompt's, as it is."""
+    """The texts of question files for `build_tokenizer`: questions, choices and reasonings, as prompts and completions
+    contain them. A file that ends in .txt, such as a prompt template, is one text."""
     texts: dict[str, None] = {}
     for file in files:
         if file.suffix == ".txt":
@@ -43,13 +42,16 @@ def question_texts(files: Iterable[Path]) -> list[str]:
             continue
         for _, record in read_records(file)[0]:
             choices = [choice for choice in record.get("choices", ()) if isinstance(choice, str)]
-            said = [str(record.get(key, "")) for key in ("question", "text", "reasoning")]
-            texts |= dict.fromkeys([*said, repr(choices), *choices])
+            fields = [str(record.get(key, "")) for key in ("question", "text", "reasoning")]
+            texts |= dict.fromkeys([*fields, repr(choices), *choices])
     return list(texts)
 
 
 def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> None:
-    """Write a random checkpoint of `arch`, about a million parameters.
+    """Write a random checkpoint of `arch` with about a million parameters.
+
+    Args:
+        texts: the tokenizer has single tokens for their words.
 
     Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already.
     """
@@ -63,22 +65,36 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> 
         WRITERS[arch](folder, texts)
 
 
+HIDDEN_SIZE = 128
+TEXT_SIZES = {"hidden_size": HIDDEN_SIZE, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
+TOWER_SIZES = {
+    "d_model": 96,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 256,
+    "num_mel_bins": 128,
+}
+WINDOW_S = 6
+"""Length of the window of towers with a fixed one, 30 s as published: these towers always run on a whole window."""
+
+
 def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
-    hidden = 128
     ids = {token: tokenizer.get_vocab()[token] for token in SPECIAL_TOKENS}
     config_class: Any = Qwen2_5OmniThinkerConfig  # takes more names than its signature lists
     return config_class(
-        audio_config={
-            **{"d_model": 96, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 256},
-            **{"output_dim": hidden, "num_mel_bins": 128, "n_window": 100},
-        },
+        audio_config=TOWER_SIZES | {"output_dim": HIDDEN_SIZE, "n_window": 100},
         vision_config={
-            **{"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": hidden},
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN_SIZE,
             "fullatt_block_indexes": [0],
         },
-        text_config={
-            **{"vocab_size": len(tokenizer), "hidden_size": hidden, "intermediate_size": 256},
-            **{"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2},
+        text_config=TEXT_SIZES
+        | {
+            "vocab_size": len(tokenizer),
+            "num_key_value_heads": 2,
             "rope_parameters": {"mrope_section": [4, 6, 6], "rope_type": "default", "rope_theta": 10000.0},
         },
         audio_token_index=ids[AUDIO_TOKEN],
@@ -96,29 +112,23 @@ def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
 def _write_omni(folder: Path, texts: Iterable[str]) -> None:
     tokenizer = build_tokenizer(texts)
     Qwen2_5OmniThinkerForConditionalGeneration(omni_config(tokenizer)).save_pretrained(folder)
-    # 300 s and the filters as published (128 mel bins, 10 ms hop).
+    # Length (300 s) and filters (128 mel bins, 10 ms hop) are those of the published checkpoints.
     WhisperFeatureExtractor(feature_size=128, chunk_length=300).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-WINDOW_S = 6
-"""What the towers with a fixed window hear at once, 30 s as published: they always run on the whole of it."""
-
-
 def _write_qwen_audio(folder: Path, texts: Iterable[str]) -> None:
     element = f"Audio 1: {AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}\n"
-    tokenizer = build_tokenizer(
-        [element, *texts], special_tokens=(*CHAT_TOKENS, AUDIO_TOKEN, AUDIO_BOS, AUDIO_EOS), audio=element
-    )
+    tokenizer = build_tokenizer([element, *texts], special_tokens=(*CHAT_TOKENS, *AUDIO_TOKENS), audio=element)
     model = Qwen2AudioForConditionalGeneration(
         Qwen2AudioConfig(
-            audio_config=_window_tower(),
-            text_config=_qwen2(tokenizer, key_value_heads=4),
+            audio_config=_window_tower_config(),
+            text_config=_qwen2_config(tokenizer, key_value_heads=4),
             audio_token_index=tokenizer.get_vocab()[AUDIO_TOKEN],
         )
     )
     processor = Qwen2AudioProcessor(_window_extractor(), tokenizer, chat_template=tokenizer.chat_template)
-    _save_with_window(folder, model, processor)
+    _save_window_model(folder, model, processor)
 
 
 def _write_audio_flamingo(folder: Path, texts: Iterable[str]) -> None:
@@ -126,29 +136,28 @@ def _write_audio_flamingo(folder: Path, texts: Iterable[str]) -> None:
     tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound), audio=sound)
     model = AudioFlamingo3ForConditionalGeneration(
         AudioFlamingo3Config(
-            audio_config=_window_tower(),
-            text_config=_qwen2(tokenizer, key_value_heads=2),
+            audio_config=_window_tower_config(),
+            text_config=_qwen2_config(tokenizer, key_value_heads=2),
             audio_token_id=tokenizer.get_vocab()[sound],
         )
     )
     processor = AudioFlamingo3Processor(
         _window_extractor(), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * WINDOW_S
     )
-    _save_with_window(folder, model, processor)
+    _save_window_model(folder, model, processor)
 
 
-def _window_tower() -> dict:
-    return {
-        **{"d_model": 96, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 256},
-        **{"num_mel_bins": 128, "max_source_positions": WINDOW_S * 50},
-    }
+def _window_tower_config() -> dict:
+    return TOWER_SIZES | {"max_source_positions": WINDOW_S * 50}
 
 
-def _qwen2(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> dict:
-    return {
-        **{"model_type": "qwen2", "vocab_size": len(tokenizer), "hidden_size": 128, "intermediate_size": 256},
-        **{"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": key_value_heads},
-        **{"max_position_embeddings": 8192, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+def _qwen2_config(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> dict:
+    return TEXT_SIZES | {
+        "model_type": "qwen2",
+        "vocab_size": len(tokenizer),
+        "num_key_value_heads": key_value_heads,
+        "max_position_embeddings": 8192,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "pad_token_id": tokenizer.pad_token_id,
     }
 
@@ -157,9 +166,9 @@ def _window_extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(feature_size=128, chunk_length=WINDOW_S)
 
 
-def _save_with_window(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+def _save_window_model(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> None:
     tokenizer, tower = processor.tokenizer, model.model.audio_tower
-    with torch.no_grad():  # as in every published Whisper encoder; transformers leaves random numbers
+    with torch.no_grad():  # sinusoids, as in every published Whisper encoder; transformers leaves random numbers
         tower.embed_positions.weight.copy_(sinusoids(*tower.embed_positions.weight.shape))
     model.generation_config = GenerationConfig(
         eos_token_id=[tokenizer.pad_token_id, tokenizer.eos_token_id], pad_token_id=tokenizer.pad_token_id

@@ -1,7 +1,8 @@
 """A small tokenizer and chat template for tiny checkpoints.
 
-Takes the texts it should know and how an architecture marks audio, gives a byte-level BPE that can spell any text. Not
-taken: a published tokenizer, whose 150,000 embeddings would be all of a tiny model.
+`tiny_checkpoint` gives it the texts that it should know and the way an architecture marks audio, and gets a byte-level
+BPE tokenizer that can spell any text. The embeddings of a published tokenizer's 150,000 tokens would be far larger than
+the rest of a tiny model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,13 +14,11 @@ from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
 
 PAD, IM_START, IM_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TOKENS = (PAD, IM_START, IM_END)
-SPECIAL_TOKENS = (
-    *(*CHAT_TOKENS, AUDIO_TOKEN, AUDIO_BOS, AUDIO_EOS),
-    *("<|IMAGE|>", "<|VIDEO|>", "<|vision_bos|>", "<|vision_eos|>"),
-)
+AUDIO_TOKENS = (AUDIO_TOKEN, AUDIO_BOS, AUDIO_EOS)
+SPECIAL_TOKENS = (*CHAT_TOKENS, *AUDIO_TOKENS, "<|IMAGE|>", "<|VIDEO|>", "<|vision_bos|>", "<|vision_eos|>")
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
-# ChatML with Qwen's default system turn; AUDIO stands for what an audio element becomes.
+# ChatML with Qwen's default system turn. AUDIO is replaced by the text of an audio element.
 CHAT_TEMPLATE = (
     "{%- if messages[0].role != 'system' -%}"
     "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}"
@@ -52,10 +51,11 @@ def build_tokenizer(
     special_tokens: Sequence[str] = SPECIAL_TOKENS,
     audio: str = f"{AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}",
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that can spell any text and knows the words of `texts` whole, up to `vocabulary` tokens.
+    """A byte-level BPE tokenizer that can spell any text and has single tokens for the words of `texts`, up to
+    `vocabulary` tokens.
 
     Args:
-        audio: what the chat template writes for an audio element.
+        audio: the text that the chat template writes for an audio element.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
