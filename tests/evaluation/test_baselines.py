@@ -1,4 +1,4 @@
-"""Guessing without a model: reproducible, graded as a model's answers."""
+"""Baselines without a model are reproducible and graded like a model's answers."""
 
 import json
 

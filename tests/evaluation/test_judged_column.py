@@ -1,4 +1,4 @@
-"""A judge's opinion of answers stands beside string matching and changes nothing of it."""
+"""A judge's column stands beside the grader's and does not change it."""
 
 import json
 
@@ -25,8 +25,8 @@ def recipe(data, url: str | None) -> EvaluationRecipe:
 def test_the_judges_column_is_its_own_and_failures_count_as_wrong(tmp_path):
     write_manifest(tmp_path / "q.jsonl", questions())
 
-    def reply(asked: Received) -> Scripted:
-        prompt = asked.body["prompt"]
+    def reply(request: Received) -> Scripted:
+        prompt = request.body["prompt"]
         if "number 5" in prompt:
             return Scripted(b"out of order", status=503)
         return said("7" if "number 4" in prompt else "1" if "number 0" in prompt else "0")
@@ -35,7 +35,7 @@ def test_the_judges_column_is_its_own_and_failures_count_as_wrong(tmp_path):
     with serving(reply) as server:
         summary = evaluate(recipe(tmp_path / "q.jsonl", server.url), tmp_path / "judged")
     assert len(server.received) == 6
-    assert all("two" in one.body["prompt"] for one in server.received)  # this judge sees the reference
+    assert all("two" in request.body["prompt"] for request in server.received)  # this judge sees the reference
     assert summary["accuracy"] == plain["accuracy"]
     assert "judged" not in plain
     assert summary["judged"]["accuracy"]["mean"] == 1 / 6

@@ -1,4 +1,4 @@
-"""Evaluation of a served model, against a real server on the loopback interface."""
+"""Evaluation of a served model, with a real server on the loopback interface."""
 
 import base64
 import hashlib
@@ -21,19 +21,14 @@ from harken.evaluation.evaluate import evaluate
 from harken.evaluation.listening import evaluate_listening
 
 
-@pytest.fixture
-def file(tmp_path) -> Path:
-    return write_set(tmp_path)
-
-
 def served(file: Path, url: str, **changes):
     endpoint = {"base_url": url, "model": "omni", "retry_wait_s": 0.005, "timeout_s": 5.0}
     return recipe(file, endpoint={**endpoint, **changes.pop("endpoint", {})}, **changes)
 
 
-def parts_of(asked: Received) -> tuple[np.ndarray | None, str]:
-    """(the clip as the server decodes it, the text)."""
-    (message,) = asked.body["messages"]
+def parts_of(request: Received) -> tuple[np.ndarray | None, str]:
+    """(the clip as the server decodes it, the text of the prompt)."""
+    (message,) = request.body["messages"]
     assert message["role"] == "user"
     if isinstance(message["content"], str):
         return None, message["content"]
@@ -44,13 +39,13 @@ def parts_of(asked: Received) -> tuple[np.ndarray | None, str]:
         return wav.read(dtype="float32"), text["text"]
 
 
-def number_of(asked: Received) -> int:
-    return int(parts_of(asked)[1].partition("?")[0].rpartition(" ")[2])
+def number_of(request: Received) -> int:
+    return int(parts_of(request)[1].partition("?")[0].rpartition(" ")[2])
 
 
-def by_content(asked: Received) -> Scripted:
-    """An answer that depends on all that was asked."""
-    digest = hashlib.sha256(json.dumps(asked.body, sort_keys=True).encode()).digest()
+def by_content(request: Received) -> Scripted:
+    """A reply that depends on the whole request."""
+    digest = hashlib.sha256(json.dumps(request.body, sort_keys=True).encode()).digest()
     return said(("one", "Two.", "three", "no idea")[digest[0] % 4])
 
 
@@ -58,13 +53,13 @@ def test_a_question_goes_out_as_a_wav_before_its_text_and_one_without_a_clip_as_
     with serving(by_content) as server:
         summary = evaluate(served(file, server.url), tmp_path / "out")
     assert len(server.received) == 14
-    for asked in server.received:
-        i, (clip, text) = number_of(asked), parts_of(asked)
+    for request in server.received:
+        i, (clip, text) = number_of(request), parts_of(request)
         assert text.endswith("Please choose the answer from the following options: ['one', 'two', 'three']")
-        assert {key: asked.body[key] for key in ("model", "max_tokens", "temperature")} == {
+        assert {key: request.body[key] for key in ("model", "max_tokens", "temperature")} == {
             **{"model": "omni", "max_tokens": 3, "temperature": 0.0}
         }
-        assert "top_p" not in asked.body
+        assert "top_p" not in request.body
         if i % 5 == 4:
             assert clip is None
         else:
@@ -87,17 +82,17 @@ FAULTS = (
 
 
 def faulty(always: set[int]):
-    """A server that fails 30 % of the calls, each question's in an order of its own, and some questions always."""
+    """A server that fails 30 % of the calls, chosen by question and attempt, and some questions always."""
     attempts: Counter[str] = Counter()
     lock, faults = threading.Lock(), itertools.cycle(FAULTS)
 
-    def reply(asked: Received) -> Scripted:
-        content = hashlib.sha256(json.dumps(asked.body, sort_keys=True).encode()).hexdigest()
+    def reply(request: Received) -> Scripted:
+        content = hashlib.sha256(json.dumps(request.body, sort_keys=True).encode()).hexdigest()
         with lock:
             attempts[content] += 1
             draw = hashlib.sha256(f"{content} {attempts[content]}".encode()).digest()[0]
             fault = next(faults)
-        return fault if draw < 0.3 * 256 or number_of(asked) in always else by_content(asked)
+        return fault if draw < 0.3 * 256 or number_of(request) in always else by_content(request)
 
     return reply
 
@@ -131,8 +126,8 @@ def test_a_server_that_fails_a_third_of_the_calls_leaves_every_item_answered_or_
 
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_refused_key_or_name_stops_with_one_error_and_what_was_answered_stays(status, file, tmp_path):
-    def refusing(asked: Received) -> Scripted:
-        return by_content(asked) if number_of(asked) < 4 else Scripted(b"no, sk-secret", status=status)
+    def refusing(request: Received) -> Scripted:
+        return by_content(request) if number_of(request) < 4 else Scripted(b"no, sk-secret", status=status)
 
     with (
         serving(refusing) as server,
@@ -150,28 +145,28 @@ def test_a_refused_key_or_name_stops_with_one_error_and_what_was_answered_stays(
 
 def test_samples_are_asked_one_by_one_with_their_temperature_and_choice_orders_are_shown(file, tmp_path):
     numbers = itertools.count()
-    with serving(lambda asked: said(("one", "two")[next(numbers) % 2])) as server:
+    with serving(lambda request: said(("one", "two")[next(numbers) % 2])) as server:
         plan = served(file, server.url, samples=3, temperature=0.8, top_p=0.9, limit=4, endpoint={"concurrency": 1})
         summary = evaluate(plan, tmp_path / "samples")
         assert len(server.received) == 12
-        assert {(asked.body["temperature"], asked.body["top_p"]) for asked in server.received} == {(0.8, 0.9)}
+        assert {(request.body["temperature"], request.body["top_p"]) for request in server.received} == {(0.8, 0.9)}
         assert 0 < summary["samples"]["average"]["mean"] < 1
         assert len(rows_of(tmp_path / "samples" / "trials.jsonl")) == 12
     with serving(by_content) as server:
         evaluate(served(file, server.url, permute=3, limit=4), tmp_path / "orders")
-    assert len({parts_of(asked)[1] for asked in server.received}) == 12
+    assert len({parts_of(request)[1] for request in server.received}) == 12
 
 
 def test_listening_asks_a_served_model_in_five_ways(file, tmp_path):
     with serving(by_content) as server:
         figures = evaluate_listening(served(file, server.url), tmp_path / "out")
-        asked = len(server.received)
+        n_requests = len(server.received)
         assert evaluate_listening(served(file, server.url), tmp_path / "out") == figures
-    assert len(server.received) == asked
+    assert len(server.received) == n_requests
     assert figures["audio_gain"]["n"] == 14
-    clips = Counter(parts_of(one)[0] is None for one in server.received)
+    clips = Counter(parts_of(request)[0] is None for request in server.received)
     assert clips == {True: 2 + 12, False: 4 * 12}  # q4 and q9 have no clip: one request stands for all five
-    silent = [one for one in server.received if (clip := parts_of(one)[0]) is not None and not clip.any()]
+    silent = [request for request in server.received if (clip := parts_of(request)[0]) is not None and not clip.any()]
     assert len(silent) == 12
     assert (tmp_path / "out" / "replies.jsonl").exists()
 
@@ -205,6 +200,6 @@ def test_a_stopped_evaluation_of_a_served_model_ends_with_the_bytes_of_one_that_
         replies = tmp_path / "stopped" / "replies.jsonl"
         replies.write_bytes(replies.read_bytes()[:-7])
         evaluate(served(file, server.url), tmp_path / "stopped")
-    expected, found = results_of(tmp_path / "whole"), results_of(tmp_path / "stopped")
-    assert found.keys() == expected.keys()
-    assert {name for name in found if found[name] != expected[name]} <= {"replies.jsonl"}  # in order of arrival
+    expected, actual = results_of(tmp_path / "whole"), results_of(tmp_path / "stopped")
+    assert actual.keys() == expected.keys()
+    assert {name for name in actual if actual[name] != expected[name]} <= {"replies.jsonl"}  # in order of arrival

@@ -1,13 +1,17 @@
-"""Small question sets and evaluations, for tests of the runner."""
+"""Small question sets and evaluations, a model that answers them, and evaluations that are interrupted."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import soundfile
-from tiny_models import noise
+from tiny_models import noise, speaking, tiny_model
 
 from harken.config import EvaluationRecipe, parse
+from harken.evaluation import checkpoint_model
+from harken.models.audio_lm import AudioLM
 
 SECONDS = (0.02, 0.31, 0.5, 0.77, 1.0, 0.4, 0.9)
 """Lengths of the clips; the first is too short for one audio token."""
@@ -49,6 +53,34 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def results_of(folder: Path) -> dict[str, bytes]:
-    """Every file of an evaluation but environment.json, which says when it began."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != "environment.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    """Name -> bytes of every file of an evaluation except environment.json, which holds the time."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "environment.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@functools.cache
+def talker(arch: str = "qwen2_5_omni") -> AudioLM:
+    return speaking(tiny_model(arch), "one", "two", "three", "dog barking")
+
+
+def interrupted(job, out: Path, monkeypatch, after: int, torn: bool) -> None:
+    """Run a job until it has written to its journal `after` times; with `torn`, half of the last write is lost."""
+    original, written = checkpoint_model.append_json_lines, []
+
+    class KilledError(BaseException):
+        pass
+
+    def append(path, rows):
+        before = path.stat().st_size
+        original(path, rows)
+        written.append(before)
+        if len(written) == after:
+            if torn:
+                with path.open("rb+") as journal:
+                    journal.truncate((before + path.stat().st_size) // 2)
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_model, "append_json_lines", append)
+        with pytest.raises(KilledError):
+            job(out)

@@ -1,4 +1,4 @@
-"""The client of OpenAI-compatible servers, against a real one on the loopback interface."""
+"""The client of OpenAI-compatible servers, with a real server on the loopback interface."""
 
 import itertools
 import json
@@ -7,21 +7,17 @@ import threading
 import time
 
 import pytest
+from model_clients import config
 from pydantic import ValidationError
 from scripted_server import Received, Scripted, said, serving
 
-from harken.config import EndpointConfig
-from harken.errors import ConfigError, DataError
+from harken.errors import ConfigError
 from harken.system.model_client import ModelClient
 from harken.system.model_requests import Failure, Reply, Request
 
 
-def config(url: str, **changes) -> EndpointConfig:
-    return EndpointConfig(**{"base_url": url, "model": "m", "retry_wait_s": 0.01, "timeout_s": 5.0, **changes})
-
-
 def test_a_chat_request_is_what_the_protocol_says_and_its_reply_comes_back():
-    with serving(lambda asked: said("a dog")) as server, ModelClient(config(server.url)) as client:
+    with serving(lambda request: said("a dog")) as server, ModelClient(config(server.url)) as client:
         messages = [{"role": "user", "content": "what?"}]
         reply = client.submit(Request(messages, 8, options={"seed": 3})).result()
     assert reply == Reply("a dog", ended=True)
@@ -33,7 +29,7 @@ def test_a_chat_request_is_what_the_protocol_says_and_its_reply_comes_back():
 
 def test_a_completion_request_carries_a_prompt_and_says_when_the_reply_was_cut():
     with (
-        serving(lambda asked: said(" 0.7", "length")) as server,
+        serving(lambda request: said(" 0.7", "length")) as server,
         ModelClient(config(server.url, api="completion")) as client,
     ):
         reply = client.submit(Request("Score:", 4)).result()
@@ -60,7 +56,7 @@ def test_a_completion_request_carries_a_prompt_and_says_when_the_reply_was_cut()
 def test_one_fault_is_tried_again_and_counted(fault):
     replies = itertools.chain([fault], itertools.repeat(said("fine")))
     with (
-        serving(lambda asked: next(replies)) as server,
+        serving(lambda request: next(replies)) as server,
         ModelClient(config(server.url, timeout_s=0.3)) as client,
     ):
         assert client.submit(Request("q", 8)).result() == Reply("fine", ended=True)
@@ -69,7 +65,7 @@ def test_one_fault_is_tried_again_and_counted(fault):
 
 def test_a_lasting_fault_is_a_failure_with_its_reason_after_the_allowed_attempts():
     with (
-        serving(lambda asked: Scripted(b"out of order", status=503)) as server,
+        serving(lambda request: Scripted(b"out of order", status=503)) as server,
         ModelClient(config(server.url, retries=2)) as client,
     ):
         failure = client.submit(Request("q", 8)).result()
@@ -82,7 +78,7 @@ def test_a_lasting_fault_is_a_failure_with_its_reason_after_the_allowed_attempts
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_key_or_a_wrong_model_name_is_fatal_and_not_tried_again(status):
     with (
-        serving(lambda asked: Scripted(b"no", status=status)) as server,
+        serving(lambda request: Scripted(b"no", status=status)) as server,
         ModelClient(config(server.url)) as client,
     ):
         failure = client.submit(Request("q", 8)).result()
@@ -94,14 +90,17 @@ def test_a_refused_key_or_a_wrong_model_name_is_fatal_and_not_tried_again(status
 
 
 def test_a_request_the_server_finds_bad_is_not_tried_again():
-    with serving(lambda asked: Scripted(b"too long", status=400)) as server, ModelClient(config(server.url)) as client:
+    with (
+        serving(lambda request: Scripted(b"too long", status=400)) as server,
+        ModelClient(config(server.url)) as client,
+    ):
         assert client.submit(Request("q", 8)).result() == Failure("status 400: 'too long'")
     assert len(server.received) == 1
 
 
 def test_a_redirect_is_not_followed_and_its_place_is_named():
     moved = Scripted(b"", status=307, headers={"location": "https://elsewhere.example/v1"})
-    with serving(lambda asked: moved) as server, ModelClient(config(server.url)) as client:
+    with serving(lambda request: moved) as server, ModelClient(config(server.url)) as client:
         failure = client.submit(Request("q", 8)).result()
     assert isinstance(failure, Failure)
     assert failure.fatal
@@ -110,13 +109,16 @@ def test_a_redirect_is_not_followed_and_its_place_is_named():
 
 
 def test_a_reply_without_end_is_cut_off_and_not_asked_again():
-    with serving(lambda asked: Scripted(b" " * (1 << 24) + b"  ")) as server, ModelClient(config(server.url)) as client:
+    with (
+        serving(lambda request: Scripted(b" " * (1 << 24) + b"  ")) as server,
+        ModelClient(config(server.url)) as client,
+    ):
         assert client.submit(Request("q", 8)).result() == Failure("a reply of more than 16 MiB")
     assert len(server.received) == 1
 
 
 def test_a_proxy_is_taken_from_the_environment_unless_it_says_otherwise(monkeypatch):
-    with serving(lambda asked: said("by way of the proxy")) as server:
+    with serving(lambda request: said("by way of the proxy")) as server:
         proxy = server.url.removesuffix("/v1")
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.setenv("no_proxy", "direct.invalid")
@@ -124,7 +126,7 @@ def test_a_proxy_is_taken_from_the_environment_unless_it_says_otherwise(monkeypa
             assert client.submit(Request("q", 8)).result() == Reply("by way of the proxy", ended=True)
         with ModelClient(config("http://direct.invalid/v1", retries=0)) as client:
             assert isinstance(client.submit(Request("q", 8)).result(), Failure)
-    assert [one.path for one in server.received] == ["http://far.invalid/v1/chat/completions"]
+    assert [request.path for request in server.received] == ["http://far.invalid/v1/chat/completions"]
 
 
 @pytest.mark.parametrize(
@@ -135,15 +137,15 @@ def test_an_address_that_names_no_server_is_refused_in_the_recipe(url):
         config(url)
 
 
-@pytest.mark.parametrize("said", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b""])
-def test_what_is_no_http_is_a_failure(said):
+@pytest.mark.parametrize("response", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b""])
+def test_a_response_that_is_not_http_is_a_failure(response):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(said)
+                connection.sendall(response)
 
         threading.Thread(target=speak, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
@@ -154,7 +156,7 @@ def test_what_is_no_http_is_a_failure(said):
 
 
 def test_no_server_at_all_is_a_failure_that_names_the_address():
-    with serving(lambda asked: said("x")) as server:
+    with serving(lambda request: said("x")) as server:
         url = server.url
     with ModelClient(config(url, retries=1)) as client:
         failure = client.submit(Request("q", 8)).result()
@@ -166,7 +168,7 @@ def test_no_server_at_all_is_a_failure_that_names_the_address():
 def test_the_key_comes_from_the_environment_and_appears_in_no_reason(monkeypatch):
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     echo = Scripted(b"bad key sk-very-secret given", status=401)
-    with serving(lambda asked: echo) as server, ModelClient(config(server.url, api_key_env="SOME_KEY")) as client:
+    with serving(lambda request: echo) as server, ModelClient(config(server.url, api_key_env="SOME_KEY")) as client:
         failure = client.submit(Request("q", 8)).result()
     assert server.received[0].headers["authorization"] == "Bearer sk-very-secret"
     assert isinstance(failure, Failure)
@@ -181,14 +183,14 @@ def test_a_key_that_the_environment_lacks_is_named(monkeypatch):
 
 
 def test_no_more_requests_than_allowed_are_under_way_and_replies_keep_the_order():
-    def reply(asked: Received) -> Scripted:
-        number = int(asked.body["messages"])
+    def answer(request: Received) -> Scripted:
+        number = int(request.body["messages"])
         return Scripted(said(f"{number}").body, delay_s=0.02 * (number % 3))
 
-    with serving(reply) as server, ModelClient(config(server.url, concurrency=3)) as client:
+    with serving(answer) as server, ModelClient(config(server.url, concurrency=3)) as client:
         requests = (Request(str(i), 8) for i in range(40))
-        found = [(asked.content, answered) for asked, answered in client.send_all(requests)]
-    assert found == [(str(i), Reply(str(i), ended=True)) for i in range(40)]
+        replies = [(request.content, reply) for request, reply in client.send_all(requests)]
+    assert replies == [(str(i), Reply(str(i), ended=True)) for i in range(40)]
     assert server.most_at_once == 3
 
 
@@ -200,7 +202,7 @@ def test_requests_are_read_only_a_little_ahead_of_the_replies():
             read.append(i)
             yield Request(str(i), 8)
 
-    with serving(lambda asked: said("x")) as server, ModelClient(config(server.url, concurrency=2)) as client:
+    with serving(lambda request: said("x")) as server, ModelClient(config(server.url, concurrency=2)) as client:
         replies = client.send_all(requests())
         next(replies)
         assert len(read) <= 8
@@ -210,80 +212,29 @@ def test_requests_are_read_only_a_little_ahead_of_the_replies():
 def test_a_rate_limit_spaces_the_requests():
     arrived = []
 
-    def reply(asked: Received) -> Scripted:
+    def answer(request: Received) -> Scripted:
         arrived.append(time.monotonic())
         return said("x")
 
     with (
-        serving(reply) as server,
+        serving(answer) as server,
         ModelClient(config(server.url, requests_per_minute=1200)) as client,  # one in 50 ms
     ):
         list(client.send_all(Request(str(i), 8) for i in range(6)))
     assert arrived[-1] - arrived[0] > 5 * 0.05 * 0.9
 
 
-def test_a_stored_reply_is_not_asked_again_but_another_variant_or_option_is(tmp_path):
-    cache = tmp_path / "replies.jsonl"
-    numbers = itertools.count()
-    with serving(lambda asked: said(str(next(numbers)))) as server:
-        for _ in range(2):
-            with ModelClient(config(server.url), cache) as client:
-                first = client.submit(Request("q", 8)).result()
-                assert first == Reply("0", ended=True)
-        with ModelClient(config(server.url), cache) as client:
-            assert client.submit(Request("q", 8)).result() == first
-            assert client.n_cached == 1
-            others = [
-                Request("q", 8, variant="2"),
-                Request("q", 8, temperature=1.0),
-                Request("r", 8),
-                Request("q", 8, options={"stop": "x"}),
-            ]
-            assert {client.submit(other).result() for other in others} == {
-                Reply(str(i), ended=True) for i in range(1, 5)
-            }
-    assert len(server.received) == 5
-
-
-def test_a_failure_is_not_stored(tmp_path):
-    replies = itertools.chain([Scripted(b"", status=500)], itertools.repeat(said("fine")))
-    with serving(lambda asked: next(replies)) as server:
-        with ModelClient(config(server.url, retries=0), tmp_path / "replies.jsonl") as client:
-            assert isinstance(client.submit(Request("q", 8)).result(), Failure)
-        with ModelClient(config(server.url, retries=0), tmp_path / "replies.jsonl") as client:
-            assert client.submit(Request("q", 8)).result() == Reply("fine", ended=True)
-
-
-def test_a_half_written_line_is_cut_off_and_its_request_asked_again(tmp_path):
-    cache = tmp_path / "replies.jsonl"
-    with serving(lambda asked: said(str(asked.body["messages"]))) as server:
-        with ModelClient(config(server.url), cache) as client:
-            list(client.send_all([Request("a", 8), Request("b", 8)]))
-        whole = cache.read_bytes()
-        cache.write_bytes(whole[:-5])
-        with ModelClient(config(server.url), cache) as client:
-            list(client.send_all([Request("a", 8), Request("b", 8)]))
-            assert client.n_cached == 1
-    assert sorted(cache.read_bytes().splitlines()) == sorted(whole.splitlines())
-
-
-def test_a_cache_file_that_is_something_else_is_refused(tmp_path):
-    (tmp_path / "replies.jsonl").write_text('{"key": "k", "text": "t", "ended": true}\n{"a": 1}\n')
-    with pytest.raises(DataError, match=r"replies\.jsonl:2: not a stored reply"):
-        ModelClient(config("http://127.0.0.1:1/v1"), tmp_path / "replies.jsonl")
-
-
 def test_half_of_a_surrogate_pair_in_a_reply_is_replaced(tmp_path):
     body = json.dumps({"choices": [{"message": {"content": "a\ud800b"}, "finish_reason": "stop"}]}).encode()
     with (
-        serving(lambda asked: Scripted(body)) as server,
+        serving(lambda request: Scripted(body)) as server,
         ModelClient(config(server.url), tmp_path / "replies.jsonl") as client,
     ):
         assert client.submit(Request("q", 8)).result() == Reply("a?b", ended=True)
 
 
 def test_closing_gives_up_what_is_under_way_and_ends_the_thread():
-    with serving(lambda asked: Scripted(said("late").body, delay_s=0.5)) as server:
+    with serving(lambda request: Scripted(said("late").body, delay_s=0.5)) as server:
         client = ModelClient(config(server.url))
         futures = [client.submit(Request(str(i), 8)) for i in range(3)]
         time.sleep(0.1)

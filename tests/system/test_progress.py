@@ -1,4 +1,4 @@
-"""Progress in plain lines."""
+"""Progress without a terminal: plain lines with rate and time left."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of an evaluation of real recordings, then the same command: the files of one run."""
+"""An evaluation of real recordings that is killed (kill -9) and repeated ends with the files of one that was not."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def started(model: Path, data: Path, out: Path) -> subprocess.Popen:
     )
 
 
-def answered(out: Path) -> int:
+def n_answered(out: Path) -> int:
     journal = out / "journal.jsonl"
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
@@ -37,13 +37,13 @@ def test_an_evaluation_killed_five_times_ends_with_the_files_of_one_run(shared, 
     out, before = tmp_path / "killed", 0
     for kill in range(5):
         process = started(model, data, out)
-        while process.poll() is None and answered(out) < before + 16 * (1 + 2 * kill):
+        while process.poll() is None and n_answered(out) < before + 16 * (1 + 2 * kill):
             time.sleep(0.002)
         time.sleep(0.02 * kill)  # somewhere in the next batch
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-        assert answered(out) > before
-        before = answered(out)
+        assert n_answered(out) > before
+        before = n_answered(out)
     assert 400 <= before < 824
     assert started(model, data, out).wait() == 0
     expected = results_of(tmp_path / "whole")
