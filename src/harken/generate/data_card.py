@@ -30,8 +30,8 @@ def account_table(unit: str, n_read: int, n_kept: int, rejected: Sequence[Reject
     return CardTable(f"{unit}: read = kept + rejected", (unit, "n"), rows)
 
 
-def answer_position_table(questions: Sequence[Question]) -> CardTable:
-    """Count how often the right answer stands at each position."""
+def balance_table(questions: Sequence[Question]) -> CardTable:
+    """Count how often the right answer stands at each position; the counts differ by one at most."""
     counts = Counter(question.answer for question in questions if question.answer is not None)
     n = max((len(question.choices) for question in questions), default=0)
     rows = [(str(index + 1), str(counts[index])) for index in range(n)]

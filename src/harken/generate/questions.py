@@ -19,7 +19,7 @@ from harken.errors import short_repr
 from harken.generate.answer_positions import balance_answer_positions
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts
-from harken.generate.data_card import account_table, answer_position_table, card_markdown, repeats_table, usage_table
+from harken.generate.data_card import account_table, balance_table, card_markdown, repeats_table, usage_table
 from harken.generate.instructions import QUESTIONS, Instruction
 from harken.generate.question_filters import drop_reason_by_words, drop_reasons_by_tokens, drop_reasons_without_clip
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
@@ -68,7 +68,7 @@ def generate_questions(recipe: QuestionRecipe, out: Path, client: GeneratorClien
     ]
     tables = [
         account_table("clips", n_records, len(kept), rejected, "manifest.jsonl"),
-        answer_position_table(kept),
+        balance_table(kept),
         repeats_table(kept),
         usage_table(client, recipe),
     ]
