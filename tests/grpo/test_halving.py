@@ -5,8 +5,8 @@ import copy
 import pytest
 import soundfile
 import torch
-from small_optimizers import far
-from small_runs import recipe
+from small_optimizers import largest_difference
+from small_runs import small_recipe
 from tiny_models import ARCHITECTURES, EVERYTHING, noise, speaking, tiny_model
 
 from harken.errors import HarkenError
@@ -20,8 +20,8 @@ from harken.models.policy import frozen_copy
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
-PROMPT = Prompt.from_config(recipe("m", "d").prompt)
-SETTINGS = recipe("m", "d").grpo.model_copy(
+PROMPT = Prompt.from_config(small_recipe("m", "d").prompt)
+SETTINGS = small_recipe("m", "d").grpo.model_copy(
     update={"prompts_per_micro_batch": 4, "max_completion_tokens": 4, "num_iterations": 2, "max_grad_norm": 1.0}
 )
 
@@ -107,7 +107,7 @@ def test_a_micro_batch_that_does_not_fit_is_halved_and_changes_nothing(start, qu
     policy, figures, warnings, left = run_step(start, questions, **fits)
     assert left == sizes
     assert warnings[0].startswith("a micro-batch of 4 questions does not fit into memory; going on with 2 (CUDA out")
-    assert far(policy.module, expected_policy.module) < 1e-12
+    assert largest_difference(policy.module, expected_policy.module) < 1e-12
     for name in ("loss", "kl", "entropy", "grad_norm", "logp_gap_max"):
         assert getattr(figures, name) == pytest.approx(getattr(expected, name), abs=1e-10), name
 

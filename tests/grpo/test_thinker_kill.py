@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 from scripted_server import serving
-from small_runs import differences, left_by, silent
-from thinker_runs import OVERALL, recipe, scored, served, written
+from small_runs import differences, quiet_console, read_run
+from thinker_runs import OVERALL, judge_endpoint, score_by_prompt, thinker_recipe, write_questions
 from tiny_models import tiny_folder
 
 from harken.grpo.loop import train
@@ -21,16 +21,18 @@ from harken.training.sft import sft
 @pytest.mark.slow
 def test_a_run_with_a_judge_that_is_killed_resumes_with_the_same_metrics_and_asks_nothing_again(tmp_path):
     started = sft(
-        recipe(tiny_folder("qwen2_5_omni"), written(tmp_path / "sft.jsonl", "it is a digit", "a word", "")),
+        thinker_recipe(
+            tiny_folder("qwen2_5_omni"), write_questions(tmp_path / "sft.jsonl", "it is a digit", "a word", "")
+        ),
         tmp_path / "start",
-        silent(),
+        quiet_console(),
     )
-    data = written(tmp_path / "grpo.jsonl", "")
-    with serving(scored) as server:
-        train(recipe(started, data, OVERALL, served(server.url)), tmp_path / "whole", silent())
+    data = write_questions(tmp_path / "grpo.jsonl", "")
+    with serving(score_by_prompt) as server:
+        train(thinker_recipe(started, data, OVERALL, judge_endpoint(server.url)), tmp_path / "whole", quiet_console())
         wanted = {asked.body["prompt"] for asked in server.received}
-    with serving(scored) as server:
-        plan = recipe(started, data, OVERALL, served(server.url))
+    with serving(score_by_prompt) as server:
+        plan = thinker_recipe(started, data, OVERALL, judge_endpoint(server.url))
         file = tmp_path / "recipe.yaml"
         file.write_text(yaml.safe_dump(plan.model_dump(mode="json")))
         run = tmp_path / "run"
@@ -44,7 +46,7 @@ def test_a_run_with_a_judge_that_is_killed_resumes_with_the_same_metrics_and_ask
         assert answered > 0
         subprocess.run([*command, "--resume", str(run)], check=True, stdout=subprocess.DEVNULL)
         asked = [asked.body["prompt"] for asked in server.received]
-    whole, resumed = left_by(tmp_path / "whole"), left_by(run)
+    whole, resumed = read_run(tmp_path / "whole"), read_run(run)
     for left in (whole, resumed):
         left["judge/replies.jsonl"] = sorted(left["judge/replies.jsonl"].splitlines())
     assert differences(resumed, whole) == []

@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from interrupted_runs import interrupted
+from interrupted_runs import run_until
 from scripted_server import Received, Scripted, said, serving
-from small_runs import differences, left_by, rows_of, silent
-from thinker_runs import OVERALL, recipe, scored, served, written
+from small_runs import differences, metric_rows, quiet_console, read_run
+from thinker_runs import OVERALL, judge_endpoint, score_by_prompt, thinker_recipe, write_questions
 from tiny_models import tiny_folder
 
 import harken.grpo.step
@@ -28,13 +28,13 @@ from harken.training.sft import sft
 def start(tmp_path_factory) -> Path:
     """A model that reasons in about half of its answers."""
     folder = tmp_path_factory.mktemp("start")
-    data = written(folder / "sft.jsonl", "it is a digit", "a word", "that is one", "", "", "")
-    return sft(recipe(tiny_folder("qwen2_5_omni"), data), folder / "run", silent())
+    data = write_questions(folder / "sft.jsonl", "it is a digit", "a word", "that is one", "", "", "")
+    return sft(thinker_recipe(tiny_folder("qwen2_5_omni"), data), folder / "run", quiet_console())
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return written(tmp_path_factory.mktemp("data") / "grpo.jsonl", "")
+    return write_questions(tmp_path_factory.mktemp("data") / "grpo.jsonl", "")
 
 
 def rollouts(run: Path) -> list[dict]:
@@ -63,20 +63,20 @@ def test_sft_teaches_both_forms_and_evaluation_can_force_either(start, data, tmp
 
 
 def test_a_record_that_has_no_reasoning_to_train_on_is_rejected_where_thinking_is_asked_for(tmp_path):
-    file = written(tmp_path / "sft.jsonl", "it is a digit", "", "</think>")
-    plan = recipe(tiny_folder("qwen2_5_omni"), file, prompt={"style": "r1_aqa_think"})
+    file = write_questions(tmp_path / "sft.jsonl", "it is a digit", "", "</think>")
+    plan = thinker_recipe(tiny_folder("qwen2_5_omni"), file, prompt={"style": "r1_aqa_think"})
     with pytest.raises(DataError, match=r"6 of 9 records cannot be used[\s\S]*sft\.jsonl:2: .*the record holds none"):
-        sft(plan, tmp_path / "run", silent())
+        sft(plan, tmp_path / "run", quiet_console())
     listed = [json.loads(line) for line in (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()]
     assert [one["line"] for one in listed] == [2, 3, 5, 6, 8, 9]
     assert "would be malformed" in listed[1]["reason"]
 
 
 def test_what_a_judge_says_moves_the_reward_as_the_equation_says(start, data, tmp_path):
-    with serving(scored) as server:
-        plan = recipe(start, data, OVERALL, served(server.url))
-        train(plan, tmp_path / "run", silent())
-    rows, metrics = rollouts(tmp_path / "run"), rows_of(tmp_path / "run")
+    with serving(score_by_prompt) as server:
+        plan = thinker_recipe(start, data, OVERALL, judge_endpoint(server.url))
+        train(plan, tmp_path / "run", quiet_console())
+    rows, metrics = rollouts(tmp_path / "run"), metric_rows(tmp_path / "run")
     assert {row["form"] for row in rows} >= {"think", "no_think"}
     for step in range(4):
         said_now = rows[12 * step : 12 * (step + 1)]
@@ -99,9 +99,9 @@ def test_what_a_judge_says_moves_the_reward_as_the_equation_says(start, data, tm
 
 
 def test_lambda_is_the_share_over_the_whole_step_and_not_of_a_micro_batch(start, data, tmp_path):
-    train(recipe(start, data, [{"name": "adaptive"}]), tmp_path / "run", silent())
+    train(thinker_recipe(start, data, [{"name": "adaptive"}]), tmp_path / "run", quiet_console())
     rows = rollouts(tmp_path / "run")
-    for step, metrics in enumerate(rows_of(tmp_path / "run")):
+    for step, metrics in enumerate(metric_rows(tmp_path / "run")):
         forms = Counter(row["form"] for row in rows[12 * step : 12 * (step + 1)])
         share = forms["think"] / (forms["think"] + forms["no_think"])
         assert metrics["think/rate"] == share
@@ -113,14 +113,14 @@ def test_lambda_is_the_share_over_the_whole_step_and_not_of_a_micro_batch(start,
 
 
 def test_a_run_with_a_judge_resumes_as_if_never_stopped_and_asks_nothing_again(start, data, tmp_path, monkeypatch):
-    with serving(scored) as server:
-        train(recipe(start, data, OVERALL, served(server.url)), tmp_path / "whole", silent())
-    with serving(scored) as second:
-        plan = recipe(start, data, OVERALL, served(second.url))
-        interrupted("grpo", plan, tmp_path / "run", 3, monkeypatch)
+    with serving(score_by_prompt) as server:
+        train(thinker_recipe(start, data, OVERALL, judge_endpoint(server.url)), tmp_path / "whole", quiet_console())
+    with serving(score_by_prompt) as second:
+        plan = thinker_recipe(start, data, OVERALL, judge_endpoint(second.url))
+        run_until("grpo", plan, tmp_path / "run", 3, monkeypatch)
         asked_before = len(second.received)
-        train(plan, tmp_path / "run", silent(), resume=True)
-    runs = [left_by(tmp_path / name) for name in ("whole", "run")]
+        train(plan, tmp_path / "run", quiet_console(), resume=True)
+    runs = [read_run(tmp_path / name) for name in ("whole", "run")]
     for run in runs:  # written as they come back
         run["judge/replies.jsonl"] = sorted(run["judge/replies.jsonl"].splitlines())
     assert differences(*runs) == []
@@ -163,9 +163,11 @@ def test_judges_are_asked_before_the_reference_pass_and_waited_for_after_it(star
 
     monkeypatch.setattr("harken.grpo.rewarding.open_judge", lambda config, folder: judge)
     monkeypatch.setattr(harken.grpo.step, "score_with_reference", score_and_tell)
-    plan = recipe(start, data, OVERALL, served("http://127.0.0.1:1/v1", max_failed_share=0.6))
-    train(plan.model_copy(update={"grpo": plan.grpo.model_copy(update={"steps": 1})}), tmp_path / "run", silent())
-    (metrics,) = rows_of(tmp_path / "run")
+    plan = thinker_recipe(start, data, OVERALL, judge_endpoint("http://127.0.0.1:1/v1", max_failed_share=0.6))
+    train(
+        plan.model_copy(update={"grpo": plan.grpo.model_copy(update={"steps": 1})}), tmp_path / "run", quiet_console()
+    )
+    (metrics,) = metric_rows(tmp_path / "run")
     assert metrics["judge/asked"] == len(judge.asked) > 2
     assert metrics["judge/failed"] == len(judge.asked) // 2
     assert metrics["judge/failed_share"] == metrics["judge/failed"] / metrics["judge/asked"]
@@ -180,8 +182,12 @@ def test_failures_do_not_shift_the_mean_quality(start, data, tmp_path):
         return said("no idea") if failed["calls"] % 3 == 0 else said(" 1\n")
 
     with serving(flaky) as server:
-        train(recipe(start, data, OVERALL, served(server.url, max_failed_share=0.9)), tmp_path / "run", silent())
-    metrics = rows_of(tmp_path / "run")
+        train(
+            thinker_recipe(start, data, OVERALL, judge_endpoint(server.url, max_failed_share=0.9)),
+            tmp_path / "run",
+            quiet_console(),
+        )
+    metrics = metric_rows(tmp_path / "run")
     assert sum(row["judge/failed"] for row in metrics) > 0
     assert sum("judge/quality" in row for row in metrics) > 1
     for r, row in enumerate(rollouts(tmp_path / "run")):
@@ -192,9 +198,9 @@ def test_failures_do_not_shift_the_mean_quality(start, data, tmp_path):
 
 def test_a_judge_that_is_not_there_stops_the_run_with_what_to_do(start, data, tmp_path):
     many = {"steps": 1, "prompts_per_step": 3, "completions_per_prompt": 24, "max_completion_tokens": 12}
-    plan = recipe(start, data, OVERALL, served("http://127.0.0.1:9/v1"), grpo=many)
+    plan = thinker_recipe(start, data, OVERALL, judge_endpoint("http://127.0.0.1:9/v1"), grpo=many)
     with pytest.raises(JudgeError, match=r"judge: \d+ of \d+ calls failed \(100%, limit 20%\)"):
-        train(plan, tmp_path / "run", silent())
+        train(plan, tmp_path / "run", quiet_console())
     assert not RunFolder(tmp_path / "run").checkpoints()
 
 
@@ -202,8 +208,8 @@ def test_a_user_s_function_is_a_part_of_the_reward_in_training(start, data, tmp_
     (tmp_path / "own_reward.py").write_text("def words(response):\n    return len(response.reasoning.split())\n")
     monkeypatch.syspath_prepend(tmp_path)
     parts = [{"name": "accuracy"}, {"name": "own_reward:words", "weight": 0.5}]
-    train(recipe(start, data, parts), tmp_path / "run", silent())
+    train(thinker_recipe(start, data, parts), tmp_path / "run", quiet_console())
     for row in rollouts(tmp_path / "run"):
         assert row["rewards"]["own_reward:words"] == len(row["reasoning"].split())
         assert row["reward"] == row["rewards"]["accuracy"] + 0.5 * row["rewards"]["own_reward:words"]
-    assert "reward/own_reward:words_zero" in rows_of(tmp_path / "run")[0]
+    assert "reward/own_reward:words_zero" in metric_rows(tmp_path / "run")[0]

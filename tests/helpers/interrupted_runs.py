@@ -1,7 +1,7 @@
-"""A training run that stops at the end of a step, as a killed one would."""
+"""Training runs that stop at the end of a step, as if they were killed there."""
 
 import pytest
-from small_runs import LOOPS, silent
+from small_runs import LOOPS, quiet_console
 
 from harken.training.progress_table import ProgressTable
 
@@ -10,8 +10,12 @@ class InterruptedRunError(Exception):
     pass
 
 
-def interrupted(loop, recipe, out, after, monkeypatch, *, half_row=False, resume=False):
-    """The run up to the end of step `after`."""
+def run_until(loop, recipe, out, after, monkeypatch, *, half_row=False, resume=False):
+    """Run up to the end of step `after`.
+
+    Args:
+        half_row: leave half a metric row behind, as a process that is killed while it writes one.
+    """
 
     def advance(self, step, row, *, stop=False):
         if step == after:
@@ -20,7 +24,7 @@ def interrupted(loop, recipe, out, after, monkeypatch, *, half_row=False, resume
     with monkeypatch.context() as patch:
         patch.setattr(ProgressTable, "advance", advance)
         with pytest.raises(InterruptedRunError):
-            LOOPS[loop](recipe, out, silent(), resume=resume)
+            LOOPS[loop](recipe, out, quiet_console(), resume=resume)
     if half_row:
         with (out / "metrics.jsonl").open("ab") as file:
             file.write(b'{"step": 6, "note": "\xc3')  # cut inside a letter

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 import transformers.modeling_utils
-from small_runs import LOOPS, silent
+from small_runs import LOOPS, quiet_console
 
 import harken.grpo.step
 import harken.training.sft
@@ -131,7 +131,7 @@ def go_on(recipe_file: Path, loop: str, out: Path, kill: str | None, passed: Pat
     points = Points(out, kill)
     points.install()
     resume = (out / "config.yaml").exists()
-    LOOPS[loop](load_recipe(recipe_file), out, silent(), resume=resume)
+    LOOPS[loop](load_recipe(recipe_file), out, quiet_console(), resume=resume)
     if passed is not None:
         passed.write_text("\n".join(points.passed))
 

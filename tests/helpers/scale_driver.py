@@ -1,10 +1,11 @@
-"""Runs on several ranks of this machine, over gloo: scale_driver.py JOBS.json, a list of jobs one after another.
+"""Runs jobs on several ranks of this machine, over gloo, one job after another: scale_driver.py JOBS.json.
 
-A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": ranks} and, where wanted, "resume": true,
+A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": number of ranks}. It may have "resume": true,
 "sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates) and
-"late_s" (how long ranks wait for each other); or {"call": a function of scale_work.py, "size": ranks, ...}. Ranks are
-forked after the imports, which take longer than a run. Prints, as JSON, for each job how every rank ended, what it said
-and what its function gave. A job that takes longer than LIMIT_S has hung.
+"late_s" (how long ranks wait for each other). Or a job is {"call": name of a function of scale_work.py, "size": number
+of ranks, ...}. Ranks are forked after the imports, which take longer than a run. The program prints as JSON, for each
+job, three lists over its ranks: exits (how the rank ended), errors (its error message) and results (what its function
+returned). A job that takes longer than LIMIT_S hangs and is killed.
 """
 
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import scale_work
 import torch
-from small_runs import LOOPS, silent
+from small_runs import LOOPS, quiet_console
 
 import harken.grpo.step
 import harken.inference.log_probabilities
@@ -30,20 +31,23 @@ from harken.errors import HarkenError
 from harken.system.distributed_run import join_ranks
 
 LIMIT_S = 300.0
-"""The machine may be busy: a job takes a few seconds of it."""
+"""A job takes a few seconds; the rest is for a busy machine."""
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def plain_descent(module, *, learning_rate, **_):
-    return torch.optim.SGD([one for one in module.parameters() if one.requires_grad], lr=learning_rate)
+    return torch.optim.SGD(
+        [parameter for parameter in module.parameters() if parameter.requires_grad], lr=learning_rate
+    )
 
 
-def lost_after(updates: int) -> None:
+def kill_self_after(updates: int) -> None:
+    """Have this process kill itself when it is about to make one more update."""
     for owner, name in ((harken.grpo.step, "update"), (harken.training.sft, "apply_update")):
         original, done = getattr(owner, name), []
 
@@ -56,9 +60,9 @@ def lost_after(updates: int) -> None:
         setattr(owner, name, wrapped)
 
 
-def work(job: dict, rank: int, port: int, gave: Path) -> None:
+def do_job(job: dict, rank: int, port: int, result: Path) -> None:
     torch.set_num_threads(1)
-    harken.inference.log_probabilities.LOGIT_ROWS = 8  # so that one process cuts what several ranks do not
+    harken.inference.log_probabilities.LOGIT_ROWS = 8  # one process splits its rows then, and ranks do not
     if job["size"] > 1:
         places = {"RANK": rank, "WORLD_SIZE": job["size"], "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": job["size"]}
         places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -68,21 +72,24 @@ def work(job: dict, rank: int, port: int, gave: Path) -> None:
         harken.training.open_session.build_optimizer = plain_descent
     lose = job.get("lose")
     if lose is not None and lose[0] == rank:
-        lost_after(lose[1])
+        kill_self_after(lose[1])
     if "call" in job:
-        gave.write_text(json.dumps(getattr(scale_work, job["call"])(join_ranks(), job)))
+        result.write_text(json.dumps(getattr(scale_work, job["call"])(join_ranks(), job)))
         return
-    LOOPS[job["loop"]](load_recipe(Path(job["recipe"])), Path(job["out"]), silent(), resume=job.get("resume", False))
+    LOOPS[job["loop"]](
+        load_recipe(Path(job["recipe"])), Path(job["out"]), quiet_console(), resume=job.get("resume", False)
+    )
 
 
-def forked(job: dict, rank: int, port: int, said: Path, gave: Path) -> int:
+def fork_rank(job: dict, rank: int, port: int, error_file: Path, result: Path) -> int:
+    """Start one rank. Returns its process id; the child writes its error and its result into the files."""
     child = os.fork()
     if child:
         return child
-    with said.open("w") as file:
+    with error_file.open("w") as file:
         try:
             warnings.simplefilter("error")
-            work(job, rank, port, gave)
+            do_job(job, rank, port, result)
             code = 0
         except HarkenError as error:
             file.write(f"{type(error).__name__}: {error}")
@@ -93,36 +100,36 @@ def forked(job: dict, rank: int, port: int, said: Path, gave: Path) -> int:
     os._exit(code)
 
 
-def run(job: dict, folder: Path) -> dict:
+def run_job(job: dict, folder: Path) -> dict:
     port, started = free_port(), time.monotonic()
-    said, gave = ([folder / f"{name}{rank}" for rank in range(job["size"])] for name in ("said", "gave"))
-    for file in gave:
+    errors, results = ([folder / f"{name}{rank}" for rank in range(job["size"])] for name in ("error", "result"))
+    for file in results:
         file.write_text("null")
-    left = {forked(job, rank, port, said[rank], gave[rank]): rank for rank in range(job["size"])}
-    ended = [""] * job["size"]
-    while left:
+    running = {fork_rank(job, rank, port, errors[rank], results[rank]): rank for rank in range(job["size"])}
+    exits = [""] * job["size"]
+    while running:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
             code = os.waitstatus_to_exitcode(status)
-            ended[left.pop(child)] = {0: "done", 1: "failed", 2: "error", -signal.SIGKILL: "killed"}[code]
+            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", -signal.SIGKILL: "killed"}[code]
         elif time.monotonic() - started > LIMIT_S:
-            for child, rank in left.items():
+            for child, rank in running.items():
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                ended[rank] = "hung"
-            left = {}
+                exits[rank] = "hung"
+            running = {}
         else:
             time.sleep(0.02)
     return {
-        "ended": ended,
-        "said": [one.read_text() for one in said],
-        "gave": [json.loads(one.read_text()) for one in gave],
+        "exits": exits,
+        "errors": [file.read_text() for file in errors],
+        "results": [json.loads(file.read_text()) for file in results],
     }
 
 
 def main() -> None:
     jobs = Path(sys.argv[1])
-    sys.stdout.write(json.dumps([run(job, jobs.parent) for job in json.loads(jobs.read_text())]))
+    sys.stdout.write(json.dumps([run_job(job, jobs.parent) for job in json.loads(jobs.read_text())]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Recipes and data for runs on several ranks, and what such runs leave."""
+"""Recipes and data for runs on several ranks, and functions that compare what such runs wrote."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_runs import recipe, rows_of
+from small_runs import metric_rows, small_recipe
 from tiny_models import noise, tiny_folder
 
 from harken.data.manifest import write_manifest
@@ -20,8 +20,8 @@ from harken.types import Question
 CHOICES = ("one", "two", "three")
 
 
-def questions(folder: Path, n: int = 9, text_only: bool | None = None) -> Path:
-    """Every third about a clip, of lengths that differ, the others text alone; or all (`text_only`) text alone."""
+def write_questions(folder: Path, n: int = 9, text_only: bool | None = None) -> Path:
+    """A manifest in which every third question has a clip, of different lengths; none has one with `text_only`."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for i in range(n):
@@ -34,12 +34,12 @@ def questions(folder: Path, n: int = 9, text_only: bool | None = None) -> Path:
     return folder / "train.jsonl"
 
 
-def plan(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, **sections: dict[str, Any]) -> Path:
-    """A recipe file: five steps of three questions, which two ranks share as one and two; `sections` change it."""
-    base = recipe(tiny_folder(arch), folder / "train.jsonl", lora=lora)
+def write_recipe(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, **sections: dict[str, Any]) -> Path:
+    """A recipe file: five steps of three questions, of which two ranks take one and two; `sections` change it."""
+    base = small_recipe(tiny_folder(arch), folder / "train.jsonl", lora=lora)
     values = base.model_dump(mode="json")
     values["data"] |= {"dev_share": 0.0, "train": [{"reader": "manifest", "file": str(folder / "train.jsonl")}]}
-    values["reward"]["parts"] = [{"name": "small_runs:told_apart"}]
+    values["reward"]["parts"] = [{"name": "small_runs:reward_by_letters"}]
     values["grpo"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "completions_per_prompt": 4}
     values["grpo"] |= {"learning_rate": 0.05, "schedule": "constant", "temperature": 1.0}
     values["sft"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "schedule": "constant"}
@@ -52,49 +52,51 @@ def plan(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, **section
 
 
 def on_ranks(folder: Path, *jobs: dict[str, Any], limit_s: float = 900.0) -> list[dict[str, Any]]:
-    """What `scale_driver.py` says of the jobs. Fails where they take longer than the limit."""
+    """What `scale_driver.py` prints about the jobs. Fails where they take longer than the limit."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    ran = subprocess.run(
+    driver = subprocess.run(
         [sys.executable, Path(__file__).with_name("scale_driver.py"), folder / "jobs.json"],
         capture_output=True,
         text=True,
         timeout=limit_s,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    assert driver.returncode == 0, driver.stderr
+    return json.loads(driver.stdout)
 
 
-def weights(checkpoint: Path) -> torch.Tensor:
-    """[N] of every tensor that was saved, float64, in order of name."""
+def read_weights(checkpoint: Path) -> torch.Tensor:
+    """[N] all saved weights as float64, in the order of their names."""
     saved = load_file(next(checkpoint.glob("*.safetensors")))
     return torch.cat([saved[name].double().flatten() for name in sorted(saved)])
 
 
 def starting_weights(arch: str, checkpoint: Path) -> torch.Tensor:
-    """[N] in the order of `weights(checkpoint)`."""
+    """[N] in the order of `read_weights(checkpoint)`."""
     start = load_file(tiny_folder(arch) / "model.safetensors")
     return torch.cat([start[name].double().flatten() for name in sorted(load_file(checkpoint / "model.safetensors"))])
 
 
-def moved_apart(a: Path, b: Path, start: torch.Tensor) -> float:
-    """|a - b| over |a - start|."""
-    one, other = weights(a), weights(b)
-    return float((one - other).norm() / (one - start).norm())
+def relative_difference(a: Path, b: Path, start: torch.Tensor) -> float:
+    """|a - b| / |a - start| of the weights of two checkpoints."""
+    weights_a, weights_b = read_weights(a), read_weights(b)
+    return float((weights_a - weights_b).norm() / (weights_a - start).norm())
 
 
-def completions(run: Path) -> list[list[str]]:
+def completions_of_run(run: Path) -> list[list[str]]:
+    """The texts of each step."""
     files = sorted((run / "rollouts").glob("step_*.jsonl"))
     return [[json.loads(line)["completion"] for line in file.read_text().splitlines()] for file in files]
 
 
-def same_rows(a: Path, b: Path, tolerance: float) -> list[tuple[int, str, float, float]]:
-    """Metrics of two runs that differ by more than `tolerance` of the larger or 1e-6."""
-    far = []
-    for one, other in zip(rows_of(a), rows_of(b), strict=True):
-        assert one.keys() == other.keys()
-        for name in one:
-            if abs(one[name] - other[name]) > max(1e-6, tolerance * max(abs(one[name]), abs(other[name]))):
-                far.append((one["step"], name, one[name], other[name]))
-    return far
+def differing_metrics(a: Path, b: Path, tolerance: float) -> list[tuple[int, str, float, float]]:
+    """(step, name, value in a, value in b) of metrics that differ by more than `tolerance` of the larger or 1e-6."""
+    differing = []
+    for row_a, row_b in zip(metric_rows(a), metric_rows(b), strict=True):
+        assert row_a.keys() == row_b.keys()
+        for name in row_a:
+            limit = max(1e-6, tolerance * max(abs(row_a[name]), abs(row_b[name])))
+            if abs(row_a[name] - row_b[name]) > limit:
+                differing.append((row_a["step"], name, row_a[name], row_b[name]))
+    return differing

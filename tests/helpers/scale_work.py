@@ -1,4 +1,4 @@
-"""What each rank of a job does, where a job is not a whole run. Functions take this process's ranks and the job."""
+"""What each rank does in a job that is not a whole run. Each function takes this process's ranks and the job."""
 
 import time
 from concurrent.futures import Future
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small_runs import silent
+from small_runs import quiet_console
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, load_recipe
 from harken.errors import DataError, HarkenError
@@ -24,7 +24,7 @@ from harken.types import Question
 
 CHOICES = ("one", "two", "three")
 THINK, DIRECT = "<think>{}</think><answer>{}</answer>", "<answer>{}</answer>"
-SAID = [  # five questions, whose answer is one; two completions each
+COMPLETIONS = [  # of five questions whose right answer is one; two completions each
     (THINK.format("it is", "one"), DIRECT.format("one")),
     (THINK.format("it may be", "two"), THINK.format("so", "one")),
     (DIRECT.format("three"), "no form"),
@@ -34,14 +34,14 @@ SAID = [  # five questions, whose answer is one; two completions each
 PARTS = ({"name": "adaptive", "options": {"consistency": "equation"}}, {"name": "format"}, {"name": "quality"})
 
 
-def facts(ranks: Ranks, job: dict) -> dict[str, Any]:
-    """What the ranks tell each other."""
+def exchange(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """What this rank gets from each way in which ranks exchange values and errors."""
 
     def fail_on(rank: int):
         if ranks.rank == rank:
             raise DataError("train.jsonl:3: no such clip")
 
-    def ends(work) -> list[str]:
+    def outcome(work) -> list[str]:
         try:
             return ["fine", str(work())]
         except HarkenError as error:
@@ -56,22 +56,22 @@ def facts(ranks: Ranks, job: dict) -> dict[str, Any]:
         return ranks.rank
 
     return {
-        "shares": [list(ranks.own_part(range(n))) for n in (0, 1, 2, 5)],
+        "parts": [list(ranks.own_part(range(n))) for n in (0, 1, 2, 5)],
         "sum": ranks.sum([1.5, ranks.rank]),
-        "largest": ranks.maximum([ranks.rank, -ranks.rank]),
+        "maximum": ranks.maximum([ranks.rank, -ranks.rank]),
         "gather": ranks.gather({"says": ["\udcff", "ä", ranks.rank], "none": None}),
-        "tell": ranks.broadcast(f"by {ranks.rank}"),
-        "fine": ends(lambda: ranks.run_on_all(lambda: ranks.rank)),
-        "first fails": ends(lambda: ranks.run_on_all(lambda: fail_on(0))),
-        "last fails": ends(lambda: ranks.run_on_all(lambda: fail_on(ranks.size - 1))),
-        "main fails": ends(lambda: ranks.run_on_main(lambda: fail_on(0))),
+        "broadcast": ranks.broadcast(f"by {ranks.rank}"),
+        "fine": outcome(lambda: ranks.run_on_all(lambda: ranks.rank)),
+        "first fails": outcome(lambda: ranks.run_on_all(lambda: fail_on(0))),
+        "last fails": outcome(lambda: ranks.run_on_all(lambda: fail_on(ranks.size - 1))),
+        "main fails": outcome(lambda: ranks.run_on_main(lambda: fail_on(0))),
         "in turn": ranks.run_in_turn(turn),
         "turns": times,
     }
 
 
 class PromptJudge:
-    """Scores by the reasoning's length, or never answers at all."""
+    """Scores by the length of the reasoning, or never answers."""
 
     def __init__(self, *, answers: bool) -> None:
         self.answers = answers
@@ -86,16 +86,18 @@ class PromptJudge:
 
 
 def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
-    """This rank's part of a step of SAID, rewarded: the adaptive reward with a judge."""
+    """Reward this rank's part of COMPLETIONS with the adaptive reward and a judge."""
     config = RewardConfig.model_validate({"parts": PARTS})
     settings = GrpoConfig(completions_per_prompt=2)
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     limit = FailureLimit(0.9)
     rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
     scored: list[ScoredBatch] = []
-    for number in ranks.own_part(range(len(SAID))):
+    for number in ranks.own_part(range(len(COMPLETIONS))):
         question = Question(f"q{number}", "Which?", CHOICES, 0, None)
-        responses = [understand(text, question, letters_shown=False, tokens=3, ended=True) for text in SAID[number]]
+        responses = [
+            understand(text, question, letters_shown=False, tokens=3, ended=True) for text in COMPLETIONS[number]
+        ]
         batch = SampledBatch(
             questions=[question],
             inputs=[],
@@ -114,10 +116,10 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     }
 
 
-def saved_again(ranks: Ranks, job: dict) -> None:
-    """Open a run where it stopped and write the same checkpoint into another folder."""
+def save_again(ranks: Ranks, job: dict) -> None:
+    """Open a run where it stopped and write its checkpoint into another folder."""
     recipe = load_recipe(Path(job["recipe"]))
-    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=True)
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), quiet_console(), resume=True)
     other = RunFolder(Path(job["again"]))
     if ranks.is_main:
         other.path.mkdir(exist_ok=True)
@@ -125,10 +127,10 @@ def saved_again(ranks: Ranks, job: dict) -> None:
     save_checkpoint(other, session.steps_done, session.policy, session.optimizer, keep=1, ranks=ranks)
 
 
-def gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
-    """How often parameters are gathered while one rank decodes more tokens than the other."""
+def count_gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """Count how often parameters are gathered while one rank decodes more tokens than the other."""
     recipe = load_recipe(Path(job["recipe"]))
-    session = open_session(recipe, recipe.grpo, Path(job["out"]), silent(), resume=False)
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), quiet_console(), resume=False)
     calls: list[int] = []
     name = "all_gather_single" if hasattr(torch.distributed, "all_gather_single") else "all_gather_into_tensor"
     original = getattr(torch.distributed, name)

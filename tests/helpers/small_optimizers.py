@@ -1,4 +1,4 @@
-"""A small network, its optimizer in any memory mode, and seeded steps."""
+"""A small network, an optimizer for it in any memory mode, and training steps on seeded batches."""
 
 import torch
 
@@ -6,14 +6,14 @@ from harken.config import MemoryConfig
 from harken.training.optimizer import apply_update, build_optimizer, set_learning_rate
 
 
-def net(dtype=torch.float32) -> torch.nn.Module:
+def small_network(dtype=torch.float32) -> torch.nn.Module:
     torch.manual_seed(3)
     # 64 x 64 is just large enough for 8 bits, 10 x 64 is not.
     return torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 10)).to(dtype)
 
 
-def trained(module, optimizer, steps=6, rate=1e-3, most=None, first=0):
-    """Steps on seeded batches; returns the norms."""
+def train_steps(module, optimizer, steps=6, rate=1e-3, most=None, first=0):
+    """Make steps on seeded batches. Returns the gradient norms."""
     norms = []
     for step in range(first, first + steps):
         generator = torch.Generator().manual_seed(step)
@@ -36,7 +36,7 @@ def optimizer_of(module, seed=0, **memory):
     )
 
 
-def far(found, expected) -> float:
-    return max(
-        float((a - b).detach().abs().max()) for a, b in zip(found.parameters(), expected.parameters(), strict=True)
-    )
+def largest_difference(module, other) -> float:
+    """Largest absolute difference between two weights."""
+    pairs = zip(module.parameters(), other.parameters(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""Small training runs and what they leave, to be compared bit for bit."""
+"""Small training runs, and functions that read and compare what they wrote, bit for bit."""
 
 import contextlib
 import json
@@ -21,8 +21,8 @@ LOOPS = {"grpo": train, "sft": sft}
 STEPS = 6
 
 
-def recipe(model: Path, data: Path, lora: bool = False, **changes) -> Recipe:
-    """Six steps of a few completions; `changes` are for `logging`."""
+def small_recipe(model: Path, data: Path, lora: bool = False, **changes) -> Recipe:
+    """Six steps of a few completions; `changes` are to the section `logging`."""
     adapters = {"lora": {"rank": 4}, "train_projector": True} if lora else {}
     values: dict[str, Any] = {
         **{"name": "small", "seed": 5, "model": {"path": str(model), **adapters}},
@@ -37,52 +37,57 @@ def recipe(model: Path, data: Path, lora: bool = False, **changes) -> Recipe:
     return Recipe.model_validate(values)
 
 
-def silent() -> Console:
+def quiet_console() -> Console:
     return Console(quiet=True)
 
 
-def rows_of(run: Path) -> list[dict[str, Any]]:
-    """Metric rows without what differs from one machine and hour to the next."""
+def metric_rows(run: Path) -> list[dict[str, Any]]:
+    """The metric rows without times and memory, which differ from one machine and hour to the next."""
     with (run / "metrics.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [{k: v for k, v in row.items() if not k.startswith(("time/", "memory/"))} for row in rows]
 
 
-def files_of(run: Path) -> list[str]:
+def file_names(run: Path) -> list[str]:
     return sorted(str(path.relative_to(run)) for path in run.rglob("*"))
 
 
-def left_by(run: Path) -> dict[str, Any]:
-    """All that a run leaves: names of files, metric rows, rollouts, and of every checkpoint weights and state."""
-    found: dict[str, Any] = {"files": files_of(run), "rows": rows_of(run)}
+def read_run(run: Path) -> dict[str, Any]:
+    """Everything that a run wrote: names of files, metric rows, rollouts, and weights and state of every checkpoint."""
+    contents: dict[str, Any] = {"files": file_names(run), "rows": metric_rows(run)}
     for file in run.rglob("*.jsonl"):
         if file.name != "metrics.jsonl":
-            found[str(file.relative_to(run))] = file.read_text(encoding="utf-8")
+            contents[str(file.relative_to(run))] = file.read_text(encoding="utf-8")
     for folder in (run / "checkpoints").glob("step_*"):
-        found[folder.name] = load_file(next(folder.glob("*.safetensors")))  # weights, or adapters
+        contents[folder.name] = load_file(next(folder.glob("*.safetensors")))  # weights, or adapters
         for name in ("optimizer", "random"):
-            found[f"{folder.name}/{name}"] = torch.load(folder / "trainer" / f"{name}.pt", weights_only=True)
-        found[f"{folder.name}/state"] = (folder / "trainer" / "state.json").read_text()
+            contents[f"{folder.name}/{name}"] = torch.load(folder / "trainer" / f"{name}.pt", weights_only=True)
+        contents[f"{folder.name}/state"] = (folder / "trainer" / "state.json").read_text()
     best = run / "checkpoints" / "best.json"
-    found["best"] = best.read_text() if best.exists() else None
-    return found
+    contents["best"] = best.read_text() if best.exists() else None
+    return contents
 
 
 def differences(a: Any, b: Any, place: str = "") -> list[str]:
-    """Where two nested values differ; tensors bit for bit."""
+    """The places at which two nested values differ; tensors are compared bit for bit."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return [] if a.dtype == b.dtype and torch.equal(a, b) else [place]
     if isinstance(a, dict) and isinstance(b, dict):
-        found = [f"{place}/{key}" for key in a.keys() ^ b.keys()]
-        return found + [one for key in a.keys() & b.keys() for one in differences(a[key], b[key], f"{place}/{key}")]
+        places = [f"{place}/{key}" for key in a.keys() ^ b.keys()]
+        for key in a.keys() & b.keys():
+            places += differences(a[key], b[key], f"{place}/{key}")
+        return places
     if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [one for i, (x, y) in enumerate(zip(a, b, strict=True)) for one in differences(x, y, f"{place}/{i}")]
+        places = []
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            places += differences(x, y, f"{place}/{i}")
+        return places
     return [] if a == b else [place]
 
 
 @contextlib.contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """Every write beyond so many bytes of a file fails, as on a full disk (Python ignores SIGXFSZ)."""
+    """A write beyond so many bytes of a file fails, as on a full disk (Python ignores SIGXFSZ)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -91,18 +96,18 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def told_apart(response) -> float:
-    """A reward that differs from one completion to the next, also of a model that has learned nothing."""
+def reward_by_letters(response) -> float:
+    """A reward that differs from one completion to the next even where the model has learned nothing."""
     return (sum(map(ord, response.text)) % 7) / 7
 
 
-def told_apart_until_lost(response) -> float:
-    """The same; the second rank is killed in the third step of a run that HARKEN_TEST_LOSE asks to lose it."""
+def reward_by_letters_until_lost(response) -> float:
+    """The same reward; the rank that HARKEN_TEST_LOSE names kills itself in the third step."""
     if "RANK" in os.environ and os.environ.get("HARKEN_TEST_LOSE") == os.environ["RANK"]:
         CALLS.append(None)
         if len(CALLS) > 2 * 2 * 4:  # two steps of two questions, four completions each
             os.kill(os.getpid(), signal.SIGKILL)
-    return told_apart(response)
+    return reward_by_letters(response)
 
 
 CALLS: list[None] = []

@@ -1,4 +1,4 @@
-"""Small runs with the adaptive prompt: their data, their recipe and a judge that answers by the prompt alone."""
+"""Small runs with the adaptive prompt: their data, their recipe, and a judge whose reply depends only on its prompt."""
 
 import hashlib
 from pathlib import Path
@@ -10,8 +10,8 @@ from harken.data.manifest import write_manifest
 from harken.types import Question
 
 
-def written(file: Path, *reasonings: str) -> Path:
-    """The questions once for each of `reasonings`."""
+def write_questions(file: Path, *reasonings: str) -> Path:
+    """A manifest with every question once for each of `reasonings`."""
     rows = [
         Question(f"{q.id}-{r}", q.text, q.choices, q.answer, None, difficulty=q.difficulty, reasoning=reasoning)
         for q in QUESTIONS
@@ -21,7 +21,8 @@ def written(file: Path, *reasonings: str) -> Path:
     return file
 
 
-def recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> Recipe:
+def thinker_recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> Recipe:
+    """Four steps of GRPO, and SFT before it; `parts` are those of the reward."""
     return Recipe.model_validate(
         {
             **{"name": "thinker", "seed": 3, "model": {"path": str(model), "device": "cpu"}, "judge": judge},
@@ -49,14 +50,14 @@ OVERALL = (
 )
 
 
-def served(url: str, **changes) -> dict:
+def judge_endpoint(url: str, **changes) -> dict:
     endpoint = {"base_url": url, "model": "m", "api": "completion", "retries": 0, "timeout_s": 5.0}
     return {"endpoint": endpoint, **changes}
 
 
-def scored(asked: Received) -> Scripted:
-    """A reply that both aspects can be read from, and that depends on the prompt alone."""
-    return said(f" {hashlib.sha256(asked.body['prompt'].encode()).digest()[1] % 2}\n")
+def score_by_prompt(request: Received) -> Scripted:
+    """A reply that is a score of either aspect, and that depends only on the prompt."""
+    return said(f" {hashlib.sha256(request.body['prompt'].encode()).digest()[1] % 2}\n")
 
 
 CHOICES = ("one", "two", "three")

@@ -1,13 +1,21 @@
-"""Several processes of one machine, over gloo, are one process: same samples, same weights, and none waits for ever.
+"""Several processes of one machine, over gloo, give what one process gives: the same samples and the same weights.
 
-A job that takes longer than five minutes has hung, and fails. The longer runs are in `make proofs`.
+A job that takes longer than five minutes hangs, and fails. The longer runs are in `make proofs`.
 """
 
 from types import SimpleNamespace
 
 import pytest
 import torch
-from scale_runs import completions, moved_apart, on_ranks, plan, questions, same_rows, starting_weights
+from scale_runs import (
+    completions_of_run,
+    differing_metrics,
+    on_ranks,
+    relative_difference,
+    starting_weights,
+    write_questions,
+    write_recipe,
+)
 
 from harken.config import GrpoConfig, MemoryConfig, SftConfig
 from harken.errors import HarkenError
@@ -17,13 +25,13 @@ from harken.system.ranks import Ranks
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """Everything that the default suite runs on several ranks, in one process that forks them."""
+    """(folder, job -> its result): all that the default suite runs on several ranks, in one process that forks them."""
     folder = tmp_path_factory.mktemp("scale")
-    questions(folder)
-    run = {"recipe": str(plan(folder)), "loop": "grpo", "sgd": True}
-    names = ["facts", "one reward", "rewards", "late judge", "one", "two"]
+    write_questions(folder)
+    run = {"recipe": str(write_recipe(folder)), "loop": "grpo", "sgd": True}
+    names = ["exchange", "one reward", "rewards", "late judge", "one", "two"]
     jobs = [
-        {"call": "facts", "size": 3},
+        {"call": "exchange", "size": 3},
         {"call": "rewards", "size": 1, "answers": True},
         {"call": "rewards", "size": 2, "answers": True},
         {"call": "rewards", "size": 2, "answers": False, "late_s": 2.0},
@@ -34,54 +42,56 @@ def quick(tmp_path_factory):
 
 
 def test_two_processes_take_the_steps_of_one_with_uneven_groups_and_text_only_ranks(quick):
-    folder, ended = quick
-    assert ended["one"]["ended"] == ["done"], ended["one"]["said"]
-    assert ended["two"]["ended"] == ["done"] * 2, ended["two"]["said"]
+    folder, jobs = quick
+    assert jobs["one"]["exits"] == ["done"], jobs["one"]["errors"]
+    assert jobs["two"]["exits"] == ["done"] * 2, jobs["two"]["errors"]
     one, two = (folder / name / "checkpoints" / "step_000005" for name in ("one", "two"))
-    assert moved_apart(one, two, starting_weights("qwen2_5_omni", one)) < 1e-5
-    assert same_rows(folder / "one", folder / "two", 1e-4) == []
+    assert relative_difference(one, two, starting_weights("qwen2_5_omni", one)) < 1e-5
+    assert differing_metrics(folder / "one", folder / "two", 1e-4) == []
 
 
 def test_sampled_tokens_are_those_of_one_process(quick):
     folder, _ = quick
-    told = completions(folder / "one")
-    assert [len(step) for step in told] == [3 * 4] * 5
-    assert len({text for step in told for text in step}) > 10
-    assert completions(folder / "two") == told
+    texts = completions_of_run(folder / "one")
+    assert [len(step) for step in texts] == [3 * 4] * 5
+    assert len({text for step in texts for text in step}) > 10
+    assert completions_of_run(folder / "two") == texts
 
 
-def test_rank_0_alone_writes_and_what_it_leaves_is_what_one_process_leaves(quick):
+def test_only_rank_0_writes_and_its_files_are_those_of_one_process(quick):
     folder, _ = quick
-    left = [sorted(str(file.relative_to(folder / run)) for file in (folder / run).rglob("*")) for run in ("one", "two")]
-    assert left[0] == left[1]
+    files = [
+        sorted(str(file.relative_to(folder / run)) for file in (folder / run).rglob("*")) for run in ("one", "two")
+    ]
+    assert files[0] == files[1]
 
 
-def test_ranks_tell_each_other_values_and_errors(quick):
-    _, ended = quick
-    assert ended["facts"]["ended"] == ["done"] * 3, ended["facts"]["said"]
-    first, second, third = ended["facts"]["gave"]
-    shares = zip(*(one["shares"] for one in (first, second, third)), strict=True)
-    for n, parts in zip((0, 1, 2, 5), shares, strict=True):
+def test_ranks_exchange_values_and_errors(quick):
+    _, jobs = quick
+    assert jobs["exchange"]["exits"] == ["done"] * 3, jobs["exchange"]["errors"]
+    first, second, third = jobs["exchange"]["results"]
+    parts_of_lists = zip(*(rank["parts"] for rank in (first, second, third)), strict=True)
+    for n, parts in zip((0, 1, 2, 5), parts_of_lists, strict=True):
         assert [item for part in parts for item in part] == list(range(n))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    for one in (first, second, third):
-        assert one["sum"] == [4.5, 3.0]
-        assert one["largest"] == [2.0, 0.0]
-        assert one["gather"] == [{"says": ["\udcff", "ä", rank], "none": None} for rank in range(3)]
-        assert one["tell"] == "by 0"
-    assert [one["fine"] for one in (first, second, third)] == [["fine", str(rank)] for rank in range(3)]
-    own, heard = ["DataError", "train.jsonl:3: no such clip"], "ReportedByOtherRankError"
+    for rank in (first, second, third):
+        assert rank["sum"] == [4.5, 3.0]
+        assert rank["maximum"] == [2.0, 0.0]
+        assert rank["gather"] == [{"says": ["\udcff", "ä", number], "none": None} for number in range(3)]
+        assert rank["broadcast"] == "by 0"
+    assert [rank["fine"] for rank in (first, second, third)] == [["fine", str(number)] for number in range(3)]
+    own, elsewhere = ["DataError", "train.jsonl:3: no such clip"], "ReportedByOtherRankError"
     assert first["first fails"] == first["main fails"] == third["last fails"] == own
-    assert second["first fails"] == [heard, "rank 0: train.jsonl:3: no such clip"]
-    assert second["last fails"] == first["last fails"] == [heard, "rank 2: train.jsonl:3: no such clip"]
-    assert [one["in turn"] for one in (first, second, third)] == [0, 1, 2]
+    assert second["first fails"] == [elsewhere, "rank 0: train.jsonl:3: no such clip"]
+    assert second["last fails"] == first["last fails"] == [elsewhere, "rank 2: train.jsonl:3: no such clip"]
+    assert [rank["in turn"] for rank in (first, second, third)] == [0, 1, 2]
     assert first["turns"][1] <= second["turns"][0]
     assert second["turns"][1] <= third["turns"][0]
 
 
 def test_adaptive_rewards_and_a_judges_figures_are_over_all_ranks(quick):
-    _, ended = quick
-    (alone,), (first, second) = ended["one reward"]["gave"], ended["rewards"]["gave"]
+    _, jobs = quick
+    (alone,), (first, second) = jobs["one reward"]["results"], jobs["rewards"]["results"]
     for name in ("reward", "advantages"):
         assert first[name] + second[name] == alone[name]
     assert first["figures"] == second["figures"] == alone["figures"]
@@ -91,11 +101,11 @@ def test_adaptive_rewards_and_a_judges_figures_are_over_all_ranks(quick):
 
 
 def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
-    _, ended = quick
-    assert ended["late judge"]["ended"] == ["done"] * 2, ended["late judge"]["said"]
-    for one in ended["late judge"]["gave"]:
-        assert (one["figures"]["judge/asked"], one["figures"]["judge/failed"]) == (10, 10)
-        assert "no verdict before the step's deadline" in one["warnings"][0]
+    _, jobs = quick
+    assert jobs["late judge"]["exits"] == ["done"] * 2, jobs["late judge"]["errors"]
+    for rank in jobs["late judge"]["results"]:
+        assert (rank["figures"]["judge/asked"], rank["figures"]["judge/failed"]) == (10, 10)
+        assert "no verdict before the step's deadline" in rank["warnings"][0]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +122,7 @@ def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
         ({}, {"cuda_graph": True}, "grpo.cuda_graph: false"),
     ],
 )
-def test_what_is_kept_for_one_process_is_refused_on_several(memory, grpo, fix):
+def test_options_that_work_on_one_process_only_are_refused_on_several(memory, grpo, fix):
     settings = GrpoConfig(prompts_per_step=1, prompts_per_micro_batch=1, **grpo)
     refusal = MemoryConfig(**memory).refusal(settings, 2)
     assert refusal is not None

@@ -78,7 +78,7 @@ def until(page, condition):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A real run on built-in sounds: warm start, GRPO, evaluations before and after, with and without the clip."""
-    from small_runs import recipe, silent
+    from small_runs import quiet_console, small_recipe
 
     from harken.evaluation.evaluate import evaluate
     from harken.grpo.loop import train
@@ -88,8 +88,8 @@ def run(tmp_path_factory):
     data = folder / "data"
     write_demo_set(data, seed=0, n_train=40, n_test=12)
     write_tiny("qwen2_5_omni", folder / "tiny", question_texts([data / "train.json"]), 0)
-    start = sft(recipe(folder / "tiny", data / "train.json"), folder / "sft", silent())
-    end = train(recipe(start, data / "train.json"), folder / "grpo", silent())
+    start = sft(small_recipe(folder / "tiny", data / "train.json"), folder / "sft", quiet_console())
+    end = train(small_recipe(start, data / "train.json"), folder / "grpo", quiet_console())
     for name, checkpoint in (("sft", start), ("grpo", end)):
         for audio in ("real", "none"):
             source = {"file": data / "test.json", "audio": audio}

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from interrupted_runs import interrupted
-from small_runs import LOOPS, STEPS, differences, files_of, left_by, no_file_larger_than, recipe, rows_of, silent
+from interrupted_runs import run_until
+from small_runs import (
+    LOOPS,
+    STEPS,
+    differences,
+    file_names,
+    metric_rows,
+    no_file_larger_than,
+    quiet_console,
+    read_run,
+    small_recipe,
+)
 from tiny_models import tiny_folder
 
 import harken.grpo.loop
@@ -35,20 +45,20 @@ def whole(data, tmp_path_factory) -> dict[str, Path]:
     """Runs that were never interrupted."""
     runs = {loop: tmp_path_factory.mktemp("whole") / loop for loop in LOOPS}
     for loop, run in runs.items():
-        LOOPS[loop](recipe(tiny_folder("qwen2_5_omni"), data), run, silent())
+        LOOPS[loop](small_recipe(tiny_folder("qwen2_5_omni"), data), run, quiet_console())
     return runs
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("after", [2, 3, 4, 5])
 def test_a_resumed_run_leaves_what_an_uninterrupted_one_leaves(loop, after, whole, data, tmp_path, monkeypatch):
-    out, plan = tmp_path / "run", recipe(tiny_folder("qwen2_5_omni"), data)
-    interrupted(loop, plan, out, after, monkeypatch, half_row=after == 5)
+    out, plan = tmp_path / "run", small_recipe(tiny_folder("qwen2_5_omni"), data)
+    run_until(loop, plan, out, after, monkeypatch, half_row=after == 5)
     assert len((out / "metrics.jsonl").read_bytes().split(b"\n")) == after + 1
-    LOOPS[loop](plan, out, silent(), resume=True)
-    assert differences(left_by(out), left_by(whole[loop])) == []
-    assert [row["step"] for row in rows_of(out)] == [1, 2, 3, 4, 5, 6]
-    assert len(rows_of(out)[0]) > 2
+    LOOPS[loop](plan, out, quiet_console(), resume=True)
+    assert differences(read_run(out), read_run(whole[loop])) == []
+    assert [row["step"] for row in metric_rows(out)] == [1, 2, 3, 4, 5, 6]
+    assert len(metric_rows(out)[0]) > 2
 
 
 def test_random_states_go_on_where_dropout_draws_from_them(data, tmp_path, monkeypatch):
@@ -56,11 +66,11 @@ def test_random_states_go_on_where_dropout_draws_from_them(data, tmp_path, monke
     config = json.loads((model / "config.json").read_text())
     config["audio_config"]["dropout"] = 0.2
     (model / "config.json").write_text(json.dumps(config))
-    plan = recipe(model, data)
-    LOOPS["sft"](plan, tmp_path / "whole", silent())
-    interrupted("sft", plan, tmp_path / "run", 3, monkeypatch)
-    LOOPS["sft"](plan, tmp_path / "run", silent(), resume=True)
-    assert differences(left_by(tmp_path / "run"), left_by(tmp_path / "whole")) == []
+    plan = small_recipe(model, data)
+    LOOPS["sft"](plan, tmp_path / "whole", quiet_console())
+    run_until("sft", plan, tmp_path / "run", 3, monkeypatch)
+    LOOPS["sft"](plan, tmp_path / "run", quiet_console(), resume=True)
+    assert differences(read_run(tmp_path / "run"), read_run(tmp_path / "whole")) == []
     states = [
         torch.load(tmp_path / "run" / "checkpoints" / f"step_{step:06d}" / "trainer" / "random.pt", weights_only=True)
         for step in (4, 6)
@@ -69,32 +79,32 @@ def test_random_states_go_on_where_dropout_draws_from_them(data, tmp_path, monke
 
 
 def test_a_run_interrupted_twice_and_before_its_first_checkpoint(whole, data, tmp_path, monkeypatch):
-    out, plan = tmp_path / "run", recipe(tiny_folder("qwen2_5_omni"), data)
-    interrupted("grpo", plan, out, 1, monkeypatch)
+    out, plan = tmp_path / "run", small_recipe(tiny_folder("qwen2_5_omni"), data)
+    run_until("grpo", plan, out, 1, monkeypatch)
     assert not (out / "checkpoints").exists()
-    interrupted("grpo", plan, out, 5, monkeypatch, resume=True)
-    assert [row["step"] for row in rows_of(out)] == [1, 2, 3, 4, 5]
-    harken.grpo.loop.train(plan, out, silent(), resume=True)
-    assert differences(left_by(out), left_by(whole["grpo"])) == []
+    run_until("grpo", plan, out, 5, monkeypatch, resume=True)
+    assert [row["step"] for row in metric_rows(out)] == [1, 2, 3, 4, 5]
+    harken.grpo.loop.train(plan, out, quiet_console(), resume=True)
+    assert differences(read_run(out), read_run(whole["grpo"])) == []
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_resuming_a_finished_run_changes_nothing(loop, whole, data, tmp_path):
     out = shutil.copytree(whole[loop], tmp_path / "run")
-    last = LOOPS[loop](recipe(tiny_folder("qwen2_5_omni"), data), out, silent(), resume=True)
+    last = LOOPS[loop](small_recipe(tiny_folder("qwen2_5_omni"), data), out, quiet_console(), resume=True)
     assert last == out / "checkpoints" / f"step_{STEPS:06d}"
-    assert differences(left_by(out), left_by(whole[loop])) == []
+    assert differences(read_run(out), read_run(whole[loop])) == []
 
 
 def test_a_warm_start_that_stopped_at_its_accuracy_stays_stopped(data, tmp_path):
-    plan = recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=2)
+    plan = small_recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=2)
     plan = plan.model_copy(update={"sft": plan.sft.model_copy(update={"stop_at_dev_accuracy": 0.0})})
-    LOOPS["sft"](plan, tmp_path / "run", silent())
-    before = left_by(tmp_path / "run")
-    assert [row["step"] for row in rows_of(tmp_path / "run")] == [1, 2]
-    last = LOOPS["sft"](plan, tmp_path / "run", silent(), resume=True)
+    LOOPS["sft"](plan, tmp_path / "run", quiet_console())
+    before = read_run(tmp_path / "run")
+    assert [row["step"] for row in metric_rows(tmp_path / "run")] == [1, 2]
+    last = LOOPS["sft"](plan, tmp_path / "run", quiet_console(), resume=True)
     assert last.name == "step_000002"
-    assert differences(left_by(tmp_path / "run"), before) == []
+    assert differences(read_run(tmp_path / "run"), before) == []
 
 
 def test_what_a_killed_process_left_is_removed(whole, data, tmp_path):
@@ -106,9 +116,9 @@ def test_what_a_killed_process_left_is_removed(whole, data, tmp_path):
         (out / "checkpoints" / name / "trainer").mkdir(parents=True)
     (out / "environment.json").unlink()
     shutil.copytree(out / "checkpoints" / "step_000004", out / "checkpoints" / "step_000001")  # not yet removed
-    LOOPS["sft"](recipe(tiny_folder("qwen2_5_omni"), data), out, silent(), resume=True)
+    LOOPS["sft"](small_recipe(tiny_folder("qwen2_5_omni"), data), out, quiet_console(), resume=True)
     (out / "rollouts").rmdir()
-    assert files_of(out) == files_of(whole["sft"])
+    assert file_names(out) == file_names(whole["sft"])
 
 
 def checkpoints_after(scores: dict[int, float], keep: int, tmp_path: Path) -> tuple[list[int], dict | None]:
@@ -204,14 +214,14 @@ def test_a_torn_or_foreign_checkpoint_is_an_error_that_names_it(kind, whole, dat
     spoil, says = SPOILT[kind]
     spoil(folder)
     with pytest.raises(CheckpointError, match=says) as caught:
-        LOOPS["sft"](recipe(tiny_folder("qwen2_5_omni"), data), out, silent(), resume=True)
+        LOOPS["sft"](small_recipe(tiny_folder("qwen2_5_omni"), data), out, quiet_console(), resume=True)
     assert str(folder) in str(caught.value)
     if says == "damaged":
         assert f"remove {folder} to go on from the checkpoint before it" in str(caught.value)
     if kind == "half an optimizer":
         shutil.rmtree(folder)
-        LOOPS["sft"](recipe(tiny_folder("qwen2_5_omni"), data), out, silent(), resume=True)
-        assert differences(left_by(out)["step_000006"], left_by(whole["sft"])["step_000006"]) == []
+        LOOPS["sft"](small_recipe(tiny_folder("qwen2_5_omni"), data), out, quiet_console(), resume=True)
+        assert differences(read_run(out)["step_000006"], read_run(whole["sft"])["step_000006"]) == []
 
 
 def test_code_inside_a_checkpoint_is_not_run(whole, tmp_path):
@@ -242,7 +252,7 @@ def test_a_checkpoint_of_another_model_is_an_error(whole):
 
 def test_a_folder_without_a_run_cannot_be_resumed(data, tmp_path):
     with pytest.raises(ConfigError, match=r"no config\.yaml; --resume takes the folder of a run"):
-        harken.grpo.loop.train(recipe(tiny_folder("qwen2_5_omni"), data), tmp_path, silent(), resume=True)
+        harken.grpo.loop.train(small_recipe(tiny_folder("qwen2_5_omni"), data), tmp_path, quiet_console(), resume=True)
 
 
 LIMITS = {"config": 1_000, "weights": 1_000_000, "optimizer": 4_000_000, "nothing": 10**9}
@@ -277,13 +287,13 @@ def left_by_checkpoint(folder):
 
 
 def test_a_run_whose_disk_was_full_goes_on_as_if_it_never_had_been(whole, data, tmp_path, monkeypatch):
-    out, plan = tmp_path / "run", recipe(tiny_folder("qwen2_5_omni"), data)
-    interrupted("grpo", plan, out, 3, monkeypatch)
+    out, plan = tmp_path / "run", small_recipe(tiny_folder("qwen2_5_omni"), data)
+    run_until("grpo", plan, out, 3, monkeypatch)
     with no_file_larger_than(1_000_000), pytest.raises(CheckpointError, match="step_000004: cannot be written"):
-        harken.grpo.loop.train(plan, out, silent(), resume=True)
-    assert [row["step"] for row in rows_of(out)] == [1, 2, 3, 4]
-    harken.grpo.loop.train(plan, out, silent(), resume=True)
-    assert differences(left_by(out), left_by(whole["grpo"])) == []
+        harken.grpo.loop.train(plan, out, quiet_console(), resume=True)
+    assert [row["step"] for row in metric_rows(out)] == [1, 2, 3, 4]
+    harken.grpo.loop.train(plan, out, quiet_console(), resume=True)
+    assert differences(read_run(out), read_run(whole["grpo"])) == []
 
 
 def test_a_metric_row_or_rollouts_that_cannot_be_written_are_an_error_that_says_how_to_go_on(tmp_path):

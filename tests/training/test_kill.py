@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_runs import differences, left_by, recipe, rows_of
+from small_runs import differences, metric_rows, read_run, small_recipe
 from tiny_models import tiny_folder
 
 from harken.data.demo_set import write_demo_set
@@ -81,7 +81,7 @@ def run_all(kind: str, folder: Path) -> tuple[list[Path], list[list[str]], list[
     write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
     logging = {"evaluate_every": EVALUATE_EVERY[kind], "keep_checkpoints": 1}
     loop, _, adapters = kind.partition(" with ")
-    plan = recipe(tiny_folder(ARCHITECTURE[kind]), folder / "data" / "train.json", lora=adapters != "", **logging)
+    plan = small_recipe(tiny_folder(ARCHITECTURE[kind]), folder / "data" / "train.json", lora=adapters != "", **logging)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(plan.model_dump(mode="json")))
     kills = [[], *KILLS[kind]]
     outs = [folder / f"run{number}" for number in range(len(kills))]
@@ -104,14 +104,14 @@ def run_all(kind: str, folder: Path) -> tuple[list[Path], list[list[str]], list[
 def test_a_killed_run_goes_on_to_what_a_run_never_killed_leaves(kind, tmp_path):
     (whole, *killed), (undisturbed, *ended), points = run_all(kind, tmp_path)
     assert undisturbed == ["done"]
-    expected = left_by(whole)
+    expected = read_run(whole)
     assert [row["step"] for row in expected["rows"]] == [1, 2, 3, 4, 5, 6]
     unknown = {kill[0] for kill in KILLS[kind]} - set(points)
     assert not unknown, points
     for kill, out, ends in zip(KILLS[kind], killed, ended, strict=True):
         assert ends == ["killed"] * len(kill) + ["done"], kill
-        assert differences(left_by(out), expected) == [], kill
-        assert [row["step"] for row in rows_of(out)] == [1, 2, 3, 4, 5, 6], kill
+        assert differences(read_run(out), expected) == [], kill
+        assert [row["step"] for row in metric_rows(out)] == [1, 2, 3, 4, 5, 6], kill
 
 
 def test_there_are_twenty_points_and_eight_in_the_middle_of_saving():

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from small_optimizers import far, net, optimizer_of
-from small_runs import differences, left_by, recipe, rows_of, silent
+from small_optimizers import largest_difference, optimizer_of, small_network
+from small_runs import differences, metric_rows, quiet_console, read_run, small_recipe
 from tiny_models import EVERYTHING, completions, gradients, prompt, speaking, tiny_folder, tiny_model, two_prompts
 
 from harken.config import ModelConfig, Recipe, load_recipe
@@ -59,11 +59,11 @@ def test_a_recipe_that_needs_what_its_mode_drops_is_refused(kind, tmp_path):
 
 
 def test_a_recipe_for_one_loop_need_not_fit_the_other(tmp_path):
-    values = recipe(tmp_path, tmp_path).model_dump(mode="json") | {"memory": {"step_in_backward": True}}
+    values = small_recipe(tmp_path, tmp_path).model_dump(mode="json") | {"memory": {"step_in_backward": True}}
     values["sft"]["max_grad_norm"] = None
     plan = Recipe.model_validate(values)
     with pytest.raises(ConfigError, match=r"set grpo\.max_grad_norm: null"):
-        train(plan, tmp_path / "run", silent())
+        train(plan, tmp_path / "run", quiet_console())
     assert not (tmp_path / "run").exists()
 
 
@@ -131,7 +131,7 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
     memory = {key: value for key, value in RUNS[kind].items() if key not in ("reference", "rollout_rows")}
-    run = RunFolder.create(tmp_path / "run", recipe(tiny_folder("qwen2_5_omni"), tmp_path))
+    run = RunFolder.create(tmp_path / "run", small_recipe(tiny_folder("qwen2_5_omni"), tmp_path))
 
     def fresh():
         model = load_policy(ModelConfig(path=str(tiny_folder("qwen2_5_omni")), device="cpu"), torch.bfloat16)
@@ -149,12 +149,12 @@ def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
     save_checkpoint(run, 1, whole, optimizer, keep=1)
     step(whole, optimizer, 2)
     other, again = fresh()
-    assert far(other.module, whole.module) > 0
+    assert largest_difference(other.module, whole.module) > 0
     assert restore_checkpoint(run.checkpoint(1), other, again) == 1
     step(other, again, 2)
-    assert far(other.module, whole.module) == 0
+    assert largest_difference(other.module, whole.module) == 0
     assert differences(again.state_dict()["state"], optimizer.state_dict()["state"]) == []
-    plain = build_optimizer(net(), learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    plain = build_optimizer(small_network(), learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
     with pytest.raises(CheckpointError, match="of other parameters"):
         restore_checkpoint(run.checkpoint(1), other, plain)
 
@@ -163,22 +163,24 @@ def test_a_checkpoint_in_a_mode_of_memory_restores_every_bit(kind, tmp_path):
 @torchao
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_in_a_mode_of_memory_goes_on_bit_for_bit(kind, data, tmp_path):
-    values = recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=None).model_dump(mode="json")
+    values = small_recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=None).model_dump(mode="json")
     values["memory"] = RUNS[kind]
     values["model"]["precision"] = "bf16_mixed"
     values["grpo"] |= {"max_grad_norm": None, "learning_rate": 1e-3}
-    values["reward"]["parts"] = [{"name": "small_runs:told_apart"}]  # accuracy would be 0 for all: nothing to learn
+    values["reward"]["parts"] = [
+        {"name": "small_runs:reward_by_letters"}
+    ]  # accuracy would be 0 for all: nothing to learn
     plan = Recipe.model_validate(values)
     said = io.StringIO()
     train(plan, tmp_path / "whole", Console(file=said, width=200))
     shutil.copytree(tmp_path / "whole", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_000006")
-    train(plan, tmp_path / "run", silent(), resume=True)
-    assert differences(left_by(tmp_path / "run"), left_by(tmp_path / "whole")) == []
-    before, weights = (left_by(tmp_path / "whole")[f"step_{step:06d}"] for step in (4, 6))
+    train(plan, tmp_path / "run", quiet_console(), resume=True)
+    assert differences(read_run(tmp_path / "run"), read_run(tmp_path / "whole")) == []
+    before, weights = (read_run(tmp_path / "whole")[f"step_{step:06d}"] for step in (4, 6))
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
     assert differences(weights, before)
-    rows = rows_of(tmp_path / "whole")
+    rows = metric_rows(tmp_path / "whole")
     assert all(row["policy/grad_norm"] > 0 for row in rows)
     found = re.search(r"reference in 8 bits: KL of ([-0-9.e]+) nats a token .* on (\d+) tokens", said.getvalue())
     if "int8" in RUNS[kind].values():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from small_optimizers import far, net, optimizer_of, trained
+from small_optimizers import largest_difference, optimizer_of, small_network, train_steps
 
 from harken.config import MemoryConfig
 from harken.errors import ConfigError
@@ -38,17 +38,17 @@ def test_stochastic_rounding_gives_one_of_the_two_neighbours_and_the_right_mean(
 
 @pytest.mark.parametrize("memory", [{"optimizer": "offloaded"}, {"step_in_backward": True}])
 def test_offloaded_and_in_the_backward_pass_are_adamw_up_to_rounding(memory):
-    plain, module = net(), net()
-    expected = trained(plain, optimizer_of(plain))
-    found = trained(module, optimizer_of(module, **memory))
-    assert far(module, plain) < 1e-6
+    plain, module = small_network(), small_network()
+    expected = train_steps(plain, optimizer_of(plain))
+    found = train_steps(module, optimizer_of(module, **memory))
+    assert largest_difference(module, plain) < 1e-6
     assert found == pytest.approx(expected, rel=1e-5)
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
 def test_corrected_bfloat16_weights_move_as_float32_ones_do():
     """The same gradients, which a bfloat16 pass would round: float32 AdamW and the corrected form side by side."""
-    plain, module = net(), net().to(torch.bfloat16)
+    plain, module = small_network(), small_network().to(torch.bfloat16)
     for a, b in zip(plain.parameters(), module.parameters(), strict=True):
         a.data.copy_(b.data)
     optimizers = optimizer_of(plain), optimizer_of(module, weights="bf16_corrected")
@@ -92,12 +92,12 @@ def test_stochastic_rounding_keeps_the_movement_that_rounding_to_nearest_drops()
 @torchao
 def test_eight_bits_are_near_adamw_and_a_quarter_of_its_size():
     pytest.importorskip("torchao")
-    plain, module = net(), net()
+    plain, module = small_network(), small_network()
     optimizers = optimizer_of(plain), optimizer_of(module, optimizer="adamw_8bit")
-    trained(plain, optimizers[0], 20)
-    trained(module, optimizers[1], 20)
-    start = net()
-    assert 0 < far(module, plain) < 0.2 * far(plain, start)
+    train_steps(plain, optimizers[0], 20)
+    train_steps(module, optimizers[1], 20)
+    start = small_network()
+    assert 0 < largest_difference(module, plain) < 0.2 * largest_difference(plain, start)
     state = optimizers[1].state[module[0].weight]
     assert state["exp_avg"].dtype == state["exp_avg_sq"].dtype == torch.uint8
     assert state["exp_avg_scale"].numel() == 64 * 64 // BLOCK
@@ -121,21 +121,21 @@ MODES = {
 def test_a_state_saved_and_loaded_goes_on_bit_for_bit(mode, tmp_path):
     memory = MODES[mode]
     dtype = torch.bfloat16 if "weights" in memory else torch.float32
-    whole, half, other = net(dtype), net(dtype), net(dtype)
-    trained(whole, optimizer_of(whole, **memory), 6)
+    whole, half, other = small_network(dtype), small_network(dtype), small_network(dtype)
+    train_steps(whole, optimizer_of(whole, **memory), 6)
     first = optimizer_of(half, **memory)
-    trained(half, first, 3)
+    train_steps(half, first, 3)
     torch.save(first.state_dict(), tmp_path / "state.pt")
     other.load_state_dict(half.state_dict())
     second = optimizer_of(other, **memory)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    trained(other, second, 3, first=3)
-    assert far(other, whole) == 0
+    train_steps(other, second, 3, first=3)
+    assert largest_difference(other, whole) == 0
     if "stochastic" in str(memory):
-        again = net(dtype)
-        trained(again, optimizer_of(again, seed=1, **memory), 6)
-        assert far(again, whole) > 0
-    unlike = optimizer_of(net(torch.bfloat16), weights="bf16_corrected", optimizer="adamw_8bit")
+        again = small_network(dtype)
+        train_steps(again, optimizer_of(again, seed=1, **memory), 6)
+        assert largest_difference(again, whole) > 0
+    unlike = optimizer_of(small_network(torch.bfloat16), weights="bf16_corrected", optimizer="adamw_8bit")
     with pytest.raises(ValueError, match="another mode of memory"):
         unlike.load_state_dict(second.state_dict())
 
@@ -144,12 +144,12 @@ def test_a_state_saved_and_loaded_goes_on_bit_for_bit(mode, tmp_path):
 def test_an_update_in_pieces_is_the_update(monkeypatch):
     for memory in (MODES["8 bits"], MODES["corrected"], MODES["offloaded"]):
         dtype = torch.bfloat16 if "weights" in memory else torch.float32
-        whole, pieces = net(dtype), net(dtype)
-        trained(whole, optimizer_of(whole, **memory))
+        whole, pieces = small_network(dtype), small_network(dtype)
+        train_steps(whole, optimizer_of(whole, **memory))
         monkeypatch.setattr("harken.training.memory_saving_adamw.PIECE", 2 * BLOCK)
-        trained(pieces, optimizer_of(pieces, **memory))
+        train_steps(pieces, optimizer_of(pieces, **memory))
         monkeypatch.undo()
-        assert far(pieces, whole) == 0
+        assert largest_difference(pieces, whole) == 0
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_and_says_what_moved():
@@ -157,7 +157,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_and_says_what_moved():
         ({"optimizer": "offloaded"}, "no update was made"),
         ({"step_in_backward": True}, "go on from"),
     ):
-        module = net()
+        module = small_network()
         optimizer = optimizer_of(module, **memory)
         (module(torch.ones(1, 64)) * math.inf).sum().backward()
         with pytest.raises(FloatingPointError, match=says):
@@ -168,18 +168,18 @@ def test_a_missing_torchao_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "torchao"] + ["torchao"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match=r"adamw_8bit needs torchao.*pip install 'harken\[gpu\]'"):
-        optimizer_of(net(), optimizer="adamw_8bit")
+        optimizer_of(small_network(), optimizer="adamw_8bit")
 
 
 def test_bfloat16_weights_without_a_mode_that_keeps_updates_are_refused():
     with pytest.raises(ValueError, match="rounds small updates away"):
-        optimizer_of(net(torch.bfloat16), optimizer="offloaded")
+        optimizer_of(small_network(torch.bfloat16), optimizer="offloaded")
     with pytest.raises(ValueError, match="takes bfloat16 weights"):
-        optimizer_of(net(), weights="bf16_corrected")
+        optimizer_of(small_network(), weights="bf16_corrected")
 
 
 def test_autocast_serves_no_weights_of_before_an_update():
-    module = net()
+    module = small_network()
     optimizer = optimizer_of(module)
     with torch.autocast("cpu", torch.bfloat16):
         before = module(torch.ones(1, 64))

@@ -12,7 +12,7 @@ import pyte
 import pytest
 import yaml
 from rich.console import Console
-from small_runs import recipe as small_recipe
+from small_runs import small_recipe
 from tiny_models import tiny_folder
 from typer.testing import CliRunner
 

@@ -1,6 +1,6 @@
-"""Whole runs on several ranks against the same on one: ways to train, checkpoints between them, ranks that are lost.
+"""Whole runs on several ranks compared with the same runs on one rank, and runs that lose a rank.
 
-Slow: `make proofs`.
+They are slow; `make proofs` runs them.
 """
 
 import json
@@ -12,8 +12,16 @@ from pathlib import Path
 import pytest
 import yaml
 from scale_driver import free_port
-from scale_runs import completions, moved_apart, on_ranks, plan, questions, same_rows, starting_weights
-from small_runs import differences, left_by, rows_of
+from scale_runs import (
+    completions_of_run,
+    differing_metrics,
+    on_ranks,
+    relative_difference,
+    starting_weights,
+    write_questions,
+    write_recipe,
+)
+from small_runs import differences, metric_rows, read_run
 
 pytestmark = pytest.mark.slow
 
@@ -41,18 +49,18 @@ WAYS = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    questions(folder)
+    write_questions(folder)
     return folder
 
 
 def pair(data: Path, out: Path, /, sizes=(1, 2), loop="grpo", arch="qwen2_5_omni", sgd=True, lora=False, **sections):
-    """The same run on so many ranks and on so many: their folders."""
-    recipe = plan(data, arch, lora, **sections)
+    """The folders of the same run on each of two numbers of ranks."""
+    recipe = write_recipe(data, arch, lora, **sections)
     jobs = [
         {"recipe": str(recipe), "loop": loop, "sgd": sgd, "size": size, "out": str(out / str(size))} for size in sizes
     ]
-    for ended in on_ranks(out, *jobs):
-        assert set(ended["ended"]) == {"done"}, ended["said"]
+    for job_result in on_ranks(out, *jobs):
+        assert set(job_result["exits"]) == {"done"}, job_result["errors"]
     return [out / str(size) for size in sizes]
 
 
@@ -64,87 +72,95 @@ def checkpoint(run: Path, step: int = 5) -> Path:
 def test_two_ranks_take_the_steps_of_one(way, data, tmp_path):
     loop, arch, sections = WAYS[way]
     one, two = pair(data, tmp_path, loop=loop, arch=arch, **sections)
-    assert moved_apart(checkpoint(one), checkpoint(two), starting_weights(arch, checkpoint(one))) < 1e-5
-    assert same_rows(one, two, 1e-3) == []
-    assert completions(one) == completions(two)
+    assert relative_difference(checkpoint(one), checkpoint(two), starting_weights(arch, checkpoint(one))) < 1e-5
+    assert differing_metrics(one, two, 1e-3) == []
+    assert completions_of_run(one) == completions_of_run(two)
 
 
 @pytest.mark.parametrize("size", [3, 4])
 def test_more_ranks_than_prompts_take_the_steps_of_one(size, data, tmp_path):
     one, many = pair(data, tmp_path, (1, size), grpo={"prompts_per_step": 2})
-    assert moved_apart(checkpoint(one), checkpoint(many), starting_weights("qwen2_5_omni", checkpoint(one))) < 1e-5
-    assert completions(one) == completions(many)
+    assert (
+        relative_difference(checkpoint(one), checkpoint(many), starting_weights("qwen2_5_omni", checkpoint(one))) < 1e-5
+    )
+    assert completions_of_run(one) == completions_of_run(many)
 
 
 @pytest.mark.parametrize("model", [{}, {"train_language_model": False}])
 def test_text_alone_leaves_no_rank_waiting(model, data, tmp_path):
     text = tmp_path / "text"
-    questions(text, text_only=True)
+    write_questions(text, text_only=True)
     one, two = pair(text, tmp_path, model=model)
-    assert same_rows(one, two, 1e-3) == []
+    assert differing_metrics(one, two, 1e-3) == []
 
 
 def test_encoded_clips_are_kept_once_for_any_number_of_ranks(data, tmp_path):
     frozen = {"train_audio_tower": False, "train_projector": False}
     kept = tmp_path / "encoded"
     one, two = pair(data, tmp_path, model=frozen, data={"encoded_cache": str(kept)})
-    assert same_rows(one, two, 1e-3) == []
-    assert completions(one) == completions(two)
+    assert differing_metrics(one, two, 1e-3) == []
+    assert completions_of_run(one) == completions_of_run(two)
     assert len(list(kept.iterdir())) == 3
 
 
-def test_what_is_for_one_process_is_refused_before_anything_is_written(data, tmp_path):
-    job = {"recipe": str(plan(data, memory={"reference": "streamed"})), "loop": "grpo", "out": str(tmp_path / "run")}
-    (ended,) = on_ranks(tmp_path, {**job, "size": 2})
-    assert ended["ended"] == ["error"] * 2
+def test_options_that_work_on_one_process_only_are_refused_before_anything_is_written(data, tmp_path):
+    job = {
+        "recipe": str(write_recipe(data, memory={"reference": "streamed"})),
+        "loop": "grpo",
+        "out": str(tmp_path / "run"),
+    }
+    (job_result,) = on_ranks(tmp_path, {**job, "size": 2})
+    assert job_result["exits"] == ["error"] * 2
     fix = "memory.reference: streamed is for one process: set memory.reference: copy"
-    assert ended["said"] == [f"ConfigError: {fix}", f"ReportedByOtherRankError: rank 0: {fix}"]
+    assert job_result["errors"] == [f"ConfigError: {fix}", f"ReportedByOtherRankError: rank 0: {fix}"]
     assert not (tmp_path / "run").exists()
 
 
 def test_adamw_gives_close_metrics_and_the_same_samples(data, tmp_path):
     one, two = pair(data, tmp_path, sgd=False, grpo={"learning_rate": 1e-3})
-    assert same_rows(one, two, 1e-3) == []
-    assert completions(one) == completions(two)
-    assert moved_apart(checkpoint(one), checkpoint(two), starting_weights("qwen2_5_omni", checkpoint(one))) < 0.02
+    assert differing_metrics(one, two, 1e-3) == []
+    assert completions_of_run(one) == completions_of_run(two)
+    assert (
+        relative_difference(checkpoint(one), checkpoint(two), starting_weights("qwen2_5_omni", checkpoint(one))) < 0.02
+    )
 
 
 def test_adapters_train_alike_and_their_checkpoint_goes_on_with_another_number_of_ranks(data, tmp_path):
     one, two = pair(data, tmp_path, arch="qwen2_audio", sgd=False, lora=True, grpo={"learning_rate": 1e-3})
-    assert same_rows(one, two, 1e-3) == []
-    again(data, two, tmp_path, 1, arch="qwen2_audio", lora=True)
-    again(data, one, tmp_path, 2, arch="qwen2_audio", lora=True)
+    assert differing_metrics(one, two, 1e-3) == []
+    assert_same_written_by(data, two, tmp_path, 1, arch="qwen2_audio", lora=True)
+    assert_same_written_by(data, one, tmp_path, 2, arch="qwen2_audio", lora=True)
 
 
 def test_bf16_mixed_stays_near_one_process(data, tmp_path):
     one, two = pair(data, tmp_path, model={"precision": "bf16_mixed"})
-    first, second = rows_of(one)[0], rows_of(two)[0]
+    first, second = metric_rows(one)[0], metric_rows(two)[0]
     assert second["policy/entropy"] == pytest.approx(first["policy/entropy"], rel=1e-2)
     assert second["policy/grad_norm"] == pytest.approx(first["policy/grad_norm"], rel=0.2)
 
 
-def again(data: Path, run: Path, out: Path, size: int, **kind) -> None:
-    """A checkpoint that `size` ranks read and write again is the same, bit for bit."""
-    recipe, copy = plan(data, **kind), out / f"again{size}"
-    job = {"call": "saved_again", "recipe": str(recipe), "out": str(run), "again": str(copy), "size": size}
-    (ended,) = on_ranks(out, job)
-    assert ended["ended"] == ["done"] * size, ended["said"]
-    left, found = left_by(run), left_by(copy)
+def assert_same_written_by(data: Path, run: Path, out: Path, size: int, **kind) -> None:
+    """Have `size` ranks read a checkpoint and write it again, and assert that it is the same, bit for bit."""
+    recipe, copy = write_recipe(data, **kind), out / f"again{size}"
+    job = {"call": "save_again", "recipe": str(recipe), "out": str(run), "again": str(copy), "size": size}
+    (job_result,) = on_ranks(out, job)
+    assert job_result["exits"] == ["done"] * size, job_result["errors"]
+    original, written = read_run(run), read_run(copy)
     for part in ("step_000005", "step_000005/optimizer", "step_000005/state"):
-        assert differences(found[part], left[part]) == []
+        assert differences(written[part], original[part]) == []
 
 
 def test_a_checkpoint_of_two_ranks_is_one_of_one_rank_bit_for_bit_and_the_reverse(data, tmp_path):
     one, two = pair(data, tmp_path, sgd=False)
-    again(data, two, tmp_path, 1)
-    again(data, one, tmp_path, 2)
-    again(data, two, tmp_path, 3)
+    assert_same_written_by(data, two, tmp_path, 1)
+    assert_same_written_by(data, one, tmp_path, 2)
+    assert_same_written_by(data, two, tmp_path, 3)
 
 
 @pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2), (2, 3)])
 def test_a_run_that_loses_a_rank_goes_on_with_another_number_of_ranks(first, then, data, tmp_path):
     changes = {"grpo": {"learning_rate": 1e-3}, "logging": {"checkpoint_every": 2}}
-    recipe = str(plan(data, **changes))
+    recipe = str(write_recipe(data, **changes))
     run = {"recipe": recipe, "loop": "grpo", "out": str(tmp_path / "run")}
     whole, lost, resumed = on_ranks(
         tmp_path,
@@ -152,25 +168,26 @@ def test_a_run_that_loses_a_rank_goes_on_with_another_number_of_ranks(first, the
         {**run, "size": first, "lose": [first - 1, 3]},
         {**run, "size": then, "resume": True},
     )
-    assert whole["ended"] == ["done"]
-    assert lost["ended"] == ["error"] * (first - 1) + ["killed"]
+    assert whole["exits"] == ["done"]
+    assert lost["exits"] == ["error"] * (first - 1) + ["killed"]
     if first > 1:
-        said = lost["said"][0]
-        assert said.startswith("RankError: rank 0 of 2: another rank was lost or is late (")
-        assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in said
-    assert resumed["ended"] == ["done"] * then, resumed["said"]
-    assert [row["step"] for row in rows_of(tmp_path / "run")] == [1, 2, 3, 4, 5]
-    assert same_rows(tmp_path / "whole", tmp_path / "run", 1e-3) == []
-    assert completions(tmp_path / "whole") == completions(tmp_path / "run")
+        error = lost["errors"][0]
+        assert error.startswith("RankError: rank 0 of 2: another rank was lost or is late (")
+        assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in error
+    assert resumed["exits"] == ["done"] * then, resumed["errors"]
+    assert [row["step"] for row in metric_rows(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert differing_metrics(tmp_path / "whole", tmp_path / "run", 1e-3) == []
+    assert completions_of_run(tmp_path / "whole") == completions_of_run(tmp_path / "run")
 
 
 def test_parameters_are_gathered_once_for_a_rollout_however_long_each_rank_decodes(data, tmp_path):
-    job = {"call": "gathers", "recipe": str(plan(data)), "out": str(tmp_path / "run"), "size": 2}
-    (ended,) = on_ranks(tmp_path, job)
-    assert ended["ended"] == ["done"] * 2, ended["said"]
-    for one in ended["gave"]:
-        assert one["gathers"] == one["units"] == 3 + 2 + 2 + 1  # blocks of language model and tower, two ends, the root
-        assert one["share"] == pytest.approx(0.5, abs=0.01)
+    job = {"call": "count_gathers", "recipe": str(write_recipe(data)), "out": str(tmp_path / "run"), "size": 2}
+    (job_result,) = on_ranks(tmp_path, job)
+    assert job_result["exits"] == ["done"] * 2, job_result["errors"]
+    for rank in job_result["results"]:
+        # The blocks of the language model and of the tower, the two ends, the root.
+        assert rank["gathers"] == rank["units"] == 3 + 2 + 2 + 1
+        assert rank["share"] == pytest.approx(0.5, abs=0.01)
 
 
 def torchrun(*arguments: str, size: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -187,23 +204,26 @@ def torchrun(*arguments: str, size: int = 2, **environment: str) -> subprocess.C
 
 
 def test_torchrun_trains_and_a_lost_rank_ends_it_with_an_error_that_says_how_to_go_on(data, tmp_path):
-    changes = {"reward": {"parts": [{"name": "small_runs:told_apart_until_lost"}]}, "logging": {"checkpoint_every": 2}}
-    recipe, run = plan(data, **changes), tmp_path / "run"
+    changes = {
+        "reward": {"parts": [{"name": "small_runs:reward_by_letters_until_lost"}]},
+        "logging": {"checkpoint_every": 2},
+    }
+    recipe, run = write_recipe(data, **changes), tmp_path / "run"
     lost = torchrun("train", str(recipe), "--out", str(run), HARKEN_TEST_LOSE="1")
     assert lost.returncode != 0
     assert "Signal 9 (SIGKILL)" in lost.stderr
-    said = " ".join(lost.stderr.split())
-    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in said
-    assert said.count("error: rank 0 of 2:") == 1
+    errors = " ".join(lost.stderr.split())
+    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in errors
+    assert errors.count("error: rank 0 of 2:") == 1
     assert lost.stdout.count("data: 9 records") == 1
     resumed = torchrun("train", "--resume", str(run))
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.count(f"checkpoint: {checkpoint(run)}") == 1
-    assert [row["step"] for row in rows_of(run)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in metric_rows(run)] == [1, 2, 3, 4, 5]
 
 
-def test_an_error_in_the_data_is_said_once(data, tmp_path):
-    recipe = plan(data)
+def test_an_error_in_the_data_is_shown_once(data, tmp_path):
+    recipe = write_recipe(data)
     values = yaml.safe_load(recipe.read_text())
     values["data"]["train"][0]["file"] = str(tmp_path / "nothing.jsonl")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
@@ -216,14 +236,14 @@ def test_an_error_in_the_data_is_said_once(data, tmp_path):
 def test_a_rank_whose_others_never_come_says_so(data, tmp_path):
     environment = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
     environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "HARKEN_RANK_TIMEOUT_S": "3"}
-    command = [sys.executable, "-m", "harken", "train", str(plan(data)), "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "harken", "train", str(write_recipe(data)), "--out", str(tmp_path / "run")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
     assert ended.returncode == 2
     assert "rank 0 of 2: the others did not come to 127.0.0.1:" in " ".join(ended.stderr.split())
 
 
 def test_half_an_environment_of_a_launcher_is_an_error(data, tmp_path):
-    command = [sys.executable, "-m", "harken", "train", str(plan(data)), "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "harken", "train", str(write_recipe(data)), "--out", str(tmp_path / "run")]
     environment = {name: value for name, value in os.environ.items() if name != "RANK"}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**environment, "WORLD_SIZE": "2"})
     assert ended.returncode == 2
@@ -234,8 +254,8 @@ def test_the_bytes_of_two_ranks_are_those_of_the_plan(tmp_path):
     """docs/scale.md counts a step's bytes on paper; the benchmark counts them in the collectives."""
     program = Path(__file__).parents[2] / "benchmarks" / "communication.py"
     command = [sys.executable, str(program), "--out", str(tmp_path / "found.json")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert ran.returncode == 0, ran.stderr
+    program_run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert program_run.returncode == 0, program_run.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     for case in found["cases"]:
         assert case["measured_bytes"] == pytest.approx(case["planned_bytes"], rel=0.02), case["name"]
