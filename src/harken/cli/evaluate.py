@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    context: typer.Context,  # the values of most options reach the recipe through it: options.RECIPE_KEYS
+    context: typer.Context,  # the values of most options reach the recipe through it: options.EVALUATION_KEYS
     recipe: RecipeFile = None,
     overrides: Overrides = None,
     model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.WeightsType = None,
+    device: options.EvaluationDevice = None,
+    dtype: options.EvaluationWeightsType = None,
     batch_size: options.BatchSize = None,
     endpoint: ServerAddress = None,
-    served_model: options.ServedModel = None,
+    served_model: options.ServedModelName = None,
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
     requests_per_minute: options.RequestsPerMinute = None,
-    benchmark: options.Benchmark = None,
+    benchmark: options.BenchmarkName = None,
     data: options.Data = None,
-    audio_root: options.AudioRoot = None,
+    audio_root: options.BenchmarkAudioRoot = None,
     limit: options.Limit = None,
     subset: options.Subset = None,
     allow_missing: options.MissingAllowed = False,
@@ -83,7 +83,7 @@ def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe"
         raise typer.BadParameter(f"--no-audio is --audio none, and --audio says {audio!r}", param_hint="--audio")
     if given["listening"] and (no_audio or audio is not None):
         raise typer.BadParameter("--listening asks with every kind of audio: no --audio", param_hint="--listening")
-    values = recipe_values(context, options.RECIPE_KEYS)
+    values = recipe_values(context, options.EVALUATION_KEYS)
     values["subset"] = _labels(given["subset"] or [])
     values["allow_missing"] = given["allow_missing"] or None
     if no_audio:

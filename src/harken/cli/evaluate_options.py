@@ -6,13 +6,13 @@ from typing import Annotated
 from typer import Option
 
 from harken.benchmarks import BENCHMARKS
-from harken.cli.options import MODEL, OUTPUT, SERVER
+from harken.cli.options import MODEL_PANEL, OUTPUT_PANEL, SERVER_PANEL
 
-QUESTIONS = "Questions"
-AUDIO = "Audio"
-ANSWERS = "Prompt and answers"
+QUESTIONS_PANEL = "Questions"
+AUDIO_PANEL = "Audio"
+ANSWERS_PANEL = "Prompt and answers"
 
-RECIPE_KEYS = {
+EVALUATION_KEYS = {
     "model": "model",
     "device": "device",
     "dtype": "dtype",
@@ -45,51 +45,56 @@ Model = Annotated[
         "--model",
         help="A checkpoint folder, a run folder (its newest checkpoint), a Hub id, or a baseline: random-guess or "
         "most-frequent-choice.",
-        rich_help_panel=MODEL,
+        rich_help_panel=MODEL_PANEL,
     ),
 ]
-Device = Annotated[
+EvaluationDevice = Annotated[
     str | None,
-    Option("--device", help="Where the model runs: auto, cpu, cuda, cuda:1 and so on.", rich_help_panel=MODEL),
+    Option("--device", help="Where the model runs: auto, cpu, cuda, cuda:1 and so on.", rich_help_panel=MODEL_PANEL),
 ]
-WeightsType = Annotated[
+EvaluationWeightsType = Annotated[
     str | None,
-    Option("--dtype", help="Number type of the weights: float32, bfloat16 or float16.", rich_help_panel=MODEL),
+    Option("--dtype", help="Number type of the weights: float32, bfloat16 or float16.", rich_help_panel=MODEL_PANEL),
 ]
 BatchSize = Annotated[
     int | None,
-    Option("--batch-size", help="How many answers the model decodes together.", rich_help_panel=MODEL),
+    Option("--batch-size", help="How many answers the model decodes together.", rich_help_panel=MODEL_PANEL),
 ]
-ServedModel = Annotated[
+ServedModelName = Annotated[
     str | None,
-    Option("--served-model", help="The name by which the server knows the model.", rich_help_panel=SERVER),
+    Option("--served-model", help="The name by which the server knows the model.", rich_help_panel=SERVER_PANEL),
 ]
 RequestsPerMinute = Annotated[
     float | None,
     Option(
         "--requests-per-minute",
         help="Send no more requests than this in a minute. Default: no limit.",
-        rich_help_panel=SERVER,
+        rich_help_panel=SERVER_PANEL,
     ),
 ]
-Benchmark = Annotated[
+BenchmarkName = Annotated[
     str | None,
     Option(
         "--benchmark",
         help=f"What the data file holds: {', '.join(BENCHMARKS)}, manifest, or module:object for a reader of yours.",
-        rich_help_panel=QUESTIONS,
+        rich_help_panel=QUESTIONS_PANEL,
     ),
 ]
 Data = Annotated[
-    Path | None, Option("--data", help="The file of questions, as the benchmark ships it.", rich_help_panel=QUESTIONS)
+    Path | None,
+    Option("--data", help="The file of questions, as the benchmark ships it.", rich_help_panel=QUESTIONS_PANEL),
 ]
-AudioRoot = Annotated[
+BenchmarkAudioRoot = Annotated[
     Path | None,
     Option(
-        "--audio-root", help="Folder of the clips. Default: the folder of the data file.", rich_help_panel=QUESTIONS
+        "--audio-root",
+        help="Folder of the clips. Default: the folder of the data file.",
+        rich_help_panel=QUESTIONS_PANEL,
     ),
 ]
-Limit = Annotated[int | None, Option("--limit", help="Ask only the first N questions.", rich_help_panel=QUESTIONS)]
+Limit = Annotated[
+    int | None, Option("--limit", help="Ask only the first N questions.", rich_help_panel=QUESTIONS_PANEL)
+]
 Subset = Annotated[
     list[str] | None,
     Option(
@@ -97,7 +102,7 @@ Subset = Annotated[
         help="Ask only questions with this label, for example task=speech. May be repeated: values of one key are "
         "alternatives, and every key has to match.",
         metavar="KEY=VALUE",
-        rich_help_panel=QUESTIONS,
+        rich_help_panel=QUESTIONS_PANEL,
     ),
 ]
 MissingAllowed = Annotated[
@@ -105,7 +110,7 @@ MissingAllowed = Annotated[
     Option(
         "--allow-missing",
         help="Go on when clips are missing, and count their questions as wrong.",
-        rich_help_panel=QUESTIONS,
+        rich_help_panel=QUESTIONS_PANEL,
     ),
 ]
 AudioMode = Annotated[
@@ -114,19 +119,19 @@ AudioMode = Annotated[
         "--audio",
         help="What the model gets to hear: real (the clip), none, silence, noise, or shuffled (another question's "
         "clip). Default: real.",
-        rich_help_panel=AUDIO,
+        rich_help_panel=AUDIO_PANEL,
     ),
 ]
 NoAudio = Annotated[
     bool,
-    Option("--no-audio", help="The same as --audio none: the prompt has no audio token.", rich_help_panel=AUDIO),
+    Option("--no-audio", help="The same as --audio none: the prompt has no audio token.", rich_help_panel=AUDIO_PANEL),
 ]
 Listening = Annotated[
     bool,
     Option(
         "--listening",
         help="Ask every question with all five kinds of audio, and report what the clip contributes.",
-        rich_help_panel=AUDIO,
+        rich_help_panel=AUDIO_PANEL,
     ),
 ]
 LongAudio = Annotated[
@@ -135,7 +140,7 @@ LongAudio = Annotated[
         "--long-audio",
         help="What happens to a clip that is longer than the model takes: crop it, or count its question as wrong.",
         metavar="crop|wrong",
-        rich_help_panel=AUDIO,
+        rich_help_panel=AUDIO_PANEL,
     ),
 ]
 Style = Annotated[
@@ -143,34 +148,36 @@ Style = Annotated[
     Option(
         "--style",
         help="Style of the prompt: omni_r1, r1_aqa, r1_aqa_think, adaptive, or a benchmark's own.",
-        rich_help_panel=ANSWERS,
+        rich_help_panel=ANSWERS_PANEL,
     ),
 ]
 Samples = Annotated[
-    int | None, Option("--samples", help="How many answers to sample for each question.", rich_help_panel=ANSWERS)
+    int | None, Option("--samples", help="How many answers to sample for each question.", rich_help_panel=ANSWERS_PANEL)
 ]
 Temperature = Annotated[
     float | None,
-    Option("--temperature", help="Sampling temperature; 0 decodes greedily. Default: 0.", rich_help_panel=ANSWERS),
+    Option(
+        "--temperature", help="Sampling temperature; 0 decodes greedily. Default: 0.", rich_help_panel=ANSWERS_PANEL
+    ),
 ]
 TopP = Annotated[
     float | None,
     Option(
         "--top-p",
         help="Sample from the most likely tokens that together have this probability. Default: 1, all tokens.",
-        rich_help_panel=ANSWERS,
+        rich_help_panel=ANSWERS_PANEL,
     ),
 ]
 Permute = Annotated[
     int | None,
-    Option("--permute", help="Ask each question with its choices in this many orders.", rich_help_panel=ANSWERS),
+    Option("--permute", help="Ask each question with its choices in this many orders.", rich_help_panel=ANSWERS_PANEL),
 ]
 Seed = Annotated[
     int | None,
     Option(
         "--seed",
         help="Seed of the samples, the orders of choices, the noise and the shuffled clips. Default: 0.",
-        rich_help_panel=ANSWERS,
+        rich_help_panel=ANSWERS_PANEL,
     ),
 ]
 Force = Annotated[
@@ -179,18 +186,18 @@ Force = Annotated[
         "--force",
         help="Begin every answer with the tag of this form, so that the model thinks always or never.",
         metavar="think|no_think",
-        rich_help_panel=ANSWERS,
+        rich_help_panel=ANSWERS_PANEL,
     ),
 ]
 MaxCompletionTokens = Annotated[
     int | None,
-    Option("--max-completion-tokens", help="Cut an answer after this many tokens.", rich_help_panel=ANSWERS),
+    Option("--max-completion-tokens", help="Cut an answer after this many tokens.", rich_help_panel=ANSWERS_PANEL),
 ]
 Out = Annotated[
     Path | None,
     Option(
         "--out",
         help="Folder to write. Default: runs/eval/NAME, with the name that the recipe states.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]

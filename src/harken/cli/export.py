@@ -8,7 +8,7 @@ import typer
 from harken.cli.options import console, parse_dtype
 from harken.system.console import print_line
 
-UPLOAD = "Upload to the Hugging Face Hub"
+UPLOAD_PANEL = "Upload to the Hugging Face Hub"
 
 
 def export(
@@ -37,16 +37,16 @@ def export(
             "--push-to",
             help="Upload the result to this repository, with the token in HF_TOKEN.",
             metavar="OWNER/NAME",
-            rich_help_panel=UPLOAD,
+            rich_help_panel=UPLOAD_PANEL,
         ),
     ] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Create the repository as a private one.", rich_help_panel=UPLOAD)
+        bool, typer.Option("--private", help="Create the repository as a private one.", rich_help_panel=UPLOAD_PANEL)
     ] = False,
     replace_card: Annotated[
         bool,
         typer.Option(
-            "--replace-card", help="Replace a model card that the repository already has.", rich_help_panel=UPLOAD
+            "--replace-card", help="Replace a model card that the repository already has.", rich_help_panel=UPLOAD_PANEL
         ),
     ] = False,
 ) -> None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks only rank 0 prints
 
-RECIPE = "Recipe"
-MODEL = "Model"
-SERVER = "Model behind a server"
-OUTPUT = "Output"
+RECIPE_PANEL = "Recipe"
+MODEL_PANEL = "Model"
+SERVER_PANEL = "Model behind a server"
+OUTPUT_PANEL = "Output"
 """Panels of the help texts."""
 
 
@@ -47,7 +47,7 @@ Overrides = Annotated[
         "--set",
         help="Change one value of the recipe, for example --set grpo.steps=100. May be repeated.",
         metavar="KEY=VALUE",
-        rich_help_panel=RECIPE,
+        rich_help_panel=RECIPE_PANEL,
     ),
 ]
 Quiet = Annotated[
@@ -55,7 +55,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         help="Print only warnings, errors and the folder that was written.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 AsJson = Annotated[
@@ -63,7 +63,7 @@ AsJson = Annotated[
     typer.Option(
         "--json",
         help="Print JSON on standard output, one object a line; the last object is the summary.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 ModelPath = Annotated[
@@ -78,7 +78,7 @@ ServerAddress = Annotated[
     typer.Option(
         "--endpoint",
         help="Address of an OpenAI-compatible server, up to and including /v1.",
-        rich_help_panel=SERVER,
+        rich_help_panel=SERVER_PANEL,
     ),
 ]
 ApiKeyVariable = Annotated[
@@ -86,7 +86,7 @@ ApiKeyVariable = Annotated[
     typer.Option(
         "--api-key-env",
         help="Name of the environment variable that holds the server's key.",
-        rich_help_panel=SERVER,
+        rich_help_panel=SERVER_PANEL,
     ),
 ]
 Concurrency = Annotated[
@@ -94,7 +94,7 @@ Concurrency = Annotated[
     typer.Option(
         "--concurrency",
         help="How many requests are under way at the same time. Default: the recipe's, or 16.",
-        rich_help_panel=SERVER,
+        rich_help_panel=SERVER_PANEL,
     ),
 ]
 

@@ -8,8 +8,8 @@ import typer
 
 from harken.cli.next_steps import next_steps
 from harken.cli.options import (
-    OUTPUT,
-    RECIPE,
+    OUTPUT_PANEL,
+    RECIPE_PANEL,
     AsJson,
     Overrides,
     Quiet,
@@ -30,7 +30,7 @@ Resume = Annotated[
         "--resume",
         help="Continue the stopped run in this folder with its own settings, instead of starting from a recipe.",
         metavar="RUN",
-        rich_help_panel=RECIPE,
+        rich_help_panel=RECIPE_PANEL,
     ),
 ]
 DryRun = Annotated[
@@ -38,7 +38,7 @@ DryRun = Annotated[
     typer.Option(
         "--dry-run",
         help="Print all settings and the first prompt as the model would read it, and stop.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 
@@ -56,7 +56,7 @@ def training_command(load_loop: Callable[[], Callable[..., Path]], about: str, s
     def command(
         recipe: RecipeFile = None,
         overrides: Overrides = None,
-        out: Annotated[Path | None, typer.Option("--out", help=default_out, rich_help_panel=OUTPUT)] = None,
+        out: Annotated[Path | None, typer.Option("--out", help=default_out, rich_help_panel=OUTPUT_PANEL)] = None,
         resume: Resume = None,
         dry_run: DryRun = False,
         quiet: Quiet = False,

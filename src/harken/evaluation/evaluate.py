@@ -6,7 +6,7 @@ A stopped evaluation goes on when it is called again.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,24 @@ from harken.evaluation.prediction_rows import prediction_row, rejected_row, unus
 from harken.judges import add_judged_column, open_judge
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
+from harken.results.evaluation_rows import Row
 from harken.results.official_figures import official_figures
 from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
 from harken.system.json_lines import write_json_lines
-
-OnProgress = Callable[[int, int], None]
-"""Called with (answered trials, all trials): first with what an earlier command answered, then with each batch."""
-
-Row = dict[str, Any]
+from harken.system.progress import OnProgress, no_progress
 
 
-def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lambda done, total: None) -> dict[str, Any]:
+def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the model every question of the recipe, and write the files that docs/evaluation.md lists into `out`.
 
-    A stopped evaluation of the same recipe goes on; of a finished one, only failed requests are sent again. Returns the
-    summary. Raises ConfigError when `out` holds a finished evaluation or that of another recipe, DataError when no
-    record can be used or clips are missing, HarkenError when a server refuses every request.
+    A stopped evaluation of the same recipe goes on; of a finished one, only failed requests are sent again.
+
+    Args:
+        on_progress: called with (answered trials, all trials), first for what an earlier command answered.
+
+    Returns the summary. Raises ConfigError when `out` holds a finished evaluation or that of another recipe, DataError
+    when no record can be used or clips are missing, HarkenError when a server refuses every request.
     """
     recipe = with_resolved_checkpoint(recipe)
     folder = EvaluationFolder(out, recipe)
@@ -123,7 +124,7 @@ def _grade(
     return [*groups.values(), *([rejected_row(record)] * n_rows for record in loaded.rejected)]
 
 
-def _judge(folder: EvaluationFolder, loaded: Loaded, rows: list[Row]) -> tuple[list[Row], dict[str, Any]]:
+def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[str, Any]]:
     """The rows with a judge's column and the judge's entry of the summary, when the recipe names a judge."""
     if folder.recipe.judge is None:
         return rows, {}

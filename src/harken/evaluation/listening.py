@@ -6,7 +6,7 @@ from typing import Any
 from harken.config import EvaluationRecipe
 from harken.data.audio_modes import MODES
 from harken.data.load import write_rejected
-from harken.evaluation.evaluate import OnProgress, evaluate_questions
+from harken.evaluation.evaluate import evaluate_questions
 from harken.evaluation.evaluated_model import open_model, with_resolved_checkpoint
 from harken.evaluation.folder import EvaluationFolder
 from harken.evaluation.load_questions import load_questions
@@ -14,11 +14,10 @@ from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
 from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
+from harken.system.progress import OnProgress, no_progress
 
 
-def evaluate_listening(
-    recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = lambda done, total: None
-) -> dict[str, Any]:
+def evaluate_listening(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
 
     The model is opened once. Finished evaluations are not repeated. A question that cannot be asked with its clip is

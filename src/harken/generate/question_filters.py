@@ -12,10 +12,10 @@ from harken.config import PromptConfig, QuestionFilters, SamplingConfig
 from harken.errors import CheckpointError
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import ClipFacts
-from harken.generate.retries import OnProgress
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.model_requests import Reply, Request
+from harken.system.progress import OnProgress
 from harken.types import Question
 
 _NO_MUSIC = re.compile(

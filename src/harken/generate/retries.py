@@ -13,13 +13,11 @@ from harken.config import SamplingConfig
 from harken.generate.clients import GeneratorClient
 from harken.generate.reply_json import BadReplyError
 from harken.system.model_requests import Failure, Reply, Request
+from harken.system.progress import OnProgress
 
 T = TypeVar("T")
 Content = str | list[dict[str, Any]]
 """Content of the user's turn: a text, or parts such as a clip."""
-
-OnProgress = Callable[[int, int], None]
-"""Called after each reply with (replies so far, requests known so far)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from harken.data.record_fields import label_field, text_field
 from harken.data.records import Record, RecordError, read_records
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
-from harken.prepare.clip_extraction import OnProgress, no_progress
 from harken.prepare.clip_names import ClipName, parse_clip_name
 from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card
@@ -24,6 +23,7 @@ from harken.prepare.filters import Filters
 from harken.prepare.licences import AVQA
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.wanted_clips import extract_wanted_clips
+from harken.system.progress import OnProgress, no_progress
 from harken.types import Question, Rejected
 
 REWORDED = "question about a video reworded"

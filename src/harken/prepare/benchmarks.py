@@ -7,10 +7,10 @@ cleaned, so repeated ones stay, and a record without an answer stays without one
 from pathlib import Path
 
 from harken.benchmarks.registry import find_benchmark
-from harken.prepare.clip_extraction import OnProgress, no_progress
 from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, measure_draft_clips, write_draft
 from harken.prepare.licences import DataSource
+from harken.system.progress import OnProgress, no_progress
 
 
 def prepare_benchmark(

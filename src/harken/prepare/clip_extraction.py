@@ -18,14 +18,8 @@ from harken.errors import AudioError
 from harken.prepare.media_decoding import extract_wav
 from harken.prepare.snr import FRAME_SAMPLES, frame_powers, snr_db
 from harken.prepare.worker_processes import ItemT, map_in_processes
+from harken.system.progress import OnProgress, no_progress
 from harken.types import AudioSpan
-
-OnProgress = Callable[[int, int], None]
-"""Called with (clips done, clips in all)."""
-
-
-def no_progress(done: int, total: int) -> None:
-    """The `OnProgress` that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)

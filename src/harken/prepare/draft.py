@@ -14,7 +14,7 @@ from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
 from harken.errors import short_repr
-from harken.prepare.clip_extraction import ClipMeasures, OnProgress, measure_clips
+from harken.prepare.clip_extraction import ClipMeasures, measure_clips
 from harken.prepare.compared_records import ComparedRecord, ComparedSet, record_of_clip_name, word_set
 from harken.prepare.data_card import (
     Card,
@@ -30,6 +30,7 @@ from harken.prepare.leaks import leak_reasons
 from harken.prepare.licences import DataSource
 from harken.prepare.source_records import SourceRecords
 from harken.system.files import write_text
+from harken.system.progress import OnProgress
 from harken.types import AudioSpan, Question, Rejected
 
 

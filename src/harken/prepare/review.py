@@ -22,6 +22,7 @@ from harken.errors import DataError, short_repr
 from harken.prepare.review_terminal import Keys, Player
 from harken.results.formatting import percent
 from harken.stats import mean_interval
+from harken.system.console import escape_unprintable
 from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
 from harken.types import Question
@@ -142,11 +143,6 @@ def replace_section(card: str, lines: Sequence[str]) -> str:
         if not inside:
             kept.append(line)
     return "\n".join([*"\n".join(kept).rstrip().split("\n"), "", *lines]) + "\n"
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape every character that a terminal or a card could take for anything but text."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _ask(question: Question, keys: Keys, player: Player, console: Console) -> tuple[str, str]:

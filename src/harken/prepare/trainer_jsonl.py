@@ -10,7 +10,6 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.prepare.clip_extraction import OnProgress, no_progress
 from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card, account_tables, count_reasons
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
@@ -19,6 +18,7 @@ from harken.prepare.rewording import reword_for_audio
 from harken.prepare.source_records import HubDataset, read_source
 from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.system.json_lines import write_json_lines
+from harken.system.progress import OnProgress, no_progress
 from harken.types import Question
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.load import write_rejected
-from harken.prepare.clip_extraction import OnProgress, no_progress
 from harken.prepare.compared_records import ComparedSet, record_of_clip_name
 from harken.prepare.data_card import Card, CardTable, account_tables, count_reasons, count_table, duration_table
 from harken.prepare.filters import Filters
@@ -19,6 +18,7 @@ from harken.prepare.vggsound_list import ListedClip, read_clip_list
 from harken.prepare.wanted_clips import WantedClips, extract_wanted_clips
 from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
+from harken.system.progress import OnProgress, no_progress
 from harken.types import AudioSpan, Rejected
 
 

@@ -8,12 +8,13 @@ from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from harken.prepare.clip_extraction import ClipMeasures, ExtractionJob, OnProgress, extract_clips
+from harken.prepare.clip_extraction import ClipMeasures, ExtractionJob, extract_clips
 from harken.prepare.clip_names import ClipName
 from harken.prepare.data_card import CardTable
 from harken.prepare.filters import Filters
 from harken.prepare.media_index import index_media, media_table
 from harken.system.files import remove_leftovers
+from harken.system.progress import OnProgress
 from harken.types import AudioSpan
 
 

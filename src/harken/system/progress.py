@@ -1,10 +1,17 @@
 """The progress of a loop: a bar with rate and time left on a terminal, and plain lines everywhere else."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+OnProgress = Callable[[int, int], None]
+"""Called with (steps done, steps in all). `StepProgress.update` is one."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """The `OnProgress` that shows nothing."""
 
 
 class StepProgress:

@@ -9,10 +9,10 @@ from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFil
 
 def captions(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: options.OutFolder,
+    out: options.GeneratedFolder,
     recipe: RecipeFile = None,
     manifest: options.Manifest = None,
-    audio_root: options.AudioRoot = None,
+    audio_root: options.CaptionAudioRoot = None,
     endpoint: ServerAddress = None,
     model: options.ModelName = None,
     api_key_env: ApiKeyVariable = None,

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from typer import Option
 
-from harken.cli.options import RECIPE, SERVER
+from harken.cli.options import RECIPE_PANEL, SERVER_PANEL
 
-FACTS = "Input"
-BATCH = "Batch files, instead of a server"
+FACTS_PANEL = "Input"
+BATCH_PANEL = "Batch files, instead of a server"
 
-RECIPE_KEYS = {
+GENERATION_KEYS = {
     "captions": "captions",
     "manifest": "manifest",
     "audio_root": "audio_root",
@@ -22,30 +22,34 @@ RECIPE_KEYS = {
 }
 """Parameter of a command -> dotted key of a generation recipe."""
 
-OutFolder = Annotated[
+GeneratedFolder = Annotated[
     Path, Option("--out", help="Folder to write. It also keeps the replies, so that no request is sent twice.")
 ]
 Captions = Annotated[
-    Path | None, Option("--captions", help="JSON lines with facts about clips.", rich_help_panel=FACTS)
+    Path | None, Option("--captions", help="JSON lines with facts about clips.", rich_help_panel=FACTS_PANEL)
 ]
-Manifest = Annotated[Path | None, Option("--manifest", help="A manifest.jsonl.", rich_help_panel=FACTS)]
-AudioRoot = Annotated[
+Manifest = Annotated[Path | None, Option("--manifest", help="A manifest.jsonl.", rich_help_panel=FACTS_PANEL)]
+CaptionAudioRoot = Annotated[
     Path | None,
-    Option("--audio-root", help="Folder of the clips. Default: the manifest's own folder.", rich_help_panel=FACTS),
+    Option(
+        "--audio-root", help="Folder of the clips. Default: the manifest's own folder.", rich_help_panel=FACTS_PANEL
+    ),
 ]
 ModelName = Annotated[
-    str | None, Option("--model", help="The name by which the server knows the model.", rich_help_panel=SERVER)
+    str | None, Option("--model", help="The name by which the server knows the model.", rich_help_panel=SERVER_PANEL)
 ]
 PromptFile = Annotated[
     Path | None,
-    Option("--prompt-file", help="A file whose wording replaces that of harken's prompt.", rich_help_panel=RECIPE),
+    Option(
+        "--prompt-file", help="A file whose wording replaces that of harken's prompt.", rich_help_panel=RECIPE_PANEL
+    ),
 ]
 BatchRequests = Annotated[
     Path | None,
     Option(
         "--batch-requests",
         help="Send nothing; write the requests that have no reply yet to this file.",
-        rich_help_panel=BATCH,
+        rich_help_panel=BATCH_PANEL,
     ),
 ]
 BatchResults = Annotated[
@@ -53,6 +57,6 @@ BatchResults = Annotated[
     Option(
         "--batch-results",
         help="Read replies from a provider's file of results. May be repeated.",
-        rich_help_panel=BATCH,
+        rich_help_panel=BATCH_PANEL,
     ),
 ]

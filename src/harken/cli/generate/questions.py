@@ -9,7 +9,7 @@ from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFil
 
 def questions(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: options.OutFolder,
+    out: options.GeneratedFolder,
     recipe: RecipeFile = None,
     captions: options.Captions = None,
     endpoint: ServerAddress = None,

@@ -9,7 +9,7 @@ from harken.cli.options import ApiKeyVariable, Concurrency, Overrides, RecipeFil
 
 def reasoning(
     context: typer.Context,  # run_generation reads the values of the options from it
-    out: options.OutFolder,
+    out: options.GeneratedFolder,
     recipe: RecipeFile = None,
     manifest: options.Manifest = None,
     captions: options.Captions = None,

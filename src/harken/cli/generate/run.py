@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from harken.cli.generate.options import RECIPE_KEYS
+from harken.cli.generate.options import GENERATION_KEYS
 from harken.cli.options import console, recipe_values
 from harken.system.console import print_line
 
@@ -39,7 +39,7 @@ def run_generation(
     from harken.system.model_client import ModelClient
 
     given = context.params
-    values = recipe_values(context, RECIPE_KEYS)
+    values = recipe_values(context, GENERATION_KEYS)
     recipe = resolve_recipe(section, given["recipe"], given["overrides"] or [], values, "harken generate")
     out, batch_requests = Path(given["out"]), given.get("batch_requests")
     replies = out / "replies.jsonl"

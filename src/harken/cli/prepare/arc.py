@@ -4,7 +4,7 @@ from harken.cli.prepare import options
 
 
 def arc(
-    out: options.OutFolder,
+    out: options.PreparedFolder,
     data: options.DataFile = None,
     hub: options.HubName = None,
     config: options.HubConfig = None,

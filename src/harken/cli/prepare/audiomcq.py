@@ -6,8 +6,8 @@ from harken.system.progress import StepProgress
 
 
 def audiomcq(
-    audio_root: options.AudioRoot,
-    out: options.OutFolder,
+    audio_root: options.ClipFolder,
+    out: options.PreparedFolder,
     data: options.DataFile = None,
     hub: options.HubName = None,
     config: options.HubConfig = None,

@@ -12,13 +12,17 @@ from harken.cli.prepare import options
 def audiosetcaps(
     captions: Annotated[
         list[Path],
-        typer.Option("--captions", help="A CSV file of captions. May be repeated.", rich_help_panel=options.SOURCE),
+        typer.Option(
+            "--captions", help="A CSV file of captions. May be repeated.", rich_help_panel=options.SOURCE_PANEL
+        ),
     ],
-    out: options.OutFolder,
+    out: options.PreparedFolder,
     answers: Annotated[
         list[Path] | None,
         typer.Option(
-            "--answers", help="A CSV file of questions and answers. May be repeated.", rich_help_panel=options.SOURCE
+            "--answers",
+            help="A CSV file of questions and answers. May be repeated.",
+            rich_help_panel=options.SOURCE_PANEL,
         ),
     ] = None,
     audio_root: Annotated[
@@ -26,7 +30,7 @@ def audiosetcaps(
         typer.Option(
             "--audio-root",
             help="Folder that `harken prepare vggsound` wrote: keep only the captions of its clips.",
-            rich_help_panel=options.SOURCE,
+            rich_help_panel=options.SOURCE_PANEL,
         ),
     ] = None,
     against: options.AgainstFiles = None,

@@ -12,20 +12,21 @@ from harken.system.progress import StepProgress
 
 def avqa(
     annotations: Annotated[
-        Path, typer.Option("--annotations", help="AVQA's file train_qa.json.", rich_help_panel=options.SOURCE)
+        Path, typer.Option("--annotations", help="AVQA's file train_qa.json.", rich_help_panel=options.SOURCE_PANEL)
     ],
     media: options.Media,
-    out: options.OutFolder,
+    out: options.PreparedFolder,
     relation: Annotated[
         list[str] | None,
         typer.Option(
-            help="Keep only questions with this question_relation. May be repeated.", rich_help_panel=options.FILTERS
+            help="Keep only questions with this question_relation. May be repeated.",
+            rich_help_panel=options.FILTERS_PANEL,
         ),
     ] = None,
     question_type: Annotated[
         list[str] | None,
         typer.Option(
-            help="Keep only questions with this question_type. May be repeated.", rich_help_panel=options.FILTERS
+            help="Keep only questions with this question_type. May be repeated.", rich_help_panel=options.FILTERS_PANEL
         ),
     ] = None,
     min_duration: options.MinDuration = None,
@@ -35,11 +36,12 @@ def avqa(
         typer.Option(
             min=1,
             help="Leave out questions that are longer with their choices, in tokens. Needs --tokenizer.",
-            rich_help_panel=options.FILTERS,
+            rich_help_panel=options.FILTERS_PANEL,
         ),
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder of the tokenizer that counts tokens.", rich_help_panel=options.FILTERS)
+        Path | None,
+        typer.Option(help="Folder of the tokenizer that counts tokens.", rich_help_panel=options.FILTERS_PANEL),
     ] = None,
     against: options.AgainstFiles = None,
     index_only: options.IndexOnly = False,

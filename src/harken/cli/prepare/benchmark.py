@@ -11,7 +11,10 @@ def benchmark_command(name: str) -> Callable[..., None]:
     """Make the command for one benchmark."""
 
     def command(
-        data: options.BenchmarkFile, audio_root: options.AudioRoot, out: options.OutFolder, workers: options.Workers = 2
+        data: options.BenchmarkFile,
+        audio_root: options.ClipFolder,
+        out: options.PreparedFolder,
+        workers: options.Workers = 2,
     ) -> None:
         from harken.prepare.benchmarks import prepare_benchmark
 

@@ -11,8 +11,8 @@ from harken.system.progress import StepProgress
 
 def jsonl(
     format: options.TrainerFormat,
-    audio_root: options.AudioRoot,
-    out: options.OutFolder,
+    audio_root: options.ClipFolder,
+    out: options.PreparedFolder,
     data: options.DataFile = None,
     hub: options.HubName = None,
     config: options.HubConfig = None,

@@ -12,24 +12,26 @@ if TYPE_CHECKING:
     from harken.prepare.data_card import Card
     from harken.prepare.source_records import HubDataset
 
-SOURCE = "Source"
-FILTERS = "What is left out"
+SOURCE_PANEL = "Source"
+FILTERS_PANEL = "What is left out"
 
-OutFolder = Annotated[
+PreparedFolder = Annotated[
     Path,
     typer.Option("--out", help="Folder to write: manifest.jsonl, rejected.jsonl, card.md and, from videos, audio/."),
 ]
 Media = Annotated[
     Path,
     typer.Option(
-        "--media", help="Folder with the videos or audio files, in any layout of subfolders.", rich_help_panel=SOURCE
+        "--media",
+        help="Folder with the videos or audio files, in any layout of subfolders.",
+        rich_help_panel=SOURCE_PANEL,
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="How many processes decode clips.")]
 MinDuration = Annotated[
     float | None,
     typer.Option(
-        "--min-duration", min=0, help="Leave out clips that are shorter, in seconds.", rich_help_panel=FILTERS
+        "--min-duration", min=0, help="Leave out clips that are shorter, in seconds.", rich_help_panel=FILTERS_PANEL
     ),
 ]
 MinSnr = Annotated[
@@ -37,7 +39,7 @@ MinSnr = Annotated[
     typer.Option(
         "--min-snr",
         help="Leave out clips whose signal-to-noise ratio is not above this, in dB.",
-        rich_help_panel=FILTERS,
+        rich_help_panel=FILTERS_PANEL,
     ),
 ]
 AgainstFiles = Annotated[
@@ -46,7 +48,7 @@ AgainstFiles = Annotated[
         "--against",
         help="Leave out clips that this benchmark contains: FILE, or FILE:AUDIO_ROOT. May be repeated.",
         metavar="FILE",
-        rich_help_panel=FILTERS,
+        rich_help_panel=FILTERS_PANEL,
     ),
 ]
 IndexOnly = Annotated[
@@ -58,7 +60,7 @@ IndexOnly = Annotated[
 ]
 DataFile = Annotated[
     Path | None,
-    typer.Option("--data", help="A JSON, JSON lines or parquet file.", rich_help_panel=SOURCE),
+    typer.Option("--data", help="A JSON, JSON lines or parquet file.", rich_help_panel=SOURCE_PANEL),
 ]
 HubName = Annotated[
     str | None,
@@ -66,25 +68,25 @@ HubName = Annotated[
         "--hub",
         help="A data set on the Hugging Face Hub, instead of --data.",
         metavar="NAME",
-        rich_help_panel=SOURCE,
+        rich_help_panel=SOURCE_PANEL,
     ),
 ]
 HubConfig = Annotated[
     str | None,
-    typer.Option("--config", help="With --hub: the configuration of the data set.", rich_help_panel=SOURCE),
+    typer.Option("--config", help="With --hub: the configuration of the data set.", rich_help_panel=SOURCE_PANEL),
 ]
 HubSplit = Annotated[
-    str, typer.Option("--split", help="With --hub: the split of the data set.", rich_help_panel=SOURCE)
+    str, typer.Option("--split", help="With --hub: the split of the data set.", rich_help_panel=SOURCE_PANEL)
 ]
-AudioRoot = Annotated[
+ClipFolder = Annotated[
     Path,
-    typer.Option("--audio-root", help="Folder to which the clips' names are relative.", rich_help_panel=SOURCE),
+    typer.Option("--audio-root", help="Folder to which the clips' names are relative.", rich_help_panel=SOURCE_PANEL),
 ]
 ManifestAudioRoot = Annotated[
     Path | None, typer.Option("--audio-root", help="Folder of the clips. Default: the manifest's own folder.")
 ]
 BenchmarkFile = Annotated[
-    Path, typer.Option("--data", help="The benchmark's file of questions, as published.", rich_help_panel=SOURCE)
+    Path, typer.Option("--data", help="The benchmark's file of questions, as published.", rich_help_panel=SOURCE_PANEL)
 ]
 TrainerFormat = Annotated[
     str, typer.Option("--format", help="The program whose format it is: r1_aqa, ms_swift or trl.")

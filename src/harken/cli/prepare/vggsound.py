@@ -16,15 +16,15 @@ def vggsound(
         typer.Option(
             "--list",
             help="The list of clips, one a line: ID_START.mp4,LABEL or ID,START,LABEL,SPLIT.",
-            rich_help_panel=options.SOURCE,
+            rich_help_panel=options.SOURCE_PANEL,
         ),
     ],
     media: options.Media,
-    out: options.OutFolder,
+    out: options.PreparedFolder,
     split: Annotated[
         str | None,
         typer.Option(
-            "--split", help="Keep only this split, when the list names splits.", rich_help_panel=options.FILTERS
+            "--split", help="Keep only this split, when the list names splits.", rich_help_panel=options.FILTERS_PANEL
         ),
     ] = None,
     min_duration: options.MinDuration = None,
