@@ -14,7 +14,7 @@ from peft import PeftModel
 from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_models import perturbed, plain_arguments, prompt, tiny_folder, write_full_omni
+from tiny_models import make_prompt, perturbed, plain_arguments, tiny_folder, write_full_omni
 
 from harken.cli.app import app
 from harken.config import Recipe
@@ -128,7 +128,7 @@ def test_transformers_own_class_gives_the_logits_of_harken(bases, runs, exported
     started = load_model(str(bases[base]), device="cpu")
     loaded = PLAIN[base].from_pretrained(exported[base], dtype=torch.float32)
     plain = getattr(loaded, "thinker", loaded).eval()
-    question = prompt(model, "Which digit?", seconds)
+    question = make_prompt(model, "Which digit?", seconds)
     with torch.no_grad():
         expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
         logits, before = (logits_of(each, question) for each in (model, started))
@@ -212,7 +212,7 @@ def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
     loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
     plain = getattr(loaded, "thinker", loaded).eval()
     for seconds in (0.9, None):
-        question = prompt(model, "Which digit?", seconds)
+        question = make_prompt(model, "Which digit?", seconds)
         with torch.no_grad():
             expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
             logits, before = (logits_of(each, question) for each in (model, started))
@@ -235,7 +235,7 @@ def test_an_adapter_is_exported_as_it_is_for_peft_to_load(lora_runs, tmp_path, b
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         peft_model = PeftModel.from_pretrained(plain, str(tmp_path / "out")).eval()
     model = load_model(str(lora_runs[base]), device="cpu")
-    question = prompt(model, "Which digit?", 0.9)
+    question = make_prompt(model, "Which digit?", 0.9)
     with torch.no_grad():
         expected = peft_model(**plain_arguments([question], plain), use_cache=False).logits[0]
         assert (logits_of(model, question) - expected).abs().max() < 1e-5
@@ -310,7 +310,7 @@ def test_a_base_in_shards_keeps_its_shards_and_its_index(sharded, tmp_path):
         assert name in load_file(tmp_path / "out" / file)
     thinker = PLAIN["full"].from_pretrained(tmp_path / "out", dtype=torch.float32).thinker.eval()
     model = load_model(str(trained), device="cpu")
-    question = prompt(model, "Which digit?", 0.5)
+    question = make_prompt(model, "Which digit?", 0.5)
     with torch.no_grad():
         expected = thinker(**plain_arguments([question], thinker), use_cache=False).logits[0]
         assert (logits_of(model, question) - expected).abs().max() < 1e-5

@@ -20,10 +20,10 @@ from tiny_models import (
     ARCHITECTURES,
     MODELS,
     completions,
+    make_prompt,
     noise,
     plain_arguments,
     plain_logp,
-    prompt,
     speaking,
     tiny_folder,
     tiny_model,
@@ -67,7 +67,7 @@ def write_questions(path: Path, *records) -> Path:
 def test_1_audio_is_paired_with_the_completions_of_its_own_prompt(arch, form):
     """Two prompts that differ in their clip alone: row r is heard with clip r // G; with the other it would show."""
     model = tiny_model(arch)
-    inputs = [prompt(model, "Which digit?", 0.8, seed=1), prompt(model, "Which digit?", 0.8, seed=2)]
+    inputs = [make_prompt(model, "Which digit?", 0.8, seed=1), make_prompt(model, "Which digit?", 0.8, seed=2)]
     rows = completions(model, [3, 4, 2, 4, 3, 3])
     with torch.no_grad():
         given = inputs if form is score_repeated else model.embed(inputs, model.encode_audio(inputs))
@@ -103,7 +103,7 @@ def test_2_a_prompt_of_20_seconds_is_scored_whole(arch):
     """Or of as many as the tiny model hears."""
     model = tiny_model(arch)
     seconds = min(20.0, model.max_samples / 16_000)
-    one = prompt(model, "Which digit?", seconds)
+    one = make_prompt(model, "Which digit?", seconds)
     rows = completions(model, [3, 2])
     with torch.no_grad():
         scored = score_packed(model, model.embed([one], model.encode_audio([one])), rows).logp
@@ -145,14 +145,14 @@ def test_2_in_training_a_prompt_too_long_is_left_out_counted_and_listed_and_none
 @pytest.mark.parametrize("change", ["one place more", "one place less", "no features", "features for text"])
 def test_3_features_and_audio_tokens_that_differ_in_number_are_an_error(arch, change):
     model = tiny_model(arch, torch.float32)
-    one = prompt(model, "Which digit?", 0.9)
+    one = make_prompt(model, "Which digit?", 0.9)
     place = int((one.input_ids == audio_token_of(model)).nonzero()[0])
     ids = one.input_ids
     wrong = {
         "one place more": {"input_ids": torch.cat([ids[:place], ids[place:][:1], ids[place:]])},
         "one place less": {"input_ids": torch.cat([ids[:place], ids[place + 1 :]])},
         "no features": {"features": None},
-        "features for text": {"input_ids": prompt(model, "Which digit?", None).input_ids},
+        "features for text": {"input_ids": make_prompt(model, "Which digit?", None).input_ids},
     }[change]
     broken = dataclasses.replace(one, **wrong)
     with pytest.raises(ValueError, match=r"audio features for \d+ audio tokens"):
@@ -173,7 +173,7 @@ def audio_token_of(model) -> int:
 def test_3_what_is_heard_changes_the_logits_and_reaches_every_later_position(arch):
     """A processor that ignores an audio argument, or features that stop on the way, would leave them as they are."""
     model = tiny_model(arch, torch.float32)
-    inputs = [prompt(model, "Which digit?", 0.9, seed) for seed in (1, 2)]
+    inputs = [make_prompt(model, "Which digit?", 0.9, seed) for seed in (1, 2)]
     assert torch.equal(inputs[0].input_ids, inputs[1].input_ids)
     assert not torch.equal(inputs[0].features, inputs[1].features)
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_3_a_clip_without_an_audio_place_or_a_place_without_a_clip_is_an_error(a
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_3_without_audio_there_is_no_audio_token(arch):
     model = tiny_model(arch, torch.float32)
-    one = prompt(model, "Which digit?", None)
+    one = make_prompt(model, "Which digit?", None)
     assert audio_token_of(model) not in one.input_ids
     assert one.features is None
     assert model.encode_audio([one]) == [None]
@@ -254,7 +254,7 @@ def test_9_the_audio_tower_keeps_the_attention_it_was_made_with(arch):
         for module in (plain, model.module)
     ]
     assert towers[0].config._attn_implementation == towers[1].config._attn_implementation
-    one = prompt(model, "Which?", 0.9)
+    one = make_prompt(model, "Which?", 0.9)
     heard = []
     last = towers[0] if arch == "qwen2_5_omni" else plain.model.multi_modal_projector
     last.register_forward_hook(lambda module, given, output: heard.append(output))
@@ -270,7 +270,7 @@ def test_9_the_audio_tower_keeps_the_attention_it_was_made_with(arch):
 def test_10_a_call_of_generate_for_another_prompt_changes_no_logits(arch, seconds):
     """Qwen2.5-Omni keeps `rope_deltas` from call to call."""
     model = tiny_model(arch)
-    one = prompt(model, "Which digit is it?", seconds)
+    one = make_prompt(model, "Which digit is it?", seconds)
     rows = completions(model, [4, 2])
 
     def measured():
@@ -285,7 +285,7 @@ def test_10_a_call_of_generate_for_another_prompt_changes_no_logits(arch, second
             )
 
     before = measured()
-    other = plain_arguments([prompt(model, "A much longer question about another clip?", 2.1, 5)], model.module)
+    other = plain_arguments([make_prompt(model, "A much longer question about another clip?", 2.1, 5)], model.module)
     other["input_features"] = other["input_features"].double()
     model.module.generate(**other, max_new_tokens=3, do_sample=False, pad_token_id=0)
     for was, now in zip(before, measured(), strict=True):
@@ -301,7 +301,7 @@ def test_11_scoring_under_gradient_checkpointing_in_train_mode_sees_the_prompt(a
     """Scored against a cache, a completion would have no prompt at all there; the packed row carries its own."""
     model = tiny_model(arch)
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
-    inputs = [prompt(model, "Which digit?", 0.7), prompt(model, "What is 2 + 2?", None)]
+    inputs = [make_prompt(model, "Which digit?", 0.7), make_prompt(model, "What is 2 + 2?", None)]
     rows = completions(model, [3, 1, 4, 2])
     plain = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows).logp.detach()
     watched = copy.deepcopy(model)

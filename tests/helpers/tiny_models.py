@@ -213,7 +213,7 @@ def noise(seconds: float, seed: int) -> np.ndarray:
     return (np.random.default_rng(seed).standard_normal(int(seconds * 16_000)) * 0.1).astype(np.float32)
 
 
-def prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> ModelInput:
+def make_prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> ModelInput:
     """One prompt; `seconds` None = text only."""
     content = [] if seconds is None else [{"type": "audio"}]
     conversation = [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
@@ -222,7 +222,7 @@ def prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> M
 
 def two_prompts(model: AudioLM) -> list[ModelInput]:
     """One with a clip, one without."""
-    return [prompt(model, "Which digit is spoken in the audio?", 0.5), prompt(model, "What is 2 + 2?", None)]
+    return [make_prompt(model, "Which digit is spoken in the audio?", 0.5), make_prompt(model, "What is 2 + 2?", None)]
 
 
 def completions(model: AudioLM, lengths: list[int], seed: int = 0) -> Completions:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_models import ARCHITECTURES, TEXTS, plain_arguments, prompt
+from tiny_models import ARCHITECTURES, TEXTS, make_prompt, plain_arguments
 from torch import Tensor
 
 from harken.inference.log_probabilities import score_packed
@@ -30,7 +30,7 @@ def logits(folder: Path) -> dict[str, Tensor]:
         if not checkpoint.exists():
             write_tiny(arch, checkpoint, TEXTS, seed=1)
         model = load_model(str(checkpoint), device="cpu")
-        asked = [prompt(model, "Which digit?", 0.7), prompt(model, "Which of these two?", None)]
+        asked = [make_prompt(model, "Which digit?", 0.7), make_prompt(model, "Which of these two?", None)]
         with torch.no_grad():
             audio = model.encode_audio(asked)
             embedded = model.embed(asked, audio)

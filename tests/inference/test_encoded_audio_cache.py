@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from tiny_models import ARCHITECTURES, EVERYTHING, LANGUAGE_MODEL, prompt, tiny_model
+from tiny_models import ARCHITECTURES, EVERYTHING, LANGUAGE_MODEL, make_prompt, tiny_model
 
 from harken.config import Recipe
 from harken.errors import DataError
@@ -18,7 +18,11 @@ def frozen(arch="qwen2_5_omni"):
 
 
 def inputs_of(model):
-    return [prompt(model, "Which digit?", 0.7, 1), prompt(model, "What is 2 + 2?", None), prompt(model, "Two?", 1.3, 2)]
+    return [
+        make_prompt(model, "Which digit?", 0.7, 1),
+        make_prompt(model, "What is 2 + 2?", None),
+        make_prompt(model, "Two?", 1.3, 2),
+    ]
 
 
 def counting(model):
@@ -52,11 +56,11 @@ def test_another_question_about_the_clip_finds_it_and_another_clip_does_not(tmp_
     model = frozen()
     clips = counting(model)
     encoded = EncodedAudioCache(model, tmp_path)
-    (first,) = encoded([prompt(model, "Which digit?", 0.7, 1)])
-    (again,) = encoded([prompt(model, "How many?", 0.7, 1)])
+    (first,) = encoded([make_prompt(model, "Which digit?", 0.7, 1)])
+    (again,) = encoded([make_prompt(model, "How many?", 0.7, 1)])
     assert torch.equal(first, again)
     assert len(clips) == 1
-    encoded([prompt(model, "Which digit?", 0.7, 2)])
+    encoded([make_prompt(model, "Which digit?", 0.7, 2)])
     assert len(clips) == 2
 
 

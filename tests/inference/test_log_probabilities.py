@@ -3,7 +3,7 @@
 import pytest
 import torch
 from prompt_batches import BATCHES, LENGTHS, relative_errors
-from tiny_models import ARCHITECTURES, completions, gradients, prompt, tiny_model
+from tiny_models import ARCHITECTURES, completions, gradients, make_prompt, tiny_model
 
 from harken.inference.completions import Completions
 from harken.inference.log_probabilities import score_continued, score_packed, score_repeated, score_shared
@@ -28,7 +28,7 @@ def both_forms(
         if checkpointing:
             enable_gradient_checkpointing(model.module)
         model.module.train()
-        inputs = [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
+        inputs = [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
         rows = completions(model, LENGTHS) if said is None else said
         if form == "packed":
             scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows)
@@ -73,7 +73,7 @@ def test_packed_row_equals_repeated_form_in_float32(arch, batch, checkpointing):
 @pytest.mark.parametrize(("more", "rows"), [(0, [1]), (1, [1, 3])])
 def test_completions_longer_than_half_their_prompt_are_rows_of_their_own(more, rows, monkeypatch):
     model = tiny_model("qwen2_5_omni", torch.float32)
-    (embedded,) = model.embed([prompt(model, "What is 2 + 2?", None)], [None])
+    (embedded,) = model.embed([make_prompt(model, "What is 2 + 2?", None)], [None])
     tokens = len(embedded) // 2 + more
     said, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
     monkeypatch.setattr(
@@ -135,7 +135,7 @@ def test_long_completions_and_what_is_said_again_have_the_scores_and_weights_of_
 def test_what_is_said_again_in_a_group_is_computed_once():
     """Two prompts; of the first [a b] twice and [a], of the second [a] once more and [c d e] twice: its own rows."""
     model = tiny_model("qwen2_5_omni")
-    embedded = model.embed(inputs := [prompt(model, "What is 2 + 2?", None)] * 2, [None] * len(inputs))
+    embedded = model.embed(inputs := [make_prompt(model, "What is 2 + 2?", None)] * 2, [None] * len(inputs))
     widths, hidden = [], model.hidden
     model.hidden = lambda embeddings, *given, **named: (
         widths.append(embeddings.shape) or hidden(embeddings, *given, **named)
@@ -147,7 +147,7 @@ def test_what_is_said_again_in_a_group_is_computed_once():
 
 def test_kept_prompts_stay_as_they_are():
     model = tiny_model("qwen2_5_omni")
-    inputs = [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
+    inputs = [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
     kept = prefill(model, model.embed(inputs, model.encode_audio(inputs)))
     longest = kept.cache.get_seq_length()
     first = score_continued(model, kept, completions(model, LENGTHS))

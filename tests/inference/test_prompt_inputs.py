@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_models import ARCHITECTURES, noise, prompt, tiny_model
+from tiny_models import ARCHITECTURES, make_prompt, noise, tiny_model
 
 from harken.config import PromptConfig
 from harken.errors import AudioError
@@ -37,9 +37,9 @@ def model():
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_spectrograms_are_made_in_float32_under_mixed_precision_too(arch):
     model = tiny_model(arch, torch.float32)
-    plain = prompt(model, "Which digit?", 0.7)
+    plain = make_prompt(model, "Which digit?", 0.7)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = prompt(model, "Which digit?", 0.7)
+        mixed = make_prompt(model, "Which digit?", 0.7)
     assert torch.equal(mixed.features, plain.features)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from tiny_models import ARCHITECTURES, MODELS, plain_arguments, plain_logp, prompt, speaking, tiny_model
+from tiny_models import ARCHITECTURES, MODELS, make_prompt, plain_arguments, plain_logp, speaking, tiny_model
 from transformers import DynamicCache
 
 from harken.inference import prefill as prefill_module
@@ -27,7 +27,7 @@ PROMPTS = {
 
 
 def inputs_of(model, batch):
-    return [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(PROMPTS[batch])]
+    return [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(PROMPTS[batch])]
 
 
 def embedded(model, inputs):
@@ -118,7 +118,7 @@ def test_rows_at_fixed_places_say_what_growing_rows_say(arch):
 def test_first_two_tokens_have_the_models_distribution(arch, seconds):
     """Chi-square of 3,000 rows against probabilities of plain forwards, 10 likely tokens, one of which ends a row."""
     model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", "W", "a", "n", "s", sharpness=0.5)
-    one = prompt(model, "Which?", seconds)
+    one = make_prompt(model, "Which?", seconds)
     rows, cut = [], Sampling(temperature=1.0, max_completion_tokens=2)
     for part in range(3):
         rows += rollout(model, embedded(model, [one]), 1000, cut, numbers(1000, 2, f"part {part}")).tokens.tolist()

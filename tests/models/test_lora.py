@@ -16,8 +16,8 @@ from tiny_models import (
     adapted,
     completions,
     gradients,
+    make_prompt,
     plain_logp,
-    prompt,
     tiny_folder,
     tiny_model,
 )
@@ -47,7 +47,7 @@ def test_packed_row_equals_repeated_form_with_adapters(arch, parts, checkpointin
         if checkpointing:
             enable_gradient_checkpointing(model.module)
         model.module.train()
-        inputs = [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
+        inputs = [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
         rows = completions(model, LENGTHS)
         if form == "packed":
             scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows)
@@ -64,7 +64,7 @@ def test_packed_row_equals_repeated_form_with_adapters(arch, parts, checkpointin
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_fresh_adapters_change_nothing_and_only_they_train(arch):
     base, fresh = tiny_model(arch), adapted(arch, LANGUAGE_MODEL, moved=False)
-    asked = prompt(base, "Which digit?", 0.7)
+    asked = make_prompt(base, "Which digit?", 0.7)
     said = torch.tensor([30, 40, 50])
     assert torch.equal(plain_logp(base.module, asked, said), plain_logp(fresh.module, asked, said))
     trained = [name for name, parameter in fresh.module.named_parameters() if parameter.requires_grad]
@@ -88,7 +88,7 @@ def test_a_saved_adapter_gives_the_same_logits_merged_and_in_plain_peft(arch, tm
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= files
     assert not {"model.safetensors", "README.md"} & files
-    asked, said = prompt(model, "Which digit?", 0.7), torch.tensor([30, 40, 50])
+    asked, said = make_prompt(model, "Which digit?", 0.7), torch.tensor([30, 40, 50])
     model.module.eval()
     expected = plain_logp(model.module, asked, said)
     merged = load_model(str(tmp_path / "adapter"), device="cpu")
@@ -115,7 +115,7 @@ def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_tr
     first.save(tmp_path / "sft")
     policy = load_policy(ModelConfig(path=str(tmp_path / "sft"), lora={}, train_projector=True, device="cpu"))
     reference = frozen_copy(policy)
-    asked, said = prompt(policy, "Which digit?", 0.7), torch.tensor([30, 40, 50])
+    asked, said = make_prompt(policy, "Which digit?", 0.7), torch.tensor([30, 40, 50])
     start = plain_logp(load_model(str(tmp_path / "sft"), device="cpu").module, asked, said)
     with torch.no_grad():
         for parameter in policy.module.parameters():
@@ -130,7 +130,7 @@ def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_tr
 def test_an_update_moves_adapters_and_leaves_the_base_bit_for_bit():
     model = adapted("qwen2_5_omni", EVERYTHING, torch.float32)
     before = {name: parameter.clone() for name, parameter in model.module.named_parameters()}
-    asked = prompt(model, "Which digit?", 0.7)
+    asked = make_prompt(model, "Which digit?", 0.7)
     questions = [Question("q", "Which digit?", ("one", "two"), 0, None)]
     settings = GrpoConfig(completions_per_prompt=4, max_completion_tokens=4, temperature=1.0, beta=0.0)
     template = Prompt(template="{question} {choices}", choices="list", form=None)

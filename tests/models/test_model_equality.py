@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from plain_classes import PLAIN_CLASSES
-from tiny_models import ARCHITECTURES, keep_float64, noise, plain_arguments, prompt, tiny_folder, tiny_model
+from tiny_models import ARCHITECTURES, keep_float64, make_prompt, noise, plain_arguments, tiny_folder, tiny_model
 from torch import Tensor
 from transformers import (
     AutoProcessor,
@@ -32,7 +32,7 @@ BATCHES = {
 
 
 def inputs_of(model: AudioLM, batch: str) -> list[ModelInput]:
-    return [prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
+    return [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
 
 
 def clip_prompt(model: AudioLM, samples: int) -> ModelInput:

@@ -9,10 +9,10 @@ from plain_classes import PLAIN_CLASSES
 from safetensors.torch import load_file, save_file
 from tiny_models import (
     ARCHITECTURES,
+    make_prompt,
     noise,
     plain_arguments,
     plain_logp,
-    prompt,
     tiny_folder,
     tiny_model,
     write_full_omni,
@@ -48,7 +48,7 @@ def full_folder(full):
 def test_a_tiny_checkpoint_has_equal_logits_in_transformers_own_class(arch, seconds):
     plain = PLAIN_CLASSES[arch].from_pretrained(tiny_folder(arch)).eval()
     model = load_model(str(tiny_folder(arch)), device="cpu")
-    one = prompt(model, "Which digit?", seconds)
+    one = make_prompt(model, "Which digit?", seconds)
     with torch.no_grad():
         hidden_logits = [plain_logp(module, one, [50, 60, 70]) for module in (plain, model.module)]
         mine = model.embed([one], model.encode_audio([one]))[0]
@@ -70,7 +70,7 @@ def test_saved_and_loaded_again_is_the_same_model(arch, tmp_path):
     before, after = (dict(one.module.state_dict()) for one in (model, again))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    inputs = [prompt(one, "Which digit?", 0.7) for one in (model, again)]
+    inputs = [make_prompt(one, "Which digit?", 0.7) for one in (model, again)]
     assert torch.equal(inputs[0].input_ids, inputs[1].input_ids)
     assert torch.equal(inputs[0].features, inputs[1].features)
     for name in ("arch", "eos_token_ids", "min_samples", "max_samples"):
@@ -90,7 +90,7 @@ def test_the_thinker_is_loaded_alone_from_a_full_checkpoint(full):
     thinker = sum(t.numel() for name, t in stored.items() if name.startswith("thinker.") and "visual" not in name)
     assert sum(parameter.numel() for parameter in model.module.parameters()) == thinker
 
-    one = prompt(model, "Which digit?", 0.9)
+    one = make_prompt(model, "Which digit?", 0.9)
     with torch.no_grad():
         expected = whole.thinker(**plain_arguments([one], whole.thinker), use_cache=False).logits
         found = model.module(**plain_arguments([one], model.module), use_cache=False).logits
@@ -109,7 +109,7 @@ def test_a_renderer_reads_no_weights_and_makes_the_same_prompt(full_folder, fold
     for path in (full_folder, folder):
         renderer, model = load_renderer(str(path)), load_model(str(path), device="cpu")
         assert all(parameter.is_meta for parameter in renderer.module.parameters())
-        assert torch.equal(prompt(renderer, "Which?", 0.5).input_ids, prompt(model, "Which?", 0.5).input_ids)
+        assert torch.equal(make_prompt(renderer, "Which?", 0.5).input_ids, make_prompt(model, "Which?", 0.5).input_ids)
     (folder / "model.safetensors").unlink()
     load_renderer(str(folder))
 
@@ -182,9 +182,9 @@ def test_a_control_token_in_a_question_is_refused(arch, token):
         token = tokenizer.convert_ids_to_tokens(model.module.config.audio_token_id)
     for text in (f"Which?{token}", f"{token}{token}"):
         with pytest.raises(ValueError, match="holds the control token"):
-            prompt(model, text, 0.5)
+            make_prompt(model, text, 0.5)
         with pytest.raises(ValueError, match="holds the control token"):
-            prompt(model, text, None)
+            make_prompt(model, text, None)
     with pytest.raises(ValueError, match="holds the control token"):
         model.prompt_length([{"role": "user", "content": f"Which? {token}"}], None)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from tiny_models import ARCHITECTURES, prompt, tiny_folder
+from tiny_models import ARCHITECTURES, make_prompt, tiny_folder
 from typer.testing import CliRunner
 
 import harken.config
@@ -133,7 +133,7 @@ def test_keys_and_values_of_a_rollout_have_the_planned_bytes(arch, monkeypatch):
     made = []
     original = policy.new_cache
     monkeypatch.setattr(type(policy), "new_cache", lambda model: made.append(original()) or made[-1])
-    question = prompt(policy, "Which digit?", 0.9)
+    question = make_prompt(policy, "Which digit?", 0.9)
     with torch.no_grad():
         rollout(policy, policy.embed([question], policy.encode_audio([question])), 3, Sampling(0, 5), None)
     (cache,) = made

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 from small_optimizers import largest_difference, optimizer_of, small_network
 from small_runs import differences, metric_rows, quiet_console, read_run, small_recipe
-from tiny_models import EVERYTHING, completions, gradients, prompt, speaking, tiny_folder, tiny_model, two_prompts
+from tiny_models import EVERYTHING, completions, gradients, make_prompt, speaking, tiny_folder, tiny_model, two_prompts
 
 from harken.config import ModelConfig, Recipe, load_recipe
 from harken.data.demo_set import write_demo_set
@@ -94,7 +94,7 @@ def test_logits_of_long_completions_in_pieces_are_the_logits(monkeypatch):
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 100])
 def test_decoding_in_portions_changes_no_sample(most):
     model = speaking(tiny_model(), "one", "two", "three", sharpness=0.7)
-    inputs = [*two_prompts(model), prompt(model, "Which?", 0.9)]
+    inputs = [*two_prompts(model), make_prompt(model, "Which?", 0.9)]
     with torch.no_grad():
         prompts = model.embed(inputs, model.encode_audio(inputs))
     draws = torch.stack([torch.from_numpy(uniforms(0, 1, f"q{p}", g, 6)) for p in range(3) for g in range(3)])
