@@ -1,4 +1,4 @@
-"""Batches of prompts with and without audio, and how far two sets of gradients are apart."""
+"""Batches of prompts with and without audio, and the distance between two sets of gradients."""
 
 import torch
 
@@ -8,14 +8,13 @@ BATCHES = {
     "mixed": [("Which digit?", 1.1), ("What is 2 + 2?", None), ("And which one comes second?", 0.06)],
 }
 
-
 LENGTHS = [1, 5, 3, 1, 9, 2]
 
 
-def relative_errors(found: dict, expected: dict) -> dict[str, float]:
-    """Per tensor: |found - expected| / max(|expected|, 1e-3 of the global norm)."""
+def relative_errors(actual: dict, expected: dict) -> dict[str, float]:
+    """Per tensor: |actual - expected| / max(|expected|, 1e-3 of the global norm)."""
     whole = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
     return {
-        name: float((found[name] - gradient).norm() / torch.clamp(gradient.norm(), min=1e-3 * whole))
+        name: float((actual[name] - gradient).norm() / torch.clamp(gradient.norm(), min=1e-3 * whole))
         for name, gradient in expected.items()
     }

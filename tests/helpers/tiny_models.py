@@ -1,4 +1,4 @@
-"""Tiny models of the real architectures and prompts for them, made once per test process."""
+"""Tiny models of the real architectures, prompts and completions for them, and transformers' own forward over these."""
 
 import copy
 import functools
@@ -50,7 +50,7 @@ def tiny_folder(arch: str) -> Path:
 
 
 def write_full_omni(path: Path, **options) -> transformers.Qwen2_5OmniForConditionalGeneration:
-    """A full Qwen2.5-Omni checkpoint, talker and all, as published ones are; `options` go to `save_pretrained`."""
+    """A full Qwen2.5-Omni checkpoint with its talker, like the published ones. `options` go to `save_pretrained`."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_5_omni"))
     logging.disable(logging.WARNING)  # the tiny talker lacks the published control tokens
     try:
@@ -77,7 +77,7 @@ LANGUAGE_MODEL = {"audio_tower": False, "projector": False, "language_model": Tr
 
 
 def adapted(arch: str, parts: dict[str, bool], dtype: torch.dtype = torch.float64, moved: bool = True) -> AudioLM:
-    """A model with adapters; `moved` = adapters (and projector) away from the identity."""
+    """A model with adapters. `moved` moves them, and a projector that trains, away from their initial values."""
     model = tiny_model(arch, dtype)
     torch.manual_seed(0)  # peft starts A at random
     add_adapters(model, str(tiny_folder(arch)), rank=4, alpha=8, **parts)
@@ -93,7 +93,7 @@ def adapted(arch: str, parts: dict[str, bool], dtype: torch.dtype = torch.float6
 def tiny_model(arch: str = "qwen2_5_omni", dtype: torch.dtype = torch.float64) -> AudioLM:
     """A fresh copy with weights large enough that attention and audio matter (0.02 is nearly uniform).
 
-    `arch` is one of MODELS: with adapters on the tower and the language model, or with such adapters merged, too.
+    `arch` is one of MODELS. Some of these have adapters on tower and language model, or adapters that were merged.
     """
     arch, _, lora = arch.partition(" ")
     if lora:
@@ -121,13 +121,14 @@ def keep_float64(module: torch.nn.Module) -> None:
 
 
 def rms_norm_in_float64(module, hidden: Tensor) -> Tensor:
-    """transformers rounds to float32 inside every RMSNorm, which alone moves float64 gradients by 8e-8. Not here."""
+    """RMSNorm without the rounding to float32 of transformers' own, which alone moves float64 gradients by 8e-8."""
     variance = hidden.pow(2).mean(-1, keepdim=True)
     return module.weight * hidden * torch.rsqrt(variance + module.variance_epsilon)
 
 
 def speaking(model: AudioLM, *words: str, sharpness: float = 0.9) -> AudioLM:
-    """The model with a head that prefers the first tokens of `words` and end of sequence, and hardly says else."""
+    """The model with a head that gives other tokens than the first ones of `words` and end of sequence a low
+    probability."""
     wanted = [int(model.encode_answer(word)[0]) for word in words] + list(model.eos_token_ids)
     head = model.module.lm_head
     louder = torch.nn.Linear(head.in_features, head.out_features, dtype=head.weight.dtype)
@@ -140,7 +141,7 @@ def speaking(model: AudioLM, *words: str, sharpness: float = 0.9) -> AudioLM:
 
 
 def perturbed(model: AudioLM, scale: float, seed: int = 11) -> AudioLM:
-    """A copy with every weight moved a little: another policy."""
+    """A copy whose weights all differ a little: another policy."""
     other = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -150,36 +151,36 @@ def perturbed(model: AudioLM, scale: float, seed: int = 11) -> AudioLM:
 
 
 def plain_arguments(inputs: Sequence[ModelInput], module: torch.nn.Module) -> dict[str, Tensor]:
-    """The prompts as transformers' own forward and generate take them: left-padded ids, right-padded features."""
-    longest = max(one.length for one in inputs)
+    """The arguments of transformers' own forward and generate for these prompts: left-padded ids, padded features."""
+    longest = max(prompt.length for prompt in inputs)
     ids = torch.zeros(len(inputs), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, one in enumerate(inputs):
-        ids[row, longest - one.length :] = one.input_ids
-        mask[row, longest - one.length :] = 1
+    for row, prompt in enumerate(inputs):
+        ids[row, longest - prompt.length :] = prompt.input_ids
+        mask[row, longest - prompt.length :] = 1
     arguments = {"input_ids": ids, "attention_mask": mask}
-    heard = [one.features for one in inputs if one.features is not None]
-    if heard:
-        arguments |= WINDOWED.get(module.config.model_type, plain_features)(heard, module.config)
+    clips = [prompt.features for prompt in inputs if prompt.features is not None]
+    if clips:
+        arguments |= WINDOWED.get(module.config.model_type, plain_features)(clips, module.config)
     return arguments
 
 
-def plain_features(heard: Sequence[Tensor], config) -> dict[str, Tensor]:
-    """Qwen2.5-Omni: as long as the longest clip."""
-    frames = max(features.shape[1] for features in heard)
-    padded = [torch.nn.functional.pad(features, (0, frames - features.shape[1])) for features in heard]
-    lengths = torch.tensor([[features.shape[1]] for features in heard])
+def plain_features(clips: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Features padded to the longest clip, for Qwen2.5-Omni."""
+    frames = max(features.shape[1] for features in clips)
+    padded = [torch.nn.functional.pad(features, (0, frames - features.shape[1])) for features in clips]
+    lengths = torch.tensor([[features.shape[1]] for features in clips])
     return {
         "input_features": torch.stack(padded),
         "feature_attention_mask": (torch.arange(frames) < lengths).long(),
     }
 
 
-def plain_windows(mask_name: str, heard: Sequence[Tensor], config) -> dict[str, Tensor]:
-    """Whole windows; `features` are a clip's frames and the two after them, windows one after another."""
+def plain_windows(mask_name: str, clips: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Features padded to whole windows. A clip has its own frames and two more; windows follow each other."""
     window = 2 * config.audio_config.max_source_positions
     windows, masks = [], []
-    for features in heard:
+    for features in clips:
         frames = features.shape[1] - 2
         row = torch.nn.functional.pad(features, (0, window))
         for start in range(0, frames, window):
@@ -195,17 +196,17 @@ WINDOWED = {
 
 
 def plain_logp(
-    module: torch.nn.Module, one: ModelInput, tokens: Sequence[int] | Tensor, temperature: float = 1.0
+    module: torch.nn.Module, prompt: ModelInput, tokens: Sequence[int] | Tensor, temperature: float = 1.0
 ) -> Tensor:
-    """[L] log-probabilities of a completion by one forward of transformers' own over prompt and completion."""
+    """[L] log-probabilities of a completion, by transformers' own forward over prompt and completion."""
     tokens = torch.as_tensor(tokens)
-    arguments = plain_arguments([one], module)
-    arguments["input_ids"] = torch.cat([one.input_ids, tokens])[None]
+    arguments = plain_arguments([prompt], module)
+    arguments["input_ids"] = torch.cat([prompt.input_ids, tokens])[None]
     arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
     dtype = module.lm_head.weight.dtype
     if "input_features" in arguments:
         arguments["input_features"] = arguments["input_features"].to(dtype)
-    logits = module(**arguments, use_cache=False).logits[0, one.length - 1 : -1]
+    logits = module(**arguments, use_cache=False).logits[0, prompt.length - 1 : -1]
     return torch.log_softmax(logits / temperature, -1).gather(-1, tokens[:, None])[:, 0]
 
 
@@ -214,19 +215,19 @@ def noise(seconds: float, seed: int) -> np.ndarray:
 
 
 def make_prompt(model: AudioLM, text: str, seconds: float | None, seed: int = 0) -> ModelInput:
-    """One prompt; `seconds` None = text only."""
+    """A prompt about noise of this length; `seconds` None = text only."""
     content = [] if seconds is None else [{"type": "audio"}]
     conversation = [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
     return model.render(conversation, None if seconds is None else noise(seconds, seed))
 
 
 def two_prompts(model: AudioLM) -> list[ModelInput]:
-    """One with a clip, one without."""
+    """A prompt with a clip and a prompt without."""
     return [make_prompt(model, "Which digit is spoken in the audio?", 0.5), make_prompt(model, "What is 2 + 2?", None)]
 
 
 def completions(model: AudioLM, lengths: list[int], seed: int = 0) -> Completions:
-    """Random rows of the given lengths."""
+    """Random completions of the given lengths."""
     generator = torch.Generator().manual_seed(seed)
     longest = max(lengths)
     tokens = torch.randint(20, 250, (len(lengths), longest), generator=generator)

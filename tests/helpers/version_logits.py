@@ -1,7 +1,7 @@
 """Logits of tiny checkpoints under the installed transformers; `make versions` compares them between two of them.
 
 python tests/helpers/version_logits.py write FOLDER      checkpoints into FOLDER, and FOLDER/<version>.safetensors
-python tests/helpers/version_logits.py compare FOLDER    the largest difference between all versions found there
+python tests/helpers/version_logits.py compare FOLDER    the largest difference between all versions in FOLDER
 """
 
 import sys
@@ -22,24 +22,24 @@ from harken.models.tiny_checkpoint import write_tiny
 
 
 def logits(folder: Path) -> dict[str, Tensor]:
-    """For each architecture: greedy tokens, the log-probabilities of a packed pass, and
-    the logits of transformers' own forward."""
-    found = {}
+    """For each architecture: greedy tokens, the log-probabilities of a packed pass, and the logits of transformers' own
+    forward."""
+    tensors = {}
     for arch in ARCHITECTURES:
         checkpoint = folder / arch
         if not checkpoint.exists():
             write_tiny(arch, checkpoint, TEXTS, seed=1)
         model = load_model(str(checkpoint), device="cpu")
-        asked = [make_prompt(model, "Which digit?", 0.7), make_prompt(model, "Which of these two?", None)]
+        inputs = [make_prompt(model, "Which digit?", 0.7), make_prompt(model, "Which of these two?", None)]
         with torch.no_grad():
-            audio = model.encode_audio(asked)
-            embedded = model.embed(asked, audio)
-            said = rollout(model, embedded, 2, Sampling(temperature=0, max_completion_tokens=6), None)
-            scored = score_packed(model, embedded, said)
-            found[f"{arch}/logits"] = model.module(**plain_arguments(asked[:1], model.module)).logits
-        found[f"{arch}/tokens"] = said.tokens
-        found[f"{arch}/logp"] = scored.logp
-    return {name: value.contiguous() for name, value in found.items()}
+            audio = model.encode_audio(inputs)
+            embedded = model.embed(inputs, audio)
+            completions = rollout(model, embedded, 2, Sampling(temperature=0, max_completion_tokens=6), None)
+            scored = score_packed(model, embedded, completions)
+            tensors[f"{arch}/logits"] = model.module(**plain_arguments(inputs[:1], model.module)).logits
+        tensors[f"{arch}/tokens"] = completions.tokens
+        tensors[f"{arch}/logp"] = scored.logp
+    return {name: value.contiguous() for name, value in tensors.items()}
 
 
 def compare(folder: Path) -> int:

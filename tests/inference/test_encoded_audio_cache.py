@@ -1,4 +1,4 @@
-"""Encoded clips on disk: the tower's own, found again by content and weights, whole files only."""
+"""Encoded clips on disk equal the tower's output, belong to one content and one set of weights, and are complete."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def inputs_of(model):
 
 
 def counting(model):
-    """The clips that the model encodes from now on."""
+    """A list to which the model adds each prompt that it encodes from now on."""
     clips, encode = [], model.encode_audio
 
     def encode_audio(inputs):
@@ -41,13 +41,13 @@ def counting(model):
 def test_each_clip_is_encoded_once_as_the_tower_does(arch, tmp_path):
     model = frozen(arch)
     inputs = inputs_of(model)
-    expected = [model.encode_audio([one])[0] for one in inputs]
+    expected = [model.encode_audio([prompt])[0] for prompt in inputs]
     clips = counting(model)
     for _ in range(2):
-        found = EncodedAudioCache(model, tmp_path)(inputs)
-        assert found[1] is None
-        assert torch.equal(found[0], expected[0])
-        assert torch.equal(found[2], expected[2])
+        encoded = EncodedAudioCache(model, tmp_path)(inputs)
+        assert encoded[1] is None
+        assert torch.equal(encoded[0], expected[0])
+        assert torch.equal(encoded[2], expected[2])
     assert len(clips) == 2
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".safetensors"] * 2
 

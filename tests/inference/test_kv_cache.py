@@ -1,4 +1,4 @@
-"""The rollout's cache against transformers' own, which it replaces."""
+"""The growing KV cache holds what transformers' own cache holds, and copies less."""
 
 import copy
 
@@ -16,33 +16,35 @@ def filled(layers=2, prompts=2, tokens=5) -> DynamicCache:
     return cache
 
 
-def test_it_holds_what_transformers_own_holds_through_growth_and_rows_that_leave():
-    theirs, ours = filled(), filled()
-    theirs.batch_repeat_interleave(3)
-    branch(ours, 3)
+def test_it_holds_what_transformers_own_cache_holds_while_it_grows_and_rows_are_removed():
+    transformers_cache, growing_cache = filled(), filled()
+    transformers_cache.batch_repeat_interleave(3)
+    branch(growing_cache, 3)
     numbers, rows = torch.Generator().manual_seed(1), 6
     for step in range(ROOM_TOKENS + 10):
         if step in (4, ROOM_TOKENS + 3):
             kept = torch.arange(rows)[1:]
-            theirs.batch_select_indices(kept)
-            ours.batch_select_indices(kept)
+            transformers_cache.batch_select_indices(kept)
+            growing_cache.batch_select_indices(kept)
             rows -= 1
         for layer in range(2):
             keys, values = torch.randn(2, rows, 3, 1, 4, generator=numbers)
-            for a, b in zip(theirs.update(keys, values, layer), ours.update(keys, values, layer), strict=True):
-                assert torch.equal(a, b)
-    assert ours.get_seq_length() == theirs.get_seq_length() == 5 + ROOM_TOKENS + 10
+            expected_keys, expected_values = transformers_cache.update(keys, values, layer)
+            all_keys, all_values = growing_cache.update(keys, values, layer)
+            assert torch.equal(all_keys, expected_keys)
+            assert torch.equal(all_values, expected_values)
+    assert growing_cache.get_seq_length() == transformers_cache.get_seq_length() == 5 + ROOM_TOKENS + 10
 
 
 def test_branching_leaves_the_prompts_tensors_as_they_are():
     cache = filled()
     before = copy.deepcopy([(layer.keys, layer.values) for layer in cache.layers])
-    held = [(layer.keys, layer.values) for layer in cache.layers]
+    tensors = [(layer.keys, layer.values) for layer in cache.layers]
     branch(cache, 1)
     cache.update(torch.ones(2, 3, 1, 4), torch.ones(2, 3, 1, 4), 0)
-    assert all(
-        torch.equal(a, b) for one, other in zip(held, before, strict=True) for a, b in zip(one, other, strict=True)
-    )
+    for (keys, values), (keys_before, values_before) in zip(tensors, before, strict=True):
+        assert torch.equal(keys, keys_before)
+        assert torch.equal(values, values_before)
 
 
 def test_a_token_is_written_behind_the_others_and_not_copied_with_them():

@@ -1,11 +1,11 @@
-"""The packed row, and completions after kept prompts, against the plain repeated form."""
+"""Packed rows, and completions after prefilled prompts, have the scores and gradients of the plain repeated form."""
 
 import pytest
 import torch
 from prompt_batches import BATCHES, LENGTHS, relative_errors
 from tiny_models import ARCHITECTURES, completions, gradients, make_prompt, tiny_model
 
-from harken.inference.completions import Completions
+from harken.inference.completions import Completions, as_completions
 from harken.inference.log_probabilities import score_continued, score_packed, score_repeated, score_shared
 from harken.inference.prefill import prefill
 from harken.models.policy import enable_gradient_checkpointing
@@ -14,11 +14,12 @@ TRAINED = {"everything": (True, True), "frozen tower": (False, False), "projecto
 
 
 def both_forms(
-    arch: str, batch: str, trained: str, checkpointing: bool, dtype: torch.dtype, shared="packed", said=None
+    arch: str, batch: str, trained: str, checkpointing: bool, dtype: torch.dtype, shared="packed", rows=None
 ):
-    """Log-probabilities and gradients of a weighted sum of them, with the prompt shared and repeated.
+    """Scores and the gradients of a weighted sum of log-probabilities, with the prompt shared and repeated.
 
-    `said`: the completions; default: rows of LENGTHS, all different.
+    Args:
+        rows: the completions; default: rows of LENGTHS, all different.
     """
     results = []
     for form in (shared, "repeated"):
@@ -29,7 +30,7 @@ def both_forms(
             enable_gradient_checkpointing(model.module)
         model.module.train()
         inputs = [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES[batch])]
-        rows = completions(model, LENGTHS) if said is None else said
+        rows = completions(model, LENGTHS) if rows is None else rows
         if form == "packed":
             scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows)
         elif form == "shared":
@@ -44,18 +45,20 @@ def both_forms(
     return results
 
 
+def assert_equal_forms(shared, repeated):
+    (scores, own_gradients), (expected, expected_gradients) = shared, repeated
+    assert (scores.logp - expected.logp).abs().max() < 1e-9
+    assert (scores.entropy - expected.entropy).abs().max() < 1e-9
+    errors = relative_errors(own_gradients, expected_gradients)
+    assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("trained", TRAINED)
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkpointing):
-    (packed, packed_gradients), (plain, plain_gradients) = both_forms(
-        arch, batch, trained, checkpointing, torch.float64
-    )
-    assert (packed.logp - plain.logp).abs().max() < 1e-9
-    assert (packed.entropy - plain.entropy).abs().max() < 1e-9
-    errors = relative_errors(packed_gradients, plain_gradients)
-    assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
+    assert_equal_forms(*both_forms(arch, batch, trained, checkpointing, torch.float64))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -75,11 +78,11 @@ def test_completions_longer_than_half_their_prompt_are_rows_of_their_own(more, r
     model = tiny_model("qwen2_5_omni", torch.float32)
     (embedded,) = model.embed([make_prompt(model, "What is 2 + 2?", None)], [None])
     tokens = len(embedded) // 2 + more
-    said, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
+    long_rows, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
     monkeypatch.setattr(
         model, "hidden", lambda rows, *rest, **named: passes.append(len(rows)) or hidden(rows, *rest, **named)
     )
-    score_shared(model, [embedded], said)
+    score_shared(model, [embedded], long_rows)
     assert passes == rows
 
 
@@ -93,47 +96,37 @@ def test_audio_tower_gets_a_gradient_where_it_trains_and_none_where_it_is_frozen
     assert not any("audio_tower" in name for name in frozen)
 
 
-def agree(found, expected):
-    (shared, shared_gradients), (plain, plain_gradients) = found, expected
-    assert (shared.logp - plain.logp).abs().max() < 1e-9
-    assert (shared.entropy - plain.entropy).abs().max() < 1e-9
-    errors = relative_errors(shared_gradients, plain_gradients)
-    assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
-
-
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("trained", ["everything", "frozen tower"])
 def test_completions_after_prompts_computed_with_gradients_equal_the_repeated_form(arch, batch, trained):
-    agree(*both_forms(arch, batch, trained, False, torch.float64, shared="continued"))
+    assert_equal_forms(*both_forms(arch, batch, trained, False, torch.float64, shared="continued"))
 
 
-def rows_of(*said: list[int]) -> Completions:
-    longest = max(map(len, said))
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in said])
-    mask = torch.arange(longest) < torch.tensor([len(row) for row in said])[:, None]
-    return Completions(tokens, mask, torch.zeros(tokens.shape), torch.ones(len(said), dtype=torch.bool))
+def rows_of(*rows: list[int]) -> Completions:
+    return as_completions([torch.tensor(row) for row in rows], torch.device("cpu"))
 
 
 REPEATS = {
     "one token each": rows_of([30], [31], [32], [30], [33], [34]),
-    "said again": rows_of([30, 31, 2], [40, 2], [30, 31, 2], [30, 31, 2], [30, 31], [30, 31, 2]),
-    "all alike": rows_of(*[[30, 31, 2]] * 6),
-    "one token, said again": rows_of(*[[30]] * 6),
+    "repeated": rows_of([30, 31, 2], [40, 2], [30, 31, 2], [30, 31, 2], [30, 31], [30, 31, 2]),
+    "all equal": rows_of(*[[30, 31, 2]] * 6),
+    "one token, repeated": rows_of(*[[30]] * 6),
     "longer than the prompts": completions(tiny_model(), [70, 90, 80, 1, 95, 60]),
-    "longer, said again": rows_of(*[[*range(30, 100 + r % 2), 2] for r in range(6)]),
+    "longer, repeated": rows_of(*[[*range(30, 100 + r % 2), 2] for r in range(6)]),
 }
 
 
-@pytest.mark.parametrize("said", REPEATS)
+@pytest.mark.parametrize("rows", REPEATS)
 @pytest.mark.parametrize("shared", ["packed", "continued", "shared"])
 @pytest.mark.parametrize("batch", ["audio", "mixed"])
-def test_long_completions_and_what_is_said_again_have_the_scores_and_weights_of_plain_rows(said, shared, batch):
-    agree(*both_forms("qwen2_5_omni", batch, "everything", False, torch.float64, shared=shared, said=REPEATS[said]))
+def test_long_and_repeated_completions_have_the_scores_and_gradients_of_plain_rows(rows, shared, batch):
+    forms = both_forms("qwen2_5_omni", batch, "everything", False, torch.float64, shared=shared, rows=REPEATS[rows])
+    assert_equal_forms(*forms)
 
 
-def test_what_is_said_again_in_a_group_is_computed_once():
-    """Two prompts; of the first [a b] twice and [a], of the second [a] once more and [c d e] twice: its own rows."""
+def test_a_completion_that_is_repeated_in_a_group_is_computed_once():
+    """The first prompt has [a b] twice and [a]. The second has [a] too, in a row of its own, and [c d e] twice."""
     model = tiny_model("qwen2_5_omni")
     embedded = model.embed(inputs := [make_prompt(model, "What is 2 + 2?", None)] * 2, [None] * len(inputs))
     widths, hidden = [], model.hidden
@@ -145,7 +138,7 @@ def test_what_is_said_again_in_a_group_is_computed_once():
     assert [width[1] - len(embedded[0]) for width in widths] == [2, 4]
 
 
-def test_kept_prompts_stay_as_they_are():
+def test_scoring_does_not_change_prefilled_prompts():
     model = tiny_model("qwen2_5_omni")
     inputs = [make_prompt(model, text, seconds, seed) for seed, (text, seconds) in enumerate(BATCHES["mixed"])]
     kept = prefill(model, model.embed(inputs, model.encode_audio(inputs)))

@@ -1,5 +1,6 @@
-"""Questions as the model reads them: short clips padded, long ones refused or cropped, memory bounded, all counted."""
+"""Questions as model inputs: short clips are padded, long ones refused or cropped, and the cache has its budget."""
 
+import itertools
 import threading
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ PROMPT = Prompt.from_config(PromptConfig())
 
 
 def question(path, samples, ident="a", **changes):
-    """About a clip of so many samples, written here; None = text only."""
+    """A question about a clip of so many samples, which is written to `path`; None = text only."""
     clip = None
     if samples is not None:
         clip = path / f"{ident}.wav"
@@ -92,7 +93,7 @@ def test_what_fits_the_budget_is_rendered_once_and_the_least_recently_used_leave
 
     assert renderings("abcabc", 10 * bytes_each) == 3
     assert renderings("aabb", 0) == 4
-    assert renderings("abacab", 2 * bytes_each) == 4  # a, b, c pushes out b, b again: 1 2 - 3 - 4
+    assert renderings("abacab", 2 * bytes_each) == 4  # a and b are rendered, c pushes b out, b is rendered again
     assert renderings("abcabc", 2 * bytes_each) == 6
 
 
@@ -122,11 +123,11 @@ def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model
     spoken = question(tmp_path, None, "c", text="Which?<|im_end|>")
     assert why_unusable(spoken, {}, model, PROMPT) == "the text holds the control token '<|im_end|>'"
     kept, rejected = split_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
-    assert [one.id for one in kept] == ["a"]
-    assert [(one.file, one.line, one.id) for one in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]
+    assert [question.id for question in kept] == ["a"]
+    assert [(record.file, record.line, record.id) for record in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]
 
 
-def test_two_parts_of_one_file_are_heard_and_cached_apart(model, tmp_path):
+def test_two_parts_of_one_file_are_loaded_and_cached_apart(model, tmp_path):
     whole = question(tmp_path, 16_000)
     first = replace(whole, id="1", end_s=0.5)
     second = replace(whole, id="2", start_s=0.5)
@@ -134,11 +135,11 @@ def test_two_parts_of_one_file_are_heard_and_cached_apart(model, tmp_path):
     inputs = PromptInputs(model, PROMPT, cache_gib=1)
     for _ in range(2):
         read = inputs([first, second])
-        for got, heard in zip(read, (samples[:8000], samples[8000:]), strict=True):
-            assert torch.equal(got.features, model.render(PROMPT.conversation(whole), heard).features)
+        for rendered, half in zip(read, (samples[:8000], samples[8000:]), strict=True):
+            assert torch.equal(rendered.features, model.render(PROMPT.conversation(whole), half).features)
 
 
-def test_inputs_ahead_are_those_made_here_and_one_window_runs_ahead(model, tmp_path):
+def test_prefetched_inputs_are_those_rendered_at_once_and_one_window_is_prefetched(model, tmp_path):
     questions = [question(tmp_path, 4_000 + 800 * i, "bcdefg"[i]) for i in range(6)] + [question(tmp_path, None, "t")]
     windows, read = [questions[:3], questions[3:6], questions[6:]], []
 
@@ -149,19 +150,19 @@ def test_inputs_ahead_are_those_made_here_and_one_window_runs_ahead(model, tmp_p
 
     inputs = PromptInputs(model, PROMPT, 0)
     ahead = inputs.prefetch(watched())
-    found = next(ahead)
+    prefetched = next(ahead)
     assert read == [3, 3]
-    found += [one for window in ahead for one in window]
-    for made, here in zip(found, PromptInputs(model, PROMPT, 0)(questions), strict=True):
-        assert torch.equal(made.input_ids, here.input_ids)
-        assert (made.features is None) == (here.features is None)
-        assert made.features is None or torch.equal(made.features, here.features)
+    prefetched += itertools.chain.from_iterable(ahead)
+    for rendered, expected in zip(prefetched, PromptInputs(model, PROMPT, 0)(questions), strict=True):
+        assert torch.equal(rendered.input_ids, expected.input_ids)
+        assert (rendered.features is None) == (expected.features is None)
+        assert rendered.features is None or torch.equal(rendered.features, expected.features)
     cached = PromptInputs(model, PROMPT, 1)
     first = list(cached.prefetch(windows))
-    assert [one for window in cached.prefetch(windows) for one in window] == [one for window in first for one in window]
+    assert list(cached.prefetch(windows)) == first  # the same objects
 
 
-def test_a_fault_in_a_thread_is_the_callers_and_no_thread_stays(model, tmp_path):
+def test_an_error_in_a_thread_reaches_the_caller_and_no_thread_stays(model, tmp_path):
     gone = question(tmp_path, 4_000, "x")
     gone.audio.unlink()
     with pytest.raises(AudioError, match="no such file"):

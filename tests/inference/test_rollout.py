@@ -1,4 +1,4 @@
-"""Prefill-once rollouts against transformers' own generate; sampling that depends on nothing but its own numbers."""
+"""Rollouts equal transformers' own generate, and a sample depends on nothing but its own uniform numbers."""
 
 import contextlib
 from itertools import combinations
@@ -52,14 +52,14 @@ def generate(model, inputs, group, n, **options):
 
 
 def tokens_that_end_rows_apart(rows) -> tuple[int, int]:
-    """Two tokens of these rows; both end one, and not all rows at the same place."""
-    said = sorted({token for row in rows for token in row})
-    for a, b in combinations(said, 2):
+    """Two tokens such that each ends a row, and the rows do not all end at the same place."""
+    tokens = sorted({token for row in rows for token in row})
+    for a, b in combinations(tokens, 2):
         ends = [min(row.index(t) if t in row else 99 for t in (a, b)) for row in rows]
         ended_by = {row[end] for row, end in zip(rows, ends, strict=True) if end < 99}
         if len(set(ends)) > 1 and ended_by == {a, b} and max(end for end in ends if end < 99) > 0:
             return a, b
-    raise AssertionError(f"rows too much alike: {rows}")
+    raise AssertionError(f"the rows are too much alike: {rows}")
 
 
 @pytest.mark.parametrize("arch", MODELS)
@@ -69,14 +69,14 @@ def test_greedy_tokens_are_those_of_generate(arch, batch, stopping):
     model = tiny_model(arch)
     inputs = inputs_of(model, batch)
     greedy = Sampling(temperature=0, max_completion_tokens=10)
-    found = rollout(model, embedded(model, inputs), 3, greedy, None)
+    rows = rollout(model, embedded(model, inputs), 3, greedy, None)
     if stopping:
-        model.eos_token_ids = tokens_that_end_rows_apart(found.tokens[::3].tolist())
-        found = rollout(model, embedded(model, inputs), 3, greedy, None)
-        assert found.ended.any()
-        assert len(set(found.lengths.tolist())) > 1
-    expected = generate(model, inputs, 3, 10, do_sample=True, top_k=1)  # the one way to ask it for G greedy rows
-    assert torch.equal(found.tokens, expected)
+        model.eos_token_ids = tokens_that_end_rows_apart(rows.tokens[::3].tolist())
+        rows = rollout(model, embedded(model, inputs), 3, greedy, None)
+        assert rows.ended.any()
+        assert len(set(rows.lengths.tolist())) > 1
+    expected = generate(model, inputs, 3, 10, do_sample=True, top_k=1)  # only so does generate give G greedy rows
+    assert torch.equal(rows.tokens, expected)
 
 
 @pytest.mark.parametrize("arch", MODELS)
@@ -87,8 +87,8 @@ def test_batch_layout_changes_no_sample(arch):
     each = [numbers(group, 8, name=f"q{p}") for p in range(len(inputs))]
     together = rollout(model, embedded(model, inputs), group, sampling, torch.cat(each))
     assert len(set(together.lengths.tolist())) > 2
-    for p, one in enumerate(inputs):
-        alone = rollout(model, embedded(model, [one]), group, sampling, each[p])
+    for p, prompt in enumerate(inputs):
+        alone = rollout(model, embedded(model, [prompt]), group, sampling, each[p])
         rows = slice(p * group, (p + 1) * group)
         width = alone.tokens.shape[1]
         assert torch.equal(together.mask[rows, :width], alone.mask)
@@ -99,7 +99,7 @@ def test_batch_layout_changes_no_sample(arch):
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_rows_at_fixed_places_say_what_growing_rows_say(arch):
+def test_the_fixed_cache_decodes_what_the_growing_cache_decodes(arch):
     model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", sharpness=0.7)
     inputs = inputs_of(model, "audio") + inputs_of(model, "text only")
     drawn = torch.cat([numbers(3, 20, name=f"q{p}") for p in range(len(inputs))])
@@ -118,14 +118,14 @@ def test_rows_at_fixed_places_say_what_growing_rows_say(arch):
 def test_first_two_tokens_have_the_models_distribution(arch, seconds):
     """Chi-square of 3,000 rows against probabilities of plain forwards, 10 likely tokens, one of which ends a row."""
     model = speaking(tiny_model(arch), "one", "two", "three", "dog", "barking", "W", "a", "n", "s", sharpness=0.5)
-    one = make_prompt(model, "Which?", seconds)
+    prompt = make_prompt(model, "Which?", seconds)
     rows, cut = [], Sampling(temperature=1.0, max_completion_tokens=2)
     for part in range(3):
-        rows += rollout(model, embedded(model, [one]), 1000, cut, numbers(1000, 2, f"part {part}")).tokens.tolist()
+        rows += rollout(model, embedded(model, [prompt]), 1000, cut, numbers(1000, 2, f"part {part}")).tokens.tolist()
 
     vocabulary = model.module.lm_head.out_features
     with torch.no_grad():
-        first = all_next(model.module, one, []).exp()
+        first = all_next(model.module, prompt, []).exp()
         likely = [t for t in range(vocabulary) if first[t] > 1e-3]
         assert 8 <= len(likely) <= 12
         expected = {}
@@ -133,7 +133,7 @@ def test_first_two_tokens_have_the_models_distribution(arch, seconds):
             if t in model.eos_token_ids:
                 expected[(t, 0)] = float(first[t])
             else:
-                second = (first[t] * all_next(model.module, one, [t]).exp()).tolist()
+                second = (first[t] * all_next(model.module, prompt, [t]).exp()).tolist()
                 expected |= {(t, u): second[u] for u in range(vocabulary) if second[u] * len(rows) >= 5}
     counted = dict.fromkeys(expected, 0)
     others = 0
@@ -148,10 +148,10 @@ def test_first_two_tokens_have_the_models_distribution(arch, seconds):
     assert chisquare([*counted.values(), others], shares * len(rows)).pvalue > 1e-3
 
 
-def all_next(module, one, tokens):
+def all_next(module, prompt, tokens):
     """[V] log-probabilities of the token after prompt and `tokens`, by transformers' own forward."""
-    arguments = plain_arguments([one], module)
-    arguments["input_ids"] = torch.cat([one.input_ids, torch.tensor(tokens, dtype=torch.long)])[None]
+    arguments = plain_arguments([prompt], module)
+    arguments["input_ids"] = torch.cat([prompt.input_ids, torch.tensor(tokens, dtype=torch.long)])[None]
     arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
     if "input_features" in arguments:
         arguments["input_features"] = arguments["input_features"].to(module.lm_head.weight.dtype)
@@ -175,12 +175,12 @@ def test_temperature_top_k_and_top_p_are_those_of_generate(arch, temperature, to
     group = 50
     sampling = Sampling(temperature, 1, top_p, top_k)
     grid = ((torch.arange(group, dtype=torch.float64) + 0.37) / group).repeat(len(inputs))[:, None]
-    found = rollout(model, embedded(model, inputs), group, sampling, grid)
-    for row, token in enumerate(found.tokens[:, 0].tolist()):
+    rows = rollout(model, embedded(model, inputs), group, sampling, grid)
+    for row, token in enumerate(rows.tokens[:, 0].tolist()):
         cumulative = expected[row // group].cumsum(0)
         assert token == int(torch.searchsorted(cumulative, grid[row, 0], right=True))
     untempered = torch.log_softmax(next_token_logits(model, embedded(model, inputs)), -1).repeat_interleave(group, 0)
-    assert (found.logp - untempered.gather(-1, found.tokens)).abs().max() < 1e-12
+    assert (rows.logp - untempered.gather(-1, rows.tokens)).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("arch", MODELS)
@@ -206,7 +206,7 @@ def test_rows_that_end_change_nothing_for_the_others(arch):
     inputs = inputs_of(model, "mixed")
     prompts, draws = embedded(model, inputs), numbers(12, 9)
     stopping = rollout(model, prompts, 4, Sampling(1.0, 9), draws)
-    model.eos_token_ids = (-1,)  # nothing stops now
+    model.eos_token_ids = (-1,)  # no token ends a row now
     running = rollout(model, prompts, 4, Sampling(1.0, 9), draws)
     assert running.mask.all()
     assert len(set(stopping.lengths.tolist())) > 3
@@ -217,7 +217,7 @@ def test_rows_that_end_change_nothing_for_the_others(arch):
 
 @pytest.mark.parametrize("arch", MODELS)
 def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch, monkeypatch):
-    """transformers then sets past_key_values to None with a log line."""
+    """transformers sets past_key_values to None in that mode, with nothing but a log line."""
     model = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.7)
     inputs = inputs_of(model, "mixed")
     prompts, draws = embedded(model, inputs), numbers(6, 6)
@@ -226,17 +226,17 @@ def test_with_gradient_checkpointing_in_train_mode_the_cache_is_still_used(arch,
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
     enable_gradient_checkpointing(model.module)
     model.module.train()
-    found = rollout(model, prompts, 2, Sampling(1.0, 6), draws)
+    rows = rollout(model, prompts, 2, Sampling(1.0, 6), draws)
     assert model.module.training
-    assert torch.equal(found.tokens, expected.tokens)
-    assert torch.equal(found.logp, expected.logp)
+    assert torch.equal(rows.tokens, expected.tokens)
+    assert torch.equal(rows.logp, expected.logp)
     monkeypatch.setattr(prefill_module, "evaluation_mode", lambda model: contextlib.nullcontext())
     with pytest.raises(RuntimeError, match="the cache holds 0 of"):
         rollout(model, prompts, 2, Sampling(1.0, 6), draws)
 
 
 class Countdown:
-    """A hand-made language model: after token n it says n - 1. H = V = 12, tokens as one-hot vectors."""
+    """A hand-made language model that predicts n - 1 after token n. H = V = 12, tokens are one-hot vectors."""
 
     eos_token_ids = (1, 3)
 
@@ -275,22 +275,22 @@ def counted(model, starts, maximum=6, group=1):
 
 def test_mask_lengths_and_ended_of_rows_that_end_at_different_times():
     model = Countdown()
-    found = counted(model, [2, 4, 7, 11, 6])
-    assert found.tokens.tolist() == [
+    rows = counted(model, [2, 4, 7, 11, 6])
+    assert rows.tokens.tolist() == [
         [1, 0, 0, 0, 0, 0],  # one token, the first end token
         [3, 0, 0, 0, 0, 0],  # one token, the other end token
         [6, 5, 4, 3, 0, 0],
         [10, 9, 8, 7, 6, 5],  # cut at the maximum
         [5, 4, 3, 0, 0, 0],
     ]
-    assert found.mask.tolist() == [[token > 0 for token in row] for row in found.tokens.tolist()]
-    assert found.lengths.tolist() == [1, 1, 4, 6, 3]
-    assert found.ended.tolist() == [True, True, True, False, True]
-    assert (found.logp[~found.mask] == 0).all()
-    assert completion_texts(model, found) == ["1", "3", "6 5 4 3", "10 9 8 7 6 5", "5 4 3"]
+    assert torch.equal(rows.mask, rows.tokens > 0)
+    assert rows.lengths.tolist() == [1, 1, 4, 6, 3]
+    assert rows.ended.tolist() == [True, True, True, False, True]
+    assert (rows.logp[~rows.mask] == 0).all()
+    assert completion_texts(model, rows) == ["1", "3", "6 5 4 3", "10 9 8 7 6 5", "5 4 3"]
 
 
-def test_finished_rows_leave_the_batch_and_positions_go_on_after_each_prompt():
+def test_finished_rows_are_removed_and_positions_continue_after_each_prompt():
     model = Countdown()
     counted(model, [2, 4, 7, 11, 6])
     assert model.batches == [5, 3, 3, 2, 1, 1]
@@ -298,19 +298,19 @@ def test_finished_rows_leave_the_batch_and_positions_go_on_after_each_prompt():
 
 
 def test_a_row_that_ends_with_the_last_token_allowed_has_ended():
-    found = counted(Countdown(), [7, 8], maximum=4)
-    assert found.lengths.tolist() == [4, 4]
-    assert found.ended.tolist() == [True, False]
+    rows = counted(Countdown(), [7, 8], maximum=4)
+    assert rows.lengths.tolist() == [4, 4]
+    assert rows.ended.tolist() == [True, False]
 
 
 def test_tokens_after_the_longest_row_are_not_kept():
-    found = counted(Countdown(), [2, 6], maximum=50)
-    assert found.tokens.shape == found.mask.shape == found.logp.shape == (2, 3)
+    rows = counted(Countdown(), [2, 6], maximum=50)
+    assert rows.tokens.shape == rows.mask.shape == rows.logp.shape == (2, 3)
 
 
 def test_rows_are_prompt_major():
-    found = counted(Countdown(), [2, 7], group=3)
-    assert found.lengths.tolist() == [1, 1, 1, 4, 4, 4]
+    rows = counted(Countdown(), [2, 7], group=3)
+    assert rows.lengths.tolist() == [1, 1, 1, 4, 4, 4]
 
 
 def test_train_mode_is_restored_even_after_an_error():

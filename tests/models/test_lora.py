@@ -1,4 +1,4 @@
-"""LoRA: the same exactness, only adapters move, a reference that is right, adapters that others can load."""
+"""LoRA: packed rows stay exact, only adapters move, the reference is right, and peft loads the saved adapters."""
 
 import warnings
 from pathlib import Path
@@ -64,9 +64,9 @@ def test_packed_row_equals_repeated_form_with_adapters(arch, parts, checkpointin
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_fresh_adapters_change_nothing_and_only_they_train(arch):
     base, fresh = tiny_model(arch), adapted(arch, LANGUAGE_MODEL, moved=False)
-    asked = make_prompt(base, "Which digit?", 0.7)
-    said = torch.tensor([30, 40, 50])
-    assert torch.equal(plain_logp(base.module, asked, said), plain_logp(fresh.module, asked, said))
+    question = make_prompt(base, "Which digit?", 0.7)
+    tokens = torch.tensor([30, 40, 50])
+    assert torch.equal(plain_logp(base.module, question, tokens), plain_logp(fresh.module, question, tokens))
     trained = [name for name, parameter in fresh.module.named_parameters() if parameter.requires_grad]
     assert trained
     assert all("lora_" in name for name in trained)
@@ -88,17 +88,17 @@ def test_a_saved_adapter_gives_the_same_logits_merged_and_in_plain_peft(arch, tm
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= files
     assert not {"model.safetensors", "README.md"} & files
-    asked, said = make_prompt(model, "Which digit?", 0.7), torch.tensor([30, 40, 50])
+    question, tokens = make_prompt(model, "Which digit?", 0.7), torch.tensor([30, 40, 50])
     model.module.eval()
-    expected = plain_logp(model.module, asked, said)
+    expected = plain_logp(model.module, question, tokens)
     merged = load_model(str(tmp_path / "adapter"), device="cpu")
-    torch.testing.assert_close(plain_logp(merged.module, asked, said), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(plain_logp(merged.module, question, tokens), expected, rtol=0, atol=1e-5)
     plain = PLAIN_CLASSES[arch].from_pretrained(tiny_folder(arch))
-    with warnings.catch_warnings():  # peft reads a property that transformers renamed
+    with warnings.catch_warnings():  # peft reads a property that transformers has renamed
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-        theirs = PeftModel.from_pretrained(plain, str(tmp_path / "adapter")).eval()
-    torch.testing.assert_close(plain_logp(theirs.base_model.model, asked, said), expected, rtol=0, atol=1e-5)
-    assert not torch.allclose(plain_logp(tiny_plain(arch), asked, said), expected, atol=1e-3)
+        by_peft = PeftModel.from_pretrained(plain, str(tmp_path / "adapter")).eval()
+    torch.testing.assert_close(plain_logp(by_peft.base_model.model, question, tokens), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(plain_logp(tiny_plain(arch), question, tokens), expected, atol=1e-3)
 
 
 def tiny_plain(arch: str) -> torch.nn.Module:
@@ -106,7 +106,8 @@ def tiny_plain(arch: str) -> torch.nn.Module:
 
 
 def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_trained_projector(tmp_path):
-    """With adapters switched off the reference would be the base of the first adapter, or miss the projector."""
+    """With adapters switched off, the reference would be the base of the first adapter, and have the trained
+    projector."""
     first = load_policy(ModelConfig(path=str(tiny_folder("qwen2_5_omni")), lora={}, device="cpu"))
     with torch.no_grad():
         for parameter in first.module.parameters():
@@ -115,14 +116,14 @@ def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_tr
     first.save(tmp_path / "sft")
     policy = load_policy(ModelConfig(path=str(tmp_path / "sft"), lora={}, train_projector=True, device="cpu"))
     reference = frozen_copy(policy)
-    asked, said = make_prompt(policy, "Which digit?", 0.7), torch.tensor([30, 40, 50])
-    start = plain_logp(load_model(str(tmp_path / "sft"), device="cpu").module, asked, said)
+    question, tokens = make_prompt(policy, "Which digit?", 0.7), torch.tensor([30, 40, 50])
+    start = plain_logp(load_model(str(tmp_path / "sft"), device="cpu").module, question, tokens)
     with torch.no_grad():
         for parameter in policy.module.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.1)
-    torch.testing.assert_close(plain_logp(reference.module, asked, said), start, rtol=0, atol=1e-6)
-    assert not torch.allclose(plain_logp(policy.module, asked, said), start, atol=1e-3)
+    torch.testing.assert_close(plain_logp(reference.module, question, tokens), start, rtol=0, atol=1e-6)
+    assert not torch.allclose(plain_logp(policy.module, question, tokens), start, atol=1e-3)
     shared = {parameter.data_ptr() for parameter in policy.module.parameters() if not parameter.requires_grad}
     assert shared <= {parameter.data_ptr() for parameter in reference.module.parameters()}
 
@@ -130,13 +131,13 @@ def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_tr
 def test_an_update_moves_adapters_and_leaves_the_base_bit_for_bit():
     model = adapted("qwen2_5_omni", EVERYTHING, torch.float32)
     before = {name: parameter.clone() for name, parameter in model.module.named_parameters()}
-    asked = make_prompt(model, "Which digit?", 0.7)
+    question = make_prompt(model, "Which digit?", 0.7)
     questions = [Question("q", "Which digit?", ("one", "two"), 0, None)]
     settings = GrpoConfig(completions_per_prompt=4, max_completion_tokens=4, temperature=1.0, beta=0.0)
     template = Prompt(template="{question} {choices}", choices="list", form=None)
     inputs = PromptInputs(model, template, 0.1)(questions)
     [sampled] = sample_completions(model, questions, inputs, template, settings, seed=0, step=1)
-    sampled.inputs, sampled.audio = [asked], model.encode_audio([asked])
+    sampled.inputs, sampled.audio = [question], model.encode_audio([question])
     advantages = torch.tensor([1.0, -1.0, 0.5, -0.5], dtype=torch.float64)
     batch = RewardedBatch(sampled, None, {}, torch.zeros(1, 4), advantages)
     optimizer = build_optimizer(model.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)

@@ -1,16 +1,22 @@
-"""Every architecture's split path against transformers' own forward, generate and processors, in float64."""
+"""Each architecture's separate steps equal transformers' own forward, generate and processors, in float64."""
 
 import copy
 
 import pytest
 import torch
 from plain_classes import PLAIN_CLASSES
-from tiny_models import ARCHITECTURES, keep_float64, make_prompt, noise, plain_arguments, tiny_folder, tiny_model
-from torch import Tensor
-from transformers import (
-    AutoProcessor,
-    WhisperFeatureExtractor,
+from tiny_models import (
+    ARCHITECTURES,
+    EVERYTHING,
+    keep_float64,
+    make_prompt,
+    noise,
+    plain_arguments,
+    tiny_folder,
+    tiny_model,
 )
+from torch import Tensor
+from transformers import AutoProcessor, WhisperFeatureExtractor
 
 from harken.errors import CheckpointError
 from harken.inference.rollout import rollout
@@ -22,7 +28,6 @@ from harken.models.tiny_checkpoint import WRITERS
 from harken.models.whisper_windows import WhisperWindows
 
 WITH_WINDOW = [arch for arch in ARCHITECTURES if arch != "qwen2_5_omni"]
-EVERYTHING = {"audio_tower": True, "projector": True, "language_model": True}
 BATCHES = {
     "one clip": [("Which digit?", 0.7)],
     "several clips": [("Which digit?", 0.7), ("Two digits. What is their sum?", 2.33), ("Which comes second?", 1.1)],
@@ -42,33 +47,34 @@ def clip_prompt(model: AudioLM, samples: int) -> ModelInput:
 
 @torch.no_grad()
 def split_logits(model: AudioLM, inputs: list[ModelInput]) -> list[Tensor]:
-    """Logits at every prompt position, [T, V] each: audio in one call, language model one prompt at a time."""
-    found = []
+    """Logits at every prompt position, [T, V] each. Audio is encoded in one call, the language model runs one prompt at
+    a time."""
+    logits = []
     for embedded in model.embed(inputs, model.encode_audio(inputs)):
         positions = torch.arange(len(embedded))
         causal = (positions[:, None] >= positions)[None, None]
-        found.append(model.logits(model.hidden(embedded[None], positions[None], causal))[0])
-    return found
+        logits.append(model.logits(model.hidden(embedded[None], positions[None], causal))[0])
+    return logits
 
 
 @torch.no_grad()
 def plain_logits(module, inputs: list[ModelInput]) -> list[Tensor]:
-    """The same by the class's own forward, from its documented inputs, left-padded to one batch."""
+    """The same logits by the class's own forward, from its documented inputs, left-padded to one batch."""
     arguments = plain_arguments(inputs, module)
     if "input_features" in arguments:
         arguments["input_features"] = arguments["input_features"].to(module.lm_head.weight.dtype)
     position_ids = (arguments["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     rows = module(**arguments, position_ids=positions_of(module, position_ids), use_cache=False).logits
-    return [row[-one.length :] for row, one in zip(rows, inputs, strict=True)]
+    return [row[-prompt.length :] for row, prompt in zip(rows, inputs, strict=True)]
 
 
 def positions_of(module, position_ids: Tensor) -> Tensor:
     return position_ids.expand(3, -1, -1) if "omni" in module.config.model_type else position_ids
 
 
-def largest_gap(found: list[Tensor], expected: list[Tensor]) -> float:
-    assert [one.shape for one in found] == [one.shape for one in expected]
-    return max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+def largest_gap(actual: list[Tensor], expected: list[Tensor]) -> float:
+    assert [tensor.shape for tensor in actual] == [tensor.shape for tensor in expected]
+    return max(float((a - b).abs().max()) for a, b in zip(actual, expected, strict=True))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -111,17 +117,17 @@ def test_a_clip_is_encoded_alike_alone_and_among_others(arch):
     inputs = [*inputs_of(model, "several clips"), *inputs_of(model, "text only"), clip_prompt(model, model.min_samples)]
     with torch.no_grad():
         together = model.encode_audio(inputs)
-        for one, found in zip(inputs, together, strict=True):
-            (alone,) = model.encode_audio([one])
-            assert (found is None) == (alone is None) == (one.features is None)
-            if found is not None:
-                assert found.shape == alone.shape
-                assert (found - alone).abs().max() < 1e-9
+        for prompt, among_others in zip(inputs, together, strict=True):
+            (alone,) = model.encode_audio([prompt])
+            assert (among_others is None) == (alone is None) == (prompt.features is None)
+            if among_others is not None:
+                assert among_others.shape == alone.shape
+                assert (among_others - alone).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_as_many_features_as_placeholders_at_every_length(arch):
-    """encode_audio and embed raise where they differ; prompt_length says the same without the clip."""
+    """`encode_audio` and `embed` raise where the numbers differ. `prompt_length` gives the same without the clip."""
     model = tiny_model(arch, torch.float32)
     lengths = range(model.min_samples, 3 * 16_000 + 1, 641)
     conversation = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "Which digit?"}]}]
@@ -129,10 +135,10 @@ def test_as_many_features_as_placeholders_at_every_length(arch):
     with torch.no_grad():
         for start in range(0, len(lengths), 16):
             inputs = [clip_prompt(model, samples) for samples in lengths[start : start + 16]]
-            for samples, one, features in zip(lengths[start:], inputs, model.encode_audio(inputs), strict=False):
-                places = int((one.input_ids == model.module.config.audio_token_id).sum())
+            for samples, prompt, features in zip(lengths[start:], inputs, model.encode_audio(inputs), strict=False):
+                places = int((prompt.input_ids == model.module.config.audio_token_id).sum())
                 assert features.shape == (places, 128)
-                assert model.prompt_length(conversation, samples) == one.length
+                assert model.prompt_length(conversation, samples) == prompt.length
                 assert places in (previous, previous + 1)
                 previous = places
     assert previous == 75  # 3 s at 40 ms
@@ -164,34 +170,34 @@ def test_clips_outside_what_the_model_hears_and_places_that_do_not_match_are_ref
 def test_prompt_and_features_are_those_of_the_models_own_processor(arch, samples):
     model = tiny_model(arch)
     processor = AutoProcessor.from_pretrained(tiny_folder(arch))
-    one = clip_prompt(model, samples)
+    prompt = clip_prompt(model, samples)
     clip = noise(samples / 16_000 + 1e-6, samples)[:samples]
-    made = processor(text=[one.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
-    ours = plain_arguments([one], model.module)
-    assert set(made) == set(ours)
-    assert torch.equal(made["input_ids"], ours["input_ids"])
+    made = processor(text=[prompt.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
+    rendered = plain_arguments([prompt], model.module)
+    assert set(made) == set(rendered)
+    assert torch.equal(made["input_ids"], rendered["input_ids"])
     mask_name = next(name for name in made if name.endswith("_mask") and "feature" in name)
-    assert torch.equal(made[mask_name].long(), ours[mask_name])
-    heard = min(int(ours[mask_name].sum()) + 2, ours["input_features"].shape[-1])
-    assert torch.equal(made["input_features"][..., :heard], ours["input_features"][..., :heard])
+    assert torch.equal(made[mask_name].long(), rendered[mask_name])
+    frames_read = min(int(rendered[mask_name].sum()) + 2, rendered["input_features"].shape[-1])
+    assert torch.equal(made["input_features"][..., :frames_read], rendered["input_features"][..., :frames_read])
     with torch.no_grad():
         made["input_features"] = made["input_features"].double()
         expected = model.module(**made, use_cache=False).logits[0]
-    assert largest_gap(split_logits(model, [one]), [expected]) < 1e-9
+    assert largest_gap(split_logits(model, [prompt]), [expected]) < 1e-9
 
 
 def test_several_windows_are_those_of_the_models_own_processor():
     model = tiny_model("audioflamingo3")
     processor = AutoProcessor.from_pretrained(tiny_folder("audioflamingo3"))
     samples = 2 * 96_000 + 7_003
-    one = clip_prompt(model, samples)
+    prompt = clip_prompt(model, samples)
     clip = noise(samples / 16_000 + 1e-6, samples)[:samples]
-    made = processor(text=[one.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
-    assert torch.equal(made["input_ids"][0], one.input_ids)
+    made = processor(text=[prompt.text], audio=[clip], sampling_rate=16_000, return_tensors="pt")
+    assert torch.equal(made["input_ids"][0], prompt.input_ids)
     with torch.no_grad():
         made["input_features"] = made["input_features"].double()
         expected = model.module(**made, use_cache=False).logits[0]
-    assert largest_gap(split_logits(model, [one]), [expected]) < 1e-9
+    assert largest_gap(split_logits(model, [prompt]), [expected]) < 1e-9
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -200,15 +206,15 @@ def test_greedy_rollout_equals_generate(arch):
     inputs = inputs_of(model, "mixed")
     with torch.no_grad():
         embedded = model.embed(inputs, model.encode_audio(inputs))
-    found = rollout(model, embedded, 1, Sampling(temperature=0, max_completion_tokens=12), None)
-    for one, tokens, length in zip(inputs, found.tokens, found.lengths, strict=True):
-        arguments = plain_arguments([one], model.module)
+    completions = rollout(model, embedded, 1, Sampling(temperature=0, max_completion_tokens=12), None)
+    for prompt, tokens, length in zip(inputs, completions.tokens, completions.lengths, strict=True):
+        arguments = plain_arguments([prompt], model.module)
         if "input_features" in arguments:
             arguments["input_features"] = arguments["input_features"].double()
         expected = model.module.generate(
             **arguments, max_new_tokens=12, do_sample=False, eos_token_id=list(model.eos_token_ids), pad_token_id=0
         )
-        assert tokens[:length].tolist() == expected[0, one.length :].tolist()
+        assert tokens[:length].tolist() == expected[0, prompt.length :].tolist()
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -223,10 +229,10 @@ def test_what_is_saved_loads_in_plain_transformers_with_equal_logits(arch, tmp_p
     again = load_model(str(tmp_path), dtype=torch.float64, device="cpu")
     keep_float64(again.module)
     assert again.eos_token_ids == model.eos_token_ids
-    assert [one.input_ids.tolist() for one in inputs_of(again, "mixed")] == [one.input_ids.tolist() for one in inputs]
+    for prompt, original in zip(inputs_of(again, "mixed"), inputs, strict=True):
+        assert torch.equal(prompt.input_ids, original.input_ids)
     assert largest_gap(split_logits(again, inputs), split_logits(model, inputs)) < 1e-12
-    original = {file.name for file in tiny_folder(arch).iterdir()}
-    assert {file.name for file in tmp_path.iterdir()} == original
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in tiny_folder(arch).iterdir()}
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -234,10 +240,10 @@ def test_a_renderer_without_weights_renders_the_same(arch):
     model, renderer = tiny_model(arch), load_renderer(str(tiny_folder(arch)))
     assert renderer.module.lm_head.weight.is_meta
     assert (renderer.min_samples, renderer.max_samples) == (model.min_samples, model.max_samples)
-    for one, other in zip(inputs_of(renderer, "mixed"), inputs_of(model, "mixed"), strict=True):
-        assert torch.equal(one.input_ids, other.input_ids)
-        assert (one.features is None) == (other.features is None)
-        assert one.features is None or torch.equal(one.features, other.features)
+    for prompt, other in zip(inputs_of(renderer, "mixed"), inputs_of(model, "mixed"), strict=True):
+        assert torch.equal(prompt.input_ids, other.input_ids)
+        assert (prompt.features is None) == (other.features is None)
+        assert prompt.features is None or torch.equal(prompt.features, other.features)
     assert torch.equal(renderer.encode_answer("one"), model.encode_answer("one"))
 
 
@@ -276,24 +282,24 @@ def test_a_feature_extractor_or_tokenizer_of_another_checkpoint_is_refused(arch)
 
 @pytest.mark.parametrize("arch", WITH_WINDOW)
 def test_features_leave_most_padding_out_and_what_is_left_out_changes_nothing(arch):
-    """Rubbish in the padded frames that the tower masks, two frames past the clip, moves no feature by one bit."""
+    """Other values in the padded frames that the tower masks, from two frames past the clip, change no bit of a
+    feature."""
     model = tiny_model(arch)
-    one = clip_prompt(model, 20_001)
-    assert one.features.shape == (128, 126 + 2)
+    prompt = clip_prompt(model, 20_001)
+    assert prompt.features.shape == (128, 126 + 2)
     with torch.no_grad():
-        (expected,) = model.encode_audio([one])
+        (expected,) = model.encode_audio([prompt])
         windows = model._windows.windows
 
-        def rubbish(clips):
-            made, heard = windows(clips)
-            made[..., one.features.shape[1] :] = 7.0
-            return made, heard
+        def with_other_padding(clips):
+            mel, mask = windows(clips)
+            mel[..., prompt.features.shape[1] :] = 7.0
+            return mel, mask
 
-        model._windows.windows = rubbish
-        (found,) = model.encode_audio([one])
-        assert torch.equal(found, expected)
+        model._windows.windows = with_other_padding
+        assert torch.equal(model.encode_audio([prompt])[0], expected)
         model._windows.windows = lambda clips: (windows(clips)[0].flip(1), windows(clips)[1])
-        assert not torch.equal(model.encode_audio([one])[0], expected)
+        assert not torch.equal(model.encode_audio([prompt])[0], expected)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -324,34 +330,34 @@ def test_every_tiny_architecture_is_tested():
 def test_omni_features_are_those_its_own_processor_makes(samples):
     model = tiny_model("qwen2_5_omni")
     waveform = noise(samples / 16_000, seed=samples)[:samples]
-    found = model.render([{"role": "user", "content": [{"type": "audio"}]}], waveform).features
+    features = model.render([{"role": "user", "content": [{"type": "audio"}]}], waveform).features
     # The processor pads every clip to the extractor's 300 s and keeps the frames of its attention mask.
     whole = WhisperFeatureExtractor(feature_size=128, chunk_length=300)(
         [waveform], sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt"
     )
     expected = whole["input_features"][0, :, : int(whole["attention_mask"].sum())]
-    assert found.shape == expected.shape
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert features.shape == expected.shape
+    torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_what_is_read_is_the_same_where_the_rest_is_left_out(arch):
-    """Also where a place is read twice: its gradient counts twice, through the last block as well."""
+def test_hidden_states_that_are_read_are_the_same_where_the_others_are_not_computed(arch):
+    """This holds also where a place is read twice: its gradient counts twice, through the last block as well."""
     model = tiny_model(arch, torch.float64)
     model.set_trainable(audio_tower=False, projector=False, language_model=True)
     tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
     positions, read = torch.arange(4).expand(2, -1), torch.tensor([3, 3, 6])
-    found = []
-    for given in (read, None):
+    passes = []
+    for places in (read, None):
         for parameter in model.module.parameters():
             parameter.grad = None
-        hidden = model.hidden(model.embed_tokens(tokens), positions, None, read=given).flatten(0, 1)[read]
+        hidden = model.hidden(model.embed_tokens(tokens), positions, None, read=places).flatten(0, 1)[read]
         hidden.pow(2).sum().backward()
         gradients = {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}
-        found.append((hidden.detach(), gradients))
-    (some, some_gradients), (all_, all_gradients) = found
-    torch.testing.assert_close(some, all_)
-    assert some_gradients.keys() == all_gradients.keys()
-    assert any(".mlp." in name for name in some_gradients)
-    for name, gradient in some_gradients.items():
-        torch.testing.assert_close(gradient, all_gradients[name], msg=name)
+        passes.append((hidden.detach(), gradients))
+    (chosen, chosen_gradients), (whole, whole_gradients) = passes
+    torch.testing.assert_close(chosen, whole)
+    assert chosen_gradients.keys() == whole_gradients.keys()
+    assert any(".mlp." in name for name in chosen_gradients)
+    for name, gradient in chosen_gradients.items():
+        torch.testing.assert_close(gradient, whole_gradients[name], msg=name)

@@ -1,4 +1,4 @@
-"""Checkpoints in and out: equal to transformers' own classes, whole or an error that names the path."""
+"""Loaded checkpoints equal transformers' own classes, and an incomplete one is an error that names its path."""
 
 import shutil
 
@@ -48,16 +48,16 @@ def full_folder(full):
 def test_a_tiny_checkpoint_has_equal_logits_in_transformers_own_class(arch, seconds):
     plain = PLAIN_CLASSES[arch].from_pretrained(tiny_folder(arch)).eval()
     model = load_model(str(tiny_folder(arch)), device="cpu")
-    one = make_prompt(model, "Which digit?", seconds)
+    prompt = make_prompt(model, "Which digit?", seconds)
     with torch.no_grad():
-        hidden_logits = [plain_logp(module, one, [50, 60, 70]) for module in (plain, model.module)]
-        mine = model.embed([one], model.encode_audio([one]))[0]
-        length = torch.arange(one.length)
+        hidden_logits = [plain_logp(module, prompt, [50, 60, 70]) for module in (plain, model.module)]
+        embedded = model.embed([prompt], model.encode_audio([prompt]))[0]
+        length = torch.arange(prompt.length)
         causal = (length[:, None] >= length)[None, None]
-        logits = model.logits(model.hidden(mine[None], length[None], causal))[0]
-        theirs = plain(**plain_arguments([one], plain), use_cache=False).logits[0]
+        logits = model.logits(model.hidden(embedded[None], length[None], causal))[0]
+        expected = plain(**plain_arguments([prompt], plain), use_cache=False).logits[0]
     assert torch.equal(*hidden_logits)
-    assert (logits - theirs).abs().max() < 1e-5
+    assert (logits - expected).abs().max() < 1e-5
     assert not model.module.training
     assert not any(parameter.requires_grad for parameter in model.module.parameters())
 
@@ -67,10 +67,10 @@ def test_saved_and_loaded_again_is_the_same_model(arch, tmp_path):
     model = tiny_model(arch, torch.float32)
     model.save(tmp_path / "saved")
     again = load_model(str(tmp_path / "saved"), device="cpu")
-    before, after = (dict(one.module.state_dict()) for one in (model, again))
+    before, after = (dict(loaded.module.state_dict()) for loaded in (model, again))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    inputs = [make_prompt(one, "Which digit?", 0.7) for one in (model, again)]
+    inputs = [make_prompt(loaded, "Which digit?", 0.7) for loaded in (model, again)]
     assert torch.equal(inputs[0].input_ids, inputs[1].input_ids)
     assert torch.equal(inputs[0].features, inputs[1].features)
     for name in ("arch", "eos_token_ids", "min_samples", "max_samples"):
@@ -90,11 +90,11 @@ def test_the_thinker_is_loaded_alone_from_a_full_checkpoint(full):
     thinker = sum(t.numel() for name, t in stored.items() if name.startswith("thinker.") and "visual" not in name)
     assert sum(parameter.numel() for parameter in model.module.parameters()) == thinker
 
-    one = make_prompt(model, "Which digit?", 0.9)
+    prompt = make_prompt(model, "Which digit?", 0.9)
     with torch.no_grad():
-        expected = whole.thinker(**plain_arguments([one], whole.thinker), use_cache=False).logits
-        found = model.module(**plain_arguments([one], model.module), use_cache=False).logits
-    assert torch.equal(found, expected)
+        expected = whole.thinker(**plain_arguments([prompt], whole.thinker), use_cache=False).logits
+        logits = model.module(**plain_arguments([prompt], model.module), use_cache=False).logits
+    assert torch.equal(logits, expected)
 
 
 def test_what_was_loaded_from_a_full_checkpoint_saves_as_a_thinker_alone(full_folder, tmp_path):
