@@ -1,12 +1,12 @@
-"""Bytes that the collectives of one GRPO step move, counted in a run of two processes, beside those planned on paper.
+"""Counts the bytes that the collectives of one GRPO step move in a run of two processes, beside the planned bytes.
 
     python benchmarks/communication.py --out runs/communication.json
 
-Takes nothing but this machine's CPU: a tiny Qwen2.5-Omni, made here, trains two steps over gloo in each of a few
+The program needs this machine's CPU alone. A tiny Qwen2.5-Omni, made here, trains two steps over gloo in each of a few
 settings, and every collective of FSDP in the second step is counted by its tensors. Bytes are those that one rank
-receives: (N - 1) / N of what an all-gather gives and of what a reduce-scatter takes. `planned` knows only the sizes of
-the model's units and how often the step runs them, so that the same function says what the 7B shape costs, which
-docs/scale.md quotes. Not counted: a few kilobytes of JSON and sums, and the norm of the gradient.
+receives: (N - 1) / N of the output of an all-gather and of the input of a reduce-scatter. `planned_bytes` knows only
+the sizes of the model's units and how often the step runs them, so the same function gives the figures of the 7B sizes,
+which docs/scale.md quotes. A few kilobytes of JSON and sums, and the norm of the gradient, are not counted.
 """
 
 import argparse
@@ -38,7 +38,13 @@ RANKS = 2
 
 @dataclass(frozen=True)
 class Sizes:
-    """Parameters of a model's units: blocks of language model and tower, embeddings and head, the rest."""
+    """Parameters of a model's units.
+
+    Attributes:
+        language_model, tower: the blocks of each.
+        ends: embeddings and head.
+        root: the rest.
+    """
 
     language_model: int
     tower: int
@@ -51,21 +57,23 @@ class Sizes:
 
 
 OMNI_7B = Sizes(language_model=28 * 233_057_792, tower=32 * 19_676_160, ends=2 * 152_064 * 3584, root=10_013_184)
-"""The published configuration of Qwen2.5-Omni-7B's thinker without its vision tower."""
+"""The published sizes of Qwen2.5-Omni-7B's thinker without its vision tower."""
 
 
-def planned(
+def planned_bytes(
     sizes: Sizes, ranks: int, micro_batches: int, gathered_bytes: int, *, reference: bool = True, tower: bool = True
 ) -> dict[str, float]:
     """Bytes that one rank receives in a step, by phase.
 
     Args:
-        micro_batches: most on any rank.
-        gathered_bytes: of one parameter as it travels: 2 with bf16_mixed, 4 in float32. Gradients travel in float32.
-        tower: it trains; then the reference runs its own tower, and the policy's is gathered again for its gradients.
+        micro_batches: the most micro-batches of any rank.
+        gathered_bytes: bytes of one parameter as it is sent: 2 with bf16_mixed, 4 in float32. Gradients are sent in
+            float32.
+        tower: whether it trains. Then the reference runs its own tower, and the policy's is gathered again for its
+            gradients.
 
-    The root's few parameters are gathered twice again on the way back: for the language model's norm, and for what is
-    before it.
+    The backward pass gathers the root's few parameters twice: for the language model's norm, and for the layers before
+    its blocks.
     """
     share = (ranks - 1) / ranks
     forward = sizes.language_model * micro_batches + sizes.ends + sizes.root
@@ -82,13 +90,13 @@ def planned(
 
 
 def sizes_of(model: AudioLM) -> Sizes:
-    def n(modules) -> int:
+    def count(modules) -> int:
         return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
     module: Any = model.module
-    blocks = [n(model.parts[part].layers) for part in ("language_model", "audio_tower")]  # pyright: ignore
-    ends = n([module.get_input_embeddings(), module.get_output_embeddings()])
-    return Sizes(*blocks, ends, n([module]) - sum(blocks) - ends)
+    blocks = [count(model.parts[part].layers) for part in ("language_model", "audio_tower")]  # pyright: ignore
+    ends = count([module.get_input_embeddings(), module.get_output_embeddings()])
+    return Sizes(*blocks, ends, count([module]) - sum(blocks) - ends)
 
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -98,25 +106,30 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no reference": ({}, {"beta": 0.0}),
     "frozen tower": ({"train_audio_tower": False, "train_projector": False}, {}),
 }
-"""Name -> what differs in `model` and in `grpo`."""
+"""Name -> the settings that differ in `model` and in `grpo`."""
 
 
 def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Recipe:
+    settings = {
+        "steps": 2,
+        "prompts_per_step": 2,
+        "prompts_per_micro_batch": 1,
+        "completions_per_prompt": 2,
+        "max_completion_tokens": 4,
+        **grpo,
+    }
     return Recipe.model_validate(
         {
-            **{"name": "communication", "model": {"path": str(folder / "tiny"), **model}},
+            "name": "communication",
+            "model": {"path": str(folder / "tiny"), **model},
             "data": {"train": [{"file": str(folder / "data" / "train.json")}]},
-            "grpo": {
-                **{"steps": 2, "prompts_per_step": 2, "prompts_per_micro_batch": 1, "completions_per_prompt": 2},
-                **{"max_completion_tokens": 4},
-                **grpo,
-            },
+            "grpo": settings,
         }
     )
 
 
 def as_on_cuda() -> None:
-    """Gather in bfloat16 here too; layer norms then take float32 weights, as under CUDA's autocast."""
+    """Gather in bfloat16 on the CPU too, and compute layer norms with float32 weights, as CUDA's autocast does."""
     harken.training.open_session.gather_dtype = lambda precision, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
@@ -126,8 +139,8 @@ def as_on_cuda() -> None:
     torch.nn.functional.layer_norm = in_float32
 
 
-def count_step(recipe: Recipe, out: Path, found: Path) -> None:
-    """Train; rank 0 writes what the collectives of the last step moved, by kind."""
+def count_step(recipe: Recipe, out: Path, counts_file: Path) -> None:
+    """Train two steps; rank 0 writes the bytes that the collectives of the last step moved, by kind."""
     from rich.console import Console
 
     moved: dict[str, int] = {}
@@ -143,9 +156,9 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
 
     if recipe.model.precision == "bf16_mixed":
         as_on_cuda()
-    new = hasattr(dist, "all_gather_single")  # torch 2.13 has new names for them
-    counting("all_gather_single" if new else "all_gather_into_tensor", "output_tensor", 0)
-    counting("reduce_scatter_single" if new else "reduce_scatter_tensor", "input", 1)
+    has_new_names = hasattr(dist, "all_gather_single")  # torch 2.13
+    counting("all_gather_single" if has_new_names else "all_gather_into_tensor", "output_tensor", 0)
+    counting("reduce_scatter_single" if has_new_names else "reduce_scatter_tensor", "input", 1)
     gathered = harken.grpo.step.gathered
 
     def starting(*args, **kwargs):
@@ -153,23 +166,26 @@ def count_step(recipe: Recipe, out: Path, found: Path) -> None:
         return gathered(*args, **kwargs)
 
     harken.grpo.step.gathered = starting
-    kept: dict[str, int] = {}
+    counts: dict[str, int] = {}
     update = harken.grpo.step.update
 
     def ending(*args, **kwargs):
         figures = update(*args, **kwargs)
-        kept.clear()
-        kept.update(moved)
+        counts.clear()
+        counts.update(moved)
         return figures
 
     harken.grpo.step.update = ending
     harken.grpo.loop.train(recipe, out, Console(quiet=True))
     if join_ranks().is_main:
-        found.write_text(json.dumps(kept))
+        counts_file.write_text(json.dumps(counts))
 
 
-def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
-    """Of two forked processes, which meet at a store of this one: it takes a port that nothing else can take."""
+def measure(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
+    """The counts of a run of two forked processes.
+
+    They meet at a store of this process, which has taken its port, so that no other process can take it.
+    """
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     children = []
     for rank in range(RANKS):
@@ -177,10 +193,10 @@ def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
         if child == 0:
             status = 1
             try:
-                torch.set_num_threads(1)  # torch mends its pool after a fork, and does not bear two threads doing that
+                torch.set_num_threads(1)  # before any other thread asks torch, which rebuilds its pool after a fork
                 places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
                 places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}
-                places |= {"TORCHELASTIC_USE_AGENT_STORE": True}  # as under torchrun: no rank opens the port itself
+                places |= {"TORCHELASTIC_USE_AGENT_STORE": True}  # as under torchrun, so no rank opens the port itself
                 os.environ.update({key: str(value) for key, value in places.items()})
                 count_step(recipe, folder / name, folder / f"{name}.json")
                 status = 0
@@ -194,8 +210,24 @@ def measured(recipe: Recipe, folder: Path, name: str) -> dict[str, int]:
     return json.loads((folder / f"{name}.json").read_text())
 
 
+def count_case(folder: Path, name: str, model: dict[str, Any], grpo: dict[str, Any]) -> dict[str, Any]:
+    """Planned and measured bytes of one of CASES."""
+    recipe = recipe_of(folder, model, grpo)
+    plan = planned_bytes(
+        sizes_of(load_policy(recipe.model)),
+        RANKS,
+        recipe.grpo.prompts_per_step // RANKS,
+        2 if recipe.model.precision == "bf16_mixed" else 4,
+        reference=recipe.grpo.beta > 0,
+        tower=recipe.model.train_audio_tower,
+    )
+    moved = measure(recipe, folder, name.replace(" ", "_"))
+    measured = sum(moved.values()) * (RANKS - 1) / RANKS
+    return {"name": name, "planned_bytes": sum(plan.values()), "measured_bytes": measured, "plan": plan, **moved}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     out = parser.parse_args().out
     torch.set_num_threads(1)
@@ -205,23 +237,17 @@ def main() -> None:
         write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
         write_tiny("qwen2_5_omni", folder / "tiny", question_texts([folder / "data" / "train.json"]))
         print(f"{'case':<20}{'planned':>12}{'measured':>12}{'ratio':>8}   bytes a rank receives in a step of {RANKS}")
-        for case, (model, grpo) in CASES.items():
-            recipe = recipe_of(folder, model, grpo)
-            sizes = sizes_of(load_policy(recipe.model))
-            micro_batches = recipe.grpo.prompts_per_step // RANKS
-            options = {"reference": recipe.grpo.beta > 0, "tower": recipe.model.train_audio_tower}
-            travels = 2 if recipe.model.precision == "bf16_mixed" else 4
-            plan = planned(sizes, RANKS, micro_batches, travels, **options)
-            moved = measured(recipe, folder, case.replace(" ", "_"))
-            total, expected = sum(moved.values()) * (RANKS - 1) / RANKS, sum(plan.values())
-            print(f"{case:<20}{expected:>12.0f}{total:>12.0f}{total / expected:>8.3f}")
-            cases.append({"name": case, "planned_bytes": expected, "measured_bytes": total, "plan": plan, **moved})
+        for case_name, (model, grpo) in CASES.items():
+            case = count_case(folder, case_name, model, grpo)
+            planned, measured = case["planned_bytes"], case["measured_bytes"]
+            print(f"{case_name:<20}{planned:>12.0f}{measured:>12.0f}{measured / planned:>8.3f}")
+            cases.append(case)
     large = {}
     for ranks in (8, 64):
-        large[ranks] = planned(OMNI_7B, ranks, 1, 2)
+        large[ranks] = planned_bytes(OMNI_7B, ranks, 1, 2)
         parts = "  ".join(f"{phase} {count / 1e9:.1f}" for phase, count in large[ranks].items())
         total = sum(large[ranks].values()) / 1e9
-        print(f"7B shape, bf16_mixed, {ranks} ranks, one micro-batch, GB: {parts}  sum {total:.1f}")
+        print(f"7B sizes, bf16_mixed, {ranks} ranks, one micro-batch, GB: {parts}  sum {total:.1f}")
     if out is not None:
         versions = {"harken": harken.__version__, "torch": torch.__version__}
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,12 @@
 """Questions a second of an evaluation: batched, against plain transformers' `generate` one question at a time.
 
-Takes a checkpoint and a question file; every form reads the same clips from disk, answers the same questions greedily
-with as many tokens, and is timed from the first clip to the last answer, loading left out. Interleaved, medians of the
-repeats, ratios of each repeat's pair:
-    plain        decode the clip, make its features, generate; one question after another
-    here         batched; decoding and features in the thread that computes
-    ahead        batched; decoding and features of the next window in threads (what `harken evaluate` does)
-and the share of questions on which plain and ahead say the same.
+Every form reads the same clips from disk and answers the same questions greedily with as many tokens. It is timed from
+the first clip to the last answer, without loading the model. The forms are interleaved; figures are medians of the
+repeats, ratios are those of each repeat:
+    plain        decodes the clip, makes its features and generates, one question after another
+    here         is batched, with decoding and features in the thread that computes
+    ahead        is batched, with decoding and features of the next window in threads, as `harken evaluate` does
+The program also prints the share of questions that plain and ahead answer alike.
 
     harken tiny --out tiny --text ../shared/realaqa/train.json
     python benchmarks/evaluate_throughput.py --model tiny --data ../shared/realaqa/test.json --limit 256
@@ -41,42 +41,47 @@ PROMPT = Prompt.from_config(PromptConfig())
 
 
 class InputsHere(PromptInputs):
-    """Made when they are asked for."""
+    """Inputs that are made when they are read."""
 
     def ahead(self, windows: Iterable[Sequence[Question]]) -> Iterator[list[ModelInput]]:
         for window in windows:
             yield self(window)
 
 
-def plain(model: QwenOmni, questions: Sequence[Question], tokens: int) -> dict[str, str]:
-    """As a script for one question at a time does it. The rendering is the model's own;
-    `tests/models/test_model_equality.py` holds it equal to the processor's."""
-    found = {}
+def plain(model: QwenOmni, questions: Sequence[Question], max_tokens: int) -> dict[str, str]:
+    """Question id -> answer, made one question at a time as a plain script does it.
+
+    The rendering is the model's own; `tests/models/test_model_equality.py` shows that it equals the processor's.
+    """
+    answers = {}
     module: Any = model.module
     config = GenerationConfig(
-        max_new_tokens=tokens, do_sample=False, pad_token_id=0, eos_token_id=list(model.eos_token_ids)
+        max_new_tokens=max_tokens, do_sample=False, pad_token_id=0, eos_token_id=list(model.eos_token_ids)
     )
     for question in questions:
         assert question.audio is not None
-        one = model.render(PROMPT.conversation(question), load_waveform(question.audio))
-        assert one.features is not None
-        ids = one.input_ids[None].to(model.device)
-        features = one.features[None].to(model.device, next(model.module.parameters()).dtype)
+        prompt = model.render(PROMPT.conversation(question), load_waveform(question.audio))
+        assert prompt.features is not None
+        ids = prompt.input_ids[None].to(model.device)
+        features = prompt.features[None].to(model.device, next(model.module.parameters()).dtype)
         with torch.no_grad():
-            said = module.generate(
+            tokens = module.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 input_features=features,
                 feature_attention_mask=torch.ones(1, features.shape[2], dtype=torch.long, device=model.device),
                 generation_config=config,
             )
-        found[question.id] = model.decode(said[0, one.length :].tolist())
-    return found
+        answers[question.id] = model.decode(tokens[0, prompt.length :].tolist())
+    return answers
 
 
-def batched(model: AudioLM, questions: Sequence[Question], inputs: PromptInputs, tokens: int, size: int):
+def batched(
+    model: AudioLM, questions: Sequence[Question], inputs: PromptInputs, max_tokens: int, size: int
+) -> dict[str, str]:
+    """Question id -> answer, made in batches as `harken evaluate` does it."""
     trials = [Trial(question) for question in questions]
-    batches = predict(model, trials, inputs, Sampling(0, tokens), batch_size=size)
+    batches = predict(model, trials, inputs, Sampling(0, max_tokens), batch_size=size)
     return {trial.question.id: answer.text for batch in batches for trial, (answer,) in batch}
 
 
@@ -96,8 +101,8 @@ def main() -> None:
         raise SystemExit("plain generate is written for Qwen2.5-Omni here")
     loaded = load_sources([SourceConfig(file=arguments.data)], find_reader, need_answer=False)
     shortest_s = 2 * model.min_samples / SAMPLE_RATE_HZ  # plain generate pads no clip
-    heard = [q for q in loaded.questions if q.audio is not None and loaded.durations_s[q.audio] > shortest_s]
-    questions = heard[: arguments.limit]
+    long_enough = [q for q in loaded.questions if q.audio is not None and loaded.durations_s[q.audio] > shortest_s]
+    questions = long_enough[: arguments.limit]
     tokens, size = arguments.tokens, arguments.batch_size
     forms = {
         "plain": lambda: plain(model, questions, tokens),
@@ -105,11 +110,11 @@ def main() -> None:
         "ahead": lambda: batched(model, questions, PromptInputs(model, PROMPT, 0, crop_long_audio=True), tokens, size),
     }
     rates: dict[str, list[float]] = {name: [] for name in forms}
-    said = {}
+    answers: dict[str, dict[str, str]] = {}
     for repeat in range(arguments.repeats + 1):
         for name, form in forms.items():
             started = time.perf_counter()
-            said[name] = form()
+            answers[name] = form()
             if repeat:  # the first round warms up
                 rates[name].append(len(questions) / (time.perf_counter() - started))
     report = {
@@ -123,7 +128,8 @@ def main() -> None:
             name: statistics.median(a / b for a, b in zip(rates[name], rates["plain"], strict=True)) for name in rates
         },
         "ahead_to_here": statistics.median(a / b for a, b in zip(rates["ahead"], rates["here"], strict=True)),
-        "same_answers": sum(said["plain"][one] == said["ahead"][one] for one in said["plain"]) / len(questions),
+        "same_answers": sum(answers["plain"][name] == answers["ahead"][name] for name in answers["plain"])
+        / len(questions),
     }
     print(json.dumps(report, indent=1))
     if arguments.out:

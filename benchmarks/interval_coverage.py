@@ -1,9 +1,10 @@
-"""How often 95 % intervals hold the truth, on simulated sets of questions with several questions a clip.
+"""How often 95 % intervals hold the true value, on simulated sets of questions with several questions a clip.
 
-Prints for each kind of set the share of intervals that hold the true accuracy or gain, and their mean width:
+For each kind of set the program prints the share of intervals that hold the true accuracy or gain, and their mean
+width:
     mean       mean_interval of the later accuracy          gain       paired_gain, the bootstrap that `compare` shows
     t          cluster-robust t interval of the gain        percentile the bootstrap without corrections
-The last two are here for comparison only.
+The last two are for comparison only.
 
     python benchmarks/interval_coverage.py --sets 2000
 """
@@ -24,9 +25,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of set: number of clips, mean number of questions a clip (Poisson, at least 1), true accuracy before, true
-    gain, spread of difficulty over clips (Beta, larger is less), and the share of questions answered by the same luck
-    before and after, which are those that change only where the clip's difficulty changes."""
+    """A kind of set.
+
+    Attributes:
+        questions: mean number of questions a clip (Poisson, at least 1).
+        accuracy: the true accuracy before.
+        gain: the true gain.
+        concentration: of the Beta distribution of difficulty over clips; larger means less spread.
+        same: the share of questions that are answered by the same draw before and after, and so change only where the
+            clip's difficulty changes.
+    """
 
     clips: int
     questions: float
@@ -50,16 +58,16 @@ FEW_CLIPS = (Kind(25, 4, 0.6, 0.10), Kind(11, 1, 0.5, 0.10), Kind(6, 14, 0.5, 0.
 
 
 @dataclass(frozen=True)
-class Set:
-    """One simulated set: right or wrong before and after, and the clip of each question; all [n]."""
+class QuestionSet:
+    """One simulated set: whether each question is right before and after, and its clip; all [n]."""
 
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     clips: NDArray[np.int64]
 
 
-def simulate(kind: Kind, sets: int, seed: int) -> Iterator[Set]:
-    """Clips keep their rank of difficulty; the number of questions on a clip has nothing to do with it."""
+def simulate(kind: Kind, sets: int, seed: int) -> Iterator[QuestionSet]:
+    """Clips keep their rank of difficulty, and the number of questions on a clip does not depend on it."""
     rng = np.random.default_rng(seed)
     for _ in range(sets):
         rank = rng.random(kind.clips)
@@ -68,32 +76,33 @@ def simulate(kind: Kind, sets: int, seed: int) -> Iterator[Set]:
             for mean in (kind.accuracy, kind.accuracy + kind.gain)
         )
         clips = np.repeat(np.arange(kind.clips), 1 + rng.poisson(kind.questions - 1, kind.clips))
-        luck = rng.random(len(clips))
-        later = np.where(rng.random(len(clips)) < kind.same, luck, rng.random(len(clips)))
-        yield Set((luck < before[clips]) * 1.0, (later < after[clips]) * 1.0, clips)
+        draws = rng.random(len(clips))
+        later = np.where(rng.random(len(clips)) < kind.same, draws, rng.random(len(clips)))
+        yield QuestionSet((draws < before[clips]) * 1.0, (later < after[clips]) * 1.0, clips)
 
 
-def mean_of(one: Set) -> Interval:
-    found = mean_interval(one.after.tolist(), one.clips.tolist())
-    return found.low, found.high
+def mean_of(questions: QuestionSet) -> Interval:
+    interval = mean_interval(questions.after.tolist(), questions.clips.tolist())
+    return interval.low, interval.high
 
 
-def gain_of(one: Set) -> Interval:
-    before, after, clips = (dict(enumerate(values.tolist())) for values in (one.before, one.after, one.clips))
-    found = paired_gain(before, after, clips)  # numbers do for ids
-    return found.low, found.high
+def gain_of(questions: QuestionSet) -> Interval:
+    columns = (questions.before, questions.after, questions.clips)
+    before, after, clips = (dict(enumerate(values.tolist())) for values in columns)  # numbers serve as ids
+    interval = paired_gain(before, after, clips)
+    return interval.low, interval.high
 
 
-def t_of(one: Set) -> Interval:
-    difference, count = one.after - one.before, one.clips[-1] + 1
-    sums = np.bincount(one.clips, weights=difference - difference.mean())
+def t_of(questions: QuestionSet) -> Interval:
+    difference, count = questions.after - questions.before, questions.clips[-1] + 1
+    sums = np.bincount(questions.clips, weights=difference - difference.mean())
     error = (count / (count - 1) * (sums**2).sum()) ** 0.5 / len(difference)
     half = float(student.ppf(0.975, count - 1) * error)
     return float(difference.mean() - half), float(difference.mean() + half)
 
 
-def percentile_of(one: Set) -> Interval:
-    sums, sizes = np.bincount(one.clips, weights=one.after - one.before), np.bincount(one.clips)
+def percentile_of(questions: QuestionSet) -> Interval:
+    sums, sizes = np.bincount(questions.clips, weights=questions.after - questions.before), np.bincount(questions.clips)
     drawn = np.random.default_rng(0).integers(0, len(sums), (2000, len(sums)))
     low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [0.025, 0.975])
     return float(low), float(high)
@@ -115,12 +124,12 @@ def main() -> None:
         sets = list(simulate(kind, options.sets, options.seed))
         cells = []
         for name, method in methods.items():
-            intervals = [method(one) for one in sets]
+            intervals = [method(questions) for questions in sets]
             held = share_holding(intervals, kind.accuracy + kind.gain if name == "mean" else kind.gain)
             width = np.mean([high - low for low, high in intervals])
             cells.append(f"{100 * held:.1f} ({100 * width:.1f})")
-        questions = round(np.mean([len(one.clips) for one in sets]))
-        row = [str(kind.clips), str(questions), f"{100 * kind.accuracy:.0f}", f"{100 * kind.gain:+.0f}", *cells]
+        n_questions = round(np.mean([len(questions.clips) for questions in sets]))
+        row = [str(kind.clips), str(n_questions), f"{100 * kind.accuracy:.0f}", f"{100 * kind.gain:+.0f}", *cells]
         print("| " + " | ".join(row) + " |", flush=True)
 
 

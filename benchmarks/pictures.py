@@ -1,10 +1,10 @@
-"""The pictures of README and docs.
+"""Draws the pictures of README and docs.
 
     python benchmarks/pictures.py flow docs/images/flow.svg
     python benchmarks/pictures.py report runs/demo/grpo docs/images
 
-`flow` draws the stages. `report` builds the report of a run and photographs its tables of accuracy, light and dark; it
-needs the extra `browser` and an installed Chromium. Not taken: pictures drawn by hand, which nobody draws again.
+`flow` draws the stages of training. `report` builds the report of a run and takes pictures of its tables of accuracy,
+light and dark; it needs the extra `browser` and an installed Chromium.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from harken.system.files import write_text
 STAGES = (
     ("question", "clip, text, choices"),
     ("prompt", "one wording for all"),
-    ("rollout", "clip heard once, G answers"),
+    ("rollout", "clip encoded once, G answers"),
     ("grade", "each answer as a choice"),
     ("reward", "parts and their weights"),
     ("advantage", "against its own group"),
@@ -28,7 +28,7 @@ STAGES = (
     ("evaluation", "same prompt, same grader"),
     ("report", "from the run folder alone"),
 )
-"""Two in a row, every other row from right to left: still to be read where a page is 380 px wide."""
+"""Two stand in a row, and every other row goes from right to left, so that a page of 380 px can still be read."""
 COLUMNS, WIDTH, HEIGHT, GAP, EDGE = 2, 190, 60, 24, 4
 STYLE = """
   rect { fill: #eef5f5; stroke: #0d5f6e; } .name { fill: #0d5f6e; font: 600 17px sans-serif; }
@@ -40,7 +40,7 @@ STYLE = """
 
 
 def flow() -> str:
-    """An SVG that follows the reader's colour scheme."""
+    """The SVG of the stages, which follows the reader's colour scheme."""
     rows = len(STAGES) // COLUMNS
     width = COLUMNS * WIDTH + (COLUMNS - 1) * GAP + 2 * EDGE
     height = rows * HEIGHT + (rows - 1) * GAP + 2 * EDGE
@@ -61,7 +61,7 @@ def flow() -> str:
 
 
 def place(number: int) -> tuple[int, int]:
-    """Upper left corner of a stage's box."""
+    """The upper left corner of a stage's box."""
     row, column = divmod(number, COLUMNS)
     column = COLUMNS - 1 - column if row % 2 else column
     return EDGE + column * (WIDTH + GAP), EDGE + row * (HEIGHT + GAP)
@@ -78,7 +78,7 @@ def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
 
 
 def photograph(run: Path, folder: Path) -> None:
-    """FOLDER/report-light.png and -dark.png."""
+    """Write FOLDER/report-light.png and FOLDER/report-dark.png."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:

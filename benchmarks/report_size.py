@@ -1,11 +1,11 @@
-"""What a report of a long run costs: time to build, size, time to open.
+"""The report of a long run: the time to build it, its size, and the time to open it.
 
     python benchmarks/report_size.py [--steps 2000] [--completions 50000] [--clips 600]
 
-Writes a synthetic run (metric rows of every step, completions of about 700 characters in groups of eight, four
-evaluations of 1,000 questions, clips of ten seconds of coloured noise) into a temporary folder, builds its report as
-`harken report` does, and opens it in Chromium where Playwright and a Chromium are installed. Opening ends when the
-first question, its clip and all curves are drawn.
+The program writes a synthetic run (metric rows of every step, completions of about 700 characters in groups of eight,
+four evaluations of 1,000 questions, clips of ten seconds of coloured noise) into a temporary folder, builds its report
+as `harken report` does, and opens it in Chromium if Playwright and a Chromium are installed. The page counts as open
+when the first question, its clip and all curves are drawn.
 """
 
 import argparse
@@ -29,25 +29,15 @@ WORDS = "the clip holds a low steady hum then a bright bell and after it someone
 
 
 def write_synthetic_run(folder: Path, *, steps: int, completions: int, n_clips: int) -> Path:
-    """The run folder; its start lies beside it."""
+    """Write a run and the run that it started from; gives the run's folder."""
     rng = np.random.default_rng(0)
-    data = folder / "data"
-    (data / "audio").mkdir(parents=True)
-    for number in range(n_clips):
-        noise = np.cumsum(rng.normal(size=160_000))
-        noise -= np.linspace(noise[0], noise[-1], noise.size)
-        soundfile.write(data / "audio" / f"{number}.wav", 0.5 * noise / np.abs(noise).max(), 16_000)
-    run, start = folder / "run", folder / "start"
+    data, run, start = folder / "data", folder / "run", folder / "start"
+    _write_clips(rng, data / "audio", n_clips)
     for path, model in ((run, start), (start, "base")):
         settings = {"name": "long", "model": {"path": str(model)}, "data": {"train": [{"file": str(data / "q.json")}]}}
         write_text(path / "config.yaml", yaml.safe_dump(settings))
         write_json(path / "environment.json", {"started": "2026-01-01T00:00:00+00:00", "threads": 2})
-    names = ["mean", "accuracy", "format", "consistency", "quality", "std_in_group", "equal_groups"]
-    keys = [f"reward/{name}" for name in names] + ["loss/total", "loss/kl", "policy/entropy", "policy/grad_norm"]
-    keys += ["completion/length_mean", "completion/truncated", "completion/think", "time/step_s", "memory/peak_gib"]
-    figures = rng.random((steps, len(keys)))
-    rows = [{"step": i + 1, **dict(zip(keys, map(float, row), strict=True))} for i, row in enumerate(figures)]
-    write_json_lines(run / "metrics.jsonl", rows)
+    _write_metrics(rng, run / "metrics.jsonl", steps)
     questions = completions // GROUP
     for step in range(1, steps + 1):
         kept = range(questions * (step - 1) // steps, questions * step // steps)
@@ -66,41 +56,55 @@ def write_synthetic_run(folder: Path, *, steps: int, completions: int, n_clips: 
     return run
 
 
-def _asked(number: int, n_clips: int) -> dict:
+def _write_clips(rng: np.random.Generator, folder: Path, n_clips: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(n_clips):
+        noise = np.cumsum(rng.normal(size=160_000))
+        noise -= np.linspace(noise[0], noise[-1], noise.size)
+        soundfile.write(folder / f"{number}.wav", 0.5 * noise / np.abs(noise).max(), 16_000)
+
+
+def _write_metrics(rng: np.random.Generator, file: Path, steps: int) -> None:
+    names = ["mean", "accuracy", "format", "consistency", "quality", "std_in_group", "equal_groups"]
+    keys = [f"reward/{name}" for name in names] + ["loss/total", "loss/kl", "policy/entropy", "policy/grad_norm"]
+    keys += ["completion/length_mean", "completion/truncated", "completion/think", "time/step_s", "memory/peak_gib"]
+    figures = rng.random((steps, len(keys)))
+    rows = [{"step": i + 1, **dict(zip(keys, map(float, row), strict=True))} for i, row in enumerate(figures)]
+    write_json_lines(file, rows)
+
+
+def _question(number: int, n_clips: int) -> dict:
     return {
-        **{
-            "id": f"{number:032x}",
-            "clip": f"audio/{number % n_clips}.wav",
-            "task": ("sound", "speech", "music")[number % 3],
-        },
-        **{
-            "difficulty": ("easy", "medium", "hard")[number % 7 % 3],
-            "question": f"What is heard in recording {number}?",
-        },
-        **{"choices": ["a bell", "a dog", "a voice", "rain"], "answer": "a bell"},
+        "id": f"{number:032x}",
+        "clip": f"audio/{number % n_clips}.wav",
+        "task": ("sound", "speech", "music")[number % 3],
+        "difficulty": ("easy", "medium", "hard")[number % 7 % 3],
+        "question": f"What is heard in recording {number}?",
+        "choices": ["a bell", "a dog", "a voice", "rain"],
+        "answer": "a bell",
     }
 
 
-def _said(rng: np.random.Generator, right: bool) -> dict:
+def _answer(rng: np.random.Generator, right: bool) -> dict:
     choice = "a bell" if right else "a dog"
     thought = " ".join(rng.choice(WORDS, size=130))
-    said = f"<think>{thought}</think><answer>{choice}</answer>"
-    return {"completion": said, "choice": choice, "correct": right, "reason": "exact", "tokens": 140, "ended": True}
+    text = f"<think>{thought}</think><answer>{choice}</answer>"
+    return {"completion": text, "choice": choice, "correct": right, "reason": "exact", "tokens": 140, "ended": True}
 
 
 def _completion(rng: np.random.Generator, question: int, g: int, n_clips: int) -> dict:
     right = bool(rng.random() < 0.6)
     rewards = {"accuracy": float(right), "format": 1.0, "consistency": 1.0, "quality": round(float(rng.random()), 1)}
     scored = {"reward": sum(rewards.values()), "rewards": rewards, "advantage": float(rng.normal())}
-    return {**_asked(question, n_clips), "g": g, **_said(rng, right), **scored}
+    return {**_question(question, n_clips), "g": g, **_answer(rng, right), **scored}
 
 
 def _prediction(rng: np.random.Generator, number: int, chance: float, n_clips: int) -> dict:
-    return {**_asked(number, n_clips), **_said(rng, bool(rng.random() < chance)), "extracted": "a bell"}
+    return {**_question(number, n_clips), **_answer(rng, bool(rng.random() < chance)), "extracted": "a bell"}
 
 
 def seconds_to_open(page: Path) -> float | None:
-    """None where there is no Playwright or no Chromium."""
+    """The time to open the page; None without Playwright or a Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -122,20 +126,22 @@ def seconds_to_open(page: Path) -> float | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a report of a long run costs.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name, default in (("steps", 2000), ("completions", 50_000), ("clips", 600)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = write_synthetic_run(Path(folder), steps=given.steps, completions=given.completions, n_clips=given.clips)
+        run = write_synthetic_run(
+            Path(folder), steps=options.steps, completions=options.completions, n_clips=options.clips
+        )
         size = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
-        print(f"run: {given.steps} steps, {given.completions} completions, {size / 1e6:.0f} MB")
+        print(f"run: {options.steps} steps, {options.completions} completions, {size / 1e6:.0f} MB")
         started, cpu = time.perf_counter(), time.process_time()
         write_report([run], run / "report.html")
         print(f"built in {time.perf_counter() - started:.1f} s, {time.process_time() - cpu:.1f} s of processor time")
         print(f"size {(run / 'report.html').stat().st_size / 1e6:.1f} MB")
-        opened = seconds_to_open(run / "report.html")
-        print("not opened: no Playwright or no Chromium here" if opened is None else f"opened in {opened:.2f} s")
+        open_s = seconds_to_open(run / "report.html")
+        print("not opened: no Playwright or no Chromium here" if open_s is None else f"opened in {open_s:.2f} s")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/thinker_curves.py runs/realaqa-thinker docs/images/realaqa_thinker.svg
 
-Takes the metric rows of every seed*/REWARD in the folder, draws one panel a reward: the mean over the seeds of the
-no-think rate among the step's sampled completions of a valid form, averaged over 10 steps; the band goes from the
-smallest to the largest seed.
+The program reads the metric rows of every seed*/REWARD in the folder and draws one panel for each reward. A line is the
+mean over the seeds of the no-think rate among the step's sampled completions of a valid form, averaged over 10 steps;
+the band goes from the smallest to the largest seed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 
 
 def rates(file: Path, difficulty: str) -> list[float]:
-    """Share of no-think, one number per window of steps."""
+    """The no-think rate, one number for each window of steps."""
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     windows = [rows[start : start + WINDOW] for start in range(0, len(rows), WINDOW)]
     key = f"think/no_think_{difficulty}"
@@ -72,14 +72,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    found = {name: sorted(arguments.runs.glob(f"seed*/{name}")) for name in REWARDS}
-    shown = [name for name, runs in found.items() if runs]
+    runs = {name: sorted(arguments.runs.glob(f"seed*/{name}")) for name in REWARDS}
+    shown = [name for name, seeds in runs.items() if seeds]
     drawn = [
         f'<text class="small" x="{LEFT - 6}" y="{TOP + HEIGHT * (1 - s) + 4}" text-anchor="end">{s:.0%}</text>'
         for s in (0, 0.5, 1)
     ]
     for index, name in enumerate(shown):
-        drawn += panel(found[name], REWARDS[name], LEFT + index * (WIDTH + GAP))
+        drawn += panel(runs[name], REWARDS[name], LEFT + index * (WIDTH + GAP))
     bottom = TOP + HEIGHT + 36
     for index, (difficulty, dash) in enumerate(DASHES.items()):
         x = LEFT + index * 110

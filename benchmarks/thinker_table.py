@@ -1,9 +1,10 @@
-"""What the realaqa_thinker recipes ended at, as Markdown for docs/results.md.
+"""The final figures of the realaqa_thinker recipes, as Markdown for docs/results.md.
 
     python benchmarks/thinker_table.py runs/realaqa-thinker
 
-Takes the folders that recipes/realaqa_thinker.sh wrote, one a seed. Rates are over outputs of a valid form, accuracies
-over all questions; `forced` is the same model whose every answer begins with <answer>, so that it cannot think.
+The program reads the folders that recipes/realaqa_thinker.sh wrote, one for each seed. Rates are over outputs of a
+valid form, accuracies over all questions. `forced` is the same model with every answer beginning with <answer>, so that
+it cannot think.
 """
 
 import argparse

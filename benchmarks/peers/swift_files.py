@@ -1,10 +1,10 @@
-"""A tiny random Qwen2.5-Omni (30 M parameters) and 32 clips of 10 s, as ms-swift and harken read them alike.
+"""Writes a tiny random Qwen2.5-Omni (30 M parameters) and 32 clips of 10 s that both ms-swift and harken can read.
 
     swift_files.py FOLDER      writes FOLDER/model, FOLDER/wav and FOLDER/data.jsonl
 
-Runs in the environment of `swift_environment.sh`, whose transformers is the older of the two. The full checkpoint's
-layout with a talker in name only: ms-swift loads the full class. Control tokens are never sampled, so that every
-completion has full length.
+It runs in the environment of `swift_environment.sh`, whose transformers is the older of the two. The checkpoint has the
+full layout with a talker of next to no size, because ms-swift loads the full class. Control tokens are never sampled,
+so that every completion has full length.
 """
 
 import json
@@ -46,7 +46,7 @@ def write_json(file: Path, values: object) -> None:
 
 
 def write_tokenizer(folder: Path) -> dict[str, int]:
-    """Byte-level BPE learnt from torch's own sources; gives the ids of the control tokens."""
+    """Write a byte-level BPE tokenizer learnt from torch's own sources; gives the ids of the control tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -111,7 +111,7 @@ def write_model(folder: Path, ids: dict[str, int]) -> None:
     ends = [ids["<|im_end|>"], ids["<|endoftext|>"]]
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=ends[1], do_sample=True)
     model.save_pretrained(folder)
-    torch.save({}, folder / "spk_dict.pt")  # the talker's voices: none
+    torch.save({}, folder / "spk_dict.pt")  # the talker has no voices
     generation = json.loads((folder / "generation_config.json").read_text())
     write_json(folder / "generation_config.json", {**generation, "suppress_tokens": sorted(ids.values())})
     hears = {
@@ -128,7 +128,7 @@ def write_model(folder: Path, ids: dict[str, int]) -> None:
 
 
 def write_clips(folder: Path) -> None:
-    """Tones, noise and sweeps of 10 s, and ms-swift's records of them."""
+    """Write tones, noise and sweeps of 10 s, and ms-swift's records of them."""
     numbers, t = np.random.default_rng(0), np.arange(160_000) / 16_000
     (folder / "wav").mkdir()
     records = []
@@ -142,8 +142,8 @@ def write_clips(folder: Path) -> None:
         )
         file = folder / "wav" / f"{i:02d}.wav"
         soundfile.write(file, (sounds[i % 4] + 0.01 * numbers.standard_normal(t.size)).astype(np.float32), 16_000)
-        said = [{"role": "user", "content": f"<audio>{QUESTION}"}]
-        records.append({"messages": said, "audios": [str(file)], "solution": "ABCD"[i % 4]})
+        messages = [{"role": "user", "content": f"<audio>{QUESTION}"}]
+        records.append({"messages": messages, "audios": [str(file)], "solution": "ABCD"[i % 4]})
     (folder / "data.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 

@@ -1,8 +1,8 @@
 """ms-swift's GRPO on an audio model: swift_step.py CHECKPOINT DATA COMPLETION_TOKENS GROUP
 
-Runs in the environment of `swift_environment.sh`, on one thread, as its command line does, with a reward and a pause
-between steps added. Everything trains, the tower and the projector too; temperature, KL weight, AdamW and precision are
-those of the other side.
+It runs in the environment of `swift_environment.sh`, on one thread, as ms-swift's command line does, with a reward and
+a pause between steps added. Everything trains, the tower and the projector too; temperature, KL weight, AdamW and
+precision are those of the other side.
 """
 
 import sys

@@ -1,7 +1,8 @@
-"""One step for each line of standard input, its cost on standard output: how a peer takes part in an interleaved run.
+"""The peer's side of an interleaved run: one step for each line of standard input, and its cost on standard output.
 
-Call a `Turns` at the end of every step, and once before the first. A step lasts from one call to the next, so that
-all a trainer does between two steps counts. Uses nothing but the standard library: it runs in the peer's environment.
+A trainer calls a `Turns` at the end of every step, and once before the first. A step lasts from one call to the next,
+so that everything a trainer does between two steps counts. It needs the standard library alone, because it runs in the
+peer's environment.
 """
 
 import json

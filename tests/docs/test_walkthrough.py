@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 import walkthrough
+import walkthrough_run
 from harken.cli import demo_run as demo
 
 STEPS = 3
@@ -33,12 +34,12 @@ def small_demo(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def repeated(small_demo, tmp_path_factory) -> walkthrough.Step:
-    return walkthrough.repeat(small_demo / "grpo", STEPS, tmp_path_factory.mktemp("again") / "run")
+def repeated(small_demo, tmp_path_factory) -> walkthrough_run.Step:
+    return walkthrough_run.repeat(small_demo / "grpo", STEPS, tmp_path_factory.mktemp("again") / "run")
 
 
 def test_the_repeated_step_is_the_runs(small_demo, repeated):
-    assert walkthrough.differences(repeated, STEPS, small_demo / "grpo") == []
+    assert walkthrough_run.differences(repeated, STEPS, small_demo / "grpo") == []
 
 
 def test_another_runs_files_are_told(small_demo, repeated, tmp_path):
@@ -50,32 +51,34 @@ def test_another_runs_files_are_told(small_demo, repeated, tmp_path):
     kept = (small_demo / "grpo" / "rollouts" / f"step_{STEPS:06d}.jsonl").read_text().splitlines()
     other = json.loads(kept[0]) | {"completion": "another"}
     (run / "rollouts" / f"step_{STEPS:06d}.jsonl").write_text("\n".join([json.dumps(other), *kept[1:]]) + "\n")
-    said = walkthrough.differences(repeated, STEPS, run)
-    assert len(said) == 2
-    assert said[0].startswith("loss/kl: ")
-    assert said[1] == f"1 of {len(kept)} completions differ"
+    lines = walkthrough_run.differences(repeated, STEPS, run)
+    assert len(lines) == 2
+    assert lines[0].startswith("loss/kl: ")
+    assert lines[1] == f"1 of {len(kept)} completions differ"
 
 
 def test_the_figures_of_the_page_work_out(small_demo, repeated):
-    found = walkthrough.facts(repeated, STEPS, small_demo / "grpo")
-    rewards = [one["reward"] for one in found["completions"]]
+    values = walkthrough.facts(repeated, STEPS, small_demo / "grpo")
+    rewards = [completion["reward"] for completion in values["completions"]]
     assert 0 < sum(rewards) < len(rewards)
     mean, std = statistics.mean(rewards), statistics.stdev(rewards)
-    assert (found["mean"], found["std"]) == (pytest.approx(mean), pytest.approx(std))
-    for one in found["completions"]:
-        assert one["advantage"] == pytest.approx((one["reward"] - mean) / (std + 1e-4), abs=1e-6)
-        assert (one["choice"] == found["question"].choices[found["question"].answer]) == bool(one["reward"])
+    assert (values["mean"], values["std"]) == (pytest.approx(mean), pytest.approx(std))
+    for completion in values["completions"]:
+        assert completion["advantage"] == pytest.approx((completion["reward"] - mean) / (std + 1e-4), abs=1e-6)
+        assert (completion["choice"] == values["question"].choices[values["question"].answer]) == bool(
+            completion["reward"]
+        )
     advantage = {"right": (1 - mean) / (std + 1e-4), "wrong": -mean / (std + 1e-4)}
-    for token in found["tokens"]:
+    for token in values["tokens"]:
         gap = token["reference"] - token["logp"]
         assert token["kl"] == pytest.approx(math.exp(gap) - gap - 1, abs=1e-6)
         assert token["loss"] == pytest.approx(-advantage[token["which"]] + 0.04 * token["kl"], abs=1e-5)
-    lengths = [one["tokens"] for one in found["completions"]]
-    assert found["repeated"] == sum(found["prompt"]["tokens"] + length for length in lengths)
-    assert found["packed"] == found["prompt"]["tokens"] + sum(length - 1 for length in lengths)
-    text = walkthrough.page({**found, "commit": "0000000"})
+    lengths = [completion["tokens"] for completion in values["completions"]]
+    assert values["repeated"] == sum(values["prompt"]["tokens"] + length for length in lengths)
+    assert values["packed"] == values["prompt"]["tokens"] + sum(length - 1 for length in lengths)
+    text = walkthrough.page({**values, "commit": "0000000"})
     assert text.count("\n## ") == 8
-    assert all(one["text"] in text for one in found["completions"])
+    assert all(completion["text"] in text for completion in values["completions"])
 
 
 def test_the_shipped_page_was_written_from_this_text():
