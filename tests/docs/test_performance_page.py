@@ -21,7 +21,7 @@ def test_our_side_of_the_text_comparison_takes_a_step_in_either_form(tmp_path, m
     write_text_model(tmp_path)
     for form in ("continued", "packed"):
         (batch,) = own_side(tmp_path, 12, 5, 3, form)()
-        assert batch.completions.mask.sum(1).tolist() == [5, 5, 5]
+        assert batch.sampled.completions.mask.sum(1).tolist() == [5, 5, 5]
     assert sampling_side(tmp_path, 12, 5, 3)().tokens.shape == (3, 5)
 
 
