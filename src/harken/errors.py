@@ -12,6 +12,10 @@ class ConfigError(HarkenError):
     """A recipe cannot be run; the message names the key, the value and the fix."""
 
 
+class InUseError(HarkenError):
+    """Another process writes into the folder."""
+
+
 class ServerError(HarkenError):
     """A server of a language model cannot be used."""
 

@@ -27,8 +27,10 @@ from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 
 
+@one_writer
 def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the model every question of the recipe, and write the files that docs/evaluation.md lists into `out`.
 

@@ -15,8 +15,10 @@ from harken.results.listening import listening_figures, listening_rows, read_mod
 from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 
 
+@one_writer
 def evaluate_listening(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
 

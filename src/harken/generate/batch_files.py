@@ -6,6 +6,7 @@ the replies of the results file under their requests. After that the same comman
 the repair of a bad reply is a request in the next file.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,10 @@ class BatchFileClient:
         self._cache = ReplyCache(cache)
         self._missing: dict[str, dict[str, Any]] = {}
         self.prompt_tokens = self.completion_tokens = 0
+
+    def close(self) -> None:
+        """Let another process write the file of replies."""
+        self._cache.close()
 
     @property
     def complete(self) -> bool:
@@ -67,18 +72,18 @@ def store_batch_results(path: Path, cache: Path) -> tuple[int, list[str]]:
     records, rejected = read_records(path)
     faults = [f"{path}:{record.line}: {record.reason}" for record in rejected]
     n_stored = 0
-    replies = ReplyCache(cache)
-    for line, record in records:
-        key = record.get("custom_id")
-        if not isinstance(key, str) or not _KEY.fullmatch(key):
-            reason = f"custom_id {short_repr(key)} is not one of harken's: is this the file of results?"
-            raise DataError(f"{path}:{line}: {reason}")
-        reply = _read_result(record)
-        if isinstance(reply, Reply):
-            replies.put(key, reply)
-            n_stored += 1
-        else:
-            faults.append(f"{path}:{line}: {reply.reason}")
+    with contextlib.closing(ReplyCache(cache)) as replies:
+        for line, record in records:
+            key = record.get("custom_id")
+            if not isinstance(key, str) or not _KEY.fullmatch(key):
+                reason = f"custom_id {short_repr(key)} is not one of harken's: is this the file of results?"
+                raise DataError(f"{path}:{line}: {reason}")
+            reply = _read_result(record)
+            if isinstance(reply, Reply):
+                replies.put(key, reply)
+                n_stored += 1
+            else:
+                faults.append(f"{path}:{line}: {reply.reason}")
     return n_stored, faults
 
 

@@ -25,9 +25,11 @@ from harken.generate.retries import Unusable, request_each
 from harken.prepare.data_card import CardTable
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
+from harken.system.writer_lock import one_writer
 from harken.types import Question
 
 
+@one_writer
 def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient, console: Console) -> None:
     """Write the files below `out`. Raises DataError, ConfigError, ServerError."""
     instruction = Instruction.resolve(CAPTIONS, recipe.prompt_file)

@@ -27,6 +27,7 @@ from harken.generate.retries import Unusable, request_each
 from harken.questions.grader import grade
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
+from harken.system.writer_lock import one_writer
 from harken.types import Question, Rejected
 
 KEYS = ("question_text", "multi_choice", "answer")
@@ -38,6 +39,7 @@ _MENTIONS_NOTES = re.compile(
 )
 
 
+@one_writer
 def generate_questions(recipe: QuestionRecipe, out: Path, client: GeneratorClient, console: Console) -> None:
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`, once no request waits for a reply.
 

@@ -30,6 +30,7 @@ from harken.questions.grader import form, grade
 from harken.questions.prompt import Prompt
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
+from harken.system.writer_lock import one_writer
 from harken.types import Question
 
 PARTS = ("planning", "caption", "reasoning", "summary")
@@ -54,6 +55,7 @@ _GIVES_AWAY = re.compile(
 )
 
 
+@one_writer
 def generate_reasoning(recipe: ReasoningRecipe, out: Path, client: GeneratorClient, console: Console) -> None:
     """Write the files below `out`, once no request waits for a reply.
 

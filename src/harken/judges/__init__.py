@@ -40,11 +40,11 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
     """Open a judge. The caller closes it.
 
     Args:
-        cache_dir: folder where replies are stored by content, so that the same prompt is never sent twice. Only one
-            process at a time may write there.
+        cache_dir: folder where replies are stored by content, so that the same prompt is never sent twice. One process
+            at a time may write there.
 
     Raises ConfigError for a prompt file that cannot be used or a key that the environment lacks, CheckpointError for a
-    local model that cannot be loaded, DataError for a damaged file of replies.
+    local model that cannot be loaded, DataError for a damaged file of replies, InUseError while another process writes it.
     """
     prompts = JudgePrompts.from_config(config)
     replies = cache_dir / "replies.jsonl"

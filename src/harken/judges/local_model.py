@@ -69,6 +69,7 @@ class LocalJudgeModel:
     def close(self) -> None:
         """Wait for the batch that is under way, and cancel the rest."""
         self._thread.shutdown(cancel_futures=True)
+        self._cache.close()
 
     def _reply(self, key: str, text: str) -> Reply | Failure:
         """Reply to this text, and to others that wait; they find their replies stored when their turn comes."""

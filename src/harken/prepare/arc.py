@@ -17,9 +17,11 @@ from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, write_draft
 from harken.prepare.licences import ARC
 from harken.prepare.source_records import HubDataset, read_source
+from harken.system.writer_lock import one_writer
 from harken.types import Question
 
 
+@one_writer
 def prepare_arc(source: Path | HubDataset, out: Path, *, against: Sequence[ComparedSet] = ()) -> Card:
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`."""
     draft = draft_from_records(ARC, read_source(source), parse_arc)

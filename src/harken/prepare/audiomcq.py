@@ -18,9 +18,11 @@ from harken.prepare.draft import draft_from_records, measure_draft_clips, write_
 from harken.prepare.licences import AUDIOMCQ
 from harken.prepare.source_records import HubDataset, read_source
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 from harken.types import Question
 
 
+@one_writer
 def prepare_audiomcq(
     source: Path | HubDataset,
     audio_root: Path,

@@ -26,6 +26,7 @@ from harken.prepare.licences import AUDIOSETCAPS
 from harken.prepare.media_index import sound_files
 from harken.system.files import remove_leftovers, replacing, write_text
 from harken.system.json_lines import json_line
+from harken.system.writer_lock import one_writer
 from harken.types import Rejected
 
 _CACHE_KIB = 65_536
@@ -53,6 +54,7 @@ class _Counts:
     captions: Counter[str] = field(default_factory=Counter)
 
 
+@one_writer
 def prepare_audiosetcaps(
     captions: Sequence[Path],
     answers: Sequence[Path],

@@ -24,6 +24,7 @@ from harken.prepare.licences import AVQA
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.wanted_clips import extract_wanted_clips
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 from harken.types import Question, Rejected
 
 REWORDED = "question about a video reworded"
@@ -37,6 +38,7 @@ class AvqaRecord:
     clip: ClipName
 
 
+@one_writer
 def prepare_avqa(
     annotations: Path,
     media: Path,

@@ -11,8 +11,10 @@ from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, measure_draft_clips, write_draft
 from harken.prepare.licences import DataSource
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 
 
+@one_writer
 def prepare_benchmark(
     name: str, data: Path, audio_root: Path, out: Path, *, workers: int, on_progress: OnProgress = no_progress
 ) -> Card:

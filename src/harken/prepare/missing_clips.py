@@ -10,8 +10,10 @@ from harken.prepare.data_card import Card
 from harken.prepare.licences import OWN
 from harken.prepare.media_index import index_media, media_table
 from harken.system.files import write_text
+from harken.system.writer_lock import one_writer
 
 
+@one_writer
 def list_missing_clips(needed: set[ClipName], media: Path, out: Path) -> Card:
     """Write `<out>/missing.txt`, one clip a line, and return the counts."""
     index = index_media(media, needed)

@@ -19,9 +19,11 @@ from harken.prepare.source_records import HubDataset, read_source
 from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 from harken.types import Question
 
 
+@one_writer
 def prepare_jsonl(
     source: Path | HubDataset,
     name: str,

@@ -19,6 +19,7 @@ from harken.prepare.wanted_clips import WantedClips, extract_wanted_clips
 from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
+from harken.system.writer_lock import one_writer
 from harken.types import AudioSpan, Rejected
 
 
@@ -39,6 +40,7 @@ class _ClipDraft:
         self.rows = [row for row in self.rows if reasons[row.clip] is None]
 
 
+@one_writer
 def prepare_vggsound(
     clip_list: Path,
     media: Path,

@@ -21,6 +21,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from harken.errors import ConfigError, HarkenError, RankError
 from harken.system.ranks import SINGLE_PROCESS, TIMEOUT_S, Ranks
+from harken.system.writer_lock import WriterLock
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -37,18 +38,29 @@ LOST_RANK_MESSAGES = (
 
 
 def distributed_run(loop: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a training loop, `loop(recipe, out, ...)`: it first joins the other ranks, and when one of them is lost,
-    the error says how to continue the run."""
+    """Decorate a training loop, `loop(recipe, out, ...)`: it first joins the other ranks and locks the run folder,
+    and when a rank is lost, the error says how to continue the run."""
 
     @functools.wraps(loop)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         ranks = join_ranks()
         out = args[1] if len(args) > 1 else kwargs["out"]
         assert isinstance(out, Path)
-        with _explain_lost_ranks(ranks, out):
+        with _explain_lost_ranks(ranks, out), _one_writer(ranks, out):
             return loop(*args, **kwargs)
 
     return run
+
+
+@contextlib.contextmanager
+def _one_writer(ranks: Ranks, out: Path) -> Iterator[None]:
+    """Rank 0, which writes the files of all ranks, holds the lock of the run folder."""
+    lock = WriterLock.of_folder(out)
+    ranks.run_on_main(lock.acquire)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @functools.cache

@@ -81,13 +81,14 @@ class ModelClient:
             yield request, reply.result()
 
     def close(self) -> None:
-        """Cancel the requests under way and release the connections."""
+        """Cancel the requests under way, and release the connections and the file of replies."""
         if self._loop.is_closed():
             return
         self._run(self._shut()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._cache.close()
 
     def _run(self, coroutine) -> Future:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

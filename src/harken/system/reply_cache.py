@@ -7,6 +7,7 @@ already arrived.
 import hashlib
 import json
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from harken.config import EndpointConfig
 from harken.errors import DataError
 from harken.system.json_lines import append_json_lines, reopen_json_lines
 from harken.system.model_requests import Reply
+from harken.system.writer_lock import WriterLock
 
 
 class ReplyCache:
@@ -22,18 +24,27 @@ class ReplyCache:
     Args:
         path: the file; None keeps the replies in memory only.
 
-    Raises DataError when the file holds anything other than replies.
+    Raises DataError when the file holds anything other than replies, InUseError while another process writes it. The
+    file is free again after `close`, or when the cache is deleted.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._replies: dict[str, Reply] = {}
+        writer = WriterLock.of_file(path) if path is not None else None
+        if writer is not None:
+            writer.acquire()
+        self._release = weakref.finalize(self, lambda: None if writer is None else writer.release())
         for number, row in enumerate([] if path is None else reopen_json_lines(path), start=1):
             try:
                 self._replies[row["key"]] = Reply(row["text"], row["ended"], *row.get("tokens", (0, 0)))
             except (KeyError, TypeError) as error:
                 raise DataError(f"{path}:{number}: not a stored reply ({error}); move the file away") from error
+
+    def close(self) -> None:
+        """Let another process write the file."""
+        self._release()
 
     def get(self, key: str) -> Reply | None:
         return self._replies.get(key)

@@ -16,6 +16,7 @@ from harken.errors import ConfigError, HarkenError
 from harken.system.environment import describe_environment
 from harken.system.files import is_leftover, remove_leftovers, write_json, write_text
 from harken.system.json_lines import append_json_lines, read_json_lines, write_json_lines
+from harken.system.writer_lock import LOCK_NAME
 
 
 class RunFolder:
@@ -55,7 +56,7 @@ class RunFolder:
 
         Raises ConfigError where `path` exists and is not empty.
         """
-        if path.exists() and not all(is_leftover(entry) for entry in path.iterdir()):
+        if path.exists() and not all(is_leftover(entry) or entry.name == LOCK_NAME for entry in path.iterdir()):
             raise ConfigError(f"{path}: holds a run already; choose another --out, or remove it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)

@@ -1,5 +1,6 @@
 """How the commands of `harken generate` run: requests go to a server, or into a batch file."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,8 @@ def run_generation(
         with ModelClient(recipe.endpoint, replies) as client:
             generate(recipe, out, ServerClient(client), console)
     else:
-        batch = BatchFileClient(recipe.endpoint, replies)
-        generate(recipe, out, batch, console)
+        with contextlib.closing(BatchFileClient(recipe.endpoint, replies)) as batch:
+            generate(recipe, out, batch, console)
         if not batch.complete:
             n_requests = batch.write_requests(Path(batch_requests))
             print_line(console, f"{n_requests} requests to send: {batch_requests}")

@@ -22,5 +22,7 @@ def review(
     """
     from harken.prepare.review import review as review_manifest
     from harken.prepare.review_terminal import Player, StreamKeys
+    from harken.system.writer_lock import WriterLock
 
-    review_manifest(manifest, audio_root, size, seed, StreamKeys(sys.stdin), Player(), console)
+    with WriterLock.of_folder(manifest.parent):
+        review_manifest(manifest, audio_root, size, seed, StreamKeys(sys.stdin), Player(), console)
