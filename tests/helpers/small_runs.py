@@ -101,6 +101,11 @@ def reward_by_letters(response) -> float:
     return (sum(map(ord, response.text)) % 7) / 7
 
 
+def reward_at_random(response) -> float:
+    """A reward that draws from torch's generator."""
+    return float(torch.rand(()))
+
+
 def reward_by_letters_until_lost(response) -> float:
     """The same reward; the rank that HARKEN_TEST_LOSE names kills itself in the third step."""
     if "RANK" in os.environ and os.environ.get("HARKEN_TEST_LOSE") == os.environ["RANK"]:

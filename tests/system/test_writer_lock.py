@@ -55,7 +55,7 @@ def test_a_lock_ends_with_a_process_that_is_killed(tmp_path, holder):
     assert not (tmp_path / "run").exists() or list((tmp_path / "run").iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "\0\0\0", "[1]", '{"pid": 1', '{"host": "%s"}' % socket.gethostname()])
+@pytest.mark.parametrize("content", ["", "\0\0\0", "[1]", '{"pid": 1', json.dumps({"host": socket.gethostname()})])
 def test_a_damaged_lock_that_nobody_holds_is_taken_over(tmp_path, content):
     (tmp_path / ".lock").write_text(content)
     with WriterLock.of_folder(tmp_path):
@@ -91,7 +91,7 @@ def test_two_calls_in_one_process_exclude_each_other_too(tmp_path):
 
 def test_a_file_of_replies_has_one_writer_until_it_is_closed(tmp_path):
     first = ReplyCache(tmp_path / "replies.jsonl")
-    with pytest.raises(InUseError, match="replies.jsonl: in use by this process"):
+    with pytest.raises(InUseError, match=r"replies\.jsonl: in use by this process"):
         ReplyCache(tmp_path / "replies.jsonl")
     first.close()
     ReplyCache(tmp_path / "replies.jsonl").close()

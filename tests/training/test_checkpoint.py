@@ -61,21 +61,18 @@ def test_a_resumed_run_leaves_what_an_uninterrupted_one_leaves(loop, after, whol
     assert len(metric_rows(out)[0]) > 2
 
 
-def test_random_states_go_on_where_dropout_draws_from_them(data, tmp_path, monkeypatch):
-    model = shutil.copytree(tiny_folder("qwen2_audio"), tmp_path / "model")
-    config = json.loads((model / "config.json").read_text())
-    config["audio_config"]["dropout"] = 0.2
-    (model / "config.json").write_text(json.dumps(config))
-    plan = small_recipe(model, data)
-    LOOPS["sft"](plan, tmp_path / "whole", quiet_console())
-    run_until("sft", plan, tmp_path / "run", 3, monkeypatch)
-    LOOPS["sft"](plan, tmp_path / "run", quiet_console(), resume=True)
+def test_random_states_go_on_where_a_reward_draws_from_them(data, tmp_path, monkeypatch):
+    values = small_recipe(tiny_folder("qwen2_audio"), data).model_dump()
+    plan = Recipe.model_validate(values | {"reward": {"parts": [{"name": "small_runs:reward_at_random"}]}})
+    LOOPS["grpo"](plan, tmp_path / "whole", quiet_console())
+    run_until("grpo", plan, tmp_path / "run", 3, monkeypatch)
+    LOOPS["grpo"](plan, tmp_path / "run", quiet_console(), resume=True)
     assert differences(read_run(tmp_path / "run"), read_run(tmp_path / "whole")) == []
     states = [
         torch.load(tmp_path / "run" / "checkpoints" / f"step_{step:06d}" / "trainer" / "random.pt", weights_only=True)
         for step in (4, 6)
     ]
-    assert not torch.equal(states[0]["cpu"], states[1]["cpu"])  # dropout drew
+    assert not torch.equal(states[0]["cpu"], states[1]["cpu"])  # the reward drew
 
 
 def test_a_run_interrupted_twice_and_before_its_first_checkpoint(whole, data, tmp_path, monkeypatch):

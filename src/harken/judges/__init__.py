@@ -44,7 +44,8 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
             at a time may write there.
 
     Raises ConfigError for a prompt file that cannot be used or a key that the environment lacks, CheckpointError for a
-    local model that cannot be loaded, DataError for a damaged file of replies, InUseError while another process writes it.
+    local model that cannot be loaded, DataError for a damaged file of replies, InUseError while another process writes
+    that file.
     """
     prompts = JudgePrompts.from_config(config)
     replies = cache_dir / "replies.jsonl"

@@ -39,9 +39,24 @@ def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32)
     for parameter in policy.module.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(trained_dtype)
+    switch_off_dropout(policy.module)
     if config.gradient_checkpointing:
         enable_gradient_checkpointing(policy.module)
     return policy
+
+
+def switch_off_dropout(module: nn.Module) -> None:
+    """Set every dropout of a model to 0, whatever its config says, also that of whole layers.
+
+    With dropout, the model that samples and the model that is updated would be two policies, in train mode alone. Train
+    mode stays possible, because checkpointing needs it. The config of the module stays as it is.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            part.p = 0.0
+        for name, value in vars(part).items():
+            if isinstance(value, float) and ("dropout" in name or "layerdrop" in name):
+                setattr(part, name, 0.0)
 
 
 def frozen_copy(policy: AudioLM) -> AudioLM:
