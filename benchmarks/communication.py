@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,77 +25,14 @@ import harken
 import harken.grpo.loop
 import harken.grpo.step
 import harken.training.open_session
+from communication_plan import OMNI_7B, planned_bytes, sizes_of
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
-from harken.models.audio_lm import AudioLM
 from harken.models.policy import load_policy
 from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.system.distributed_run import join_ranks
 
 RANKS = 2
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Parameters of a model's units.
-
-    Attributes:
-        language_model, tower: the blocks of each.
-        ends: embeddings and head.
-        root: the rest.
-    """
-
-    language_model: int
-    tower: int
-    ends: int
-    root: int
-
-    @property
-    def whole(self) -> int:
-        return self.language_model + self.tower + self.ends + self.root
-
-
-OMNI_7B = Sizes(language_model=28 * 233_057_792, tower=32 * 19_676_160, ends=2 * 152_064 * 3584, root=10_013_184)
-"""The published sizes of Qwen2.5-Omni-7B's thinker without its vision tower."""
-
-
-def planned_bytes(
-    sizes: Sizes, ranks: int, micro_batches: int, gathered_bytes: int, *, reference: bool = True, tower: bool = True
-) -> dict[str, float]:
-    """Bytes that one rank receives in a step, by phase.
-
-    Args:
-        micro_batches: the most micro-batches of any rank.
-        gathered_bytes: bytes of one parameter as it is sent: 2 with bf16_mixed, 4 in float32. Gradients are sent in
-            float32.
-        tower: whether it trains. Then the reference runs its own tower, and the policy's is gathered again for its
-            gradients.
-
-    The backward pass gathers the root's few parameters twice: for the language model's norm, and for the layers before
-    its blocks.
-    """
-    share = (ranks - 1) / ranks
-    forward = sizes.language_model * micro_batches + sizes.ends + sizes.root
-    scored = forward + (sizes.tower * micro_batches if tower else 0)
-    backward = sizes.language_model + (sizes.tower if tower else 0) + 2 * sizes.root
-    passed = sizes.language_model + sizes.ends + sizes.root
-    trained = sizes.whole if tower else sizes.whole - sizes.tower - sizes.root
-    return {
-        "rollout": share * gathered_bytes * sizes.whole,
-        "reference": share * gathered_bytes * scored if reference else 0.0,
-        "policy": share * gathered_bytes * micro_batches * (passed + backward),
-        "gradients": share * 4 * micro_batches * trained,
-    }
-
-
-def sizes_of(model: AudioLM) -> Sizes:
-    def count(modules) -> int:
-        return sum(parameter.numel() for module in modules for parameter in module.parameters())
-
-    module: Any = model.module
-    blocks = [count(model.parts[part].layers) for part in ("language_model", "audio_tower")]  # pyright: ignore
-    ends = count([module.get_input_embeddings(), module.get_output_embeddings()])
-    return Sizes(*blocks, ends, count([module]) - sum(blocks) - ends)
 
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -1,0 +1,50 @@
+"""The settings of runs: old names of keys are read in run folders and refused in recipes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harken.config import as_yaml, load_recipe, load_run_recipe
+from harken.errors import ConfigError
+
+SMALLEST = {"name": "x", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}}
+OLD_NAMES = [
+    ("sft.questions_per_step", "sft.prompts_per_step"),
+    ("sft.questions_per_micro_batch", "sft.prompts_per_micro_batch"),
+]
+
+
+def write_recipe(folder: Path, **sections) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**SMALLEST, **sections}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_NAMES)
+def test_a_recipe_with_the_old_name_of_a_key_is_refused_with_the_new_name(tmp_path, old, new):
+    for sections, overrides in (({"sft": {old.removeprefix("sft."): 3}}, []), ({}, [f"{old}=3"])):
+        path = write_recipe(tmp_path, **sections)
+        with pytest.raises(ConfigError) as caught:
+            load_recipe(path, overrides)
+        assert str(caught.value) == f"{path}: {old}: this key is now called {new}"
+
+
+def test_the_settings_of_a_run_made_before_a_key_was_renamed_are_read_under_the_new_name(tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path, sft={"prompts_per_step": 3, "prompts_per_micro_batch": 2}))
+    text = as_yaml(recipe)
+    for old, new in OLD_NAMES:
+        assert text.count(new.removeprefix("sft.")) == 2  # in grpo too
+        sections = text.split("sft:\n")
+        text = f"{sections[0]}sft:\n{sections[1].replace(new.removeprefix('sft.'), old.removeprefix('sft.'))}"
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    assert "questions_per_micro_batch: 2" in text
+    assert load_run_recipe(tmp_path) == recipe
+    with pytest.raises(ConfigError, match="now called"):
+        load_recipe(tmp_path / "config.yaml")
+
+
+def test_the_settings_of_a_run_extend_nothing(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**SMALLEST, "extends": "r1_aqa"}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="extends: unknown key"):
+        load_run_recipe(tmp_path)
