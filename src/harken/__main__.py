@@ -1,4 +1,4 @@
-"""`python -m harken`, which is what torchrun starts."""
+"""Entry point of `python -m harken`, which torchrun starts on every rank."""
 
 from harken.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Advantages: each completion against its siblings."""
+"""Advantages compare each completion with the other completions of its prompt."""
 
 import statistics
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harken.grpo.advantage import advantages, equal_group_share
 
 
-def test_by_hand():
+def test_advantages_worked_by_hand():
     # mean 0.25, unbiased std of 1, 0, 0, 0 is 0.5
     rewards = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 1]], dtype=torch.float64)
     expected = [[0.75 / 0.5001, -0.25 / 0.5001, -0.25 / 0.5001, -0.25 / 0.5001], [0, 0, 0, 0]]

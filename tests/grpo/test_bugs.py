@@ -1,4 +1,4 @@
-"""Bugs of public code, one test each; each was seen to fail with its bug put in.
+"""Bugs of public code, with one test each. Each test was seen to fail when its bug was put in.
 
 Where another file proves it: only the first channel of stereo used (data/test_audio_files.py), numbers found in the
 reasoning (test_answer.py), a format reward always granted (test_rewards.py), updates lost in bfloat16 (test_step.py),
@@ -65,7 +65,7 @@ def write_questions(path: Path, *records) -> Path:
 @pytest.mark.parametrize("arch", MODELS)
 @pytest.mark.parametrize("form", [score_packed, score_repeated])
 def test_1_audio_is_paired_with_the_completions_of_its_own_prompt(arch, form):
-    """Two prompts that differ in their clip alone: row r is heard with clip r // G; with the other it would show."""
+    """Two prompts differ only in their clip. Row r must be scored with clip r // G; with the other clip it differs."""
     model = tiny_model(arch)
     inputs = [make_prompt(model, "Which digit?", 0.8, seed=1), make_prompt(model, "Which digit?", 0.8, seed=2)]
     rows = completions(model, [3, 4, 2, 4, 3, 3])
@@ -100,7 +100,7 @@ def test_1_a_step_samples_grades_and_scores_each_row_with_its_own_question_and_c
 
 @pytest.mark.parametrize("arch", MODELS)
 def test_2_a_prompt_of_20_seconds_is_scored_whole(arch):
-    """Or of as many as the tiny model hears."""
+    """Or as many seconds as the tiny model takes."""
     model = tiny_model(arch)
     seconds = min(20.0, model.max_samples / 16_000)
     one = make_prompt(model, "Which digit?", seconds)
@@ -112,7 +112,7 @@ def test_2_a_prompt_of_20_seconds_is_scored_whole(arch):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_2_the_length_of_a_prompt_is_known_without_making_it(arch):
+def test_2_the_length_of_a_prompt_is_known_without_rendering_it(arch):
     model = tiny_model(arch, torch.float32)
     conversation = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "Which digit?"}]}]
     for samples in [*range(model.min_samples, model.min_samples + 700, 37), 15_999, 16_000, 16_001, model.max_samples]:
@@ -122,7 +122,7 @@ def test_2_the_length_of_a_prompt_is_known_without_making_it(arch):
             assert model.encode_audio([read])[0] is not None  # counts its features
 
 
-def test_2_in_training_a_prompt_too_long_is_left_out_counted_and_listed_and_none_is_cut(tmp_path):
+def test_2_in_training_a_prompt_that_is_too_long_is_rejected_counted_and_listed_and_none_is_cut(tmp_path):
     for name, seconds in (("short", 0.5), ("long", 4.0), ("endless", 9.0)):
         write_clip(tmp_path / f"{name}.wav", seconds, 1)
     write_questions(tmp_path / "q.json", *({"id": n, "audio_id": f"{n}.wav"} for n in ("short", "long", "endless")))
@@ -171,7 +171,7 @@ def audio_token_of(model) -> int:
 
 @pytest.mark.parametrize("arch", MODELS)
 def test_3_what_is_heard_changes_the_logits_and_reaches_every_later_position(arch):
-    """A processor that ignores an audio argument, or features that stop on the way, would leave them as they are."""
+    """If the processor ignored its audio argument, or the features were lost on the way, they would not change."""
     model = tiny_model(arch, torch.float32)
     inputs = [make_prompt(model, "Which digit?", 0.9, seed) for seed in (1, 2)]
     assert torch.equal(inputs[0].input_ids, inputs[1].input_ids)
@@ -200,8 +200,8 @@ def test_3_without_audio_there_is_no_audio_token(arch):
     assert model.encode_audio([one]) == [None]
 
 
-def test_7_nothing_leaves_the_denominator(tmp_path, monkeypatch):
-    """One right, one wrong, one unreadable answer, an undecodable clip, one too long, a broken record: 1 of 6."""
+def test_7_every_question_counts_and_what_cannot_be_read_counts_as_wrong(tmp_path, monkeypatch):
+    """A right, a wrong and an unreadable answer, an undecodable clip, a clip too long, a broken record: 1 of 6."""
     write_clip(tmp_path / "good.wav", 0.5, 1)
     write_clip(tmp_path / "long.wav", 2.0, 2)
     (tmp_path / "bad.wav").write_bytes(b"no samples")
@@ -298,7 +298,7 @@ def test_10_a_call_of_generate_for_another_prompt_changes_no_logits(arch, second
 
 @pytest.mark.parametrize("arch", MODELS)
 def test_11_scoring_under_gradient_checkpointing_in_train_mode_sees_the_prompt(arch):
-    """Scored against a cache, a completion would have no prompt at all there; the packed row carries its own."""
+    """Scored against a cache, a completion would have no prompt there; the packed row contains it."""
     model = tiny_model(arch)
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
     inputs = [make_prompt(model, "Which digit?", 0.7), make_prompt(model, "What is 2 + 2?", None)]
@@ -316,8 +316,8 @@ def test_11_scoring_under_gradient_checkpointing_in_train_mode_sees_the_prompt(a
     ).abs().max() > 0.1  # what a lost prompt costs
 
 
-def test_a_completion_sees_the_prompt_and_itself_and_no_sibling():
-    """The mask of the packed row by hand: prompt of 2, completions feeding 2 and 1 tokens, one place of padding."""
+def test_a_completion_attends_to_the_prompt_and_itself_and_to_no_other_completion():
+    """The mask of a packed row by hand: a prompt of 2 tokens, completions of 2 and 1 tokens, one place of padding."""
     mask = packed_rows.segment_mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))[0]
     assert mask.int().tolist() == [
         [1, 0, 0, 0, 0, 0],

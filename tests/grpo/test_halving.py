@@ -46,7 +46,7 @@ def start():
 
 
 def refuse_rows(most: int):
-    """A hook that refuses more than so many rows, as a full card would."""
+    """A hook that raises the error of a full card where a pass has more than so many rows."""
 
     def refuse(module, given, *_):
         if len(given[0]) > most:
@@ -56,7 +56,7 @@ def refuse_rows(most: int):
 
 
 def run_step(start, questions, settings=SETTINGS, *, reference_fits=4, update_fits=4):
-    """One step in which so many questions at once fit into the reference's pass and into the policy's backward pass.
+    """Make one step in which only so many questions at once fit into the reference pass and the backward pass.
 
     Returns the policy, the figures, the warnings and the sizes of the micro-batches in the end.
     """
@@ -144,7 +144,7 @@ def test_sampling_that_does_not_fit_is_halved_and_draws_the_same_samples(start, 
 
 
 class Groups:
-    """As many groups as given, without anything in them."""
+    """A micro-batch of `n` empty groups."""
 
     def __init__(self, n: int) -> None:
         self.questions = [None] * n

@@ -1,4 +1,4 @@
-"""The policy loss: equal to a slow loop, to TRL's own, and to itself however the step is cut."""
+"""The policy loss equals a slow loop and TRL's loss, and does not depend on how a step is split into micro-batches."""
 
 import math
 import warnings
@@ -21,7 +21,7 @@ NORMALIZATIONS = ("grpo", "dr_grpo", "dapo")
 
 @pytest.fixture
 def step():
-    """Log-probabilities of a step; ratios far enough from 1 for clipping on both sides; one row left out."""
+    """Log-probabilities of a step: ratios are far enough from 1 to be clipped on both sides, one row is masked."""
     torch.manual_seed(0)
     logp = -3 * torch.rand(R, L, dtype=torch.float64)
     lengths = torch.tensor([5, 1, 3, 0, 4, 2] * 2)
@@ -76,7 +76,7 @@ def slow_loss(step, old, beta, normalization):
 
 
 def trl_loss(step, old, beta, normalization, logp):
-    """TRL's own loss method, called on a bare object that holds what the method reads."""
+    """Call TRL's loss method on a bare object that has only what the method reads."""
     trainer = SimpleNamespace(
         _get_per_token_logps_and_entropies=lambda *_, **__: (logp, torch.zeros_like(logp), None),
         args=SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1),

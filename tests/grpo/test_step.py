@@ -1,4 +1,4 @@
-"""A whole GRPO step, collect and update, against loops over single rows that know no packing, cache or micro-batch."""
+"""A whole GRPO step compared with loops over single rows, without packing, cache or micro-batches."""
 
 import copy
 import math
@@ -36,7 +36,7 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory) -> list[Question]:
-    """Two about clips of different lengths, one text-only in between."""
+    """Two questions about clips of different lengths, and a text-only question between them."""
     folder: Path = tmp_path_factory.mktemp("clips")
     for name, seconds, seed in (("a", 0.5, 1), ("b", 1.1, 2)):
         soundfile.write(folder / f"{name}.wav", noise(seconds, seed), 16_000, subtype="FLOAT")
@@ -84,21 +84,21 @@ def update(policy, reference, batches, config, optimizer, rate):
     return update_from(policy, batches, config, optimizer, rate)
 
 
-def telling(policy, questions, config):
-    """Experience with right and wrong answers, one-token rows and rows cut at the maximum."""
+def informative_batches(policy, questions, config):
+    """Rewarded batches with right and wrong answers, with rows of one token and rows cut at the maximum."""
     inputs = PromptInputs(policy, PROMPT, cache_gib=1)
     for seed in range(40):
         batches = collected(policy, questions, config, seed=seed, inputs=inputs)
-        right = [said.grade.correct for batch in batches for said in batch.sampled.responses]
+        right = [response.grade.correct for batch in batches for response in batch.sampled.responses]
         lengths = {int(n) for batch in batches for n in batch.sampled.completions.lengths}
         cut = any(not ended for batch in batches for ended in batch.sampled.completions.ended)
         if sum(right) >= 2 and not all(right) and cut and {1, config.max_completion_tokens} <= lengths:
             return batches
-    raise AssertionError("no seed gives a step that says something")
+    raise AssertionError("no seed gives a step with all of these")
 
 
-def say_something(batches):
-    """Advantages that differ from row to row, whatever was said."""
+def spread_advantages(batches):
+    """Set advantages that differ from row to row, whatever the completions are."""
     for batch in batches:
         batch.advantages = torch.linspace(-1, 1, len(batch.advantages), dtype=torch.float64)
     return batches
@@ -113,14 +113,14 @@ def sgd(module, rate) -> torch.optim.Optimizer:
 
 
 def step(policy, reference, questions, config, rate=1.0):
-    """Collect and update with plain gradient descent. Returns what the step did and saw."""
-    batches = telling(policy, questions, config)
+    """Sample and update with plain gradient descent. Returns (batches, figures)."""
+    batches = informative_batches(policy, questions, config)
     figures = update(policy, reference, batches, config, sgd(policy.module, rate), rate)
     return batches, figures
 
 
 def slow_step(policy, reference, batches, config, rate) -> list[float]:
-    """The equations in loops over rows and tokens, one plain forward a row; the loss of each iteration."""
+    """The equations as loops over rows and tokens, with one plain forward pass a row. Returns each iteration's loss."""
     rows = [(batch.sampled, r) for batch in batches for r in range(len(batch.sampled.responses))]
     group = config.completions_per_prompt
     temperature = config.temperature if config.temperature_in_loss else 1.0
@@ -140,7 +140,7 @@ def slow_step(policy, reference, batches, config, rate) -> list[float]:
             mean = sum(rewards) / group
             advantage = rewards[r % group] - mean
             if config.scale_rewards:
-                std = math.sqrt(sum((one - mean) ** 2 for one in rewards) / (group - 1))
+                std = math.sqrt(sum((reward - mean) ** 2 for reward in rewards) / (group - 1))
                 advantage = advantage / (std + 1e-4)
             logp = logp_of(policy, b, r)
             before = old.setdefault((id(b), r), logp.detach())
@@ -176,7 +176,7 @@ def moved(policy, start) -> dict[str, torch.Tensor]:
 
 
 def assert_same_move(found, expected, tolerance):
-    """Per tensor, relative to its own norm floored at 1e-3 of the whole."""
+    """Compare each tensor, relative to its own norm, or to 1e-3 of the norm of all where that is larger."""
     whole = torch.stack([move.norm() for move in expected.values()]).norm()
     assert whole > 0
     for name, move in expected.items():
@@ -269,7 +269,7 @@ def test_an_update_through_the_packed_row_equals_one_through_repeated_rows(arch,
     moves = {}
     for form in ("packed", "repeated") if checkpointing else ("packed", "continued", "repeated"):
         policy, config = copy.deepcopy(start), settings(policy_pass=form, num_iterations=2)
-        batches = say_something(collected(policy, questions, config))
+        batches = spread_advantages(collected(policy, questions, config))
         figures = update(policy, reference, batches, config, sgd(policy.module, 0.1), 0.1)
         moves[form] = moved(policy, before)
         assert figures.logp_gap_max < 1e-9  # of the first iteration, on the weights that sampled
@@ -277,7 +277,7 @@ def test_an_update_through_the_packed_row_equals_one_through_repeated_rows(arch,
         assert_same_move(moves[form], moves["repeated"], 1e-8)
 
 
-class HeardClips:
+class CountedClips:
     """Counts the clips that go through a model's audio tower."""
 
     def __init__(self, model):
@@ -301,24 +301,24 @@ def test_a_clip_is_encoded_once_per_prompt_and_step(arch, questions, tower, iter
     and a reference with another tower encode again."""
     policy = policy_of(arch, {"audio_tower": tower, "projector": tower, "language_model": True})
     reference = frozen_copy(policy)
-    heard, heard_by_reference = HeardClips(policy), HeardClips(reference)
+    encoded, encoded_by_reference = CountedClips(policy), CountedClips(reference)
     if not tower:
         assert next(reference.parts["audio_tower"].parameters()).data_ptr() in {
             parameter.data_ptr() for parameter in policy.module.parameters()
         }
     config = settings(num_iterations=iterations)
     update(policy, reference, collected(policy, questions, config), config, sgd(policy.module, 0.01), 0.01)
-    assert (heard.n, heard_by_reference.n) == (by_policy, by_reference)
+    assert (encoded.n, encoded_by_reference.n) == (by_policy, by_reference)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_repeated_rows_encode_every_clip_again_for_each_completion(arch, questions):
-    """The count above can fail: the plain form costs 1 + G encodings a clip."""
+    """This shows that the count above can fail: the plain form encodes each clip 1 + G times."""
     policy = policy_of(arch)
-    heard = HeardClips(policy)
+    encoded = CountedClips(policy)
     config = settings(policy_pass="repeated", beta=0.0)
     update(policy, None, collected(policy, questions, config), config, sgd(policy.module, 0.01), 0.01)
-    assert heard.n == 2 * (1 + 4)
+    assert encoded.n == 2 * (1 + 4)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -341,12 +341,12 @@ def test_the_three_switches_name_disjoint_parts_that_cover_what_trains(arch):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("part", [*PARTS, "everything"])
 def test_frozen_parts_stay_bit_for_bit_and_trained_parts_change(arch, questions, part):
-    """With a batch of audio and text; one micro-batch holds no clip at all."""
+    """The step has audio and text; one micro-batch has no clip."""
     policy = policy_of(arch, PARTS.get(part, EVERYTHING))
     before, trains = weights_of(policy), set(trained_of(policy.module))
     config = settings(prompts_per_micro_batch=1)
     optimizer = build_optimizer(policy.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)
-    batches = say_something(collected(policy, questions, config))
+    batches = spread_advantages(collected(policy, questions, config))
     figures = update(policy, frozen_copy(policy), batches, config, optimizer, 1e-3)
     changed = {name for name, move in moved(policy, before).items() if bool((move != 0).any())}
     assert changed <= trains
@@ -359,7 +359,7 @@ def test_frozen_parts_stay_bit_for_bit_and_trained_parts_change(arch, questions,
 def test_a_step_of_text_alone_leaves_a_model_of_which_only_the_tower_trains_as_it_is(arch, questions):
     policy = policy_of(arch, PARTS["audio tower"])
     before = weights_of(policy)
-    batches = say_something(collected(policy, [questions[1]], settings()))
+    batches = spread_advantages(collected(policy, [questions[1]], settings()))
     figures = update(policy, frozen_copy(policy), batches, settings(), sgd(policy.module, 1.0), 1.0)
     assert figures.grad_norm == 0.0
     assert not any((move != 0).any() for move in moved(policy, before).values())
@@ -379,7 +379,7 @@ def test_the_reference_never_changes_and_shares_what_does_not_train(arch, questi
     assert set(trained_of(policy.module)) == trains
     before = weights_of(reference)
     for _ in range(2):
-        batches = say_something(collected(policy, questions, settings(num_iterations=2)))
+        batches = spread_advantages(collected(policy, questions, settings(num_iterations=2)))
         figures = update(policy, reference, batches, settings(num_iterations=2), sgd(policy.module, 0.1), 0.1)
     assert figures.kl > 0
     assert not any((move != 0).any() for move in moved(reference, before).values())
@@ -387,7 +387,7 @@ def test_the_reference_never_changes_and_shares_what_does_not_train(arch, questi
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_samples_depend_on_seed_and_step_and_not_on_company_or_order(arch, questions):
+def test_samples_depend_on_seed_and_step_and_not_on_the_other_questions_or_their_order(arch, questions):
     policy = policy_of(arch)
     inputs = PromptInputs(policy, PROMPT, cache_gib=1)
 
@@ -395,7 +395,7 @@ def test_samples_depend_on_seed_and_step_and_not_on_company_or_order(arch, quest
         where = {"seed": 0, "step": 1, **where}
         batches = list(sample_completions(policy, chosen, inputs(chosen), PROMPT, settings(), **where))
         owners = [question.id for batch in batches for question in batch.questions for _ in range(4)]
-        return list(zip(owners, [said.text for batch in batches for said in batch.responses], strict=True))
+        return list(zip(owners, [response.text for batch in batches for response in batch.responses], strict=True))
 
     whole = texts(questions)
     assert sorted(texts(questions[::-1])) == sorted(whole)
@@ -405,23 +405,23 @@ def test_samples_depend_on_seed_and_step_and_not_on_company_or_order(arch, quest
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
+def test_rollout_rows_and_metrics_describe_the_step(arch, questions):
     policy = policy_of(arch)
     config = settings()
     inputs = PromptInputs(policy, PROMPT, 1)(questions)
     rewards = rewarded(sample_completions(policy, questions, inputs, PROMPT, config, seed=0, step=1), config)
     rows = rollout_rows(rewards.batches)
-    asked_in_turn = sorted(
+    by_length = sorted(
         questions, key=lambda q: next(i.length for i, x in zip(inputs, questions, strict=True) if x is q)
     )
-    assert [(row["id"], row["g"]) for row in rows] == [(q.id, g) for q in asked_in_turn for g in range(4)]
-    assert [row["question"] for row in rows] == [q.text for q in asked_in_turn for _ in range(4)]
+    assert [(row["id"], row["g"]) for row in rows] == [(q.id, g) for q in by_length for g in range(4)]
+    assert [row["question"] for row in rows] == [q.text for q in by_length for _ in range(4)]
     for row in rows:
         question = next(q for q in questions if q.id == row["id"])
-        asked = {"clip": question.clip, "task": question.task, "difficulty": question.difficulty}
-        assert {**row, **asked, "choices": list(question.choices)} == row
-        said = row["completion"].strip()
-        assert row["choice"] == (said if said in CHOICES else None)
+        copied = {"clip": question.clip, "task": question.task, "difficulty": question.difficulty}
+        assert {**row, **copied, "choices": list(question.choices)} == row
+        text = row["completion"].strip()
+        assert row["choice"] == (text if text in CHOICES else None)
         assert row["reward"] == row["rewards"]["accuracy"] == float(row["choice"] == row["answer"])
         assert row["ended"] or row["tokens"] == 4
     figures = update(policy, None, rewards.batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
@@ -438,11 +438,13 @@ def test_kept_rollouts_and_metrics_say_what_happened(arch, questions):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_rewards_are_weighed_and_compared_within_the_group_only(arch, questions):
+def test_rewards_are_weighted_and_compared_within_the_group_only(arch, questions):
     policy = policy_of(arch)
     batches = collected(policy, questions, settings(), RewardConfig(parts=(RewardPart(name="accuracy", weight=3.0),)))
     for batch in batches:
-        right = torch.tensor([said.grade.correct for said in batch.sampled.responses], dtype=torch.float64).view(-1, 4)
+        right = torch.tensor(
+            [response.grade.correct for response in batch.sampled.responses], dtype=torch.float64
+        ).view(-1, 4)
         assert torch.equal(batch.rewards, 3.0 * right)
         centred = batch.rewards - batch.rewards.mean(1, keepdim=True)
         expected = centred / (batch.rewards.std(1, keepdim=True) + 1e-4)

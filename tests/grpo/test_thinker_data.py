@@ -1,4 +1,4 @@
-"""The data of the realaqa_thinker recipes: what was said gives the reasoning, and no clip of the test part is in it."""
+"""The data of the realaqa_thinker recipes: the spoken words give the reasoning, and no test clip is trained on."""
 
 import os
 import runpy
@@ -38,7 +38,7 @@ def test_half_of_the_questions_about_speech_are_reasoned_whatever_their_difficul
     assert {one.task for one in sets["sft"] if one.audio is None} == {"text"}
 
 
-def test_the_reasoning_leads_to_the_answer_and_a_choice_s_place_tells_nothing(sets):
+def test_the_reasoning_leads_to_the_answer_and_the_position_of_a_choice_reveals_nothing(sets):
     digits = runpy.run_path(str(SCRIPT))["DIGITS"]
     for one in sets["sft"]:
         words = one.reasoning.split()

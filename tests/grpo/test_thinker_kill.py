@@ -1,4 +1,4 @@
-"""A run with a judge that is killed in the middle of a step and goes on: `make proofs`."""
+"""A run with a judge is killed in the middle of a step and resumed. `make proofs` runs this."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from harken.training.sft import sft
 
 
 @pytest.mark.slow
-def test_a_run_with_a_judge_that_is_killed_resumes_with_the_same_metrics_and_asks_nothing_again(tmp_path):
+def test_a_killed_run_with_a_judge_resumes_with_the_same_metrics_and_repeats_no_request(tmp_path):
     started = sft(
         thinker_recipe(
             tiny_folder("qwen2_5_omni"), write_questions(tmp_path / "sft.jsonl", "it is a digit", "a word", "")

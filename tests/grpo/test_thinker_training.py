@@ -1,4 +1,4 @@
-"""Audio-Thinker inside training: an SFT start that reasons in half of its answers, then GRPO with a judge."""
+"""Audio-Thinker in training: SFT of a model that reasons in half of its answers, then GRPO with a judge."""
 
 import json
 import threading
@@ -68,24 +68,24 @@ def test_a_record_that_has_no_reasoning_to_train_on_is_rejected_where_thinking_i
     with pytest.raises(DataError, match=r"6 of 9 records cannot be used[\s\S]*sft\.jsonl:2: .*the record holds none"):
         sft(plan, tmp_path / "run", quiet_console())
     listed = [json.loads(line) for line in (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()]
-    assert [one["line"] for one in listed] == [2, 3, 5, 6, 8, 9]
+    assert [record["line"] for record in listed] == [2, 3, 5, 6, 8, 9]
     assert "would be malformed" in listed[1]["reason"]
 
 
-def test_what_a_judge_says_moves_the_reward_as_the_equation_says(start, data, tmp_path):
+def test_a_judges_scores_enter_the_reward_as_in_the_equation(start, data, tmp_path):
     with serving(score_by_prompt) as server:
         plan = thinker_recipe(start, data, OVERALL, judge_endpoint(server.url))
         train(plan, tmp_path / "run", quiet_console())
     rows, metrics = rollouts(tmp_path / "run"), metric_rows(tmp_path / "run")
     assert {row["form"] for row in rows} >= {"think", "no_think"}
     for step in range(4):
-        said_now = rows[12 * step : 12 * (step + 1)]
-        thought = [row for row in said_now if row["form"] == "think"]
+        step_rows = rows[12 * step : 12 * (step + 1)]
+        thought = [row for row in step_rows if row["form"] == "think"]
         quality = [row["judged"]["quality"] for row in thought]
         assert metrics[step]["judge/asked"] == 2 * len(thought)
         assert metrics[step]["judge/failed"] == 0
         assert metrics[step]["judge/quality"] == pytest.approx(sum(quality) / len(quality))
-        for row in said_now:
+        for row in step_rows:
             assert (row["judged"] == {}) == (row["form"] != "think")
             assert row["rewards"]["format"] == float(row["form"] != "malformed")
             r_c = {"think": row["judged"].get("consistency"), "no_think": 1.0, "malformed": 0.0}[row["form"]]
@@ -93,7 +93,7 @@ def test_what_a_judge_says_moves_the_reward_as_the_equation_says(start, data, tm
             r_a = think_accuracy(row["form"], row["correct"], penalty_factors(metrics[step]["think/lambda"], step / 4))
             r_f = 0.5 * (row["form"] != "malformed")
             assert row["reward"] == pytest.approx(r_a * (1 + 0.5 * r_c) + r_f + r_t[row["form"]])
-    prompts = [asked.body["prompt"] for asked in server.received]
+    prompts = [request.body["prompt"] for request in server.received]
     assert len(set(prompts)) == len(prompts)
     assert (tmp_path / "run" / "judge" / "replies.jsonl").exists()
 
@@ -112,72 +112,72 @@ def test_lambda_is_the_share_over_the_whole_step_and_not_of_a_micro_batch(start,
         assert metrics["reward/adaptive_zero"] == pytest.approx(sum(value == 0 for value in values) / 12)
 
 
-def test_a_run_with_a_judge_resumes_as_if_never_stopped_and_asks_nothing_again(start, data, tmp_path, monkeypatch):
+def test_a_run_with_a_judge_resumes_as_if_never_stopped_and_repeats_no_request(start, data, tmp_path, monkeypatch):
     with serving(score_by_prompt) as server:
         train(thinker_recipe(start, data, OVERALL, judge_endpoint(server.url)), tmp_path / "whole", quiet_console())
     with serving(score_by_prompt) as second:
         plan = thinker_recipe(start, data, OVERALL, judge_endpoint(second.url))
         run_until("grpo", plan, tmp_path / "run", 3, monkeypatch)
-        asked_before = len(second.received)
+        calls_before = len(second.received)
         train(plan, tmp_path / "run", quiet_console(), resume=True)
     runs = [read_run(tmp_path / name) for name in ("whole", "run")]
     for run in runs:  # written as they come back
         run["judge/replies.jsonl"] = sorted(run["judge/replies.jsonl"].splitlines())
     assert differences(*runs) == []
-    assert 0 < asked_before < len(second.received)
-    prompts = [asked.body["prompt"] for asked in second.received]
+    assert 0 < calls_before < len(second.received)
+    prompts = [request.body["prompt"] for request in second.received]
     assert len(set(prompts)) == len(prompts)
-    assert set(prompts) == {asked.body["prompt"] for asked in server.received}
+    assert set(prompts) == {request.body["prompt"] for request in server.received}
 
 
 class LateJudge:
-    """Answers nothing until it is told to; then half of the calls fail."""
+    """Answers nothing until `answer` is called; then half of the calls fail."""
 
     def __init__(self) -> None:
-        self.told = threading.Event()
-        self.asked: list[tuple[str, Future[Verdict]]] = []
+        self.released = threading.Event()
+        self.calls: list[tuple[str, Future[Verdict]]] = []
 
     def submit(self, aspect, question, reasoning, answer) -> Future[Verdict]:
-        assert not self.told.is_set(), "asked after the reference pass"
+        assert not self.released.is_set(), "called after the reference pass"
         verdict: Future[Verdict] = Future()
-        self.asked.append((aspect, verdict))
+        self.calls.append((aspect, verdict))
         return verdict
 
     def answer(self) -> None:
-        self.told.set()
-        for index, (_, verdict) in enumerate(self.asked):
+        self.released.set()
+        for index, (_, verdict) in enumerate(self.calls):
             verdict.set_result(Verdict(None, "slow: 5 s") if index % 2 else Verdict(1.0, ""))
 
     def close(self) -> None:
-        assert self.told.is_set()
+        assert self.released.is_set()
 
 
-def test_judges_are_asked_before_the_reference_pass_and_waited_for_after_it(start, data, tmp_path, monkeypatch):
-    """A judge that answers once the reference has scored: waiting before would never end."""
+def test_judges_are_called_before_the_reference_pass_and_waited_for_after_it(start, data, tmp_path, monkeypatch):
+    """The judge answers once the reference has scored, so waiting for it earlier would never end."""
     judge, score = LateJudge(), harken.grpo.step.score_with_reference
 
-    def score_and_tell(*arguments):
+    def score_and_release(*arguments):
         scored = score(*arguments)
         judge.answer()
         return scored
 
     monkeypatch.setattr("harken.grpo.rewarding.open_judge", lambda config, folder: judge)
-    monkeypatch.setattr(harken.grpo.step, "score_with_reference", score_and_tell)
+    monkeypatch.setattr(harken.grpo.step, "score_with_reference", score_and_release)
     plan = thinker_recipe(start, data, OVERALL, judge_endpoint("http://127.0.0.1:1/v1", max_failed_share=0.6))
     train(
         plan.model_copy(update={"grpo": plan.grpo.model_copy(update={"steps": 1})}), tmp_path / "run", quiet_console()
     )
     (metrics,) = metric_rows(tmp_path / "run")
-    assert metrics["judge/asked"] == len(judge.asked) > 2
-    assert metrics["judge/failed"] == len(judge.asked) // 2
+    assert metrics["judge/asked"] == len(judge.calls) > 2
+    assert metrics["judge/failed"] == len(judge.calls) // 2
     assert metrics["judge/failed_share"] == metrics["judge/failed"] / metrics["judge/asked"]
 
 
 def test_failures_do_not_shift_the_mean_quality(start, data, tmp_path):
-    """A third of the calls fail; what can be read says 1, so every valid completion of such a step has quality 1."""
+    """A third of the calls fail and the others score 1, so every valid completion of a step has quality 1."""
     failed = Counter()
 
-    def flaky(asked: Received) -> Scripted:
+    def flaky(request: Received) -> Scripted:
         failed["calls"] += 1
         return said("no idea") if failed["calls"] % 3 == 0 else said(" 1\n")
 

@@ -1,9 +1,9 @@
-"""Runs that kill themselves at named points: kill_driver.py JOBS.json, where JOBS is {"recipe", "loop", "runs"}.
+"""Makes runs that kill themselves at named points: kill_driver.py JOBS.json, with {"recipe", "loop", "runs"} in JOBS.
 
-Each run is {"out": folder, "kill": [point, ...]}: one process a point, the first on a new folder, the others going on
-with it, then one that goes on undisturbed until the run is done. Processes are forked after the imports, which take
-longer than a run. With "points": FILE the undisturbed process also writes down every point it passes. Prints how each
-process ended, as JSON.
+Each run is {"out": folder, "kill": [point, ...]}. For each point one process starts or resumes the run and kills itself
+there; then a last process resumes it and finishes it undisturbed. Processes are forked after the imports, which take
+longer than a run. With "points": FILE the undisturbed process also writes every point that it passes into the file. The
+program prints how each process ended, as JSON.
 """
 
 import json
@@ -25,8 +25,8 @@ from harken.training.run_folder import RunFolder
 
 
 class Points:
-    """Every place where a process may be killed, by name; paths are written from the run folder, temporary names as
-    the names they stand for."""
+    """The places where a process may be killed, each with a name. Paths in names start at the run folder, and a
+    temporary file has the name of the file that it will replace."""
 
     def __init__(self, run: Path, kill: str | None) -> None:
         self.run, self.kill, self.passed = run, kill, []
@@ -41,27 +41,27 @@ class Points:
         parts = path.relative_to(self.run).parts if path.is_relative_to(self.run) else path.parts
         return "/".join(part[1:-4] if part.startswith(".") and part.endswith(".tmp") else part for part in parts)
 
-    def around(self, owner, function: str, say: str, name_of) -> None:
-        """A point before and one after each call of `owner.function`."""
+    def around(self, owner, function: str, action: str, name_of) -> None:
+        """Add a point before and a point after each call of `owner.function`."""
         original = getattr(owner, function)
 
         def wrapped(*args, **kwargs):
             name = name_of(*args, **kwargs)
-            self.pass_by(f"before {say} {name}")
+            self.pass_by(f"before {action} {name}")
             result = original(*args, **kwargs)
-            self.pass_by(f"after {say} {name}")
+            self.pass_by(f"after {action} {name}")
             return result
 
         setattr(owner, function, wrapped)
 
-    def halfway(self, owner, function: str, say: str, path_of) -> None:
-        """A point where the file that a call writes is half there."""
+    def halfway(self, owner, function: str, action: str, path_of) -> None:
+        """Add a point at which the file that a call writes is half written."""
         original = getattr(owner, function)
 
         def wrapped(*args, **kwargs):
             path = Path(path_of(*args, **kwargs))
             result = original(*args, **kwargs)
-            name = f"half {say} {self.name(path)}"
+            name = f"half {action} {self.name(path)}"
             if name == self.kill:
                 os.truncate(path, path.stat().st_size // 2)
             self.pass_by(name)
@@ -85,7 +85,7 @@ class Points:
         self._rows()
 
     def _rename(self) -> None:
-        """Into a name: replace; out of one, before its folder is removed: retire."""
+        """Add points around renames. A folder is renamed before it is removed; those points are named retire."""
 
         def name_of(source, target) -> str:
             return self.name(target)
@@ -93,10 +93,10 @@ class Points:
         original = os.replace
 
         def wrapped(source, target):
-            say = "retire" if Path(target).name.startswith(".") else "replace"
-            self.pass_by(f"before {say} {name_of(source, target)}")
+            action = "retire" if Path(target).name.startswith(".") else "replace"
+            self.pass_by(f"before {action} {name_of(source, target)}")
             original(source, target)
-            self.pass_by(f"after {say} {name_of(source, target)}")
+            self.pass_by(f"after {action} {name_of(source, target)}")
 
         os.replace = wrapped
 
@@ -127,7 +127,7 @@ class Points:
         RunFolder.append_metrics = wrapped
 
 
-def go_on(recipe_file: Path, loop: str, out: Path, kill: str | None, passed: Path | None) -> None:
+def start_or_resume(recipe_file: Path, loop: str, out: Path, kill: str | None, passed: Path | None) -> None:
     points = Points(out, kill)
     points.install()
     resume = (out / "config.yaml").exists()
@@ -137,11 +137,11 @@ def go_on(recipe_file: Path, loop: str, out: Path, kill: str | None, passed: Pat
 
 
 def in_a_process(*arguments) -> str:
-    """How it ended: done, killed, or the number it returned."""
+    """Run `start_or_resume` in a process. Returns how it ended: done, killed, or its exit code."""
     child = os.fork()
     if child == 0:
         try:
-            go_on(*arguments)
+            start_or_resume(*arguments)
         except BaseException:  # noqa: BLE001 (reported, then the process ends)
             traceback.print_exc()
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Rewards: 1 or 0 for accuracy and form, weighed and added without losing a part."""
+"""Accuracy and form earn 1 or 0; `compose` adds the weighted parts and never loses one silently."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_prompt_that_asks_for_no_tags_has_no_format_reward():
         format_reward("dog", None)
 
 
-def test_parts_are_weighed_and_added_per_completion():
+def test_weighted_parts_are_added_per_completion():
     assert compose({"accuracy": [1, 0, 1], "format": [1, 1, 0]}, {"accuracy": 2.0, "format": 0.5}) == [2.5, 0.5, 2.0]
 
 

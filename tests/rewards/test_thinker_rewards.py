@@ -1,4 +1,4 @@
-"""Audio-Thinker's rewards: the printed values, and batches worked out by hand."""
+"""Audio-Thinker's rewards: the values printed in the paper, and batches worked out by hand."""
 
 import math
 import sys
@@ -32,7 +32,7 @@ MALFORMED = f"it barks</think>{RIGHT}"  # the opening tag dropped, and right
 SHARES = st.floats(0, 1)
 
 
-def said(*texts: str):
+def respond(*texts: str):
     return [understand(text, QUESTION, letters_shown=False, tokens=5, ended=True) for text in texts]
 
 
@@ -51,7 +51,7 @@ OVERALL = config(adaptive(consistency="equation"), FORMAT, {"name": "quality"})
 
 
 def rewards(texts, reward: RewardConfig, progress=0.0, judged=None, group=None, totals=None) -> list[float]:
-    responses = said(*texts)
+    responses = respond(*texts)
     scores = judged or [NOT_JUDGED] * len(texts)
     totals = totals or step_totals(responses, scores)
     parts = reward_parts(responses, scores, group or len(texts), reward, "adaptive", {}, totals, progress)
@@ -115,7 +115,7 @@ def test_mixed_with_malformed_halfway():
 
 
 def test_nothing_valid():
-    """lambda is 0 of nothing: R_a is -(1 - 1) = 0, and there is no form to reward."""
+    """Without a valid output lambda is 0: R_a is -(1 - 1) = 0, and no form earns anything."""
     assert rewards([MALFORMED, "", "dog"], ATAR) == [0, 0, 0]
 
 
@@ -159,7 +159,7 @@ def test_quality_is_the_score_and_for_no_think_the_mean_over_thinking():
 
 
 def test_a_failed_judgement_is_left_out_of_its_completion_and_of_the_mean():
-    """p 1: R_a 1, 1, 2. The first has no verdicts: factor 1, R_t the mean of the readable, which is 0.4 alone."""
+    """p 1: R_a 1, 1, 2. The first has no verdicts: its factor is 1, its R_t the mean of the known scores, 0.4."""
     judged = [JudgeScores(None, None), JudgeScores(1.0, 0.4), NOT_JUDGED]
     assert rewards([THINK_RIGHT, THINK_RIGHT, RIGHT], OVERALL, 1.0, judged) == pytest.approx(
         [1 + 0.5 + 0.4, 1.5 + 0.5 + 0.4, 3 + 0.5 + 0.4], abs=1e-9
@@ -190,7 +190,7 @@ def test_two_processes_that_add_their_totals_reward_as_one():
     ]
     one = rewards(texts, OVERALL, 0.25, judged, group=3)
     halves = [(texts[:3], judged[:3]), (texts[3:], judged[3:])]
-    first, second = (step_totals(said(*half), scores) for half, scores in halves)
+    first, second = (step_totals(respond(*half), scores) for half, scores in halves)
     both = first + second
     assert both == StepTotals(think=3, valid=5, quality_sum=1.3, quality_n=2)
     two = [value for half, scores in halves for value in rewards(half, OVERALL, 0.25, scores, totals=both)]
@@ -207,7 +207,7 @@ def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     brief = load_custom("my_rewards:brief")
     named = config({"name": "accuracy"}, {"name": "my_rewards:brief", "weight": 0.25})
-    responses = said(RIGHT, THINK_RIGHT)
+    responses = respond(RIGHT, THINK_RIGHT)
     nothing = [NOT_JUDGED] * 2
     parts = reward_parts(
         responses, nothing, 2, named, None, {"my_rewards:brief": brief}, step_totals(responses, nothing), 0.0

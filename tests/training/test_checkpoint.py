@@ -1,4 +1,4 @@
-"""Checkpoints: a run that goes on from one is the run that never stopped, and nothing that goes wrong loses one."""
+"""Checkpoints: a resumed run equals one that never stopped, and no failure loses a checkpoint."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def whole(data, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("after", [2, 3, 4, 5])
-def test_a_resumed_run_leaves_what_an_uninterrupted_one_leaves(loop, after, whole, data, tmp_path, monkeypatch):
+def test_a_resumed_run_writes_what_an_uninterrupted_one_writes(loop, after, whole, data, tmp_path, monkeypatch):
     out, plan = tmp_path / "run", small_recipe(tiny_folder("qwen2_5_omni"), data)
     run_until(loop, plan, out, after, monkeypatch, half_row=after == 5)
     assert len((out / "metrics.jsonl").read_bytes().split(b"\n")) == after + 1
@@ -61,7 +61,7 @@ def test_a_resumed_run_leaves_what_an_uninterrupted_one_leaves(loop, after, whol
     assert len(metric_rows(out)[0]) > 2
 
 
-def test_random_states_go_on_where_a_reward_draws_from_them(data, tmp_path, monkeypatch):
+def test_random_states_are_restored_for_a_reward_that_draws_from_them(data, tmp_path, monkeypatch):
     values = small_recipe(tiny_folder("qwen2_audio"), data).model_dump()
     plan = Recipe.model_validate(values | {"reward": {"parts": [{"name": "small_runs:reward_at_random"}]}})
     LOOPS["grpo"](plan, tmp_path / "whole", quiet_console())
@@ -104,7 +104,7 @@ def test_a_warm_start_that_stopped_at_its_accuracy_stays_stopped(data, tmp_path)
     assert differences(read_run(tmp_path / "run"), before) == []
 
 
-def test_what_a_killed_process_left_is_removed(whole, data, tmp_path):
+def test_temporary_files_of_a_killed_process_are_removed(whole, data, tmp_path):
     out = shutil.copytree(whole["sft"], tmp_path / "run")
     for name in (".metrics.jsonl.tmp", "rollouts/.step_000003.jsonl.tmp", "checkpoints/.best.json.tmp"):
         (out / name).parent.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def test_what_a_killed_process_left_is_removed(whole, data, tmp_path):
 
 
 def checkpoints_after(scores: dict[int, float], keep: int, tmp_path: Path) -> tuple[list[int], dict | None]:
-    """Steps kept and best.json of a run with a checkpoint and a development accuracy at each step."""
+    """(kept steps, best.json) of a run with a checkpoint and a development accuracy at each step."""
     run = RunFolder.create(tmp_path / "run", RECIPE)
     for step, accuracy in scores.items():
         run.append_metrics({"step": step, "dev/accuracy": accuracy} if accuracy is not None else {"step": step})
@@ -168,7 +168,7 @@ def part(folder, name):
 
 
 def swapped(folder):
-    """An optimizer's state of as many parameters, two of them in each other's place."""
+    """The state of an optimizer with as many parameters, two of which are exchanged."""
     state = torch.load(part(folder, "optimizer"), weights_only=True)
     values = state["state"]
     first = next(i for i in values if values[i]["exp_avg"].shape != values[0]["exp_avg"].shape)
@@ -205,7 +205,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("kind", SPOILT)
-def test_a_torn_or_foreign_checkpoint_is_an_error_that_names_it(kind, whole, data, tmp_path):
+def test_an_incomplete_or_foreign_checkpoint_is_an_error_that_names_it(kind, whole, data, tmp_path):
     out = shutil.copytree(whole["sft"], tmp_path / "run")
     folder = out / "checkpoints" / "step_000006"
     spoil, says = SPOILT[kind]
@@ -253,7 +253,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(data, tmp_path):
 
 
 LIMITS = {"config": 1_000, "weights": 1_000_000, "optimizer": 4_000_000, "nothing": 10**9}
-"""Largest file allowed: the tiny thinker's weights are 3.3 MB, its optimizer's state twice that."""
+"""The largest file that is allowed. The tiny thinker's weights are 3.3 MB, its optimizer state is twice that."""
 
 
 @pytest.mark.parametrize("stops_at", LIMITS)

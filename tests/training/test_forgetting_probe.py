@@ -1,4 +1,4 @@
-"""The forgetting probe: its two figures by other means, when they are measured, and what a bad file says."""
+"""The forgetting probe: its two figures computed in another way, when they are measured, errors of a bad file."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def write_probe(path: Path, *records) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Three clips of one tone each and their transcripts; questions about the same clips whose answers are others'."""
+    """Three clips with their transcripts, and questions about the same clips with other answers."""
     folder = tmp_path_factory.mktemp("run") / "probe"
     folder.mkdir()
     time_s = np.arange(8000) / 16_000
@@ -67,7 +67,7 @@ def loaded(model, file: Path, **changes):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_loss_is_that_of_transformers_own_forward(arch, tmp_path):
-    """More records than one batch, of different lengths; one clip is too short and padded."""
+    """There are more records than fit into a batch, of different lengths; one clip is too short and is padded."""
     model = tiny_model(arch, torch.float32)
     texts = [" ".join(["two", "Three,", "dog!", "What"][: 1 + i % 4]) for i in range(BATCH_SIZE + 2)]
     lengths_s = [0.01 if i == 4 else 0.3 + 0.1 * i for i in range(len(texts))]
@@ -92,7 +92,7 @@ def test_the_loss_is_that_of_transformers_own_forward(arch, tmp_path):
     assert found["probe/n"] == len(texts)
 
 
-def test_a_measurement_changes_no_weight_no_mode_and_no_random_state_and_drops_nothing_out(folder):
+def test_a_measurement_changes_no_weight_no_mode_and_no_random_state_and_uses_no_dropout(folder):
     model = tiny_model(dtype=torch.float32)
     probe = loaded(model, folder / "probe.jsonl", max_completion_tokens=6)
     still = measure_probe(model, probe)
@@ -110,7 +110,7 @@ def test_a_measurement_changes_no_weight_no_mode_and_no_random_state_and_drops_n
     assert all(torch.equal(parameter, weights[name]) for name, parameter in model.module.named_parameters())
 
 
-def test_a_record_asks_with_its_own_prompt_and_the_others_with_the_recipes(folder, tmp_path):
+def test_a_record_is_asked_with_its_own_prompt_or_else_with_the_recipes(folder, tmp_path):
     model = tiny_model(dtype=torch.float32)
     records = [
         {"id": "a", "audio": "0.wav", "text": "one"},
@@ -119,9 +119,9 @@ def test_a_record_asks_with_its_own_prompt_and_the_others_with_the_recipes(folde
     file = write_probe(tmp_path / "p.jsonl", *records)
     for instruction, changes in ((TRANSCRIBE, {}), ("Say it.", {"prompt": "Say it."})):
         probe = loaded(model, file, audio_root=folder, **changes)
-        asked = {task.reference: task.prompt.text for task in probe.tasks}
-        assert f"{instruction}<|im_end|>" in asked["one"]
-        assert "What is {choices}?<|im_end|>" in asked["two"]
+        prompts = {task.reference: task.prompt.text for task in probe.tasks}
+        assert f"{instruction}<|im_end|>" in prompts["one"]
+        assert "What is {choices}?<|im_end|>" in prompts["two"]
 
 
 # --- files that cannot be used
@@ -167,7 +167,7 @@ def test_a_record_that_cannot_be_used_is_an_error_with_file_line_and_reason(mode
     assert "correct these records" in fix
 
 
-def test_all_bad_records_are_told_at_once_in_order_of_line(model, folder, tmp_path):
+def test_all_bad_records_are_named_at_once_in_order_of_line(model, folder, tmp_path):
     file = write_probe(
         tmp_path / "p.jsonl", {**GOOD, "audio": "no.wav"}, "{", GOOD, {**GOOD, "id": "b", "text": "\u2026"}
     )
@@ -205,7 +205,7 @@ def test_a_wrong_section_names_its_key(section, says):
 
 @pytest.fixture(scope="module")
 def transcriber(folder) -> Path:
-    """A tiny model that was overfitted on the probe's transcripts, every word right."""
+    """A tiny model that was overfitted on the probe's transcripts until every word was right."""
     torch.manual_seed(0)
     model = load_model(str(tiny_folder("qwen2_5_omni")), device="cpu")
     model.set_trainable(audio_tower=True, projector=True, language_model=True)
@@ -241,7 +241,7 @@ def recipe_of(folder: Path, model: Path, **sections) -> Recipe:
 
 
 def run(loop, recipe: Recipe, out: Path, *, resume: bool = False) -> str:
-    """What was said on screen."""
+    """Run a loop. Returns the text on the console."""
     screen = io.StringIO()
     loop(recipe, out, Console(file=screen), resume=resume)
     return screen.getvalue()
@@ -278,7 +278,7 @@ def test_the_probe_is_measured_before_the_first_step_every_so_many_and_after_the
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("kept", [0, 2])
 def test_a_resumed_run_neither_doubles_nor_changes_a_row(whole, folder, transcriber, tmp_path, name, kept):
-    """As killed in the middle of writing the row after next, with checkpoints up to `kept`."""
+    """The run looks as if it was killed while it wrote a row, with checkpoints up to `kept`."""
     out = tmp_path / "run"
     shutil.copytree(whole[name], out)
     for checkpoint in (out / "checkpoints").iterdir():
@@ -372,7 +372,7 @@ def test_a_model_that_hardly_changes_gives_no_warning(folder, transcriber, tmp_p
 
 
 def test_the_documented_example_makes_a_probe_of_real_speech(shared, tmp_path, monkeypatch, model):
-    """The Python block of docs/probe.md, run as it stands beside the data."""
+    """Run the Python block of docs/probe.md unchanged, beside the data."""
     block = (REPOSITORY / "docs" / "probe.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     (tmp_path / "shared").symlink_to(shared)
     (tmp_path / "here").mkdir()

@@ -1,4 +1,4 @@
-"""kill -9 anywhere in a run, then go on: weights, states and metric rows bit for bit those of a run never killed."""
+"""A run that is killed (kill -9) anywhere and resumed has the weights, states and metrics of an undisturbed one."""
 
 import json
 import os
@@ -44,7 +44,7 @@ ELSEWHERE = [
     "half row 3",
     "half row 4",
     "half row 6",
-    "after replace checkpoints/step_000006",  # the run is done but for what remains to tidy
+    "after replace checkpoints/step_000006",  # only old checkpoints remain to be removed
 ]
 TWICE = [
     ["half save checkpoints/step_000004/trainer/optimizer.pt", "half write metrics.jsonl"],
@@ -52,9 +52,9 @@ TWICE = [
     ["half remove checkpoints/step_000002", "half save checkpoints/step_000006/trainer/optimizer.pt"],
     ["half save checkpoints/step_000004/model.safetensors", "half remove checkpoints/step_000004"],
 ]
-"""Killed again while it goes on."""
+"""Runs that are killed a second time, after they were resumed."""
 LAST = [
-    "after replace checkpoints/step_000006",  # the run is done but for the old checkpoint
+    "after replace checkpoints/step_000006",  # only the old checkpoint remains to be removed
     "after retire checkpoints/step_000004",
     "half remove checkpoints/step_000004",
 ]
@@ -77,7 +77,7 @@ EVALUATE_EVERY = {"grpo": 4, "sft": None, "grpo with adapters": 4}
 
 
 def run_all(kind: str, folder: Path) -> tuple[list[Path], list[list[str]], list[str]]:
-    """(run folders, how their processes ended, points passed by the first, which is never killed)."""
+    """(run folders, how their processes ended, the points that the first run passed, which is never killed)."""
     write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
     logging = {"evaluate_every": EVALUATE_EVERY[kind], "keep_checkpoints": 1}
     loop, _, adapters = kind.partition(" with ")
@@ -89,19 +89,19 @@ def run_all(kind: str, folder: Path) -> tuple[list[Path], list[list[str]], list[
     runs[0] |= {"points": str(folder / "points.txt")}
     (folder / "jobs.json").write_text(json.dumps({"recipe": str(folder / "recipe.yaml"), "loop": loop, "runs": runs}))
     driver = Path(__file__).parents[1].joinpath("helpers", "kill_driver.py")
-    ran = subprocess.run(
+    driver_run = subprocess.run(
         [sys.executable, driver, folder / "jobs.json"],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert ran.returncode == 0, ran.stderr
-    return outs, json.loads(ran.stdout), (folder / "points.txt").read_text().split("\n")
+    assert driver_run.returncode == 0, driver_run.stderr
+    return outs, json.loads(driver_run.stdout), (folder / "points.txt").read_text().split("\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KILLS)
-def test_a_killed_run_goes_on_to_what_a_run_never_killed_leaves(kind, tmp_path):
+def test_a_killed_and_resumed_run_writes_what_an_undisturbed_one_writes(kind, tmp_path):
     (whole, *killed), (undisturbed, *ended), points = run_all(kind, tmp_path)
     assert undisturbed == ["done"]
     expected = read_run(whole)

@@ -1,4 +1,4 @@
-"""Memory modes: what each keeps is kept exactly, what it drops is refused where a recipe needs it."""
+"""Memory modes: each is exact in what it keeps, and a recipe that needs what a mode drops is refused."""
 
 import io
 import re

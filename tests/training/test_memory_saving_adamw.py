@@ -1,4 +1,4 @@
-"""Weights and moments in few bytes: what each mode keeps is kept exactly, what is refused says why."""
+"""Weights and moments in few bytes: each mode is exact in what it keeps, and a refusal names its reason."""
 
 import math
 import sys
@@ -47,7 +47,7 @@ def test_offloaded_and_in_the_backward_pass_are_adamw_up_to_rounding(memory):
 
 
 def test_corrected_bfloat16_weights_move_as_float32_ones_do():
-    """The same gradients, which a bfloat16 pass would round: float32 AdamW and the corrected form side by side."""
+    """float32 AdamW and the corrected form get the same gradients, which a bfloat16 pass would round."""
     plain, module = small_network(), small_network().to(torch.bfloat16)
     for a, b in zip(plain.parameters(), module.parameters(), strict=True):
         a.data.copy_(b.data)
@@ -66,7 +66,7 @@ def test_corrected_bfloat16_weights_move_as_float32_ones_do():
 
 
 def moved_share(weights: str) -> float:
-    """Mean of all moves after 200 steps of rate 1e-6 along one direction, as a share of 200 x 1e-6."""
+    """Mean change of a weight after 200 steps of rate 1e-6 in one direction, as a share of 200 x 1e-6."""
     module = torch.nn.Linear(64, 64, bias=False, dtype=torch.bfloat16)
     torch.nn.init.uniform_(module.weight, 0.02, 0.03)
     before = module.weight.detach().float()
@@ -84,7 +84,7 @@ def moved_share(weights: str) -> float:
 
 
 def test_stochastic_rounding_keeps_the_movement_that_rounding_to_nearest_drops():
-    """Spacing of bfloat16 at 0.025 is 1.2e-4: a step of 1e-6 rounds to nothing, 200 of them are 1.6 spacings."""
+    """bfloat16 numbers near 0.025 are 1.2e-4 apart: a step of 1e-6 is rounded away, 200 of them are 1.6 spacings."""
     assert moved_share("bf16_stochastic") == pytest.approx(1.0, abs=0.03)
     assert moved_share("bf16_corrected") == pytest.approx(1.0, abs=0.3)  # the nearest of few values
 
@@ -178,7 +178,7 @@ def test_bfloat16_weights_without_a_mode_that_keeps_updates_are_refused():
         optimizer_of(small_network(), weights="bf16_corrected")
 
 
-def test_autocast_serves_no_weights_of_before_an_update():
+def test_autocast_uses_the_weights_after_an_update():
     module = small_network()
     optimizer = optimizer_of(module)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Weights that train are float32: what is refused, and why."""
+"""The optimizer refuses trained weights that are not float32, and a test shows why."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_weights_in_bfloat16_are_refused_by_the_optimizer(arch):
 
 
 def test_why_bfloat16_rounds_98_of_100_updates_at_learning_rate_1e_6_away():
-    """At the usual size of published weights; a first AdamW step moves every weight by the rate (docs/memory.md)."""
+    """At the usual size of published weights. A first AdamW step changes every weight by the rate (docs/memory.md)."""
     lost = {}
     for dtype in (torch.bfloat16, torch.float32):
         generator = torch.Generator().manual_seed(0)

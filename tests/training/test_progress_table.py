@@ -1,4 +1,4 @@
-"""The terminal of a training run: what a person sees on one, what a log holds, and what a program reads."""
+"""The output of a training run: on a terminal, in a log, and as JSON for a program."""
 
 import io
 import json
@@ -32,7 +32,7 @@ ROW = {
 
 
 class Terminal(io.StringIO):
-    """A terminal in memory: `lines()` is what a person sees in it, scrolled-off lines included."""
+    """A terminal in memory. `lines()` returns what a person sees, with the lines that scrolled off."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def test_the_table_costs_less_than_a_hundredth_of_a_short_step():
 HOSTILE = "[red]x[/]\x1b[2J\r\n:cat: \u202e'"
 
 
-def test_hostile_names_are_spelled_out_and_obeyed_by_nothing(capsys):
+def test_control_characters_in_names_are_shown_and_do_nothing(capsys):
     out, console = terminal(200, color_system="standard")
     print_line(console, HOSTILE)
     print_warning(console, HOSTILE)
@@ -273,7 +273,7 @@ def test_json_is_a_row_for_each_logged_step_and_a_summary_with_the_paths(recipe_
         assert counts["trained_on"] + counts["development"] == counts["kept"]
 
 
-def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recipe_file, tmp_path):
+def test_quiet_prints_only_the_folder_and_the_commands_named_at_the_end_run(recipe_file, tmp_path):
     out = tmp_path / "it's [red] run"
     done = CliRunner().invoke(app, ["train", str(recipe_file), "--out", str(out)])
     lines = done.stdout.splitlines()
@@ -290,7 +290,7 @@ def test_quiet_says_the_folder_alone_and_the_commands_named_at_the_end_run(recip
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'quiet'}\n", "")
 
 
-def test_of_torchaos_import_only_the_kernels_that_are_not_used_are_left_out(caplog):
+def test_only_torchaos_messages_about_unused_kernels_are_hidden(caplog):
     hide_torchao_messages()
     said = {
         "torchao": ["Failed to load /x/_C.abi3.so: no CUDA", "Skipping import of cpp extensions due to torch 2.0"],
@@ -306,7 +306,7 @@ def test_of_torchaos_import_only_the_kernels_that_are_not_used_are_left_out(capl
 
 @pytest.fixture
 def short_demo(monkeypatch):
-    """The whole demo with twelve training questions and two steps of each loop."""
+    """The arguments of a whole demo with twelve training questions and two steps of each loop."""
     short = {
         "sft": {"steps": 2, "prompts_per_step": 4},
         "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 4},
@@ -336,7 +336,7 @@ def test_json_of_the_demo_is_the_rows_of_both_loops_and_a_summary_on_standard_ou
     assert "| all | 4 |" in (out / "results.md").read_text()
 
 
-def test_a_quiet_demo_says_its_folder_alone(short_demo, tmp_path):
+def test_a_quiet_demo_prints_only_its_folder(short_demo, tmp_path):
     done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo"), "--quiet"])
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{tmp_path / 'demo'}\n", "")
     assert (tmp_path / "demo" / "results.md").is_file()

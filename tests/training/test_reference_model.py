@@ -1,4 +1,4 @@
-"""A reference streamed from host memory or in 8 bits is the copy, or as near as it says."""
+"""A streamed reference equals the copy, and an 8-bit reference is as near to it as documented."""
 
 import pytest
 import torch

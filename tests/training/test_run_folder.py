@@ -1,4 +1,4 @@
-"""Run folders: written whole or not at all, never shared, and free of secrets."""
+"""Run folders are written whole or not at all, are never shared, and contain no secrets."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Metric rows in metrics.jsonl always, and in TensorBoard as TensorBoard itself reads them."""
+"""Metric rows are always in metrics.jsonl, and TensorBoard reads back what its tracker wrote."""
 
 import json
 import sys
@@ -60,7 +60,7 @@ def test_a_library_that_is_not_installed_is_an_error_with_the_command_that_insta
 
 @pytest.mark.parametrize("library", ["wandb", "trackio"])
 def test_services_get_the_run_its_settings_and_every_row(tmp_path, monkeypatch, library):
-    """A hand-made library with the calls that both have; nothing leaves this machine."""
+    """A hand-made library has the functions of both; nothing is sent anywhere."""
     calls = []
     service = types.ModuleType(library)
     for name in ("init", "log", "finish"):

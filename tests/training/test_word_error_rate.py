@@ -54,7 +54,7 @@ def test_references_without_a_word_have_no_rate():
 
 
 def slow_distance(reference, said) -> int:
-    """By its definition: the cheapest of all ways to treat the two first words."""
+    """The recursive definition: the cheapest of all ways to treat the first words."""
     if not reference or not said:
         return len(reference) + len(said)
     return min(
