@@ -79,11 +79,11 @@ def test_the_rows_of_audio_thinker_are_those_of_its_table(row):
     assert recipe.data.train[0].file.parent.name == "avqa"
     assert (grpo.prompts_per_step, grpo.completions_per_prompt, grpo.temperature) == (16, 8, 1.0)
     assert (grpo.steps, grpo.learning_rate, grpo.beta, grpo.max_completion_tokens) == (1000, 1e-6, 0.04, longest)
-    said = []
+    parts = []
     for part in recipe.reward.parts:
         weight = "" if part.weight == 1 else f"{part.weight} "
-        said.append(weight + part.name + (f" {part.options.consistency}" if part.options else ""))
-    assert " + ".join(said) == reward
+        parts.append(weight + part.name + (f" {part.options.consistency}" if part.options else ""))
+    assert " + ".join(parts) == reward
     assert (recipe.judge is not None) == ("equation" in reward)
     if recipe.judge is not None:
         assert recipe.judge.endpoint is not None

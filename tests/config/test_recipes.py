@@ -88,7 +88,7 @@ def small(name: str, data: Data) -> Recipe:
 
 @pytest.fixture(scope="module")
 def judge():
-    with serving(lambda asked: said(" 1\n")) as server:
+    with serving(lambda request: said(" 1\n")) as server:
         yield server
 
 
@@ -118,7 +118,7 @@ def test_a_training_recipe_runs_on_a_tiny_checkpoint(name, data, judge, tmp_path
     assert len(lines_of(tmp_path / "train" / "rollouts" / "step_000002.jsonl")) == 4
     if recipe.judge is not None:
         assert [row["judge/asked"] for row in rows] == [2 * len(recipe.reward.judged)] * 2
-        assert {asked.body["model"] for asked in judge.received} >= {name}
+        assert {request.body["model"] for request in judge.received} >= {name}
 
 
 @pytest.mark.parametrize("name", EVALUATION)
