@@ -32,7 +32,7 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _EXPLAINS = re.compile(r"\b(?:because|since|as|given that|due to|explanation|reason|compared|unlike)\b|因为", re.IGNORECASE)
-_HEDGE = re.compile(r"\b(?:might|may|could|maybe|perhaps|possibly|at first|similar to|resembles?|also|initially|would)\b|可能|也许|或许", re.IGNORECASE)
+_HEDGE = re.compile(r"\b(?:might|may|could|maybe|perhaps|possibly|at first|similar to|resembles?|also|initially|would|thought|considered|considering|consider|assumed)\b|可能|也许|或许", re.IGNORECASE)
 REFUSAL = re.compile(
     r"\b(?:sorry|unable|apologi[sz]e)\b|\b(?:can not|cannot|can't|could not|couldn't|do not|don't|not able to)\s+(?:\w+\s+)?(?:hear|tell|determine|identify|answer|listen|access|know|say|decide|judge|provide|process|choose)\b"
     r"|无法|不能确定|抱歉",

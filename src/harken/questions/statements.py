@@ -14,7 +14,7 @@ from harken.questions.readings import undecorated, with_case
 _MARKS = r"[\s\"'`*_$({\[<\\]*"
 _BOUNDARY = r"(?![\w'#♯+&%])"
 _CUE = (
-    r"(?:answer|option|choice|response|selection|selected|letter|respuesta|opci[oó]n|r[eé]ponse|antwort|risposta"
+    r"(?:answer|option|choice|guess|response|selection|selected|letter|respuesta|opci[oó]n|r[eé]ponse|antwort|risposta"
     r"|resposta|答案|选项|选择|选|正确|答)"
 )
 _FILLER = (
@@ -26,11 +26,13 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _CHOSEN = re.compile(
-    rf"\b(?:choose|chose|pick|picked|select|go with|going with|went with|guess|opt for|say)\s+(?:option\s+|choice\s+|answer\s+|letter\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
+    rf"\b(?:choose|chose|pick|picked|select|go with|going with|went with|guess|opt for|say|points to|point to|suggests|indicates)\s+(?:option\s+|choice\s+|answer\s+|letter\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
 )
+_CONCLUDING = r"(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Aa]ctually|[Nn]o|[Ww]ait|[Ss]orry|[Rr]ather|[Ff]inally|[Ii]nstead|[Pp]robably|[Ss]ure)[,:]?\s+"
+_IS = r"(?:[Ii]t'?s|[Ii]t is|[Tt]hat'?s|[Tt]his is|[Tt]hat is|[Ii]t must be|[Ii]t should be)\s+"
 _CONCLUDED = re.compile(
-    r"(?:^|[.!?\n,;:…。，]\s*|\b(?:so|therefore|thus|hence|but)\s+)(?:(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Aa]ctually|[Nn]o|[Ww]ait|[Ss]orry|[Rr]ather|[Ff]inally|[Ii]nstead|[Pp]robably|[Ss]ure)[,:]?\s+)*"
-    rf"(?P<verb>(?:[Ii]t'?s|[Ii]t is|[Tt]hat'?s|[Tt]his is|[Tt]hat is|[Ii]t must be|[Ii]t should be)\s+)?{_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>]*(?=\s*(?:[.,;!\n。，]|:\s|$))"
+    rf"(?:(?:^|[.!?\n;:…。]\s*)(?:{_CONCLUDING}){{0,3}}(?:{_IS})?|(?:[,，]\s*|\bbut\s+)(?:(?:{_CONCLUDING}){{1,3}}(?:{_IS})?|{_IS})|\b(?:{_CONCLUDING})(?:{_IS})?)"
+    rf"{_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>]*(?=\s*(?:[.,;!\n。，]|:\s|$))"
 )
 _PREDICATED = re.compile(
     rf"(?:^|[\s({{\[*]){_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>.]*\s+(?:is|would be|must be|should be|seems(?: to be)?)\s+(?:the\s+|my\s+|definitely\s+|most\s+|clearly\s+)*(?:correct|right|best|answer|accurate|appropriate|likely|true|final)"
