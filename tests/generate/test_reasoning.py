@@ -16,7 +16,8 @@ from harken.generate.clip_facts import ClipFacts, write_clip_facts
 from harken.generate.instructions import REASONING
 from harken.generate.reasoning import read_reasoning
 from harken.generate.reply_json import BadReplyError
-from harken.questions.grader import form, grade
+from harken.questions.grader import grade
+from harken.questions.output_parts import form
 from harken.questions.prompt import Prompt
 from harken.types import Question
 

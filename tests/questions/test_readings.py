@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from answer_templates import outputs
+
+import grader_table
 from harken.questions.grader import grade
 
 WRITTEN = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
@@ -64,6 +65,11 @@ def test_no_random_output_is_read_as_a_wrong_choice_and_no_denial_or_question_as
 @pytest.mark.slow
 def test_no_random_output_of_a_hundred_thousand_is_read_as_a_wrong_choice():
     assert check_random_outputs(100_000, seed=1)["right"] > 95_000
+
+
+def test_the_table_of_rules_on_the_page_is_what_the_grader_reads():
+    text = grader_table.PAGE.read_text(encoding="utf-8")
+    assert grader_table.page(text) == text
 
 
 def test_public_cases_are_read_as_their_table_says(shared):

@@ -4,7 +4,8 @@ from typing import Any
 
 from harken.data.load import clip_name
 from harken.questions.choice_orders import Answer, Trial
-from harken.questions.grader import form, grade, reasoning
+from harken.questions.grader import grade
+from harken.questions.output_parts import form, reasoning
 from harken.questions.prompt import Prompt
 from harken.types import Grade, Question, Rejected
 

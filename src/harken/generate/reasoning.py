@@ -26,7 +26,8 @@ from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.retries import Unusable, request_each
 from harken.prepare.data_card import CardTable
-from harken.questions.grader import form, grade
+from harken.questions.grader import grade
+from harken.questions.output_parts import form
 from harken.questions.prompt import Prompt
 from harken.system.files import write_text
 from harken.system.progress import StepProgress

@@ -9,32 +9,49 @@ import re
 _REACH = 300
 _SENTENCE_END = re.compile(r"[!?？！。；;\n]|\.(?=\s|$|[A-Z])|…")
 _CLAUSE_END = re.compile(
-    r"[,，、:：!?？！。；;\n…]|\.(?=\s|$)|\s-\s|\b(?:but|however|although|though|because|so|while|whereas|yet|therefore|thus|hence)\b"
+    r"[,，、:：!?？！。；;\n…]|\.(?=\s|$)|\s-\s|\b(?:but|however|although|though|because|so|while|whereas|yet|"
+    r"therefore|thus|hence)\b"
     r"|而是|但|因为|所以",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|nobody|none|nothing|hardly|barely|scarcely|unable|unsure|unclear|uncertain|impossible|unlikely"
-    r"|doubt|whether|if|wrong|incorrect|false|eliminates?|eliminated|excludes?|excluded|rules? out|ruled out|hard to|difficult to"
-    r"|far from|other than|anything but|nicht|kein|keine|keinen|pas|mistaken for|mistake for|confused with)\b|n't\b|\bno\b(?!\s+(?:doubt|question|other|one else))"
+    r"\b(?:not|never|neither|nor|cannot|nobody|none|nothing|hardly|barely|scarcely|unable|unsure|unclear|"
+    r"uncertain|impossible|unlikely"
+    r"|doubt|whether|if|wrong|incorrect|false|eliminates?|eliminated|excludes?|excluded|rules? out|"
+    r"ruled out|hard to|difficult to"
+    r"|far from|other than|anything but|nicht|kein|keine|keinen|pas|mistaken for|mistake for|"
+    r"confused with)\b|n't\b|\bno\b(?!\s+(?:doubt|question|other|one else))"
     r"|不是|没有|不能|无法|并非|不知道|不确定|是否|不像|不太|难以|抱歉|非(?!常)|不(?!错|过|仅|只|同)",
     re.IGNORECASE,
 )
 _NEAR_DENIAL = re.compile(
-    r"\b(?:without|unlike|except|excluding|besides|than|instead of|between|rather than|as opposed to|compared (?:to|with)|over|under|above|below|at least|at most|up to|more|less|versus|vs)\s+(?:\S+\s+){0,2}$",
+    r"\b(?:without|unlike|except|excluding|besides|than|instead of|between|rather than|as opposed to|"
+    r"compared (?:to|with)|over|under|above|below|at least|at most|up to|more|less|versus|"
+    r"vs)\s+(?:\S+\s+){0,2}$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    r"^\W{0,3}\s*(?:would|might have)\b(?!\s+(?:be|seem)\s+(?:the|my|a|an)?\s*(?:\w+\s+)?(?:answer|correct|right|best|choice|most))|"
-    r"^\W{0,3}\s*(?:\w+\s+){0,2}?(?:(?:is|was|are|were|do|does|did|can|could|would|will|has|have|seems?)\s+(?:\w+\s+){0,2}?(?:not|never|hardly)\b"
-    r"|(?:is|was|are|were|seems?|would be|can be|could be)\s+(?:\w+\s+){0,2}?(?:wrong|incorrect|false|absent|missing|unlikely|impossible|ruled out|excluded|eliminated|out of the question)\b"
+    r"^\W{0,3}\s*(?:would|might have)\b(?!\s+(?:be|seem)\s+(?:the|my|a|an)?\s*(?:\w+\s+)?(?:answer|correct|"
+    r"right|best|choice|most))|"
+    r"^\W{0,3}\s*(?:\w+\s+){0,2}?(?:(?:is|was|are|were|do|does|did|can|could|would|will|has|have|"
+    r"seems?)\s+(?:\w+\s+){0,2}?(?:not|never|hardly)\b"
+    r"|(?:is|was|are|were|seems?|would be|can be|could be)\s+(?:\w+\s+){0,2}?(?:wrong|incorrect|false|"
+    r"absent|missing|unlikely|impossible|ruled out|excluded|eliminated|out of the question)\b"
     r"|(?:isn't|wasn't|aren't|weren't|doesn't|don't|didn't|can't|couldn't|wouldn't|won't|cannot))",
     re.IGNORECASE,
 )
-_EXPLAINS = re.compile(r"\b(?:because|since|as|given that|due to|explanation|reason|compared|unlike)\b|因为", re.IGNORECASE)
-_HEDGE = re.compile(r"\b(?:might|may|could|maybe|perhaps|possibly|at first|similar to|resembles?|also|initially|would|thought|considered|considering|consider|assumed)\b|可能|也许|或许", re.IGNORECASE)
+_EXPLAINS = re.compile(
+    r"\b(?:because|since|as|given that|due to|explanation|reason|compared|unlike)\b|因为", re.IGNORECASE
+)
+_HEDGE = re.compile(
+    r"\b(?:might|may|could|maybe|perhaps|possibly|at first|similar to|resembles?|also|initially|would|"
+    r"thought|considered|considering|consider|assumed)\b|可能|也许|或许",
+    re.IGNORECASE,
+)
 REFUSAL = re.compile(
-    r"\b(?:sorry|unable|apologi[sz]e)\b|\b(?:can not|cannot|can't|could not|couldn't|do not|don't|not able to)\s+(?:\w+\s+)?(?:hear|tell|determine|identify|answer|listen|access|know|say|decide|judge|provide|process|choose)\b"
+    r"\b(?:sorry|unable|apologi[sz]e)\b|\b(?:can not|cannot|can't|could not|couldn't|do not|don't|"
+    r"not able to)\s+(?:\w+\s+)?(?:hear|tell|determine|identify|answer|listen|access|know|say|decide|judge|"
+    r"provide|process|choose)\b"
     r"|无法|不能确定|抱歉",
     re.IGNORECASE,
 )
@@ -76,11 +93,10 @@ def explains(text: str, place: int) -> bool:
     """Whether what is named at `place` stands in the part of its sentence that gives a reason."""
     window = text[max(0, place - _REACH) : place]
     start = max((match.end() for match in _SENTENCE_END.finditer(window)), default=0)
-    cue = None
-    for cue in _EXPLAINS.finditer(window, start):
-        pass
-    if cue is None:
+    cues = list(_EXPLAINS.finditer(window, start))
+    if not cues:
         return False
+    cue = cues[-1]
     begins_the_sentence = not window[start : cue.start()].strip(" \"'*_")
     return not (begins_the_sentence and "," in window[cue.end() :])  # "As it meows, it is a cat."
 

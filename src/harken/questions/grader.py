@@ -58,7 +58,11 @@ def _choice(answer: str, choices: Sequence[str], letters_shown: bool) -> tuple[i
     level = coarsest_reading(choices)
     # "(A)" is an option as the prompt showed it, also where some choice's text is "A" (MMAU asks for keys and chords).
     option = letters_shown and _BRACKETED.fullmatch(answer.strip())
-    exact = _exact(answer[: LONGEST_ANSWER + 1] if len(answer) > LONGEST_ANSWER else answer, choices, min(level, 2) if option else level)
+    exact = _exact(
+        answer[: LONGEST_ANSWER + 1] if len(answer) > LONGEST_ANSWER else answer,
+        choices,
+        min(level, 2) if option else level,
+    )
     if exact is not None:
         return exact, "exact"
     if len(answer) > LONGEST_ANSWER:

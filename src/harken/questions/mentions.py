@@ -4,7 +4,8 @@ A choice is named where its text stands as whole words and the sentence states i
 held to be undecidable, or only a part of a longer word or choice is not named.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harken.questions.clauses import (
@@ -21,23 +22,28 @@ from harken.questions.clauses import (
 from harken.questions.readings import AS_SPOKEN, GLUE, as_spoken, read, singular, undecorated
 from harken.questions.words import is_joined_left, is_joined_right
 
-import re
-
 MAX_MENTIONS = 200
 _MARKED = re.compile(r"[\"'`*_]{1,3}$|^[\"'`*_]{1,3}(?!\w)")
 _STATING = re.compile(
-    r"\b(?:answer|choice|option|conclusion|verdict)\b[^,.;!?\n]{0,40}?\b(?:is|would be|must be|should be|:|=)[\s\"'`*_({\[:]*$"
+    r"\b(?:answer|choice|option|conclusion|verdict)\b[^,.;!?\n]{0,40}?\b(?:is|would be|must be|should be|:|"
+    r"=)[\s\"'`*_({\[:]*$"
     r"|\b(?:answer|final answer|choice|option)\s*[:=-][\s\"'`*_({\[]*$"
     r"|\b(?:choose|pick|select|go with|guess|opt for|say)\s[\s\"'`*_({\[]*$"
     r"|答案(?:是|为|应该是)?[\s:：]*$|选择?[\s:：]*$",
     re.IGNORECASE,
 )
 _CORRECTION = re.compile(
-    r"\b(?:no|wait|sorry|actually|correction|on second thoughts?|i mean|scratch that|final(?:ly)?)\b|不对|更正|其实", re.IGNORECASE
+    r"\b(?:no|wait|sorry|actually|correction|on second thoughts?|i mean|scratch that|final(?:ly)?)\b|不对|更正|其实",
+    re.IGNORECASE,
 )
-_CONNECTED = re.compile(r"[\s\"'`*_()\[\]]*(?:(?:,|/|，|、|\bor\b|\band\b|&|或者?|和|还是)[\s\"'`*_()\[\]]*){1,3}(?:(?:else|also|maybe|perhaps|even|then) )?")
+_CONNECTED = re.compile(
+    r"[\s\"'`*_()\[\]]*(?:(?:,|/|，|、|\bor\b|\band\b|&|或者?|和|还是)[\s\"'`*_()\[\]]*){1,3}(?:(?:else|also|maybe|"
+    r"perhaps|even|then) )?"
+)
 # Words that are seldom meant as the choice of that text where they stand inside a sentence.
-_WEAK = frozenset("yes no none true false not us it in on a i may one other both neither".split())
+_WEAK = frozenset(
+    ["yes", "no", "none", "true", "false", "not", "us", "it", "in", "on", "a", "i", "may", "one", "other", "both"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def _text_under(answer: str, level: int) -> tuple[str, str]:
 
 
 def _without_commas_inside_choices(text: str, glued: str, keys: Sequence[str]) -> tuple[str, str]:
-    """Both texts without a comma that stands where a choice of several words has none: "increasing, then decreasing"."""
+    """Both texts without a comma that stands where a choice has none: "increasing, then decreasing"."""
     for key in keys:
         words = key.split(" ")
         if len(words) < 2 or "," in key or len(words) > 12:

@@ -12,7 +12,7 @@ from harken.benchmarks import BENCHMARKS
 from harken.benchmarks.registry import find_benchmark
 from harken.config import ChoicesShown, PromptConfig
 from harken.errors import ConfigError, DataError
-from harken.questions.grader import form
+from harken.questions.output_parts import form
 from harken.types import Conversation, Question
 
 ExpectedForm = Literal["answer", "think", "adaptive"]

@@ -11,6 +11,7 @@ reading includes the ones before it:
     5  plurals as singulars
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -34,10 +35,13 @@ _MAX_MARKS = 30
 
 def coarsest_reading(choices: Sequence[str], most: int = SINGULAR) -> int:
     """The coarsest reading, `most` at most, under which different choices stay different."""
+    return _coarsest_reading(tuple(choices), most)
+
+
+@functools.lru_cache(maxsize=4096)  # the completions of a group ask about the same choices
+def _coarsest_reading(choices: tuple[str, ...], most: int) -> int:
     different = len({read(choice, 0) for choice in choices})
-    return next(
-        level for level in range(most, -1, -1) if len({read(choice, level) for choice in choices}) == different
-    )
+    return next(level for level in range(most, -1, -1) if len({read(choice, level) for choice in choices}) == different)
 
 
 def read(text: str, level: int) -> str:
@@ -92,15 +96,16 @@ def _bounded_marks(text: str) -> str:
     return "".join(kept)
 
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_ONES += ["seventeen", "eighteen", "nineteen"]
-_TENS = {word: 10 * n for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-_VALUES = {word: n for n, word in enumerate(_ONES)} | _TENS
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_VALUES = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
-_ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd"} | {
-    f"{word}th": f"{n}th"
-    for n, word in enumerate("four fif six seven eigh nin ten eleven twelf".split(), 4)
-}
+_FOURTH_TO_TWELFTH = ("fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+_ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd"}
+_ORDINALS |= {word: f"{n}th" for n, word in enumerate(_FOURTH_TO_TWELFTH, 4)}
 _NUMBER_WORD = "|".join([*_VALUES, *_SCALES])
 _NUMBER = re.compile(rf"\b(?:{_NUMBER_WORD})(?:(?:[ -]| and )(?:{_NUMBER_WORD}))*\b(?![-'])")
 _NOT_A_NUMBER_BEFORE = re.compile(r"(?:\b(?:the|this|that|no|which|any|each|every|some|another)|\d(?:st|nd|rd|th)) $")
@@ -171,7 +176,7 @@ def _digits(match: re.Match[str]) -> str:
             last = 100 if word == "hundred" else 1000
         else:
             value = _VALUES[word]
-            if value >= 10 and last <= 20 or value < 10 and last < 20 or last == 0:
+            if (value >= 10 and last <= 20) or (value < 10 and last < 20) or last == 0:
                 return match[0]
             group, last = group + value, value if value < 20 else 20
     return str(total + group)

@@ -4,6 +4,7 @@ Only for prompts that showed letters. A letter counts where the answer is the le
 label, and where a sentence states it; a letter that is denied, asked for or only listed does not count.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,31 +27,45 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _CHOSEN = re.compile(
-    rf"\b(?:choose|chose|pick|picked|select|go with|going with|went with|guess|opt for|say|points to|point to|suggests|indicates)\s+(?:option\s+|choice\s+|answer\s+|letter\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
+    rf"\b(?:choose|chose|pick|picked|select|go with|going with|went with|guess|opt for|say|points to|"
+    rf"point to|suggests|indicates)\s+(?:option\s+|choice\s+|answer\s+|"
+    rf"letter\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
 )
-_CONCLUDING = r"(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Aa]ctually|[Nn]o|[Ww]ait|[Ss]orry|[Rr]ather|[Ff]inally|[Ii]nstead|[Pp]robably|[Ss]ure)[,:]?\s+"
+_CONCLUDING = (
+    r"(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Aa]ctually|[Nn]o|[Ww]ait|[Ss]orry|[Rr]ather|"
+    r"[Ff]inally|[Ii]nstead|[Pp]robably|[Ss]ure)[,:]?\s+"
+)
 _IS = r"(?:[Ii]t'?s|[Ii]t is|[Tt]hat'?s|[Tt]his is|[Tt]hat is|[Ii]t must be|[Ii]t should be)\s+"
 _CONCLUDED = re.compile(
-    rf"(?:(?:^|[.!?\n;:…。]\s*)(?:{_CONCLUDING}){{0,3}}(?:{_IS})?|(?:[,，]\s*|\bbut\s+)(?:(?:{_CONCLUDING}){{1,3}}(?:{_IS})?|{_IS})|\b(?:{_CONCLUDING})(?:{_IS})?)"
+    rf"(?:(?:^|[.!?\n;:…。]\s*)(?:{_CONCLUDING}){{0,3}}(?:{_IS})?|(?:[,，]\s*|"
+    rf"\bbut\s+)(?:(?:{_CONCLUDING}){{1,3}}(?:{_IS})?|{_IS})|\b(?:{_CONCLUDING})(?:{_IS})?)"
     rf"{_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>]*(?=\s*(?:[.,;!\n。，]|:\s|$))"
 )
 _PREDICATED = re.compile(
-    rf"(?:^|[\s({{\[*]){_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>.]*\s+(?:is|would be|must be|should be|seems(?: to be)?)\s+(?:the\s+|my\s+|definitely\s+|most\s+|clearly\s+)*(?:correct|right|best|answer|accurate|appropriate|likely|true|final)"
+    rf"(?:^|[\s({{\[*]){_MARKS}(?P<letter>[A-Z])[\"'`*_$)}}\]>.]*\s+(?:is|would be|must be|should be|"
+    rf"seems(?: to be)?)\s+(?:the\s+|my\s+|definitely\s+|most\s+|clearly\s+)*(?:correct|right|best|answer|"
+    rf"accurate|appropriate|likely|true|final)"
 )
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text\s*\{)?\s*\(?\s*(?P<letter>[A-Za-z])\s*\)?\s*[.:]?\s*\}")
 _LABEL = re.compile(
-    r"[\s\"'`*_$#>~-]*(?:[(\[{](?P<bracketed>[A-Za-z])[)\]}]|(?P<dotted>[A-Za-z])(?:[.]?[)]|[.](?=\s|$|[*_]|[A-Z])|:(?=\s))"
-    r"|(?P<capital>[A-Z])(?=\s*(?:[,、。，!;]|-\s|–\s|\n|$|because\b|since\b|as it\b|as the\b|[*_`]+\s*(?:$|\n|[.:,])))|(?<=\*\*)(?P<bold>[A-Z])(?=\*\*))"
+    r"[\s\"'`*_$#>~-]*(?:[(\[{](?P<bracketed>[A-Za-z])[)\]}]|(?P<dotted>[A-Za-z])(?:[.]?[)]|[.](?=\s|$|[*_]|"
+    r"[A-Z])|:(?=\s))"
+    r"|(?P<capital>[A-Z])(?=\s*(?:[,、。，!;]|-\s|–\s|\n|$|because\b|since\b|as it\b|as the\b|[*_`]+\s*(?:$|\n|"
+    r"[.:,])))|(?<=\*\*)(?P<bold>[A-Z])(?=\*\*))"
 )
 _IN_BRACKETS = re.compile(r"[(\[](?P<letter>[A-Za-z])[)\]]")
 _ALTERNATIVE = re.compile(
-    rf"[\"'`*_$)}}\]>.]*\s*(?:,|/|\bor\b|\band\b|&|\boder\b|\bo\b|或|和)\s*(?:(?:option|choice|or|and)\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
+    rf"[\"'`*_$)}}\]>.]*\s*(?:,|/|\bor\b|\band\b|&|\boder\b|\bo\b|或|和)\s*(?:(?:option|choice|or|"
+    rf"and)\s+)?{_MARKS}(?P<letter>[A-Z]){_BOUNDARY}"
 )
 _DENIED_AFTER = re.compile(
-    r"[\"'`*_$)}\]>.]*\s+(?:(?:is|was|are|seems|would be|can be|could be|must be)(?: not|n't)|(?:is|was|would be|seems|can be|could be)\s+(?:also\s+)?(?:wrong|incorrect|false|unlikely|ruled|eliminated|excluded|out\b)|cannot|can't|does not|doesn't)"
+    r"[\"'`*_$)}\]>.]*\s+(?:(?:is|was|are|seems|would be|can be|could be|must be)(?: not|n't)|(?:is|was|"
+    r"would be|seems|can be|could be)\s+(?:also\s+)?(?:wrong|incorrect|false|unlikely|ruled|eliminated|"
+    r"excluded|out\b)|cannot|can't|does not|doesn't)"
 )
 _CORRECTION = re.compile(
-    r"\b(?:no|wait|sorry|actually|correction|on second thoughts?|rather|instead|i mean|scratch that|but|however|final(?:ly)?)\b"
+    r"\b(?:no|wait|sorry|actually|correction|on second thoughts?|rather|instead|i mean|scratch that|but|"
+    r"however|final(?:ly)?)\b"
     r"|不对|更正|其实|不是",
     re.IGNORECASE,
 )
@@ -104,7 +119,9 @@ def _at_the_start_of_lines(text: str, size: int) -> list[Statement]:
     first_line = next((number for number, line in enumerate(lines) if line.strip()), 0)
     for number, line in enumerate(lines):
         bare = undecorated(line.strip())
-        alone = len(bare) == 1 and (bare.isupper() or len(lines) == 1 or not "".join(lines).replace(line, "").strip("`"))
+        alone = len(bare) == 1 and (
+            bare.isupper() or len(lines) == 1 or not "".join(lines).replace(line, "").strip("`")
+        )
         label = _LABEL.match(line) if number == first_line else None
         if alone and (index := _index(bare, size)) is not None:
             start = position + line.find(bare)
@@ -126,7 +143,14 @@ def _label_statements(text: str, start: int, label: re.Match[str], offset: int, 
 
 def _in_sentences(text: str, size: int, choices: Sequence[str]) -> list[Statement]:
     statements: list[Statement] = []
-    for pattern, weight in ((_BOXED, 3), (_STATED, 3), (_CHOSEN, 3), (_CONCLUDED, 3), (_PREDICATED, 3), (_IN_BRACKETS, 1)):
+    for pattern, weight in (
+        (_BOXED, 3),
+        (_STATED, 3),
+        (_CHOSEN, 3),
+        (_CONCLUDED, 3),
+        (_PREDICATED, 3),
+        (_IN_BRACKETS, 1),
+    ):
         for match in pattern.finditer(text):
             letter, end = match["letter"], match.end("letter")
             index = _index(letter, size)
@@ -156,9 +180,10 @@ def _is_meant_as_letter(pattern: re.Pattern[str], match: re.Match[str], text: st
 def _begins_a_choice(text: str, match: re.Match[str], choices: Sequence[str]) -> bool:
     """Whether the letter is the first word of a choice: "The answer is C minor." """
     start = match.start("letter")
-    return any(
-        len(choice) > 1 and text[start : start + len(choice)].casefold() == choice.casefold() for choice in choices
-    ) or re.match(r"[A-Ga-g][ -](?:major|minor|sharp|flat)\b", text[start : start + 12]) is not None
+    return (
+        any(len(choice) > 1 and text[start : start + len(choice)].casefold() == choice.casefold() for choice in choices)
+        or re.match(r"[A-Ga-g][ -](?:major|minor|sharp|flat)\b", text[start : start + 12]) is not None
+    )
 
 
 def _alternatives(text: str, end: int, size: int, weight: int) -> list[Statement]:
@@ -193,7 +218,7 @@ def without_list_of_options(text: str, choices: Sequence[str]) -> str:
     if len(spans) < 2:
         return text
     spans.sort()
-    near = all(after[0] - before[1] <= 6 for before, after in zip(spans, spans[1:], strict=False))
+    near = all(after[0] - before[1] <= 6 for before, after in itertools.pairwise(spans))
     if not near or len(spans) < min(3, len(choices)):
         return text
     for start, end in spans:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harken.errors import DataError
-from harken.questions.grader import form
+from harken.questions.output_parts import form
 from harken.report.run import Evaluation, Run, read_start_evaluations
 from harken.results.compare import compare
 from harken.results.evaluation_rows import group_rows

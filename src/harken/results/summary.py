@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harken.questions.grader import form
+from harken.questions.output_parts import form
 from harken.results.evaluation_rows import Row, group_rows
 from harken.stats import Estimate, chance, mean_interval
 

@@ -3,7 +3,7 @@
 The whole output must match. A pattern that is only searched for somewhere in the text rewards nearly every output.
 """
 
-from harken.questions.grader import form
+from harken.questions.output_parts import form
 from harken.questions.prompt import ExpectedForm
 
 
