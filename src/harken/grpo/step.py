@@ -1,9 +1,9 @@
 """One step of GRPO, from questions to updated weights.
 
-sample G completions for each question   sample_completions.py   the judge works on each micro-batch from here on
-score them with the reference            reference_pass.py
-reward them, compare siblings            rewarding.py       once the whole step is there
-update the policy                        update.py
+sample_completions.py  samples G completions for each question; the judge works on each micro-batch from then on
+reference_pass.py      scores the completions with the reference
+rewarding.py           rewards them and compares those of one prompt, once the whole step is there
+update.py              updates the policy
 """
 
 import time

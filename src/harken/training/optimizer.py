@@ -1,4 +1,4 @@
-"""Builds the optimizer of a run and makes its updates.
+"""Builds the optimizer of a run and applies its updates.
 
 It is torch's AdamW, or `MemorySavingAdamW` where the recipe's `memory` section asks for 8-bit or offloaded moments,
 bfloat16 weights, or updates during the backward pass.
