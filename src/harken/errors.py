@@ -44,7 +44,7 @@ class JudgeError(HarkenError):
     """Too many calls of a judge failed for the run to go on."""
 
 
-def short_repr(value: object) -> str:
-    """The repr of a value for an error message, cut at 80 characters."""
+def short_repr(value: object, limit: int = 80) -> str:
+    """The repr of a value for an error message, cut at `limit` characters."""
     text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

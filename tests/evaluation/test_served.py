@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from command_line import harken
 from scripted_server import Received, Scripted, said, serving
 from small_evaluations import SECONDS, recipe, results_of, rows_of, write_set
 
 from harken.data.audio import load_waveform
-from harken.errors import HarkenError
+from harken.errors import HarkenError, ServerError
 from harken.evaluation.evaluate import evaluate
 from harken.evaluation.listening import evaluate_listening
+from harken.evaluation.served_model import MAX_FAILURES_IN_A_ROW, MIN_SAMPLES
 
 
 def served(file: Path, url: str, **changes):
@@ -64,8 +66,10 @@ def test_a_question_goes_out_as_a_wav_before_its_text_and_one_without_a_clip_as_
             assert clip is None
         else:
             assert clip is not None
-            assert len(clip) == int(SECONDS[i % 7] * 16_000)
-            assert np.abs(clip - load_waveform(tmp_path / f"{i % 7}.wav")).max() <= 2**-15
+            samples = int(SECONDS[i % 7] * 16_000)
+            assert len(clip) == max(samples, MIN_SAMPLES)  # padded with silence, as for a local model
+            assert np.abs(clip[:samples] - load_waveform(tmp_path / f"{i % 7}.wav")).max() <= 2**-15
+            assert not clip[samples:].any()
     rows = rows_of(tmp_path / "out" / "predictions.jsonl")
     assert [row["id"] for row in rows] == [f"q{i}" for i in range(14)]
     assert {row["tokens"] for row in rows} == {None}
@@ -203,3 +207,65 @@ def test_a_stopped_evaluation_of_a_served_model_ends_with_the_bytes_of_one_that_
     expected, actual = results_of(tmp_path / "whole"), results_of(tmp_path / "stopped")
     assert actual.keys() == expected.keys()
     assert {name for name in actual if actual[name] != expected[name]} <= {"replies.jsonl"}  # in order of arrival
+
+
+def test_causes_of_failures_are_counted_whole_and_alike_but_for_numbers(file, tmp_path):
+    words = "the encoder refused the clip " + "because " * 30
+
+    def reply(request: Received) -> Scripted:
+        number = number_of(request)
+        if number % 3:
+            return by_content(request)
+        return Scripted(f"{words}(request {number:04d})".encode(), status=422)
+
+    with serving(reply) as server:
+        summary = evaluate(served(file, server.url), tmp_path / "out")
+    (cause,) = summary["failures"]
+    assert (cause["n"], summary["n_failed"], summary["n_requests"]) == (5, 5, 14)
+    assert words in cause["reason"]
+
+
+def test_a_server_that_is_gone_ends_the_evaluation_and_the_same_command_goes_on(tmp_path):
+    file = write_set(tmp_path, n=60)
+    answered: set[int] = set()
+
+    def dying(request: Received) -> Scripted:
+        if len(answered) >= 15:
+            return Scripted(b"out of memory", status=500)
+        answered.add(number_of(request))
+        return by_content(request)
+
+    settings = {"endpoint": {"retries": 0, "concurrency": 1}}
+    with (
+        serving(dying) as server,
+        pytest.raises(ServerError, match=f"{MAX_FAILURES_IN_A_ROW} requests in a row failed.*out of memory"),
+    ):
+        evaluate(served(file, server.url, **settings), tmp_path / "out")
+    with serving(by_content) as server:
+        summary = evaluate(served(file, server.url, **settings), tmp_path / "out")
+    assert (summary["n"], summary["n_failed"]) == (60, 0)
+    assert answered.isdisjoint(map(number_of, server.received))
+
+
+def test_reasoning_that_a_server_returns_apart_counts_as_thinking(file, tmp_path):
+    def thinking(request: Received) -> Scripted:
+        message = {"role": "assistant", "content": "<answer>two</answer>", "reasoning_content": "I count two."}
+        return Scripted(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+
+    with serving(thinking) as server:
+        evaluate(served(file, server.url, prompt={"style": "adaptive"}), tmp_path / "out")
+    rows = rows_of(tmp_path / "out" / "predictions.jsonl")
+    assert {(row["form"], row["reasoning"], row["choice"]) for row in rows} == {("think", "I count two.", "two")}
+
+
+def test_too_many_failures_are_an_error_of_the_command_that_says_why_also_when_quiet(file, tmp_path):
+    words = ("evaluate", "--quiet", "--data", file, "--served-model", "omni", "--set", "endpoint.retries=0")
+    with serving(lambda request: Scripted(b"no audio encoder here", status=400)) as server:
+        done = harken(*words, "--endpoint", server.url, "--out", tmp_path / "out")
+        allowed = harken(*words, "--endpoint", server.url, "--out", tmp_path / "other", "--max-failed", 1)
+    assert done.code == 2
+    assert "14 of 14 requests failed" in done.err
+    assert "14 x status 400: 'no audio encoder here'" in done.err
+    assert len(rows_of(tmp_path / "out" / "predictions.jsonl")) == 14  # the answers are written all the same
+    assert allowed.code == 0
+    assert "14 x status 400" in allowed.err

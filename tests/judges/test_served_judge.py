@@ -97,7 +97,7 @@ def test_judging_answers_needs_a_prediction_for_each_question(tmp_path):
         (said("7"), "not between 0 and 1: '7'"),
         (said(""), "empty reply"),
         (said("质量很高"), "not a number: '质量很高'"),
-        (said(None), "a reply without text: None"),
+        (said(None), "a reply without text (finish_reason 'stop')"),
         (
             Scripted(b"<html>hello</html>"),
             "not a reply of an OpenAI-compatible completion endpoint: '<html>hello</html>'",

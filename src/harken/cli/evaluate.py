@@ -21,7 +21,8 @@ from harken.cli.options import (
     print_end,
     recipe_values,
 )
-from harken.system.console import escape_unprintable, print_line
+from harken.errors import ServerError
+from harken.system.console import escape_unprintable, print_line, print_warning
 
 if TYPE_CHECKING:
     from harken.config import EvaluationRecipe
@@ -40,6 +41,7 @@ def evaluate(
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
     requests_per_minute: options.RequestsPerMinute = None,
+    max_failed: options.MaxFailed = None,
     benchmark: options.BenchmarkName = None,
     data: options.Data = None,
     audio_root: options.BenchmarkAudioRoot = None,
@@ -71,6 +73,8 @@ def evaluate(
     folder = out or Path("runs") / "eval" / settings.name
     summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
     print_end({**summary, "predictions": str(rows_file)}, folder, [], quiet, as_json)
+    if not listening:
+        _report_failures(summary, settings.max_failed_share)
 
 
 def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe":
@@ -135,6 +139,19 @@ def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))
     print_line(screen, f"by question: {folder / 'listening.jsonl'}")
     return figures, folder / "listening.jsonl"
+
+
+def _report_failures(summary: Mapping[str, Any], max_failed_share: float) -> None:
+    """Print why requests failed, each cause whole and with its number. Raises ServerError where too many failed."""
+    failures = summary.get("failures", [])
+    if not failures:
+        return
+    n_failed, n = summary["n_failed"], summary["n_requests"]
+    causes = "\n".join(f"  {failure['n']} x {failure['reason']}" for failure in failures)
+    text = f"{n_failed} of {n} requests failed and count as wrong; the same command repeats them:\n{causes}"
+    if n_failed > max_failed_share * n:
+        raise ServerError(f"{text}\nMore than --max-failed {max_failed_share:g} of the requests failed.")
+    print_warning(Console(stderr=True), text)
 
 
 def _print_beside_papers(screen: Console, folder: Path, recipe: "EvaluationRecipe") -> None:

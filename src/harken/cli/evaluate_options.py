@@ -22,6 +22,7 @@ EVALUATION_KEYS = {
     "api_key_env": "endpoint.api_key_env",
     "concurrency": "endpoint.concurrency",
     "requests_per_minute": "endpoint.requests_per_minute",
+    "max_failed": "max_failed_share",
     "benchmark": "data.reader",
     "data": "data.file",
     "audio_root": "data.audio_root",
@@ -187,6 +188,16 @@ Force = Annotated[
         help="Begin every answer with the tag of this form, so that the model thinks always or never.",
         metavar="think|no_think",
         rich_help_panel=ANSWERS_PANEL,
+    ),
+]
+MaxFailed = Annotated[
+    float | None,
+    Option(
+        "--max-failed",
+        min=0,
+        max=1,
+        help="End with an error when more than this share of the requests to a server fails. Default: 0.05.",
+        rich_help_panel=MODEL_PANEL,
     ),
 ]
 MaxCompletionTokens = Annotated[

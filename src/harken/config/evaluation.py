@@ -8,7 +8,7 @@ from harken.config.data import SourceConfig
 from harken.config.judge import EndpointConfig, JudgeConfig
 from harken.config.prompt import PromptConfig
 from harken.config.published import PublishedRow
-from harken.config.section import PositiveInt, Section
+from harken.config.section import PositiveInt, Section, Share
 
 
 class SubsetConfig(Section):
@@ -29,6 +29,9 @@ class EvaluationRecipe(Section):
 
     name: str = Field(default="evaluation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The name of the folder that is written, where `--out` names no other."""
+    max_failed_share: Share = 0.05
+    """The largest share of requests to a server that may fail. The command ends with an error where more fail; the
+    answers are written all the same, and the failed ones count as wrong."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """The seed of the samples, the orders of the choices, the noise and the shuffling of clips."""
     model: str | None = None

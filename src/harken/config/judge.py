@@ -1,7 +1,7 @@
 """The sections `endpoint` and `judge`: language models that a run sends requests to, on a server or in this process."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -32,6 +32,22 @@ class EndpointConfig(Section):
     retry_wait_s: Annotated[float, Field(ge=0)] = 1.0
     """The longest wait before the first further attempt. It doubles with each attempt and is drawn at random up to that
     limit. A server's Retry-After is obeyed instead."""
+
+    extra_body: Annotated[dict[str, Any], Field(default_factory=dict)]
+    """Further fields of every request's body, as the server documents them, for example `{"seed": 1}`."""
+    extra_headers: Annotated[dict[str, str], Field(default_factory=dict)]
+    """Further headers of every request. A value `env:NAME` is taken from the environment variable NAME; write no secret
+    here itself."""
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The field of the body that limits the length of a reply. Some servers want max_completion_tokens."""
+
+    @field_validator("extra_body")
+    @classmethod
+    def leaves_the_request_itself_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        own = {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "stream", "n"}
+        if own & value.keys():
+            raise ValueError(f"{', '.join(sorted(own & value.keys()))} is set by harken itself: use its own key")
+        return value
 
     @field_validator("base_url")
     @classmethod

@@ -6,6 +6,8 @@ A stopped evaluation goes on when it is called again.
 """
 
 import contextlib
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,7 @@ def evaluate_questions(
         **summarise(rows),
         **judged,
         **_official(recipe, rows, prompt),
-        "n_failed": sum(row["reason"].startswith("failed: ") for group in groups for row in group),
+        **_failures([answer for samples in answers.values() for answer in samples]),
         **_trial_figures(recipe, groups),
         "audio": recipe.data.audio,
         **model.clip_counts(questions, loaded.durations_s),
@@ -124,6 +126,24 @@ def _grade(
         if question.id in unusable:
             groups[question.id] = [unusable_row(question, f"not asked: {unusable[question.id]}")] * n_rows
     return [*groups.values(), *([rejected_row(record)] * n_rows for record in loaded.rejected)]
+
+
+def _failures(answers: Sequence[Answer]) -> dict[str, Any]:
+    """`n_failed`; with failed requests also their number among all and their causes, the commonest first.
+
+    Causes that differ in numbers only, such as the id of a request, are one cause and shown by their first example.
+    """
+    examples: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for answer in answers:
+        if answer.failure:
+            cause = re.sub(r"[0-9a-f]*[0-9][0-9a-f-]*", "#", answer.failure)
+            examples.setdefault(cause, answer.failure)
+            counts[cause] += 1
+    if not counts:
+        return {"n_failed": 0}
+    causes = [{"reason": examples[cause], "n": n} for cause, n in counts.most_common()]
+    return {"n_failed": counts.total(), "n_requests": len(answers), "failures": causes}
 
 
 def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[str, Any]]:

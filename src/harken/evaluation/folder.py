@@ -19,6 +19,9 @@ from harken.system.files import remove_leftovers, write_json, write_text
 _CHANGEABLE_KEYS = {
     "published",
     "endpoint.base_url",
+    "endpoint.extra_headers",
+    "endpoint.max_tokens_key",
+    "max_failed_share",
     "endpoint.api_key_env",
     "endpoint.concurrency",
     "endpoint.requests_per_minute",

@@ -9,16 +9,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harken.config import EvaluationRecipe
 from harken.data.audio import audio_part
 from harken.data.audio_modes import clip_loader
-from harken.errors import DataError, HarkenError
+from harken.errors import DataError, HarkenError, ServerError
 from harken.inference.predict import Batch
+from harken.models.audio_features import shortest_clip
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.prompt import Prompt
 from harken.system.model_client import ModelClient
 from harken.system.model_requests import Failure, Reply, Request
 from harken.types import AudioSpan, Question, Waveform
+
+MAX_FAILURES_IN_A_ROW = 20
+"""The evaluation stops after as many: the server is gone, or it refuses everything."""
+MIN_SAMPLES = shortest_clip(hop_length=160)
+"""A shorter clip is padded with silence, as for a local model: servers refuse clips below one audio token."""
 
 
 class ServedModel:
@@ -42,20 +50,32 @@ class ServedModel:
     def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
         """Yield each trial with its answers, in order. The client keeps the replies, and `journal` is not used.
 
-        Raises HarkenError when every other request would fail in the same way (key, model name, address).
+        Raises HarkenError when every other request would fail in the same way (key, model name, address), ServerError
+        when MAX_FAILURES_IN_A_ROW requests in a row failed.
         """
         load_clip = clip_loader(audio, self._recipe.seed)
         replies = self._client.send_all(
             self._request(trial, sample, load_clip) for trial in trials for sample in range(self._recipe.samples)
         )
+        in_a_row = 0
         for trial in trials:
-            yield [(trial, [_answer(next(replies)[1]) for _ in range(self._recipe.samples)])]
+            answers = [_answer(next(replies)[1]) for _ in range(self._recipe.samples)]
+            for answer in answers:
+                in_a_row = in_a_row + 1 if answer.failure else 0
+                if in_a_row == MAX_FAILURES_IN_A_ROW:
+                    raise ServerError(
+                        f"{in_a_row} requests in a row failed, the last one: {answer.failure}. The answers so far are "
+                        "kept: mend the server and run the same command again"
+                    )
+            yield [(trial, answers)]
 
     def _request(self, trial: Trial, sample: int, load_clip: Callable[[Question], Waveform]) -> Request:
         question = trial.question
         content: str | list[dict[str, Any]] = self._prompt.text(question)
         if question.audio is not None:
-            content = [audio_part(load_clip(question)), {"type": "text", "text": content}]
+            waveform = load_clip(question)
+            padding = max(0, MIN_SAMPLES - len(waveform))
+            content = [audio_part(np.pad(waveform, (0, padding))), {"type": "text", "text": content}]
         return Request(
             [{"role": "user", "content": content}],
             self._recipe.max_completion_tokens,
@@ -68,7 +88,7 @@ class ServedModel:
 
 def _answer(reply: Reply | Failure) -> Answer:
     if isinstance(reply, Reply):
-        return Answer(reply.text, None, reply.ended)
+        return Answer(reply.whole_text, reply.completion_tokens or None, reply.ended)
     if reply.fatal:
         raise HarkenError(f"{reply.reason}. The answers so far are kept: correct this and run the same command again")
     return Answer("", None, True, reply.reason)

@@ -14,6 +14,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +30,8 @@ from harken.system.reply_cache import ReplyCache, cache_key
 
 MAX_WAIT_S = 60.0
 MAX_REPLY_BYTES = 1 << 24
+MAX_CAUSE = 1000
+"""Characters of a server's own words that a reason quotes."""
 FATAL_STATUSES = {401: "the key was refused", 403: "access was refused", 404: "no such model or path"}
 RETRIED_STATUSES = {408, 409, 425, 429}  # and 500 or more
 
@@ -49,6 +53,7 @@ class ModelClient:
         self.config = config
         self.n_requests = self.n_cached = self.n_failed = self.n_retried = 0
         self._key = _api_key(config)
+        self._extra_headers = {name: _header(name, value) for name, value in config.extra_headers.items()}
         self._cache = ReplyCache(cache)
         self._next_slot_s = 0.0
         self._loop = asyncio.new_event_loop()
@@ -96,7 +101,7 @@ class ModelClient:
     async def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # the semaphore limits the number of connections
-            headers={"Authorization": f"Bearer {self._key}"},
+            headers={"Authorization": f"Bearer {self._key}", **self._extra_headers},
             timeout=aiohttp.ClientTimeout(total=self.config.timeout_s),
             proxy=_proxy(self.config.base_url),
         )
@@ -145,18 +150,21 @@ class ModelClient:
         except TimeoutError as error:
             raise _AttemptError(f"no reply within {self.config.timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            cause = self._without_key(short_repr(str(error) or type(error).__name__))
+            cause = self._without_key(short_repr(str(error) or type(error).__name__, MAX_CAUSE))
             raise _AttemptError(f"{self.config.base_url}: cannot be reached: {cause}") from error
         if not 200 <= response.status < 300:
             raise self._status_error(response, content)
         reply = parse_response(self.config.api, content)
         if isinstance(reply, Failure):
-            raise _AttemptError(reply.reason)
+            raise _AttemptError(reply.reason, retry=reply.repeatable)
         return reply
 
     def _status_error(self, response: aiohttp.ClientResponse, content: bytes) -> "_AttemptError":
         status, server = response.status, self.config.base_url
-        text = self._without_key(short_repr(content[:1000].decode("utf-8", errors="replace")))
+        text = self._without_key(short_repr(content[:4000].decode("utf-8", errors="replace"), MAX_CAUSE))
+        if b"insufficient_quota" in content[:4000]:
+            reason = f"{server}: status {status}, the account's quota is used up: {text}"
+            return _AttemptError(reason, fatal=True, retry=False)
         if status in FATAL_STATUSES:
             reason = f"{server} (model {self.config.model!r}): status {status}, {FATAL_STATUSES[status]}: {text}"
             return _AttemptError(reason, fatal=True, retry=False)
@@ -168,7 +176,9 @@ class ModelClient:
         return _AttemptError(f"status {status}: {text}", retry=retry, wait_s=_retry_after_s(response))
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***")
+        for secret in (self._key, *self._extra_headers.values()):
+            text = text.replace(secret, "***")
+        return text
 
     async def _wait_for_rate_limit(self) -> None:
         if self.config.requests_per_minute is None:
@@ -217,7 +227,23 @@ def _proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
+def _header(name: str, value: str) -> str:
+    """A header's value, from the environment where it says so."""
+    if not value.startswith("env:"):
+        return value
+    variable = value.removeprefix("env:")
+    if not os.environ.get(variable):
+        raise ConfigError(f"extra_headers: {name}: the environment variable {variable} is not set; set it")
+    return os.environ[variable]
+
+
 def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
+    """The wait that the server asks for: `retry-after-ms`, or `retry-after` in seconds or as a date."""
     with contextlib.suppress(ValueError):
-        return max(0.0, float(response.headers.get("retry-after", "")))
+        return max(0.0, float(response.headers.get("retry-after-ms", "")) / 1000)
+    value = response.headers.get("retry-after", "")
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     return None

@@ -36,6 +36,7 @@ class Reply:
 
     Attributes:
         ended: False when the reply was cut at max_tokens.
+        reasoning: what the server returned apart from the reply as the model's reasoning; "" where there is none.
         prompt_tokens, completion_tokens: as the server counts them; 0 when it does not report them.
     """
 
@@ -43,6 +44,15 @@ class Reply:
     ended: bool
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning: str = ""
+
+    @property
+    def whole_text(self) -> str:
+        """The reply as the model wrote it: its reasoning in `<think>` tags, which stay open where it was cut there."""
+        if not self.reasoning:
+            return self.text
+        closing = "</think>" if self.text or self.ended else ""
+        return f"<think>{self.reasoning}{closing}{self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +60,14 @@ class Failure:
     """Why there is no reply.
 
     Attributes:
+        repeatable: False where the same request would fail again.
         fatal: True when every other request would fail in the same way: the key, the model's name or the address is
             wrong.
     """
 
     reason: str
     fatal: bool = False
+    repeatable: bool = True
 
 
 def request_body(config: EndpointConfig, request: Request) -> dict[str, Any]:
@@ -63,8 +75,9 @@ def request_body(config: EndpointConfig, request: Request) -> dict[str, Any]:
     return {
         "model": config.model,
         "messages" if config.api == "chat" else "prompt": request.content,
-        "max_tokens": request.max_tokens,
+        config.max_tokens_key: request.max_tokens,
         "temperature": request.temperature,
+        **config.extra_body,
         **request.options,
     }
 
@@ -78,15 +91,42 @@ def parse_response(api: str, content: bytes) -> Reply | Failure:
     try:
         body = json.loads(content)
         choice = body["choices"][0]
-        text = choice["message"]["content"] if api == "chat" else choice["text"]
-        ended = choice.get("finish_reason") != "length"
+        message = choice["message"] if api == "chat" else {"content": choice["text"]}
+        finish_reason = choice.get("finish_reason")
+        text, reasoning = _text(message["content"]), _text(message.get("reasoning_content", message.get("reasoning")))
+        refusal = _text(message.get("refusal"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        beginning = short_repr(content[:200].decode("utf-8", errors="replace"))
+        beginning = short_repr(content[:1000].decode("utf-8", errors="replace"), 300)
         return Failure(f"not a reply of an OpenAI-compatible {api} endpoint: {beginning}")
-    if not isinstance(text, str):
-        return Failure(f"a reply without text: {short_repr(text)}")
-    text = text.encode("utf-8", errors="replace").decode("utf-8")  # half surrogate pairs become "?"
-    return Reply(text, ended, _token_count(body, "prompt_tokens"), _token_count(body, "completion_tokens"))
+    if text is None:
+        text = refusal or ("" if reasoning else None)  # a refusal is what the model answers
+    if text is None:
+        return _no_text(finish_reason)
+    counts = _token_count(body, "prompt_tokens"), _token_count(body, "completion_tokens")
+    return Reply(text, finish_reason != "length", *counts, reasoning or "")
+
+
+def _no_text(finish_reason: object) -> Failure:
+    if finish_reason == "length":
+        return Failure(
+            "the token limit was reached before the model wrote an answer (content null, finish_reason length): raise "
+            "max_completion_tokens",
+            repeatable=False,
+        )
+    if finish_reason == "content_filter":
+        return Failure("the server's content filter held the answer back", repeatable=False)
+    return Failure(f"a reply without text (finish_reason {short_repr(finish_reason)})")
+
+
+def _text(content: object) -> str | None:
+    """The text of a message: a text, or a list of parts that are joined; None for null. Raises TypeError."""
+    if content is None:
+        return None
+    if isinstance(content, list):
+        content = "".join(part if isinstance(part, str) else part.get("text") or "" for part in content)
+    if not isinstance(content, str):
+        raise TypeError("the content of a message is text or a list of parts")
+    return content.encode("utf-8", errors="replace").decode("utf-8")  # half surrogate pairs become "?"
 
 
 def _token_count(body: dict[str, Any], name: str) -> int:

@@ -38,7 +38,9 @@ class ReplyCache:
         self._release = weakref.finalize(self, lambda: None if writer is None else writer.release())
         for number, row in enumerate([] if path is None else reopen_json_lines(path), start=1):
             try:
-                self._replies[row["key"]] = Reply(row["text"], row["ended"], *row.get("tokens", (0, 0)))
+                self._replies[row["key"]] = Reply(
+                    row["text"], row["ended"], *row.get("tokens", (0, 0)), row.get("reasoning", "")
+                )
             except (KeyError, TypeError) as error:
                 raise DataError(f"{path}:{number}: not a stored reply ({error}); move the file away") from error
 
@@ -55,15 +57,16 @@ class ReplyCache:
         with self._lock:
             self._replies[key] = reply
             if self._path is not None:
-                append_json_lines(
-                    self._path, [{"key": key, "text": reply.text, "ended": reply.ended, "tokens": tokens}]
-                )
+                row = {"key": key, "text": reply.text, "ended": reply.ended, "tokens": tokens}
+                append_json_lines(self._path, [row | ({"reasoning": reply.reasoning} if reply.reasoning else {})])
 
 
 def cache_key(config: EndpointConfig, body: dict[str, Any], variant: str) -> str:
     """The key that a request's reply is stored under.
 
-    The server's address is not part of it: when a server comes back under another port, its replies are still valid.
+    The server's address and the name of its token limit are not part of it: when another server takes over, the replies
+    are still valid.
     """
+    body = {"max_tokens" if name == config.max_tokens_key else name: value for name, value in body.items()}
     content = json.dumps([config.api, body, variant], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
