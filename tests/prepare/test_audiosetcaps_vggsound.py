@@ -14,8 +14,8 @@ from harken.errors import DataError
 from harken.prepare.audiosetcaps import prepare_audiosetcaps
 from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows, clip_key
 from harken.prepare.clip_names import ClipName
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.filters import Filters
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.vggsound import prepare_vggsound
 from harken.prepare.vggsound_list import read_clip_list
 

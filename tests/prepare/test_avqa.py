@@ -18,8 +18,8 @@ from harken.data.load import load_sources
 from harken.errors import DataError
 from harken.prepare.avqa import needed_clips, prepare_avqa, read_avqa
 from harken.prepare.clip_names import ClipName
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.filters import Filters
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.media_index import index_media
 
 CHOICES = ["car", "dog", "bird", "rain"]

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.compared_records import (
+from harken.prepare.leak_check import check_leaks
+from harken.prepare.leak_check_sets import (
     ComparedRecord,
     ComparedSet,
     read_compared_records,
     record_of_clip_name,
     word_set,
 )
-from harken.prepare.leak_check import check_leaks
 from harken.prepare.leaks import find_leaks
 from harken.types import Question
 

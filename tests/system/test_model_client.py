@@ -13,7 +13,7 @@ from scripted_server import Received, Scripted, said, serving
 
 from harken.errors import ConfigError
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 
 
 def test_a_chat_request_is_what_the_protocol_says_and_its_reply_comes_back():

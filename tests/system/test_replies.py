@@ -11,7 +11,7 @@ from scripted_server import Received, Scripted, said, serving
 from harken.config import EndpointConfig
 from harken.errors import ConfigError
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request, parse_response
+from harken.system.model_messages import Failure, Reply, Request, parse_response
 
 HELLO = Request([{"role": "user", "content": "hello"}], max_tokens=5)
 

@@ -8,7 +8,7 @@ from scripted_server import Scripted, said, serving
 
 from harken.errors import DataError
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 
 
 def test_a_stored_reply_is_not_asked_again_but_another_variant_or_option_is(tmp_path):

@@ -20,7 +20,7 @@ from harken.models.audio_features import shortest_clip
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.prompt import Prompt
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 from harken.types import AudioSpan, Question, Waveform
 
 MAX_FAILURES_IN_A_ROW = 20

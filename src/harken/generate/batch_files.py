@@ -17,7 +17,7 @@ from harken.config import EndpointConfig
 from harken.data.records import read_records
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import write_json_lines
-from harken.system.model_requests import Failure, Reply, Request, parse_response, request_body
+from harken.system.model_messages import Failure, Reply, Request, parse_response, request_body
 from harken.system.reply_cache import ReplyCache, cache_key
 
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -21,7 +21,7 @@ from harken.generate.clip_facts import FACT_LABELS, ClipFacts, write_clip_facts
 from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import CAPTIONS, Instruction
 from harken.generate.reply_json import clean_text, parse_object
-from harken.generate.retries import Unusable, request_each
+from harken.generate.usable_replies import Unusable, request_each
 from harken.prepare.data_card import CardTable
 from harken.system.files import write_text
 from harken.system.progress import StepProgress

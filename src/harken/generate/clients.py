@@ -9,7 +9,7 @@ from typing import Protocol
 
 from harken.errors import ServerError
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 
 MAX_FAILURES_IN_A_ROW = 32
 """If so many requests fail one after another, each after its own retries, the server is gone [O]."""

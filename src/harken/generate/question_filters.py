@@ -14,7 +14,7 @@ from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import ClipFacts
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
-from harken.system.model_requests import Reply, Request
+from harken.system.model_messages import Reply, Request
 from harken.system.progress import OnProgress
 from harken.types import Question
 

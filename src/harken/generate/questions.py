@@ -23,7 +23,7 @@ from harken.generate.data_card import account_table, balance_table, card_markdow
 from harken.generate.instructions import QUESTIONS, Instruction
 from harken.generate.question_filters import drop_reason_by_words, drop_reasons_by_tokens, drop_reasons_without_clip
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
-from harken.generate.retries import Unusable, request_each
+from harken.generate.usable_replies import Unusable, request_each
 from harken.questions.grader import grade
 from harken.system.files import write_text
 from harken.system.progress import StepProgress

@@ -24,7 +24,7 @@ from harken.generate.clip_facts import ClipFacts, facts_text, quoted, read_clip_
 from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
-from harken.generate.retries import Unusable, request_each
+from harken.generate.usable_replies import Unusable, request_each
 from harken.prepare.data_card import CardTable
 from harken.questions.grader import grade
 from harken.questions.output_parts import form

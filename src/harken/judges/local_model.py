@@ -21,7 +21,7 @@ from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.models.loading import checkpoint_errors, pick_device
-from harken.system.model_requests import Failure, Reply
+from harken.system.model_messages import Failure, Reply
 from harken.system.reply_cache import ReplyCache
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from harken.judges.judge import Aspect, Verdict
 from harken.judges.prompts import JudgePrompts
 from harken.judges.score_parsing import parse_score
-from harken.system.model_requests import Failure, Reply
+from harken.system.model_messages import Failure, Reply
 from harken.types import Question
 
 

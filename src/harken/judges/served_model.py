@@ -10,7 +10,7 @@ from pathlib import Path
 from harken.config import EndpointConfig
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.system.model_client import ModelClient
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 
 
 class ServedJudgeModel:

@@ -12,9 +12,9 @@ from typing import Any
 from harken.data.record_fields import choices_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, write_draft
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.licences import ARC
 from harken.prepare.source_records import HubDataset, read_source
 from harken.system.writer_lock import one_writer

@@ -12,9 +12,9 @@ from pathlib import Path
 from harken.benchmarks.mmau import parse_mmau
 from harken.data.record_fields import text_field
 from harken.data.records import Record
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.licences import AUDIOMCQ
 from harken.prepare.source_records import HubDataset, read_source
 from harken.system.progress import OnProgress, no_progress

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from harken.data.records import Record
 from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
-from harken.prepare.compared_records import ComparedRecord, ComparedSet, read_compared_records, record_of_clip_name
 from harken.prepare.data_card import Card, CardTable, account_tables, count_table, reason_kind
+from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records, record_of_clip_name
 from harken.prepare.leaks import NO_LEAK_CHECK, clip_matcher
 from harken.prepare.licences import AUDIOSETCAPS
 from harken.prepare.media_index import sound_files

@@ -16,10 +16,10 @@ from harken.data.records import Record, RecordError, read_records
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_names import ClipName, parse_clip_name
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, write_draft
 from harken.prepare.filters import Filters
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.licences import AVQA
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.wanted_clips import extract_wanted_clips

@@ -15,7 +15,6 @@ from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
 from harken.errors import short_repr
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
-from harken.prepare.compared_records import ComparedRecord, ComparedSet, record_of_clip_name, word_set
 from harken.prepare.data_card import (
     Card,
     CardTable,
@@ -26,6 +25,7 @@ from harken.prepare.data_card import (
     duplicate_table,
     duration_table,
 )
+from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, record_of_clip_name, word_set
 from harken.prepare.leaks import leak_reasons
 from harken.prepare.licences import DataSource
 from harken.prepare.source_records import SourceRecords

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harken.prepare.compared_records import ComparedSet, read_compared_records
 from harken.prepare.data_card import CardTable
+from harken.prepare.leak_check_sets import ComparedSet, read_compared_records
 from harken.prepare.leaks import Leak, find_leaks, hash_clips
 from harken.system.json_lines import write_json_lines
 

@@ -1,6 +1,6 @@
 """Find the clips and questions of a benchmark in a training set.
 
-Two records of the sets (compared_records.py) are the same by one of three rules:
+Two records of the sets (leak_check_sets.py) are the same by one of three rules:
 
     clip      their file names are equal, without extension and folder; or their YouTube ids are equal, and their
               starts are less than 10 s apart or one of them is unknown.
@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
-from harken.prepare.compared_records import ComparedRecord, ComparedSet, read_compared_records
 from harken.prepare.data_card import CardTable, count_table
+from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records
 from harken.types import AudioSpan
 
 _SAME_CLIP_S = 10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.prepare.compared_records import ComparedSet
 from harken.prepare.data_card import Card, account_tables, count_reasons
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
+from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.licences import OWN
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.source_records import HubDataset, read_source

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.load import write_rejected
-from harken.prepare.compared_records import ComparedSet, record_of_clip_name
 from harken.prepare.data_card import Card, CardTable, account_tables, count_reasons, count_table, duration_table
 from harken.prepare.filters import Filters
+from harken.prepare.leak_check_sets import ComparedSet, record_of_clip_name
 from harken.prepare.leaks import leak_reasons
 from harken.prepare.licences import VGGSOUND
 from harken.prepare.vggsound_list import ListedClip, read_clip_list

@@ -25,7 +25,7 @@ import aiohttp
 
 from harken.config import EndpointConfig
 from harken.errors import ConfigError, short_repr
-from harken.system.model_requests import Failure, Reply, Request, parse_response, request_body
+from harken.system.model_messages import Failure, Reply, Request, parse_response, request_body
 from harken.system.reply_cache import ReplyCache, cache_key
 
 MAX_WAIT_S = 60.0

@@ -14,7 +14,7 @@ from typing import Any
 from harken.config import EndpointConfig
 from harken.errors import DataError
 from harken.system.json_lines import append_json_lines, reopen_json_lines
-from harken.system.model_requests import Reply
+from harken.system.model_messages import Reply
 from harken.system.writer_lock import WriterLock
 
 

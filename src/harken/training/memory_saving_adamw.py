@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from harken.training.low_precision import (
+from harken.training.adamw_number_formats import (
     BLOCK,
     eight_bit_values,
     join_float32,

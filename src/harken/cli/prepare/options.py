@@ -8,8 +8,8 @@ import typer
 from harken.cli.options import console
 
 if TYPE_CHECKING:
-    from harken.prepare.compared_records import ComparedSet
     from harken.prepare.data_card import Card
+    from harken.prepare.leak_check_sets import ComparedSet
     from harken.prepare.source_records import HubDataset
 
 SOURCE_PANEL = "Source"
@@ -95,7 +95,7 @@ TrainerFormat = Annotated[
 
 def parse_against(files: list[str] | None) -> "tuple[ComparedSet, ...]":
     """The benchmarks that --against names, each as FILE or FILE:AUDIO_ROOT."""
-    from harken.prepare.compared_records import ComparedSet
+    from harken.prepare.leak_check_sets import ComparedSet
 
     pairs = [(text, "") if Path(text).exists() else text.partition(":")[::2] for text in files or []]
     return tuple(ComparedSet(Path(file), Path(root) if root else None) for file, root in pairs)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from harken.config import SamplingConfig
 from harken.generate.clients import GeneratorClient
 from harken.generate.reply_json import BadReplyError
-from harken.system.model_requests import Failure, Reply, Request
+from harken.system.model_messages import Failure, Reply, Request
 from harken.system.progress import OnProgress
 
 T = TypeVar("T")
