@@ -8,10 +8,10 @@ showed letters; the answer names one choice in its sentences. docs/evaluation.md
 import re
 from collections.abc import Sequence
 
-from harken.questions.mentions import named_choice
+from harken.questions.named_choices import named_choice
 from harken.questions.output_parts import answer_part, form, reasoning
 from harken.questions.readings import AS_SPOKEN, SINGULAR, coarsest_reading, read
-from harken.questions.statements import stated_letter
+from harken.questions.stated_letters import stated_letter
 from harken.types import Grade, Question, Response
 
 LONGEST_ANSWER = 20_000
