@@ -9,7 +9,8 @@ from small_optimizers import largest_difference, optimizer_of, small_network, tr
 
 from harken.config import MemoryConfig
 from harken.errors import ConfigError
-from harken.training.adamw_number_formats import BLOCK, join_float32, round_stochastically, split_float32
+from harken.models.precision import join_float32, round_stochastically, split_float32
+from harken.training.adamw_number_formats import BLOCK
 from harken.training.optimizer import apply_update, build_optimizer
 
 torchao = pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts

@@ -1,12 +1,15 @@
 """`harken export`: writes a trained model for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harken.cli.options import console, parse_dtype
-from harken.system.console import print_line
+from harken.system.console import print_line, print_warning
+
+if TYPE_CHECKING:
+    from harken.export.rounding import RoundingLoss
 
 UPLOAD_PANEL = "Upload to the Hugging Face Hub"
 
@@ -66,8 +69,23 @@ def export(
         export_adapter(trained, out)
         print_line(console, f"adapter: {out}")
     else:
-        n_tensors = export_weights(trained, out, base=base, dtype=dtype)
-        print_line(console, f"{n_tensors} trained tensors: {out}")
+        exported = export_weights(trained, out, base=base, dtype=dtype)
+        print_line(console, f"{exported.n_tensors} trained tensors: {out}")
+        _print_rounding(exported.rounding)
     if hub is not None:
         address, card_kept = hub.push(out, replace_card=replace_card)
         print_line(console, f"pushed: {address}" + (" (its model card left as it was)" if card_kept else ""))
+
+
+def _print_rounding(loss: "RoundingLoss") -> None:
+    if not loss.error:
+        print_line(console, "nothing of what was trained was rounded")
+        return
+    lost = (
+        f"rounding returned {loss.returned_share:.1%} of {loss.moved} changed weights to the base's value; relative "
+        f"error of the change {loss.relative_error:.1%}"
+    )
+    if loss.is_large:
+        print_warning(console, f"{lost}. --dtype float32 keeps what was trained")
+    else:
+        print_line(console, lost)

@@ -17,7 +17,9 @@ class MemoryConfig(Section):
     state the 16 bits that make them float32 again; updates are made in float32 and passes see bfloat16. It gives up 16
     bits of the gradients. bf16_stochastic: 2 bytes, rounded up or down at random so that the mean is right. It gives up
     the bits below bfloat16; the random numbers follow from the seed, the update and the weight, so that a resumed run
-    rounds alike. Both load the whole checkpoint in bfloat16, frozen parts too, and need precision: bf16_mixed."""
+    rounds alike. Both keep frozen parts in bfloat16 and need precision: bf16_mixed. What trains starts from the bits of
+    the checkpoint's file in the first two; bf16_stochastic rounds a finer file at random when it is loaded, and says
+    so. Checkpoints of bf16_corrected hold float32."""
     optimizer: Literal["adamw", "adamw_8bit", "offloaded"] = "adamw"
     """How AdamW's two moments of each weight are kept. adamw: in float32. adamw_8bit: in 8 bits with a scale for each
     256 (arXiv 2110.02861); it gives up their precision. offloaded: in host memory, where the update is made; it gives

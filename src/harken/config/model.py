@@ -20,7 +20,7 @@ class ModelConfig(Section):
 
     path: str
     """A local folder, a run folder (its newest checkpoint is taken) or a Hub id, of a checkpoint in Hugging Face
-    layout. An adapter is merged into its base first."""
+    layout. An adapter is merged into its base in float32 first."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights. The audio tower and the projector are then frozen unless the recipe sets
     train_audio_tower or train_projector: a tower that trains gets adapters, a projector that trains does so in full."""
@@ -33,7 +33,8 @@ class ModelConfig(Section):
     """bf16_mixed computes matrix products in bfloat16 under autocast. Weights that train stay float32 in both: at
     learning rate 1e-6, rounding to bfloat16 would drop nearly every update."""
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"
-    """The type of weights that do not train. bfloat16 halves their memory and needs precision: bf16_mixed."""
+    """The type of weights that do not train. bfloat16 halves their memory and needs precision: bf16_mixed. Weights that
+    train are loaded in the precision of their file whatever this is."""
     gradient_checkpointing: bool = False
     """Keep only the input of each block, and compute the block again in the backward pass."""
     device: str = "auto"

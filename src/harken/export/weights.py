@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -21,8 +22,10 @@ from harken.errors import CheckpointError
 from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import local_folder, run_folder_of, starting_checkpoint, trained_checkpoint
 from harken.export.model_card import model_card
+from harken.export.rounding import RoundingLoss
 from harken.models.loading import DTYPES, adapter_base, load_model
 from harken.models.lora import is_adapter
+from harken.models.precision import state_dtype
 from harken.system.files import replacing, write_json, write_text
 
 BASE_CARD = "README.base.md"
@@ -34,8 +37,16 @@ OTHER_PARTS = ("talker.", "token2wav.", "visual.", "thinker.visual.")
 """Parts of a full Omni checkpoint that harken never loads. They are copied from the base."""
 
 
-def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | None = None) -> int:
-    """Write the base checkpoint with the trained tensors in it. Returns the number of trained tensors.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The number of trained tensors in an export, and what rounding them lost."""
+
+    n_tensors: int
+    rounding: RoundingLoss
+
+
+def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | None = None) -> Exported:
+    """Write the base checkpoint with the trained tensors in it. Returns what was written.
 
     Args:
         trained: a run folder (its newest checkpoint is used) or a checkpoint folder.
@@ -52,8 +63,9 @@ def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | No
         shards = _shards(source)
         used: set[str] = set()
         total_bytes = 0
+        rounding = RoundingLoss()
         for shard in shards:
-            used_here, size = _write_shard(shard, folder / shard.name, tensors, dtype)
+            used_here, size = _write_shard(shard, folder / shard.name, tensors, dtype, rounding)
             used |= used_here
             total_bytes += size
         if missing := tensors.names - used:
@@ -62,12 +74,14 @@ def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | No
                 "the checkpoint that the run started from? If not, name that one with --base"
             )
         _copy_other_files(source, folder, shards)
+        if dtype is not None:
+            state_dtype(folder, dtype)
         if dtype is not None and (folder / INDEX).exists():
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             index.setdefault("metadata", {})["total_size"] = total_bytes
             write_json(folder / INDEX, index)
         _write_card(folder, trained, base, source, adapter=False)
-    return len(used)
+    return Exported(len(used), rounding)
 
 
 def export_adapter(trained: Path, out: Path) -> None:
@@ -134,7 +148,9 @@ class _TrainedTensors:
             return opened.get_tensor(stored_name)
 
 
-def _write_shard(file: Path, target: Path, trained: _TrainedTensors, dtype: str | None) -> tuple[set[str], int]:
+def _write_shard(
+    file: Path, target: Path, trained: _TrainedTensors, dtype: str | None, rounding: RoundingLoss
+) -> tuple[set[str], int]:
     """Write one shard with the trained tensors in it.
 
     Returns the names of the trained tensors used, and the bytes of all tensors.
@@ -152,7 +168,9 @@ def _write_shard(file: Path, target: Path, trained: _TrainedTensors, dtype: str 
                         f"{file}: {base_name} has shape {[*tensor.shape]}, but the trained tensor {[*new.shape]}. "
                         f"{_WRONG_BASE}"
                     )
-                tensor = new.to(tensor.dtype if dtype is None else DTYPES[dtype]).contiguous()
+                written = new.to(tensor.dtype if dtype is None else DTYPES[dtype]).contiguous()
+                rounding.add(tensor, new, written)
+                tensor = written
                 used.add(name)
             elif not base_name.startswith(OTHER_PARTS):
                 raise CheckpointError(f"{file}: {base_name} is not among the trained tensors. {_WRONG_BASE}")

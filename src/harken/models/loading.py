@@ -47,10 +47,13 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
 
 
 def _load(path: str, dtype: torch.dtype) -> AudioLM:
-    """Load a checkpoint onto the CPU; an adapter is merged into its base."""
+    """Load a checkpoint onto the CPU. An adapter is merged into its base in float32: in bfloat16, half of what it adds
+    would be rounded away."""
     if is_adapter(Path(path)):
-        model = _load(resolve_checkpoint(adapter_base(Path(path))), dtype)
+        model = _load(resolve_checkpoint(adapter_base(Path(path))), torch.float32)
         merge_adapter(model, Path(path))
+        for parameter in model.module.parameters():
+            parameter.data = parameter.data.to(dtype)
         return model
     with checkpoint_errors(path):
         return _model_class(path).load(path, dtype)

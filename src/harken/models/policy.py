@@ -6,26 +6,92 @@ reference model of the KL term.
 
 import contextlib
 import copy
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harken.config import ModelConfig
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import load_model, resolve_checkpoint
-from harken.models.lora import add_adapters
+from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint
+from harken.models.lora import add_adapters, is_adapter
+from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32
+
+Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
 
 
 def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32) -> AudioLM:
-    """Load a checkpoint for training. The chosen parts are trainable and stored as `trained_dtype`, or have adapters.
+    """Load a checkpoint for training. The chosen parts train, stored as `trained_dtype`, or have adapters."""
+    return load_policy_exactly(config, "float32" if trained_dtype == torch.float32 else "bf16_corrected")[0]
 
-    A checkpoint that is an adapter itself is merged into its base first.
+
+def load_policy_exactly(
+    config: ModelConfig, weights: Weights, *, seed: int = 0, warn: Callable[[str], None] = lambda line: None
+) -> tuple[AudioLM, dict[str, Tensor]]:
+    """Load a checkpoint for training, without rounding what trains.
+
+    A checkpoint that is an adapter itself is merged into its base in float32 first. Weights are put into the form in
+    which they are kept while they are in host memory, because the device might not hold the model in float32.
+
+    Args:
+        weights: `memory.weights` of the recipe.
+        seed: for rounding with bf16_stochastic.
+        warn: called with a sentence where weights are rounded.
+
+    Returns:
+        The policy, and with bf16_corrected the bits that each trained bfloat16 lacks, by name.
     """
-    # bfloat16 from the start where the trained parts are bfloat16: the device might not hold the model in float32.
-    dtype = trained_dtype if trained_dtype == torch.bfloat16 else getattr(torch, config.frozen_dtype)
-    policy = load_model(config.path, dtype=dtype, device=config.device)
+    device = pick_device(config.device)
+    path = resolve_checkpoint(config.path)
+    frozen_dtype = getattr(torch, config.frozen_dtype) if weights == "float32" else torch.bfloat16
+    needs_bfloat16 = weights != "float32" or frozen_dtype == torch.bfloat16
+    load_dtype = torch.bfloat16 if needs_bfloat16 and _holds_bfloat16(path) else torch.float32
+    policy = load_model(path, dtype=load_dtype, device="cpu")
+    _choose_what_trains(policy, config)
+    corrections: dict[str, Tensor] = {}
+    rounded = {"trained": 0, "frozen": 0}
+    for name, parameter in policy.module.named_parameters():
+        before = parameter.data
+        if not parameter.requires_grad:
+            parameter.data = before.to(frozen_dtype)
+        elif weights == "float32":
+            parameter.data = before.float()
+        elif weights == "bf16_corrected":
+            parameter.data, corrections[name] = split_float32(before.float())
+            continue
+        else:
+            parameter.data = round_stochastically(before.float(), _noise(before.shape, f"{seed},{name}"))
+        kind = "trained" if parameter.requires_grad else "frozen"
+        rounded[kind] += _count_rounded(before, parameter.data)
+    if rounded["trained"]:
+        warn(
+            f"memory.weights: {weights} rounded {rounded['trained']} trained weights of {config.path}, which are finer "
+            "than bfloat16, at random; bf16_corrected keeps them"
+        )
+    if rounded["frozen"]:
+        warn(
+            f"{rounded['frozen']} weights of {config.path} that do not train are finer than bfloat16 and were rounded; "
+            "model.frozen_dtype: float32 with memory.weights: float32 keeps them"
+        )
+    policy.module.to(device)
+    switch_off_dropout(policy.module)
+    if config.gradient_checkpointing:
+        enable_gradient_checkpointing(policy.module)
+    return policy, {name: correction.to(device) for name, correction in corrections.items()}
+
+
+def _holds_bfloat16(path: str) -> bool:
+    """Whether loading in bfloat16 loses nothing. The sum of a base and an adapter is finer."""
+    if is_adapter(Path(path)):
+        return False
+    with checkpoint_errors(path):
+        return is_stored_in_bfloat16(path)
+
+
+def _choose_what_trains(policy: AudioLM, config: ModelConfig) -> None:
     parts = {
         "audio_tower": config.train_audio_tower,
         "projector": config.train_projector,
@@ -33,16 +99,19 @@ def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32)
     }
     if config.lora is None:
         policy.set_trainable(**parts)
-    else:
-        base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
-        add_adapters(policy, resolve_checkpoint(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
-    for parameter in policy.module.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(trained_dtype)
-    switch_off_dropout(policy.module)
-    if config.gradient_checkpointing:
-        enable_gradient_checkpointing(policy.module)
-    return policy
+        return
+    base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
+    add_adapters(policy, resolve_checkpoint(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)
+
+
+def _noise(shape: torch.Size, name: str) -> Tensor:
+    """int32 in [0, 65536), for `round_stochastically`; it follows from the name."""
+    key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") & (2**63 - 1)
+    return torch.randint(0, 1 << 16, shape, dtype=torch.int32, generator=torch.Generator().manual_seed(key))
+
+
+def _count_rounded(before: Tensor, after: Tensor) -> int:
+    return 0 if before.dtype == after.dtype else int((before.float() != after.float()).sum())
 
 
 def switch_off_dropout(module: nn.Module) -> None:

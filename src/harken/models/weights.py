@@ -9,6 +9,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from harken.errors import CheckpointError
+from harken.models.precision import state_written_dtype
 
 
 def load_weights(module_class: Any, path: str, *, dtype: torch.dtype, attn_implementation: str | dict[str, str]) -> Any:
@@ -42,6 +43,7 @@ def save_weights(
     state = None if weights is None else dict(weights)
     if adapters is None:
         module.save_pretrained(folder, state_dict=state)
+        state_written_dtype(folder)
         return
     # peft must not look at the base's embeddings, because it would ask the Hub for them.
     adapters.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state)

@@ -1,7 +1,6 @@
-"""Numbers in few bytes: bfloat16 weights that lose no update, and optimizer moments in 8 bits.
+"""Optimizer moments in 8 bits: each is read into float32, updated there by `memory_saving_adamw.py`, and written back.
 
-`memory_saving_adamw.py` stores weights and moments in these forms. Each form is read into float32, updated there, and
-written back. The table of 8-bit values is torchao's.
+The table of 8-bit values is torchao's.
 """
 
 import torch
@@ -11,27 +10,6 @@ from harken.errors import ConfigError
 
 BLOCK = 256
 """Number of 8-bit moments that share one scale."""
-
-
-def split_float32(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """float32 -> (the nearest bfloat16, an int16 correction). `join_float32` gives back every bit."""
-    bits = weight.view(torch.int32)
-    high = (bits + 0x8000) >> 16
-    return high.to(torch.int16).view(torch.bfloat16), (bits - (high << 16)).to(torch.int16)
-
-
-def join_float32(weight: Tensor, correction: Tensor) -> Tensor:
-    """bfloat16 and its correction -> float32."""
-    return ((weight.view(torch.int16).to(torch.int32) << 16) + correction.to(torch.int32)).view(torch.float32)
-
-
-def round_stochastically(weight: Tensor, noise: Tensor) -> Tensor:
-    """float32 -> bfloat16, rounded away from zero with the probability that makes the mean right.
-
-    Args:
-        noise: int32, uniform in [0, 65536).
-    """
-    return ((weight.view(torch.int32) + noise) >> 16).to(torch.int16).view(torch.bfloat16)
 
 
 def eight_bit_values() -> dict[str, Tensor]:

@@ -23,10 +23,12 @@ from harken.errors import CheckpointError
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_model
 from harken.models.lora import saved_adapter
+from harken.models.precision import split_float32
 from harken.models.sharded_tensors import distribute_like, gather_tensor
 from harken.models.sharding import gather_weights, is_sharded
 from harken.system.files import remove_folder, replacing, write_json
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.run_folder import RunFolder, step_of
 
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
@@ -49,6 +51,8 @@ def save_checkpoint(
     Raises CheckpointError when it cannot be written, for example because the disk is full. Earlier checkpoints stay.
     """
     weights, state = gather_weights(model, keep=ranks.is_main), _gather_state(optimizer, ranks)
+    if isinstance(optimizer, MemorySavingAdamW) and optimizer.weights == "bf16_corrected":
+        weights = _exact_weights(model, optimizer)
     ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep))
     return run.checkpoint(step)
 
@@ -68,8 +72,11 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
     if step != step_of(folder):
         raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
     saved = _saved_weights(model, folder) if model.adapters is None else saved_adapter(model, folder)
+    corrected = isinstance(optimizer, MemorySavingAdamW) and optimizer.weights == "bf16_corrected"
     with torch.no_grad():
         for parameter, tensor in saved:
+            if corrected:  # as the optimizer splits a float32, which differs from rounding in ties
+                tensor = split_float32(tensor.float())[0]
             parameter.copy_(distribute_like(tensor, parameter))
     try:
         _restore_optimizer(optimizer, state)
@@ -114,6 +121,12 @@ def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, stat
             f"{folder}: cannot be written; is the disk full? ({error}) {last}. Make room, then go on with "
             f"--resume {run.path}"
         ) from error
+
+
+def _exact_weights(model: AudioLM, optimizer: MemorySavingAdamW) -> dict[str, Tensor]:
+    """All weights, the trained ones in float32, so that a later stage or an export loses nothing of them."""
+    exact = {parameter.data_ptr(): optimizer.exact_weight(parameter) for parameter in model.module.parameters()}
+    return {name: exact.get(tensor.data_ptr(), tensor) for name, tensor in model.module.state_dict().items()}
 
 
 def _gather_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:

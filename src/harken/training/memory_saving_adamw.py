@@ -8,21 +8,14 @@ reads one piece of one parameter at a time into float32, and may run during the 
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from harken.training.adamw_number_formats import (
-    BLOCK,
-    eight_bit_values,
-    join_float32,
-    read_moment,
-    round_stochastically,
-    split_float32,
-    write_moment,
-)
+from harken.models.precision import join_float32, round_stochastically, split_float32
+from harken.training.adamw_number_formats import BLOCK, eight_bit_values, read_moment, write_moment
 
 Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
 Moments = Literal["adamw", "adamw_8bit", "offloaded"]
@@ -42,6 +35,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         moments: "adamw" and "adamw_8bit" are on the parameter's device; "offloaded" is float32 in host memory.
         in_backward: update a parameter as soon as its gradient is complete, then drop the gradient. The learning rate
             of a step must then be set before its backward pass, with `harken.training.optimizer.set_learning_rate`.
+        corrections: with "bf16_corrected": parameter -> the bits that it lacks, int16; 0 for a parameter without.
         seed: of stochastic rounding. A rounding follows from (seed, index of the parameter, its update, piece).
 
     Raises ConfigError for adamw_8bit where torchao is not installed.
@@ -57,6 +51,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         weights: Weights,
         moments: Moments,
         in_backward: bool = False,
+        corrections: Mapping[nn.Parameter, Tensor] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(list(parameters), {"lr": lr, "betas": betas, "weight_decay": weight_decay})
@@ -64,12 +59,20 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         self._squared_norm = torch.zeros(())
         self._values = eight_bit_values() if moments == "adamw_8bit" else None
         self._index = {parameter: i for i, parameter in enumerate(self._parameters())}
+        for parameter, correction in (corrections or {}).items():
+            self.state[parameter] |= self._new_state(parameter)
+            self.state[parameter]["correction"].copy_(correction)
         if in_backward:
             for parameter in self._index:
                 parameter.register_post_accumulate_grad_hook(self._update_in_backward)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def exact_weight(self, parameter: Tensor) -> Tensor:
+        """The float32 that a parameter stands for, in host memory; the parameter itself where it has no correction."""
+        correction = self.state.get(parameter, {}).get("correction")
+        return parameter.detach() if correction is None else join_float32(parameter.detach().cpu(), correction.cpu())
 
     @torch.no_grad()
     def step(  # pyright: ignore[reportIncompatibleMethodOverride] (no closure, so no loss)

@@ -10,16 +10,17 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.errors import ConfigError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
-from harken.models.policy import load_policy
+from harken.models.policy import load_policy_exactly
 from harken.models.sharding import gather_dtype, shard
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.questions.prompt import Prompt
-from harken.system.console import print_line
+from harken.system.console import print_line, print_warning
 from harken.system.distributed_run import join_ranks
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import remove_old_checkpoints, restore_checkpoint
@@ -47,7 +48,7 @@ def open_session(
     run = _open_run_folder(recipe, out, ranks, resume=resume)
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)
-    policy, reference = ranks.run_in_turn(lambda: _load_models(recipe, settings, ranks))
+    policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(recipe, settings, ranks, console))
     probe = _load_probe(recipe, policy, ranks)
     questions, development = _load_questions(recipe, settings, policy, prompt, run, console, ranks)
     optimizer = build_optimizer(
@@ -56,6 +57,7 @@ def open_session(
         betas=settings.betas,
         weight_decay=settings.weight_decay,
         memory=recipe.memory,
+        corrections=corrections,
         seed=recipe.seed,
     )
     steps_done = 0
@@ -95,18 +97,26 @@ def _open_run_folder(recipe: Recipe, out: Path, ranks: Ranks, *, resume: bool) -
     return opened or RunFolder(out)
 
 
-def _load_models(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: Ranks) -> tuple[AudioLM, AudioLM | None]:
-    """Policy and reference. Of several ranks each keeps its shard, and no device ever holds a whole model."""
+def _load_models(
+    recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: Ranks, console: Console
+) -> tuple[AudioLM, AudioLM | None, dict[str, Tensor]]:
+    """Policy, reference, and the bits that trained bfloat16 weights lack. Of several ranks each keeps its shard, and no
+    device ever holds a whole model."""
     whole = recipe.model if ranks.mesh is None else recipe.model.model_copy(update={"device": "cpu"})
-    trained_dtype = torch.float32 if recipe.memory.weights == "float32" else torch.bfloat16
-    policy = load_policy(whole, trained_dtype)
+
+    def warn(line: str) -> None:
+        if ranks.is_main:
+            print_warning(console, line)
+
+    policy, corrections = load_policy_exactly(whole, recipe.memory.weights, seed=recipe.seed, warn=warn)
     reference = None
     if isinstance(settings, GrpoConfig) and settings.beta > 0:
         reference = make_reference(policy, recipe.memory.reference)
     if ranks.mesh is None:
-        return policy, reference
+        return policy, reference, corrections
     dtype = gather_dtype(recipe.model.precision, ranks.mesh.device_type)
-    return shard(policy, ranks.mesh, dtype), None if reference is None else shard(reference, ranks.mesh, dtype)
+    sharded = shard(policy, ranks.mesh, dtype)
+    return sharded, None if reference is None else shard(reference, ranks.mesh, dtype), corrections
 
 
 def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from harken.config import MemoryConfig
@@ -22,9 +22,13 @@ def build_optimizer(
     betas: tuple[float, float],
     weight_decay: float,
     memory: MemoryConfig = MemoryConfig(),  # noqa: B008 (frozen)
+    corrections: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> torch.optim.Optimizer:
     """AdamW over every parameter that requires gradients.
+
+    Args:
+        corrections: name of a parameter -> the bits that its bfloat16 lacks, from `load_policy_exactly`.
 
     Raises ValueError where a trained weight is stored in fewer than 24 bits of mantissa and `memory` keeps no
     correction: at learning rate 1e-6 rounding to bfloat16 silently drops about 98 % of the updates.
@@ -43,6 +47,7 @@ def build_optimizer(
         weights=memory.weights,
         moments=memory.optimizer,
         in_backward=memory.step_in_backward,
+        corrections={trained[name]: correction for name, correction in (corrections or {}).items()},
         seed=seed,
     )
 

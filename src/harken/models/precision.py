@@ -1,0 +1,83 @@
+"""The precision of weights: what a checkpoint's files hold, and how a bfloat16 weight keeps the bits of its float32.
+
+`load_policy` stores weights that train in these forms, and the optimizer updates them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import safe_open
+from torch import Tensor
+
+_FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+"""Name of a floating type in a safetensors header -> its bytes."""
+_CONFIG_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_UNTRAINED_PARTS = ("talker_config", "token2wav_config")
+
+
+def split_float32(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """float32 -> (the nearest bfloat16, an int16 correction). `join_float32` gives back every bit."""
+    bits = weight.view(torch.int32)
+    high = (bits + 0x8000) >> 16
+    return high.to(torch.int16).view(torch.bfloat16), (bits - (high << 16)).to(torch.int16)
+
+
+def join_float32(weight: Tensor, correction: Tensor) -> Tensor:
+    """bfloat16 and its correction -> float32."""
+    return ((weight.view(torch.int16).to(torch.int32) << 16) + correction.to(torch.int32)).view(torch.float32)
+
+
+def round_stochastically(weight: Tensor, noise: Tensor) -> Tensor:
+    """float32 -> bfloat16, rounded away from zero with the probability that makes the mean right.
+
+    Args:
+        noise: int32, uniform in [0, 65536).
+    """
+    return ((weight.view(torch.int32) + noise) >> 16).to(torch.int16).view(torch.bfloat16)
+
+
+def is_stored_in_bfloat16(path: str) -> bool:
+    """Whether the safetensors files of a checkpoint, a folder or a Hub id, hold nothing finer than bfloat16."""
+    folder = Path(path) if Path(path).is_dir() else Path(snapshot_download(path, allow_patterns=["*.safetensors"]))
+    return set(_stored_types(folder)) == {"BF16"}
+
+
+def _stored_types(folder: Path) -> Iterator[str]:
+    """The floating types of all tensors in a folder, from the headers of its files."""
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 (not a mapping)
+                if (dtype := opened.get_slice(name).get_dtype()) in _FLOAT_BYTES:
+                    yield dtype
+
+
+def state_written_dtype(folder: Path) -> None:
+    """Make config.json state the finest type of the tensors that were written beside it.
+
+    transformers writes the type of the first tensor, and loads all of them in what config.json states.
+    """
+    types = set(_stored_types(folder))
+    if types:
+        state_dtype(folder, _CONFIG_NAMES[max(types, key=lambda name: _FLOAT_BYTES[name])])
+
+
+def state_dtype(folder: Path, dtype: str) -> None:
+    """Put a type into config.json, also for the parts of the model that harken trains."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config.setdefault("torch_dtype" if "torch_dtype" in config else "dtype", dtype)
+    file.write_text(json.dumps(_with_dtype(config, dtype), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    changed = dict(config)
+    for key, value in config.items():
+        if key in ("dtype", "torch_dtype"):
+            changed[key] = dtype
+        elif isinstance(value, dict) and key not in _UNTRAINED_PARTS:
+            changed[key] = _with_dtype(value, dtype)
+    return changed
