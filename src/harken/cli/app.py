@@ -13,6 +13,7 @@ from harken.cli.demo import demo
 from harken.cli.doctor import doctor
 from harken.cli.evaluate import evaluate
 from harken.cli.export import export
+from harken.cli.extend import extend
 from harken.cli.generate.captions import captions
 from harken.cli.generate.questions import questions
 from harken.cli.generate.reasoning import reasoning
@@ -39,7 +40,7 @@ from harken.system.console import escape_unprintable, hide_torchao_messages
 
 COMMANDS = {
     "Start here": {"demo": demo, "doctor": doctor},
-    "Train": {"recipes": recipes, "plan": plan, "sft": sft, "train": train},
+    "Train": {"recipes": recipes, "plan": plan, "sft": sft, "train": train, "extend": extend},
     "Measure": {"evaluate": evaluate, "score": score, "compare": compare, "ask": ask},
     "Look at a run": {"report": report, "view": view},
     "Checkpoints": {"export": export, "tiny": tiny},

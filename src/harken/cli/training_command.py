@@ -33,6 +33,15 @@ Resume = Annotated[
         rich_help_panel=RECIPE_PANEL,
     ),
 ]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes",
+        help="Go on with a stopped run although data, recipe, base checkpoint or versions have changed, and write what "
+        "changed into the run's history.",
+        rich_help_panel=RECIPE_PANEL,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -58,17 +67,21 @@ def training_command(load_loop: Callable[[], Callable[..., Path]], about: str, s
         overrides: Overrides = None,
         out: Annotated[Path | None, typer.Option("--out", help=default_out, rich_help_panel=OUTPUT_PANEL)] = None,
         resume: Resume = None,
+        accept_changes: AcceptChanges = False,
         dry_run: DryRun = False,
         quiet: Quiet = False,
         as_json: AsJson = False,
     ) -> None:
         screen = console_for(quiet, as_json)
         settings, folder = _settings_and_folder(recipe, overrides, out, resume, suffix)
+        if accept_changes and resume is None:
+            raise typer.BadParameter("goes with --resume RUN", param_hint="--accept-changes")
         if dry_run:
             _print_dry_run(settings)
             return
         on_row = print_json_line if as_json else None
-        checkpoint = load_loop()(settings, folder, screen, resume=resume is not None, on_row=on_row)
+        resumed = {"resume": resume is not None, "accept_changes": accept_changes}
+        checkpoint = load_loop()(settings, folder, screen, **resumed, on_row=on_row)
         print_line(screen, f"checkpoint: {checkpoint}")
         print_end({"checkpoint": str(checkpoint)}, folder, next_steps(settings, folder), quiet, as_json)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import EvaluationRecipe, as_yaml, parse, read_run_values
+from harken.config.differences import recipe_differences
 from harken.errors import ConfigError
 from harken.system.environment import describe_environment
 from harken.system.files import remove_leftovers, write_json, write_text
@@ -73,7 +74,9 @@ class EvaluationFolder:
             stored = parse(EvaluationRecipe, read_run_values(self.path), str(config))
         except ConfigError as error:
             raise ConfigError(f"{self.path}: holds something that is no evaluation; choose another --out") from error
-        differences = _differences(stored.model_dump(mode="json"), self.recipe.model_dump(mode="json"))
+        differences = recipe_differences(
+            stored.model_dump(mode="json"), self.recipe.model_dump(mode="json"), _CHANGEABLE_KEYS
+        )
         if differences:
             lines = "\n".join(f"  {difference}" for difference in differences)
             raise ConfigError(
@@ -85,20 +88,6 @@ class EvaluationFolder:
             raise ConfigError(
                 f"{self.path}: {self.recipe.data.file} has changed since this evaluation began; choose another --out"
             )
-
-
-def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """`key.path: a in the folder, b now` for each value that differs and on which answers depend."""
-    lines: list[str] = []
-    for key in {**stored, **current}:
-        name, before, now = f"{prefix}{key}", stored.get(key), current.get(key)
-        if name in _CHANGEABLE_KEYS:
-            continue
-        if isinstance(before, dict) and isinstance(now, dict):
-            lines += _differences(before, now, f"{name}.")
-        elif before != now:
-            lines.append(f"{name}: {before!r} in the folder, {now!r} now")
-    return lines
 
 
 def _sha256(file: Path) -> str | None:

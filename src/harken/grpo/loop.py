@@ -21,18 +21,27 @@ from harken.training.session import Session
 
 
 @distributed_run
-def train(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
+def train(
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    *,
+    resume: bool = False,
+    accept_changes: bool = False,
+    on_row: OnRow | None = None,
+) -> Path:
     """Run the `grpo` section of a recipe. Returns the folder of the last checkpoint.
 
     Args:
         out: the run folder.
         resume: go on with the run in `out`. On a CPU the result is that of an uninterrupted run, bit for bit.
+        accept_changes: go on although data, recipe, base checkpoint or versions are not those that the run began with.
         on_row: called with the metric row of each step that is shown.
 
     Raises HarkenError before the first step where the recipe, the data or the checkpoint cannot be used.
     """
     settings = recipe.grpo
-    session = open_session(recipe, settings, out, console, resume=resume)
+    session = open_session(recipe, settings, out, console, resume=resume, accept_changes=accept_changes)
     if recipe.memory.reference == "int8" and session.reference is not None and session.steps_done == 0:
         _warn_of_int8_error(session, settings)
     steps = range(session.steps_done + 1, settings.steps + 1)

@@ -46,6 +46,7 @@ def run_facts(name: str, run: Run) -> dict[str, Any]:
         "learning rate": _get(config, section, "learning_rate"),
         "beta": None if supervised else _get(config, "grpo", "beta"),
         "seed": _get(config, "seed"),
+        "history": "; ".join(map(_event, run.history)),
         "started": _start_time(machine.get("started")),
         "time in training steps": _duration(sum(seconds)) if seconds else None,
         "hardware": _hardware(machine),
@@ -95,6 +96,13 @@ def _question_counts(counts: JsonObject) -> str:
     words = {"trained_on": "for training", "development": "for development", "rejected": "rejected"}
     known = [(number(counts.get(key)), purpose) for key, purpose in words.items()]
     return ", ".join(f"{n:,.0f} {purpose}" for n, purpose in known if n is not None)
+
+
+def _event(row: JsonObject) -> str:
+    """One change of the run on its way, as `after step 100: resumed with changes: version of torch: ...`."""
+    changes = [str(change) for change in _list(row.get("changes"))]
+    shown = ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
+    return f"after step {row.get('step')}: {row.get('event')}" + (f": {shown}" if shown else "")
 
 
 def _trained_parts(config: JsonObject) -> str:

@@ -46,6 +46,7 @@ class Run:
     Attributes:
         config: config.yaml. environment: environment.json, empty where there is none.
         counts: data.json, how many records were kept and rejected; empty for a run of an older harken.
+        history: the rows of history.jsonl: accepted changes of the run's inputs, and extensions.
         metrics: the rows of metrics.jsonl.
         rollouts: (step, rows) of each kept rollout, in order of step.
         evaluations: the finished evaluations in the folder, by name.
@@ -55,6 +56,7 @@ class Run:
     config: JsonObject
     environment: JsonObject
     counts: JsonObject
+    history: Sequence[JsonObject]
     metrics: Sequence[JsonObject]
     rollouts: Sequence[tuple[int, Sequence[JsonObject]]]
     evaluations: Sequence[Evaluation]
@@ -85,6 +87,7 @@ def read_run(path: Path) -> Run:
         config=rename_keys(dict(read_yaml(path / "config.yaml", path))),
         environment=_read_json_if_present(path / "environment.json", path),
         counts=_read_json_if_present(path / "data.json", path),
+        history=read_rows(path / "history.jsonl", path) if (path / "history.jsonl").exists() else [],
         metrics=read_rows(metrics, path) if metrics.exists() else [],
         rollouts=[(int(file.stem.removeprefix("step_")), read_rows(file, path)) for file in rollouts],
         evaluations=read_evaluations(path),

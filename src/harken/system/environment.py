@@ -1,5 +1,6 @@
 """What a run ran on, for environment.json in its folder: harken's commit, versions, processor and devices."""
 
+import contextlib
 import platform
 import subprocess
 import sys
@@ -27,23 +28,26 @@ def source_commit() -> str | None:
 
 def describe_environment() -> dict[str, Any]:
     """The values of environment.json. Environment variables are left out, because they may hold secrets."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "commit": source_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": versions,
+        "packages": package_versions(),
         "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
+
+
+def package_versions() -> dict[str, str | None]:
+    """Package -> its version; None where it is not installed."""
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 CPU_INFO = Path("/proc/cpuinfo")

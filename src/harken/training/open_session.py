@@ -3,7 +3,7 @@
 Everything that can be wrong with recipe, data or checkpoint raises an error here, before the first step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from harken.training.forgetting_probe import Probe, load_probe
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
 from harken.training.run_folder import RunFolder
+from harken.training.run_inputs import Loop, check_clips, check_inputs
 from harken.training.session import Session
 from harken.training.trackers import open_trackers
 from harken.training.training_data import load_training_data
@@ -35,22 +36,39 @@ from harken.types import Question
 
 
 def open_session(
-    recipe: Recipe, settings: GrpoConfig | SftConfig, out: Path, console: Console, *, resume: bool
+    recipe: Recipe,
+    settings: GrpoConfig | SftConfig,
+    out: Path,
+    console: Console,
+    *,
+    resume: bool,
+    accept_changes: bool = False,
 ) -> Session:
     """Open a run for the loop whose section of the recipe is `settings`.
 
     Args:
         out: the run folder.
         resume: go on from the newest checkpoint in `out`, or from the beginning where there is none yet.
+        accept_changes: go on although the inputs are not those that the run began with.
     """
     ranks = join_ranks()
     ranks.run_on_all(lambda: _refuse_what_cannot_run(recipe, settings, ranks.size))
     run = _open_run_folder(recipe, out, ranks, resume=resume)
+    loop: Loop = "grpo" if isinstance(settings, GrpoConfig) else "sft"
+
+    def check(check_part: Callable[[], list[str]]) -> None:
+        for line in ranks.run_on_main(check_part) or []:
+            print_warning(console, f"changed since the run began: {line}")
+
+    check(lambda: check_inputs(run, recipe, loop, accept=accept_changes, resume=resume))
     prompt = Prompt.from_config(recipe.prompt)
     torch.manual_seed(recipe.seed)
     policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(recipe, settings, ranks, console))
     probe = _load_probe(recipe, policy, ranks)
     questions, development = _load_questions(recipe, settings, policy, prompt, run, console, ranks)
+    hashed = recipe.data.hash_clips
+    clips = [*questions, *development]
+    check(lambda: check_clips(run, clips, hashed=hashed, accept=accept_changes, resume=resume))
     optimizer = build_optimizer(
         policy.module,
         learning_rate=settings.learning_rate,

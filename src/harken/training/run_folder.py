@@ -1,6 +1,7 @@
 """The run folder: training writes it, evaluation and report read it, and nothing else connects them.
 
     <run>/ config.yaml  environment.json  data.json  rejected.jsonl  dropped.jsonl  metrics.jsonl
+           inputs.json  clips.jsonl  history.jsonl (run_inputs.py)
            rollouts/step_000100.jsonl  judge/replies.jsonl  checkpoints/step_000100/
            eval/<set>/{predictions.jsonl, summary.json}
 

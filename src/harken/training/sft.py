@@ -34,10 +34,18 @@ from harken.types import Question
 
 
 @distributed_run
-def sft(recipe: Recipe, out: Path, console: Console, *, resume: bool = False, on_row: OnRow | None = None) -> Path:
+def sft(
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    *,
+    resume: bool = False,
+    accept_changes: bool = False,
+    on_row: OnRow | None = None,
+) -> Path:
     """Run the `sft` section of a recipe. Arguments, result and errors are those of `harken.grpo.loop.train`."""
     settings = recipe.sft
-    session = open_session(recipe, settings, out, console, resume=resume)
+    session = open_session(recipe, settings, out, console, resume=resume, accept_changes=accept_changes)
     last_step = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
     columns = sft_columns(development=bool(session.development), probe=session.probe is not None)
     with session.progress_table("sft", columns, last_step, on_row) as table:
