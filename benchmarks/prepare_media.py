@@ -29,8 +29,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from harken.prepare.clip_extraction import ExtractionJob, extract_clips
-from harken.prepare.media_decoding import extract_wav
+from harken.prepare.clip_extraction import ExtractionJob, extract_clips, extract_wav
 
 CLIP_S = 10
 LONG_S = 600

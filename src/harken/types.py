@@ -31,12 +31,14 @@ an audio element has no audio.
 class AudioSpan:
     """The part of a file that the model hears, from `start_s` to `end_s`; None is the end of the file.
 
-    By default it is the whole file.
+    By default it is the whole file. `truncated` says whether a file that is cut short or damaged is refused or used as
+    far as it decodes.
     """
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
+    truncated: Literal["refuse", "accept"] = "refuse"
 
     def __str__(self) -> str:
         """The path with the span as a media fragment: `a.wav#t=1.5,3`, `a.wav#t=1.5`, or `a.wav` for a whole file."""
@@ -62,6 +64,7 @@ class Question:
         answer: index of the right choice; None when the benchmark hides it, or when `answer_text` is set.
         audio: the file that the model hears; None for a text-only question and when the clip is left out.
         start_s, end_s: the clip is this part of the file; 0 and None for the whole file.
+        truncated: what happens to a clip that is cut short or damaged; the recipe says it for each file of questions.
         clip: name of the clip that the question is about, whether the model hears it or not; "" for a text-only
             question. Statistics treat the questions of one clip as a cluster.
         task: sound, music, speech and so on; "" when unknown. The same holds for `difficulty`, `category`,
@@ -88,11 +91,12 @@ class Question:
     answer_text: str = ""
     start_s: float = 0.0
     end_s: float | None = None
+    truncated: Literal["refuse", "accept"] = "refuse"
 
     @property
     def audio_span(self) -> AudioSpan | None:
         """What the model hears; None when it hears nothing."""
-        return None if self.audio is None else AudioSpan(self.audio, self.start_s, self.end_s)
+        return None if self.audio is None else AudioSpan(self.audio, self.start_s, self.end_s, self.truncated)
 
 
 @dataclass(frozen=True, slots=True)

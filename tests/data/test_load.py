@@ -12,6 +12,7 @@ import soundfile
 from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data import load
+from harken.data.audio import ClipFacts
 from harken.data.dev_split import split_dev
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, write_rejected
 from harken.errors import DataError
@@ -42,7 +43,9 @@ def test_a_question_whose_clip_cannot_be_decoded_is_rejected_with_its_line(tmp_p
 
 def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     checked = []
-    monkeypatch.setattr(load, "check_audio", lambda path, start_s, end_s: checked.append(path.name) or 1.5)
+    monkeypatch.setattr(
+        load, "check_audio", lambda path, *part, truncated: checked.append(path.name) or ClipFacts(24_000)
+    )
     path = write_set(tmp_path, record("a"), record("b", "./good.wav"), record("c", "bad.wav"), record("d", None))
     loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
     assert len(loaded.questions) == 4

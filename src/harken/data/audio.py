@@ -1,102 +1,250 @@
-"""Decodes an audio file, or a part of one, to the waveform that models hear: float32, mono, 16 kHz.
+"""Reads an audio file, or a part of one, as the waveform that models hear: float32, mono, 16 kHz, within [-1, 1].
 
-Reads every format that libsndfile decodes. A file that cannot be used is an AudioError that says what is wrong with it.
-Stereo is averaged. Only the samples of the part are decoded and resampled, so nothing around it is audible.
+Training, evaluation, preparation, generation, served models and the report all read sound here, so one set of rules
+holds everywhere. What is decoded is what is returned, and two loads give equal samples:
+
+- channels are averaged, however many there are;
+- the mix is resampled with soxr (HQ), and `n_samples` is known without resampling;
+- samples beyond full scale are clipped, and the clip is marked;
+- a file that ends before its stated length, or that has damage, is refused with both lengths, or used as it is where
+  `truncated` is "accept";
+- whatever a decoder raises becomes an AudioError that names the file.
+
+`audio_layout.py` says which library decodes a file and what its header states; `audio_decoders.py` decodes.
 """
 
 import base64
 import io
-from collections.abc import Iterator
+import math
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from harken.data.audio_decoders import Block, Decoding, decode, open_regular
+from harken.data.audio_layout import Layout, layout_of
 from harken.errors import AudioError
 from harken.types import Waveform
 
 SAMPLE_RATE_HZ = 16_000
-_BLOCK_FRAMES = 1 << 18
 _END_TOLERANCE_S = 0.1
 """How far beyond its file a part may end, because lists round durations and codecs pad."""
+_CANCELLED = 1e-3
+"""A mix with less than this share of the mean power of its channels has cancelled itself out (30 dB)."""
+SILENT_POWER = 1e-8
+"""Mean power below which a clip is silent anyway: -80 dB of full scale."""
+
+Truncated = Literal["refuse", "accept"]
 
 
-def load_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
-    """Decode a file, or its part from `start_s` up to `end_s`, average its channels, resample to 16 kHz (soxr, HQ).
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What reading a clip shows, apart from its samples.
+
+    Attributes:
+        n_samples: length at 16 kHz, as it is after resampling.
+        channels: of the file; the highest number where it changes.
+        cut: why the clip is shorter than it should be, with both lengths; "" where it is whole.
+        beyond_full_scale: whether samples of the mix lie outside [-1, 1]; they are clipped.
+        cancelled: whether the channels cancel each other out, so that the mix is silent and the file is not.
+    """
+
+    n_samples: int
+    channels: int = 1
+    cut: str = ""
+    beyond_full_scale: bool = False
+    cancelled: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        """A whole number of samples at 16 kHz, in seconds."""
+        return self.n_samples / SAMPLE_RATE_HZ
+
+
+def load_waveform(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, *, truncated: Truncated = "refuse"
+) -> Waveform:
+    """Read a file, or its part from `start_s` up to `end_s`.
+
+    Args:
+        truncated: whether a file that is cut short or damaged is refused, or what decodes of it is used.
 
     Returns:
-        [S] float32, mono, finite, S >= 1 however short the clip is.
+        [S] float32, mono, finite, within [-1, 1], S >= 1 however short the clip is.
 
     Raises:
-        AudioError: the file is missing, cannot be decoded, holds no samples, samples that are not finite, more than
-            two channels, or ends before the part does.
+        AudioError: the file is missing or no file, cannot be decoded, holds no samples, holds samples that are not
+            finite, ends before its stated length or before the part does, has a sample rate outside 4 to 768 kHz, or
+            lasts more than two hours.
     """
-    blocks = list(_mono_blocks(path, start_s, end_s))
-    rate_hz = blocks[0][1]
-    mono = np.concatenate([block for block, _ in blocks])
-    if rate_hz == SAMPLE_RATE_HZ:
-        return mono
-    resampled = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ, quality="HQ").astype(np.float32, copy=False)
-    return resampled if resampled.size else mono[:1]
+    return _in_words(path, lambda: _read(path, start_s, end_s, truncated, resample=True))[0]
 
 
-def check_audio(path: Path, start_s: float = 0.0, end_s: float | None = None) -> float:
-    """Decode a file, or its part, and return its duration in seconds. Raises AudioError as `load_waveform` does."""
-    blocks = [(block.shape[0], rate_hz) for block, rate_hz in _mono_blocks(path, start_s, end_s)]
-    return sum(n_frames for n_frames, _ in blocks) / blocks[0][1]
+def check_audio(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, *, truncated: Truncated = "refuse"
+) -> ClipFacts:
+    """Decode a file, or its part, without resampling. Raises AudioError exactly where `load_waveform` does."""
+    return _in_words(path, lambda: _read(path, start_s, end_s, truncated, resample=False))[1]
 
 
-def _mono_blocks(path: Path, start_s: float, end_s: float | None) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """(block of samples, the file's own rate) of the part, channels averaged; at least one sample in all."""
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; check the clip's name in the record and audio_root")
-    n_frames = 0
+def resampled_length(n_frames: int, rate_hz: int) -> int:
+    """Samples at 16 kHz that `n_frames` at another rate become; half a sample is rounded up, as soxr does."""
+    return max(1, (n_frames * SAMPLE_RATE_HZ + rate_hz // 2) // rate_hz)
+
+
+def _in_words(path: Path, read: Callable[[], tuple[Waveform, ClipFacts]]) -> tuple[Waveform, ClipFacts]:
+    """Run `read`, and make whatever a decoder raises an AudioError that begins with the path."""
     try:
-        with soundfile.SoundFile(path) as file:
-            if file.channels > 2:
-                raise AudioError(
-                    f"{path}: {file.channels} channels; only mono and stereo are mixed down, "
-                    f"convert it first, for example `ffmpeg -i {path.name} -ac 1 mono.wav`"
-                )
-            first, frames = _frames(path, file, start_s, end_s)
-            for samples in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True, frames=frames):
-                finite = np.isfinite(samples).all(axis=1)
-                if not finite.all():
-                    place_s = (first + n_frames + int(np.argmin(finite))) / file.samplerate
-                    raise AudioError(
-                        f"{path}: not a finite number (NaN or infinity) at {place_s:.3f} s; "
-                        "export the clip again, or remove its record"
-                    )
-                n_frames += samples.shape[0]
-                if samples.size:
-                    yield samples.mean(axis=1, dtype=np.float64).astype(np.float32), file.samplerate
-    except soundfile.SoundFileError as error:
+        return read()
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from error
+    except Exception as error:  # files are hostile data: a decoder may raise anything
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise AudioError(
-            f"{path}: cannot be decoded ({str(error).rstrip('.')}); fetch the file again, "
-            "or convert it to WAV, FLAC, Ogg or MP3"
+            f"{path}: cannot be decoded ({str(reason).rstrip('.')}); fetch the file again, or convert it to WAV or FLAC"
         ) from error
-    if n_frames == 0:
-        raise AudioError(f"{path}: holds no samples; fetch the file again, or remove its record")
 
 
-def _frames(path: Path, file: soundfile.SoundFile, start_s: float, end_s: float | None) -> tuple[int, int]:
-    """(first frame, number of frames or -1 for all that follow) of a part; the file is positioned at the first."""
-    if start_s == 0 and end_s is None:
-        return 0, -1
-    duration_s = file.frames / file.samplerate
-    if start_s >= duration_s or (end_s is not None and end_s > duration_s + _END_TOLERANCE_S):
+def _read(
+    path: Path, start_s: float, end_s: float | None, truncated: Truncated, *, resample: bool
+) -> tuple[Waveform, ClipFacts]:
+    with open_regular(path) as file:
+        if not file.seek(0, io.SEEK_END):
+            raise AudioError("is empty; fetch the file again")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            layout = layout_of(data)
+            part = (start_s, end_s)
+            try:
+                mix, state = _decoded(file, data, layout, part, resample=resample)
+            except soundfile.SoundFileError:
+                # libsndfile does not know the codec, or gives up where the file is cut; FFmpeg decodes what there is.
+                layout = replace(layout, library="FFmpeg")
+                mix, state = _decoded(file, data, layout, part, resample=resample)
+    _check_part(state, mix, start_s, end_s)
+    if not mix.n_frames:
+        raise AudioError("holds no samples; fetch the file again, or remove its record")
+    cut = _loss(layout, state, whole=start_s == 0 and end_s is None)
+    if cut and truncated == "refuse":
+        raise AudioError(f"{cut}; fetch the file again, or set `truncated: accept` in the recipe to use what decodes")
+    return mix.waveform(), mix.facts(cut)
+
+
+def _decoded(
+    file: BinaryIO, data: mmap.mmap, layout: Layout, part: tuple[float, float | None], *, resample: bool
+) -> tuple["_Mix", Decoding]:
+    state, mix = Decoding(), _Mix(resample)
+    for block in decode(file, data, layout, state, *part):
+        mix.add(block, state)
+    return mix, state
+
+
+class _Mix:
+    """Averages channels block by block, resamples, and keeps what the account of a clip needs."""
+
+    def __init__(self, resample: bool) -> None:
+        self.n_frames, self._rate_hz, self._channels, self._resample = 0, 0, 1, resample
+        self._power, self._channel_power, self._peak = 0.0, 0.0, 0.0
+        self._stream: soxr.ResampleStream | None = None
+        self._parts: list[NDArray[np.float32]] = []
+        self._first = np.zeros(1, np.float32)
+
+    def add(self, block: Block, state: Decoding) -> None:
+        """Raises AudioError where a sample is not finite."""
+        mono = _mean(block)
+        low, high = float(mono.min()), float(mono.max())
+        if not math.isfinite(low) or not math.isfinite(high):
+            place = state.position - len(block) + int(np.argmin(np.isfinite(mono)))
+            raise AudioError(
+                f"not a finite number (NaN or infinity) at {place / state.rate_hz:.3f} s; "
+                "export the clip again, or remove its record"
+            )
+        self._peak = max(self._peak, -low, high)
+        if block.shape[1] > 1:
+            self._channels = max(self._channels, block.shape[1])
+            self._power += float(np.vdot(mono, mono))
+            self._channel_power += float(np.vdot(block, block)) / block.shape[1]
+        if not self.n_frames:
+            self._first = mono[:1].copy()
+        self.n_frames += len(mono)
+        self._rate_hz = state.rate_hz
+        if self._resample:
+            self._parts.append(self._resampled(mono))
+
+    def _resampled(self, mono: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._rate_hz == SAMPLE_RATE_HZ:
+            return mono
+        if self._stream is None:
+            self._stream = soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, num_channels=1, quality="HQ")
+        return self._stream.resample_chunk(mono)
+
+    def waveform(self) -> Waveform:
+        """[S]; empty where nothing is to be resampled."""
+        if not self._resample:
+            return np.zeros(0, np.float32)
+        if self._stream is not None:
+            self._parts.append(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
+        samples = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
+        samples = samples if samples.size else self._first
+        assert len(samples) == resampled_length(self.n_frames, self._rate_hz)
+        return np.clip(samples, -1, 1)
+
+    def facts(self, cut: str) -> ClipFacts:
+        audible = SILENT_POWER * self.n_frames < self._channel_power < math.inf
+        return ClipFacts(
+            resampled_length(self.n_frames, self._rate_hz),
+            self._channels,
+            cut,
+            self._peak > 1,
+            audible and self._power < _CANCELLED * self._channel_power,
+        )
+
+
+def _mean(block: Block) -> NDArray[np.float32]:
+    """[n, C] -> [n]. The sum is taken in float64 for more than two channels; for two, one rounding gives the same."""
+    if block.shape[1] == 1:
+        return np.ascontiguousarray(block[:, 0])
+    if block.shape[1] == 2:
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+            return (block[:, 0] + block[:, 1]) * np.float32(0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return block.mean(axis=1, dtype=np.float64).astype(np.float32)
+
+
+def _check_part(state: Decoding, mix: _Mix, start_s: float, end_s: float | None) -> None:
+    """Raise AudioError where the file ends before the part begins, or too long before it ends."""
+    if (start_s == 0 and end_s is None) or not state.rate_hz:
+        return
+    duration_s = state.position / state.rate_hz
+    late = end_s is not None and state.at_end and end_s > duration_s + _END_TOLERANCE_S
+    if late or not mix.n_frames or start_s >= duration_s:
         raise AudioError(
-            f"{path}: the part from {start_s:g} s to {'its end' if end_s is None else f'{end_s:g} s'} is not in the "
+            f"the part from {start_s:g} s to {'its end' if end_s is None else f'{end_s:g} s'} is not in the "
             f"file, which lasts {duration_s:.3f} s; correct start_s and end_s"
         )
-    first = min(round(start_s * file.samplerate), file.frames - 1)
-    file.seek(first)
-    if end_s is None:
-        return first, -1
-    return first, max(1, min(round(end_s * file.samplerate), file.frames) - first)
+
+
+def _loss(layout: Layout, state: Decoding, *, whole: bool) -> str:
+    """Why the sound is shorter than it should be; "" where it is not. A part that was decoded is not shorter."""
+    delivered = state.position
+    if whole or state.at_end:
+        stated = max(state.stated_frames or 0, math.ceil(delivered * layout.stated_share))
+        if stated - delivered > state.tolerance_frames:
+            return (
+                f"is cut short or damaged: {delivered / state.rate_hz:.3f} s of the stated "
+                f"{stated / state.rate_hz:.3f} s decode"
+            )
+        if state.damage:
+            return f"is damaged: {state.damage}; {delivered / state.rate_hz:.3f} s decode"
+        if layout.stated_frames is not None:
+            return ""  # as long as stated, so that what lies between its frames is not sound
+    damage = layout.damage or state.damage
+    return f"is cut short or damaged: {damage}; {delivered / state.rate_hz:.3f} s decode" if damage else ""
 
 
 def audio_part(waveform: Waveform) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
 
 
 def _about(question: Question, span: AudioSpan) -> Question:
-    return replace(question, audio=span.path, start_s=span.start_s, end_s=span.end_s)
+    return replace(question, audio=span.path, start_s=span.start_s, end_s=span.end_s, truncated=span.truncated)
 
 
 def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
@@ -67,8 +67,9 @@ def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Wav
 
 def load_clip(question: Question) -> Waveform:
     """The clip of a question that has one. Raises AudioError as `load_waveform`."""
-    assert question.audio_span is not None
-    return load_waveform(question.audio_span.path, question.audio_span.start_s, question.audio_span.end_s)
+    span = question.audio_span
+    assert span is not None
+    return load_waveform(span.path, span.start_s, span.end_s, truncated=span.truncated)
 
 
 def clip_loader(mode: str, seed: int) -> Callable[[Question], Waveform]:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harken.config import SourceConfig
-from harken.data.audio import check_audio
+from harken.data.audio import ClipFacts, check_audio
+from harken.data.clip_account import ClipAccount
 from harken.data.records import Reader, rejection
 from harken.errors import AudioError, DataError, short_repr
 from harken.system.json_lines import write_json_lines
@@ -24,14 +25,16 @@ class Loaded:
     """What was read: len(questions) + len(rejected) = records in the files, minus those that were not selected.
 
     Attributes:
-        durations_s: duration of each file, or part of one, that was decoded.
+        durations_s: duration of each file, or part of one, that was decoded, as it will be at 16 kHz.
         missing: clip files that do not exist.
+        clips: what is unusual about the clips that were decoded.
     """
 
     questions: list[Question]
     rejected: list[Rejected]
     durations_s: Mapping[AudioSpan, float] = field(default_factory=dict)
     missing: Sequence[Path] = ()
+    clips: ClipAccount = field(default_factory=ClipAccount)
 
 
 def load_sources(
@@ -69,9 +72,9 @@ def load_sources(
             else:
                 place_of[question.id] = question.source
                 audio = None if source.audio == "none" else question.audio
-                questions.append(replace(question, audio=audio, clip=clip_name(question)))
+                questions.append(replace(question, audio=audio, clip=clip_name(question), truncated=source.truncated))
     questions = select(questions)
-    durations_s, fault_of = _check_clips(
+    facts_of, fault_of = _check_clips(
         {question.audio_span for question in questions if question.audio_span is not None}
     )
     kept = [question for question in questions if question.audio_span not in fault_of]
@@ -81,7 +84,9 @@ def load_sources(
         if question.audio_span is not None and question.audio_span in fault_of
     ]
     missing = sorted({span.path for span in fault_of if not span.path.is_file()})
-    return Loaded(kept, sorted(rejected, key=lambda record: (record.file, record.line)), durations_s, missing)
+    rejected.sort(key=lambda record: (record.file, record.line))
+    durations_s = {span: facts.duration_s for span, facts in facts_of.items()}
+    return Loaded(kept, rejected, durations_s, missing, ClipAccount.of(facts_of.values()))
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -119,17 +124,17 @@ def clip_name(question: Question) -> str:
     return "/".join(question.audio.parts[-2:]) + fragment(question.start_s, question.end_s)
 
 
-def _check_clips(clips: set[AudioSpan]) -> tuple[Mapping[AudioSpan, float], Mapping[AudioSpan, str]]:
-    """(duration of each good clip, fault of each bad one)."""
+def _check_clips(clips: set[AudioSpan]) -> tuple[Mapping[AudioSpan, ClipFacts], Mapping[AudioSpan, str]]:
+    """(facts of each good clip, fault of each bad one)."""
     ordered = sorted(clips, key=lambda span: (span.path, span.start_s, span.end_s or math.inf))
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        checked = dict(zip(ordered, pool.map(_duration_or_fault, ordered), strict=True))
-    durations_s = {clip: result for clip, result in checked.items() if not isinstance(result, str)}
-    return durations_s, {clip: result for clip, result in checked.items() if isinstance(result, str)}
+        checked = dict(zip(ordered, pool.map(_facts_or_fault, ordered), strict=True))
+    facts = {clip: result for clip, result in checked.items() if not isinstance(result, str)}
+    return facts, {clip: result for clip, result in checked.items() if isinstance(result, str)}
 
 
-def _duration_or_fault(clip: AudioSpan) -> float | str:
+def _facts_or_fault(clip: AudioSpan) -> ClipFacts | str:
     try:
-        return check_audio(clip.path, clip.start_s, clip.end_s)
+        return check_audio(clip.path, clip.start_s, clip.end_s, truncated=clip.truncated)
     except AudioError as error:
         return str(error)

@@ -36,4 +36,4 @@ def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded
         )
     if not loaded.questions:
         raise DataError(f"{recipe.data.file}: no usable record; the reasons are in {folder.rejected}")
-    return Loaded(loaded.questions, rejected, loaded.durations_s, loaded.missing)
+    return Loaded(loaded.questions, rejected, loaded.durations_s, loaded.missing, loaded.clips)

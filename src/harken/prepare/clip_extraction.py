@@ -12,23 +12,33 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
+from harken.data.audio import SAMPLE_RATE_HZ, SILENT_POWER, load_waveform
 from harken.errors import AudioError
-from harken.prepare.media_decoding import extract_wav
-from harken.prepare.snr import FRAME_SAMPLES, frame_powers, snr_db
+from harken.prepare.snr import frame_powers, snr_db
 from harken.prepare.worker_processes import ItemT, map_in_processes
+from harken.system.files import replacing
 from harken.system.progress import OnProgress, no_progress
-from harken.types import AudioSpan
+from harken.types import AudioSpan, Waveform
 
 
 @dataclass(frozen=True, slots=True)
 class ClipMeasures:
-    """The duration of a clip, its signal-to-noise ratio (snr.py), and a hash of its samples."""
+    """What the 16-bit samples of a clip show.
+
+    Attributes:
+        snr_db: its signal-to-noise ratio (snr.py).
+        digest: a hash of the samples.
+        silent: whether the mean power is below -80 dB, as where channels cancel each other out.
+        at_full_scale: whether a sample has the largest value, as where louder ones were clipped.
+    """
 
     duration_s: float
     snr_db: float
     digest: str
+    silent: bool = False
+    at_full_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +63,20 @@ def measure_clips(
     return _run(_measure_span, spans, workers, on_progress)
 
 
+def extract_wav(source: Path, target: Path) -> None:
+    """Write the sound of `source` to `target` as 16 kHz mono 16-bit WAV, read by the rules of `data/audio.py`.
+
+    Input that is 16 kHz mono 16-bit already comes out bit for bit. Raises AudioError, and writes nothing, where the
+    sound cannot be used.
+    """
+    samples = _in_16_bits(load_waveform(source))
+    with replacing(target) as temporary:
+        soundfile.write(temporary, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+
+
 def measure_wav(path: Path) -> ClipMeasures:
-    """Measure a 16 kHz mono 16-bit WAV in constant memory."""
-    digest, powers, n_samples = hashlib.sha256(), [], 0
-    with soundfile.SoundFile(path) as file:
-        for block in file.blocks(FRAME_SAMPLES * 256, dtype="int16"):
-            digest.update(block.astype("<i2").tobytes())
-            powers.append(frame_powers(block.astype(np.int16, copy=False)))
-            n_samples += block.size
-    return ClipMeasures(n_samples / SAMPLE_RATE_HZ, snr_db(np.concatenate(powers)), digest.hexdigest())
+    """Measure a clip as it is in training. Raises AudioError as `load_waveform`."""
+    return _measured(load_waveform(path))
 
 
 def _run(
@@ -88,9 +103,22 @@ def _measure_span(span: AudioSpan) -> ClipMeasures | str:
         waveform = load_waveform(span.path, span.start_s, span.end_s)
     except AudioError as error:
         return _reason(error, span.path)
-    samples = np.clip(np.rint(waveform * 32768), -32768, 32767).astype("<i2")
-    digest = hashlib.sha256(samples.tobytes()).hexdigest()
-    return ClipMeasures(samples.size / SAMPLE_RATE_HZ, snr_db(frame_powers(samples)), digest)
+    return _measured(waveform)
+
+
+def _measured(waveform: Waveform) -> ClipMeasures:
+    samples = _in_16_bits(waveform)
+    return ClipMeasures(
+        samples.size / SAMPLE_RATE_HZ,
+        snr_db(frame_powers(samples)),
+        hashlib.sha256(samples.tobytes()).hexdigest(),
+        silent=float(np.vdot(waveform, waveform)) < SILENT_POWER * waveform.size,
+        at_full_scale=bool(samples.max() == 32767 or samples.min() == -32768),
+    )
+
+
+def _in_16_bits(waveform: Waveform) -> NDArray[np.int16]:
+    return np.clip(np.rint(waveform * 32768), -32768, 32767).astype("<i2")
 
 
 def _reason(error: AudioError, path: Path) -> str:

@@ -122,6 +122,11 @@ def _tables(draft: Draft) -> list[CardTable]:
     tables += draft.tables
     if clips:
         tables.append(duration_table("Clips of kept records", (clip.duration_s for clip in clips)))
+        unusual = {
+            "silent, for example because channels cancel each other out": sum(clip.silent for clip in clips),
+            "reach full scale; louder samples are clipped": sum(clip.at_full_scale for clip in clips),
+        }
+        tables.append(count_table("Sound of these clips", unusual))
     duplicates = duplicate_table(draft.questions, [clip.digest for clip in clips])
     return [*tables, answer_position_table(draft.questions), duplicates]
 

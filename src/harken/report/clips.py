@@ -58,7 +58,7 @@ class ClipFinder:
 def load_clip(finder: ClipFinder, name: str) -> Waveform:
     """Raises AudioError where the clip cannot be found, read or decoded."""
     try:
-        return load_waveform(finder.find(name))
+        return load_waveform(finder.find(name), truncated="accept")  # a page shows what a run could have used
     except OSError as error:
         raise AudioError(f"{name[:200]!r} cannot be read: {error.strerror}") from error
 

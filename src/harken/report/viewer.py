@@ -71,7 +71,7 @@ class Viewer:
     def clip(self, name: str) -> dict[str, Any]:
         """What the player shows of a clip: {sound, mel, outline, seconds, note}, or {fault}."""
         try:
-            picture = draw_clip(load_waveform(self._file(name)))
+            picture = draw_clip(load_waveform(self._file(name), truncated="accept"))
         except AudioError as error:
             return {"fault": str(error)}
         return {
@@ -116,4 +116,4 @@ class Viewer:
 @functools.lru_cache(maxsize=8)
 def _wav(file: Path, mtime_ns: int) -> bytes:
     """Kept, because a browser requests one clip in several ranges."""
-    return as_wav(load_waveform(file))
+    return as_wav(load_waveform(file, truncated="accept"))

@@ -14,6 +14,9 @@ _COUNTS = {
     "n_cut_at_maximum": "were cut at the maximum length",
     "n_rejected": "records were rejected (counted as wrong)",
     "n_hidden_answer": "have a hidden answer (not scored)",
+    "clips_cut": "clips are cut short or damaged, and used as far as they decode",
+    "clips_beyond_full_scale": "clips are louder than full scale in places, which are clipped",
+    "clips_cancelled": "clips are silent after mixing, because their channels cancel each other out",
     "clips_padded": "clips were padded with silence",
     "clips_cropped": "clips were cropped",
 }

@@ -159,7 +159,7 @@ def _fault(question: Question, config: ProbeConfig, model: AudioLM, max_prompt_t
     part = question.audio_span
     assert part is not None
     try:
-        duration_s = check_audio(part.path)
+        duration_s = check_audio(part.path).duration_s
     except AudioError as error:
         return str(error)
     reason = why_unusable(question, {part: duration_s}, model, INSTRUCTION_ALONE, max_prompt_tokens=max_prompt_tokens)

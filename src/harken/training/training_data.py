@@ -5,6 +5,7 @@ What was kept and what was rejected is shown on the console and written into the
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -46,6 +47,8 @@ def load_training_data(
         f"data: {len(kept) + n_rejected} records, {len(kept)} kept, {n_rejected} rejected"
         + (f" (listed in {run.rejected})" if n_rejected else ""),
     )
+    for sentence in loaded.clips.sentences():
+        print_line(console, f"      {sentence}")
     refuse_if_too_many(checked, recipe.data.max_rejected_share, run.rejected)
     train, development = split_dev(kept, recipe.data.dev_share, recipe.seed)
     if recipe.data.pass_rates is not None:
@@ -53,7 +56,8 @@ def load_training_data(
     if development:
         print_line(console, f"      {len(train)} to train on, {len(development)} for development")
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
-    write_json(run.data, {**counts, "trained_on": len(train), "development": len(development)})
+    parts = {"trained_on": len(train), "development": len(development)}
+    write_json(run.data, {**counts, **parts, "clips": asdict(loaded.clips)})
     return train, development
 
 
