@@ -24,8 +24,8 @@ class SourceConfig(Section):
     token appears at all. The other three are for evaluation [O] (`harken/data/audio_modes.py`): silence (zeros of the
     clip's length), noise (white noise of its length and level) and shuffled (the clip of another question)."""
     truncated: Literal["refuse", "accept"] = "refuse"
-    """What happens to a clip whose file is cut short or damaged. refuse: its record is rejected, with the length that the
-    file states and the length that decodes. accept: what decodes is used, and the clip is counted [O]."""
+    """What happens to a clip whose file is cut short or damaged. refuse: its record is rejected, with the length that
+    the file states and the length that decodes. accept: what decodes is used, and the clip is counted [O]."""
 
 
 class DataConfig(Section):

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import av.error
 import numpy as np
 import soundfile
 import soxr
@@ -119,20 +120,33 @@ def _read(
             raise AudioError("is empty; fetch the file again")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             layout = layout_of(data)
-            part = (start_s, end_s)
-            try:
-                mix, state = _decoded(file, data, layout, part, resample=resample)
-            except soundfile.SoundFileError:
-                # libsndfile does not know the codec, or gives up where the file is cut; FFmpeg decodes what there is.
-                layout = replace(layout, library="FFmpeg")
-                mix, state = _decoded(file, data, layout, part, resample=resample)
+            if layout.joined:
+                raise AudioError("holds another file behind the first, which decoders do not read; split it")
+            mix, state = _decoded_by_either(file, data, layout, (start_s, end_s), resample=resample)
     _check_part(state, mix, start_s, end_s)
-    if not mix.n_frames:
+    cut = _loss(layout, state, whole=start_s == 0 and end_s is None) if state.rate_hz else ""
+    if not mix.n_frames and not cut:
         raise AudioError("holds no samples; fetch the file again, or remove its record")
-    cut = _loss(layout, state, whole=start_s == 0 and end_s is None)
-    if cut and truncated == "refuse":
+    if cut and (truncated == "refuse" or not mix.n_frames):
         raise AudioError(f"{cut}; fetch the file again, or set `truncated: accept` in the recipe to use what decodes")
     return mix.waveform(), mix.facts(cut)
+
+
+def _decoded_by_either(
+    file: BinaryIO, data: mmap.mmap, layout: Layout, part: tuple[float, float | None], *, resample: bool
+) -> tuple["_Mix", Decoding]:
+    """Decode with the library of the layout, and with FFmpeg where libsndfile does not know the codec or gives up."""
+    try:
+        try:
+            return _decoded(file, data, layout, part, resample=resample)
+        except soundfile.SoundFileError:
+            if layout.format == "MP3":  # FFmpeg would make bursts of noise from damage that libsndfile refuses
+                raise
+            return _decoded(file, data, replace(layout, library="FFmpeg"), part, resample=resample)
+    except (soundfile.SoundFileError, av.error.FFmpegError) as error:
+        if not layout.damage:
+            raise
+        raise AudioError(f"is cut short or damaged: {layout.damage}; nothing decodes; fetch the file again") from error
 
 
 def _decoded(
@@ -241,7 +255,7 @@ def _loss(layout: Layout, state: Decoding, *, whole: bool) -> str:
             )
         if state.damage:
             return f"is damaged: {state.damage}; {delivered / state.rate_hz:.3f} s decode"
-        if layout.stated_frames is not None:
+        if layout.stated_frames is not None and layout.format == "MP3":
             return ""  # as long as stated, so that what lies between its frames is not sound
     damage = layout.damage or state.damage
     return f"is cut short or damaged: {damage}; {delivered / state.rate_hz:.3f} s decode" if damage else ""

@@ -1,8 +1,8 @@
 """Reads from the header of a WAV, W64, AIFF, AU or CAF file how many bytes of sound it states and how many are there.
 
-Each function returns (bytes stated, bytes present), or None where the header says that the size was not known when it
-was written, as in a file written to a pipe. A file without a chunk of sound gives (0, 0), and its decoder says what is
-wrong with it. `data` is the whole file.
+The functions that end in `_sizes` return (bytes stated, bytes present, place behind the last chunk), or None where the
+header says that the size was not known when it was written, as in a file written to a pipe. A file without a chunk of
+sound gives zeros, and its decoder says what is wrong with it. `data` is the whole file.
 """
 
 import mmap
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 Data = mmap.mmap | bytes
-Sizes = tuple[int, int]
+Sizes = tuple[int, int, int]
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _LATER_CHUNKS = (
     b"LIST",
@@ -44,8 +44,8 @@ def riff_sizes(data: Data) -> Sizes | None:
                 return None
         elif _unknown(size) or (size == 0 and present and data[start : start + 4] not in _LATER_CHUNKS):
             return None
-        return size, min(size, present)
-    return 0, 0
+        return size, min(size, present), _behind(data, start + size, order)
+    return 0, 0, len(data)
 
 
 def w64_sizes(data: Data) -> Sizes | None:
@@ -57,9 +57,9 @@ def w64_sizes(data: Data) -> Sizes | None:
             present = len(data) - place - 24
             if size in (0, 24, (1 << 64) - 1, (1 << 63) - 1) and present:
                 return None
-            return max(0, size - 24), max(0, min(size - 24, present))
+            return max(0, size - 24), max(0, min(size - 24, present)), place + (size + 7) // 8 * 8
         place += max(24, (size + 7) // 8 * 8)
-    return 0, 0
+    return 0, 0, len(data)
 
 
 def aiff_sizes(data: Data) -> Sizes | None:
@@ -69,8 +69,8 @@ def aiff_sizes(data: Data) -> Sizes | None:
             present = len(data) - start
             if _unknown(size) or (size <= 8 and present > 8 + 8):
                 return None
-            return max(0, size - 8), max(0, min(size, present) - 8)
-    return 0, 0
+            return max(0, size - 8), max(0, min(size, present) - 8), _behind(data, start + size, "big")
+    return 0, 0, len(data)
 
 
 def au_sizes(data: Data) -> Sizes | None:
@@ -80,7 +80,7 @@ def au_sizes(data: Data) -> Sizes | None:
     present = max(0, len(data) - start)
     if _unknown(size) or (size == 0 and present):
         return None
-    return size, min(size, present)
+    return size, min(size, present), start + size
 
 
 def caf_sizes(data: Data) -> Sizes | None:
@@ -93,11 +93,70 @@ def caf_sizes(data: Data) -> Sizes | None:
             present = len(data) - start - 4
             if size < 0 or (size <= 4 and present > 0):
                 return None
-            return max(0, size - 4), max(0, min(size - 4, present))
+            return max(0, size - 4), max(0, min(size - 4, present)), start + size
         if size < 0:
             break
         place = start + size
-    return 0, 0
+    return 0, 0, len(data)
+
+
+def completed_header(data: Data) -> tuple[int, bytes] | None:
+    """A header with the sizes filled in, for RF64, W64 and AIFF written to a pipe, which no library reads as they are.
+
+    Returns (bytes of the file that it takes the place of, the header); None for other formats.
+    """
+    if data[:4] == b"FORM":
+        return _completed_aiff(data)
+    if data[:4] in (b"RF64", b"BW64"):
+        return _completed_rf64(data)
+    place = data.find(_W64_DATA)
+    if data[:4] != b"riff" or place < 0:
+        return None
+    head = bytearray(data[: place + 24])
+    head[16:24] = len(data).to_bytes(8, "little")
+    head[-8:] = (len(data) - place).to_bytes(8, "little")
+    return len(head), bytes(head)
+
+
+def _completed_rf64(data: Data) -> tuple[int, bytes] | None:
+    places = {name: start for name, start, _ in _chunks(data, 12, "little")}
+    if b"data" not in places or b"ds64" not in places:
+        return None
+    start, sizes = places[b"data"], places[b"ds64"]
+    head = bytearray(data[:start])
+    head[sizes : sizes + 8] = (len(data) - 8).to_bytes(8, "little")
+    head[sizes + 8 : sizes + 16] = (len(data) - start).to_bytes(8, "little")
+    return start, bytes(head)
+
+
+def _completed_aiff(data: Data) -> tuple[int, bytes] | None:
+    places = {}
+    for name, start, _ in _chunks(data, 12, "big"):
+        places[name] = start
+        if name == b"SSND":
+            break
+    if b"SSND" not in places or b"COMM" not in places:
+        return None
+    start, common = places[b"SSND"], places[b"COMM"]
+    size = len(data) - start
+    frame = int.from_bytes(data[common : common + 2], "big") * -(
+        -int.from_bytes(data[common + 6 : common + 8], "big") // 8
+    )
+    head = bytearray(data[:start])
+    head[4:8] = (len(data) - 8).to_bytes(4, "big")
+    head[common + 2 : common + 6] = ((size - 8) // max(1, frame)).to_bytes(4, "big")
+    head[-4:] = size.to_bytes(4, "big")
+    return start, bytes(head)
+
+
+def _behind(data: Data, place: int, order: Literal["big", "little"]) -> int:
+    """The place behind the chunks that follow the sound."""
+    place += place % 2
+    for name, start, size in _chunks(data, place, order):
+        if name == data[:4]:
+            break
+        place = start + size + size % 2
+    return place
 
 
 def _unknown(size: int) -> bool:

@@ -9,10 +9,10 @@ import mmap
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 from av.audio import AudioFrame, AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from harken.data.audio_layout import Layout
@@ -55,6 +56,7 @@ class Decoding:
         tolerance_frames: how many frames fewer than stated are no loss, because encoders pad.
         damage: what the decoder could not decode, in words; "" where there was nothing.
         at_end: whether the file was decoded to its end.
+        errors: packets that did not decode.
     """
 
     rate_hz: int = 0
@@ -63,7 +65,7 @@ class Decoding:
     tolerance_frames: int = 0
     damage: str = ""
     at_end: bool = False
-    errors: int = field(default=0)
+    errors: int = 0
 
     def set_rate(self, rate_hz: int) -> None:
         """Raises AudioError for a rate that no sound has, and for a rate that changes."""
@@ -115,7 +117,7 @@ def _libsndfile(
     stated = 0
     for part in layout.segments or (None,):
         with ExitStack() as opened:
-            source = _descriptor(file) if part is None else io.BytesIO(data[part[0] : part[1]])
+            source = _source(file, data, layout, part)
             sound = opened.enter_context(soundfile.SoundFile(source, closefd=False))
             state.set_rate(sound.samplerate)
             stated += sound.frames
@@ -134,8 +136,12 @@ def _libsndfile(
                 yield block
 
 
-def _descriptor(file: BinaryIO) -> int:
-    """libsndfile gets the open file and not its name, because it takes some extensions as a statement of the format."""
+def _source(file: BinaryIO, data: mmap.mmap, layout: Layout, part: tuple[int, int] | None) -> int | BinaryIO:
+    """What libsndfile opens: never a name, because it takes some extensions as a statement of the format."""
+    if part is not None:
+        return io.BytesIO(data[part[0] : part[1]])
+    if layout.header is not None:
+        return io.BytesIO(layout.header[1] + data[layout.header[0] :])
     file.seek(0)
     return file.fileno()
 
@@ -147,7 +153,7 @@ def _ffmpeg(
     for begin, end in layout.segments or ((0, len(data)),):
         source = file if not layout.segments else io.BytesIO(data[begin:end])
         source.seek(0)
-        with av.open(source, options=_OPTIONS, metadata_errors="replace") as container:
+        with av.open(source, "r", options=_OPTIONS, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError("holds no sound; leave the clip out, or fetch the file again with its audio")
             stream = container.streams.audio[0]
@@ -162,39 +168,50 @@ def _ffmpeg(
 
 def _frames(container: InputContainer, stream: AudioStream, state: Decoding, *, sized: bool) -> Iterator[Block]:
     """Decode packet by packet. A packet that does not decode is counted, and nothing takes its place."""
-    packets = container.demux(stream)
     lossless = stream.codec_context.name.startswith(("pcm_", "flac", "alac"))
-    while True:
+    n_frames = 0
+    for packet in _packets(container, stream, state):
+        if sized and packet.is_corrupt:
+            state.damage = state.damage or "a packet is not whole"
         try:
-            packet = next(packets, None)
-            if packet is None:
-                break
-            state.errors += sized and packet.is_corrupt
             frames = packet.decode()
         except av.error.FFmpegError as error:
             state.errors += 1
             state.damage = f"{state.errors} packets do not decode ({error.strerror})"
-            if packet is None or isinstance(error, av.error.EOFError):
-                break
             continue
-        if state.errors and not state.damage:
-            state.damage = "a packet is not whole"
         for frame in frames:
+            assert isinstance(frame, AudioFrame)
             state.set_rate(frame.sample_rate)
+            if container.format.name == "flac":  # its frames are numbered, and the parser drops what it cannot read
+                if (
+                    frame.pts is None
+                    or stream.time_base is None
+                    or frame.pts * stream.time_base * state.rate_hz != n_frames
+                ):
+                    state.damage = state.damage or "frames are missing"
+                n_frames += frame.samples
             if not lossless:
                 state.tolerance_frames = max(state.tolerance_frames, 3 * frame.samples)
             if frame.samples:
                 yield _samples(frame)
 
 
+def _packets(container: InputContainer, stream: AudioStream, state: Decoding) -> Iterator[Packet]:
+    """The packets up to the end, or up to where the container cannot be followed."""
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError as error:
+        state.damage = f"the file cannot be followed to its end ({error.strerror})"
+
+
 def _samples(frame: AudioFrame) -> Block:
     """[frames, channels] of a frame, scaled to [-1, 1]."""
-    values = frame.to_ndarray()
+    values: NDArray[Any] = frame.to_ndarray()
     values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
     if values.dtype == np.uint8:
-        return (values.astype(np.float32) - 128) / 128
+        return (values.astype(np.float32) - np.float32(128)) / np.float32(128)
     if values.dtype.kind == "i":
-        return values.astype(np.float32) / np.float32(-float(np.iinfo(values.dtype).min))
+        return values.astype(np.float32) / np.float32(2 ** (8 * values.dtype.itemsize - 1))
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and infinite samples are refused
         return values.astype(np.float32, copy=False)
 

@@ -6,6 +6,7 @@ whole file.
 """
 
 import mmap
+import zlib
 from dataclasses import dataclass
 
 Data = mmap.mmap | bytes
@@ -193,10 +194,24 @@ def scan_adts(data: Data) -> str:
     return f"bytes are missing or changed near byte {place}"
 
 
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _page_is_whole(page: bytes) -> bool:
+    """Whether the checksum in an Ogg page is that of its bytes.
+
+    Ogg's CRC-32 is zlib's with the bits of every byte and of the result in the other order, beginning with 0 and not
+    inverted at the end.
+    """
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
+    crc = ~zlib.crc32(mirrored, 0xFFFFFFFF) & 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_MIRRORED) == page[22:26]
+
+
 def scan_ogg(data: Data) -> tuple[tuple[tuple[int, int], ...], str]:
     """(byte ranges of the streams that are chained, damage). A chained stream is a new one behind the end of the last.
 
-    Every page says where the next one begins, and carries a number in its stream, so missing pages show. The last
+    Every page says where the next one begins, carries a number in its stream, and a checksum, so damage shows. The last
     page of a stream is marked; where the mark is missing, the file is cut (RFC 3533, 6).
     """
     segments: list[tuple[int, int]] = []
@@ -209,6 +224,8 @@ def scan_ogg(data: Data) -> tuple[tuple[tuple[int, int], ...], str]:
         if place + length > len(data):
             break
         number = int.from_bytes(data[place + 18 : place + 22], "little")
+        if not damage and not _page_is_whole(data[place : place + length]):
+            damage = f"the page at byte {place} is damaged"
         if flags & 2:
             if numbers and not open_streams:
                 segments.append((start, place))

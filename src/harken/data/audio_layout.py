@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harken.data.audio_chunks import aiff_sizes, au_sizes, caf_sizes, riff_sizes, w64_sizes
+from harken.data.audio_chunks import aiff_sizes, au_sizes, caf_sizes, completed_header, riff_sizes, w64_sizes
 from harken.data.audio_frames import scan_adts, scan_mpeg, scan_ogg, skip_id3
 
 Library = Literal["libsndfile", "FFmpeg"]
@@ -44,6 +44,8 @@ class Layout:
         stated_share: the size of the sound that the header states, divided by the size that is there.
         stated_frames: the number of sample frames that the header states; None where it does not.
         damage: what is wrong with the structure, in words; "" where nothing is.
+        joined: whether another file was appended to it in a format in which decoders only read the first.
+        header: bytes that take the place of the beginning of the file, and of how many bytes; None where none do.
     """
 
     format: str
@@ -52,6 +54,8 @@ class Layout:
     stated_share: float = 1.0
     stated_frames: int | None = None
     damage: str = ""
+    joined: bool = False
+    header: tuple[int, bytes] | None = None
 
 
 def layout_of(data: mmap.mmap | bytes) -> Layout:
@@ -95,13 +99,18 @@ _SIGNATURES: dict[str, tuple[tuple[tuple[int, bytes], ...], ...]] = {
 """Format -> the ways in which a file of it can begin: (position, bytes) that all have to be there."""
 
 
-def _chunked(sizes: Callable[[mmap.mmap | bytes], tuple[int, int] | None]):
+def _chunked(sizes: Callable[[mmap.mmap | bytes], tuple[int, int, int] | None]):
     def read(data: mmap.mmap | bytes, layout: Layout) -> Layout:
         stated_and_present = sizes(data)
         if stated_and_present is None:  # written to a pipe: read to its end
-            return replace(layout, library="FFmpeg")
-        stated, present = stated_and_present
-        return replace(layout, stated_share=max(1.0, stated / present) if present else 1.0)
+            header = completed_header(data)
+            library = "FFmpeg" if header is None else layout.library
+            return replace(layout, library=library, header=header, joined=_begins_again(data))
+        stated, present, behind = stated_and_present
+        if stated <= present:
+            return replace(layout, joined=data[behind : behind + 4] == data[:4])
+        # libsndfile would fill the last block of a cut ADPCM or GSM file with what its buffer holds.
+        return replace(layout, library="FFmpeg", stated_share=stated / max(1, present))
 
     return read
 
@@ -109,7 +118,29 @@ def _chunked(sizes: Callable[[mmap.mmap | bytes], tuple[int, int] | None]):
 def _flac(data: mmap.mmap | bytes, layout: Layout) -> Layout:
     # The 36 bits of "total samples" of STREAMINFO, the first block, begin in the middle of byte 21 (RFC 9639, 8.2).
     n_frames = int.from_bytes(data[21:26], "big") & 0xF_FFFF_FFFF
+    layout = replace(layout, joined=data.find(b"fLaC\0\0\0\x22", 4) > 0)
     return replace(layout, stated_frames=n_frames) if n_frames else replace(layout, library="FFmpeg")
+
+
+def _mp4(data: mmap.mmap | bytes, layout: Layout) -> Layout:
+    place, names = 0, []
+    while 0 <= place <= len(data) - 8 and len(names) < 1 << 16:
+        size = int.from_bytes(data[place : place + 4], "big")
+        names.append(data[place + 4 : place + 8])
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if size < 8:  # 0 = up to the end of the file
+            break
+        place += size
+    return replace(layout, joined=names.count(b"ftyp") > 1)
+
+
+def _begins_again(data: mmap.mmap | bytes) -> bool:
+    """Whether what the file begins with stands in it a second time."""
+    place = data.find(data[:4], 12)
+    while place > 0 and data[place + 8 : place + 12] != data[8:12]:
+        place = data.find(data[:4], place + 4)
+    return place > 0
 
 
 def _mp3(data: mmap.mmap | bytes, layout: Layout) -> Layout:
@@ -136,6 +167,7 @@ _READERS: dict[str, Callable[[mmap.mmap | bytes, Layout], Layout]] = {
     "AU": _chunked(au_sizes),
     "CAF": _chunked(caf_sizes),
     "FLAC": _flac,
+    "MP4": _mp4,
     "MP3": _mp3,
     "ADTS": _adts,
     "Ogg": _ogg,
