@@ -97,7 +97,7 @@ def test_a_file_with_missing_bytes_is_refused_and_used_up_to_there_where_that_is
 
 
 def assert_equal_beside_the_damage(name, samples, expected, share):
-    """The share in front of the damage is equal; of an Ogg file, which loses a page of a second, the share behind it."""
+    """The share in front of the damage is equal; behind it for Ogg, which loses a page of a second."""
     n = max(0, int(share * len(samples)) - 1600)  # codecs overlap, so that 0.1 s beside the damage may differ
     if name.startswith("ogg") and share < 1:
         samples, expected = samples[::-1], expected[::-1]
@@ -163,6 +163,8 @@ def test_what_is_not_refused_is_what_ffmpegs_command_line_decodes_in_five_loads(
         return
     assert all(np.array_equal(waveform, load_waveform(tmp_path / "a")) for _ in range(4))
     expected = at_16_khz(name, decode_by_command(tmp_path / "a"))
+    if damage.startswith("size") and not len(expected):  # ffmpeg opens no RF64, W64 or AIFF that states no size
+        expected = whole[name][1]
     if damage == "joined" and name.startswith(
         ("mp3", "ogg")
     ):  # ffmpeg also decodes what the encoder put around the second
