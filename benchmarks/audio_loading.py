@@ -2,9 +2,9 @@
 
 The clips are WAV, FLAC, Ogg Vorbis and MP3 of 10 s, half of them 44.1 kHz stereo and half 16 kHz mono. The loader to
 compare with is the one that harken had before it compared stated with delivered length: libsndfile's blocks, NumPy's
-mean over channels and a test for numbers that are not finite, soxr over the whole clip. Both give equal samples on these
-clips, which is checked. Clips are loaded in turn by one loader and the other, and each kind has a median ratio over the
-rounds. Prints a table.
+mean over channels, a test for numbers that are not finite, and soxr over the whole clip. Both give equal samples on
+these clips, which is checked. One loader and the other take turns, and each kind has a median ratio over the rounds.
+Prints a table.
 """
 
 import argparse

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import soundfile
+from sound_matrix import SOUNDS, write_sound
 
 from harken.config import SourceConfig
+from harken.data import audio_decoders
 from harken.data.audio import check_audio, load_waveform, resampled_length
 from harken.data.clip_account import ClipAccount
 from harken.data.load import load_sources
@@ -84,3 +86,75 @@ def test_a_cut_clip_is_rejected_or_used_and_counted_as_the_source_says(tmp_path,
         "1 of 3 clips are louder than full scale in places; these samples are clipped",
         "1 of 3 clips are silent after mixing, because their channels cancel each other out",
     ]
+
+
+@pytest.mark.parametrize("name", ["m4a-aac", "webm-opus", "mp3-cbr", "ogg-vorbis", "pipe-flac", "joined"])
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.25, 0.75), (1.0, None), (0.0, 0.5)])
+def test_a_part_of_any_format_is_what_cutting_the_whole_gives(tmp_path, name, start_s, end_s):
+    path = write_sound(tmp_path / "a", "mp3-vbr" if name == "joined" else name)
+    if name == "joined":
+        path.write_bytes(2 * path.read_bytes())
+    whole, part = load_waveform(path), load_waveform(path, start_s, end_s)
+    end = None if end_s is None else round(16_000 * end_s)
+    assert len(part) == check_audio(path, start_s, end_s).n_samples
+    edge = 1600 if name == "webm-opus" else 0  # resampled from 48 kHz, which reaches beyond the cut
+    expected = whole[round(16_000 * start_s) : end]
+    assert len(part) == len(expected)
+    assert np.abs(part - expected)[edge : len(part) - edge].max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["m4a-aac", "mp3-cbr", "flac-16", "pipe-wav"])
+def test_a_part_beyond_the_end_of_any_format_is_refused(tmp_path, name):
+    path = write_sound(tmp_path / "a", name)
+    for part in ((3.0, None), (1.0, 2.5), (5.0, 6.0)):
+        with pytest.raises(AudioError, match="is not in the file, which lasts 2"):
+            load_waveform(path, *part)
+
+
+def test_a_file_that_decodes_to_hours_ends_after_the_longest_sound(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.flac", np.zeros((480_000, 2), np.int16), 16_000)
+    assert (tmp_path / "a.flac").stat().st_size < 5000
+    for name, value in (("LONGEST_S", 20), ("MOST_VALUES", 600_000)):
+        monkeypatch.setattr(audio_decoders, name, value)
+        with pytest.raises(AudioError, match="cut it, or name a part with start_s and end_s"):
+            load_waveform(tmp_path / "a.flac")
+        assert len(load_waveform(tmp_path / "a.flac", 1.0, 2.0)) == 16_000
+        monkeypatch.undo()
+
+
+def test_a_file_made_of_beginnings_is_refused_at_once(tmp_path):
+    content = write_sound(tmp_path / "a", "mp3-cbr").read_bytes()
+    (tmp_path / "a").write_bytes(content[: content.index(b"Info") + 500] * 1500)
+    with pytest.raises(AudioError, match="more than 1000 files joined"):
+        load_waveform(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"RIFF\0\0\0\0WAVE" + bytes(1 << 24))
+    with pytest.raises(AudioError, match="holds no samples"):
+        load_waveform(tmp_path / "a")
+
+
+def test_a_name_does_not_say_what_a_file_is(tmp_path):
+    for name in ("a.raw", "a.mp3", "a", "a.gsm", "a.vox"):
+        soundfile.write(tmp_path / name, np.full(1600, 0.5), 16_000, format="WAV")
+        assert load_waveform(tmp_path / name).tolist() == [0.5] * 1600
+
+
+@pytest.mark.slow
+def test_no_damage_gives_anything_but_equal_loads_or_a_refusal(tmp_path):
+    random = np.random.default_rng(0)
+    for name in SOUNDS:
+        content = write_sound(tmp_path / "whole", name).read_bytes()
+        for _ in range(60):
+            changed = bytearray(content)
+            for _ in range(int(random.choice((1, 3, 20)))):
+                place = int(random.integers(min(len(changed), int(random.choice((64, 400, len(changed)))))))
+                length = int(random.choice((1, 4, 300)))
+                changed[place : place + length] = random.bytes(int(random.choice((0, length))))
+            (tmp_path / "a").write_bytes(changed)
+            for truncated in ("refuse", "accept"):
+                try:
+                    waveform = load_waveform(tmp_path / "a", truncated=truncated)
+                except AudioError:
+                    continue
+                assert np.abs(waveform).max() <= 1
+                assert np.array_equal(waveform, load_waveform(tmp_path / "a", truncated=truncated))
+                assert check_audio(tmp_path / "a", truncated=truncated).n_samples == len(waveform)

@@ -157,7 +157,7 @@ def model():
 def test_a_record_that_cannot_be_used_is_an_error_with_file_line_and_reason(model, folder, tmp_path, kind):
     records, line, reason = BAD[kind]
     if kind == "a clip longer than the model hears":
-        soundfile.write(folder / "long.wav", np.zeros(1000 * (model.max_samples // 16_000 + 2)), 1000)
+        soundfile.write(folder / "long.wav", np.zeros(4000 * (model.max_samples // 16_000 + 2)), 4000)
     file = write_probe(tmp_path / "p.jsonl", *records)
     with pytest.raises(DataError) as caught:
         loaded(model, file, audio_root=folder)

@@ -29,6 +29,7 @@ import soxr
 from numpy.typing import NDArray
 
 from harken.data.audio_decoders import Block, Decoding, decode, open_regular
+from harken.data.audio_frames import MOST_SEGMENTS
 from harken.data.audio_layout import Layout, layout_of
 from harken.errors import AudioError
 from harken.types import Waveform
@@ -120,6 +121,8 @@ def _read(
             raise AudioError("is empty; fetch the file again")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             layout = layout_of(data)
+            if len(layout.segments) > MOST_SEGMENTS:
+                raise AudioError(f"consists of more than {MOST_SEGMENTS} files joined together; split it")
             if layout.joined:
                 raise AudioError("holds another file behind the first, which decoders do not read; split it")
             mix, state = _decoded_by_either(file, data, layout, (start_s, end_s), resample=resample)

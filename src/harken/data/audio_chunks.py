@@ -2,7 +2,7 @@
 
 The functions that end in `_sizes` return (bytes stated, bytes present, place behind the last chunk), or None where the
 header says that the size was not known when it was written, as in a file written to a pipe. A file without a chunk of
-sound gives zeros, and its decoder says what is wrong with it. `data` is the whole file.
+sound gives zeros. `data` is the whole file.
 """
 
 import mmap
@@ -11,6 +11,8 @@ from typing import Literal
 
 Data = mmap.mmap | bytes
 Sizes = tuple[int, int, int]
+_MOST_CHUNKS = 10_000
+"""A hostile file could consist of empty chunks."""
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _LATER_CHUNKS = (
     b"LIST",
@@ -51,7 +53,9 @@ def riff_sizes(data: Data) -> Sizes | None:
 def w64_sizes(data: Data) -> Sizes | None:
     """Sony Wave64: 16-byte names, and 64-bit sizes that include the 24 bytes of the chunk's own header."""
     place = 40
-    while place + 24 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if place + 24 > len(data):
+            break
         size = int.from_bytes(data[place + 16 : place + 24], "little")
         if data[place : place + 16] == _W64_DATA:
             present = len(data) - place - 24
@@ -86,7 +90,9 @@ def au_sizes(data: Data) -> Sizes | None:
 def caf_sizes(data: Data) -> Sizes | None:
     """Core Audio: 64-bit sizes; that of the last chunk may be -1, and its sound begins with a 4-byte edit count."""
     place = 8
-    while place + 12 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if place + 12 > len(data):
+            break
         size = int.from_bytes(data[place + 4 : place + 12], "big", signed=True)
         start = place + 12
         if data[place : place + 4] == b"data":
@@ -166,7 +172,9 @@ def _unknown(size: int) -> bool:
 
 def _chunks(data: Data, start: int, order: Literal["big", "little"]) -> Iterator[tuple[bytes, int, int]]:
     """(name, start of the content, stated size) of each chunk, up to the end of the file."""
-    while start + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if start + 8 > len(data):
+            return
         size = int.from_bytes(data[start + 4 : start + 8], order)
         yield data[start : start + 4], start + 8, size
         start += 8 + size + size % 2

@@ -28,7 +28,12 @@ from harken.errors import AudioError
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 768_000
 LONGEST_S = 2 * 3600
-"""The longest sound that is decoded, in seconds. It bounds the time and memory that one file can take."""
+"""The longest sound that is decoded, in seconds. It bounds the memory that one file can take."""
+MOST_VALUES = 1 << 31
+"""The largest number of frames times channels that is decoded: two hours of six channels at 48 kHz. It bounds the time
+that one file can take; a compressed file of silence can be very long."""
+_MOST_WAITING_S = 60.0
+"""How long FFmpeg may take to open a file, and to find the next packet."""
 _BLOCK_VALUES = 1 << 18
 _OPTIONS = {
     "protocol_whitelist": "file,pipe",
@@ -92,15 +97,18 @@ def decode(
     """
     blocks = _libsndfile if layout.library == "libsndfile" else _ffmpeg
     first = last = None
+    n_values = 0
     for block in blocks(file, data, layout, state, start_s, end_s):
         if first is None:
             first = state.frame_at(start_s)
             last = None if end_s is None else max(first + 1, state.frame_at(end_s))
         begin = state.position
         state.position += len(block)
-        if state.position > LONGEST_S * state.rate_hz + first:
+        n_values += block.size
+        if state.position > LONGEST_S * state.rate_hz + first or n_values > MOST_VALUES:
             raise AudioError(
-                f"lasts more than {LONGEST_S / 3600:g} hours; cut it, or name a part with start_s and end_s"
+                f"lasts more than {LONGEST_S / 3600:g} hours, or has more than {MOST_VALUES:,} sample values; "
+                "cut it, or name a part with start_s and end_s"
             )
         block = block[max(0, first - begin) : None if last is None else max(0, last - begin)]
         if len(block):
@@ -151,12 +159,13 @@ def _ffmpeg(
 ) -> Iterator[Block]:
     """Blocks from the beginning of the file on: seeking would not be exact."""
     for begin, end in layout.segments or ((0, len(data)),):
-        source = file if not layout.segments else io.BytesIO(data[begin:end])
-        source.seek(0)
-        with av.open(source, "r", options=_OPTIONS, metadata_errors="replace") as container:
+        source = f"file:{file.name}" if not layout.segments else io.BytesIO(data[begin:end])
+        with av.open(source, "r", options=_OPTIONS, metadata_errors="replace", timeout=_MOST_WAITING_S) as container:
             if not container.streams.audio:
                 raise AudioError("holds no sound; leave the clip out, or fetch the file again with its audio")
             stream = container.streams.audio[0]
+            if getattr(stream, "codec_context", None) is None:
+                raise AudioError("its codec is not known; convert it to WAV or FLAC")
             if stream.rate:
                 state.set_rate(stream.rate)
             stream.thread_type = "NONE"

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 Data = mmap.mmap | bytes
 _SEARCHED_BYTES = 1 << 16
 """How far the first frame may lie behind the beginning of the file or its tag."""
+_MOST_TAGS = 16
+"""How many ID3 tags are skipped one behind the other."""
+MOST_SEGMENTS = 1000
+"""How many files may be joined in one; a hostile file could consist of beginnings."""
 _KBPS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -41,13 +45,15 @@ class MpegScan:
 
 def skip_id3(data: Data, place: int) -> int:
     """The place behind the ID3v2 tags that begin at `place`, and behind their padding."""
-    while data[place : place + 3] == b"ID3" and place + 10 <= len(data):
+    for _ in range(_MOST_TAGS):
+        if data[place : place + 3] != b"ID3" or place + 10 > len(data):
+            break
         size = 0
         for byte in data[place + 6 : place + 10]:
             size = size << 7 | byte & 0x7F
         place += 10 + size + (10 if data[place + 5] & 0x10 else 0)
-        while data[place : place + 1] == b"\0" and place < len(data):
-            place += 1
+        padding = data[place : place + _SEARCHED_BYTES]
+        place += len(padding) - len(padding.lstrip(b"\0"))
     return place
 
 
@@ -56,7 +62,7 @@ def scan_mpeg(data: Data) -> MpegScan | None:
     first = _first_frame(data, skip_id3(data, 0))
     if first is None:
         return None
-    starts = [first, *_later_starts(data, first)]
+    starts = [first, *_later_starts(data, first)][: MOST_SEGMENTS + 1]
     segments, stated, damage = [], 0, ""
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
         segments.append((start, end))
@@ -217,7 +223,7 @@ def scan_ogg(data: Data) -> tuple[tuple[tuple[int, int], ...], str]:
     segments: list[tuple[int, int]] = []
     place, start, numbers, open_streams = 0, 0, {}, set()
     damage = ""
-    while place + 27 <= len(data) and data[place : place + 4] == b"OggS":
+    while place + 27 <= len(data) and data[place : place + 4] == b"OggS" and len(segments) <= MOST_SEGMENTS:
         flags, serial = data[place + 5], data[place + 14 : place + 18]
         n_segments = data[place + 26]
         length = 27 + n_segments + sum(data[place + 27 : place + 27 + n_segments])

@@ -12,6 +12,7 @@ from typing import Literal
 
 from harken.data.audio_chunks import aiff_sizes, au_sizes, caf_sizes, completed_header, riff_sizes, w64_sizes
 from harken.data.audio_frames import scan_adts, scan_mpeg, scan_ogg, skip_id3
+from harken.errors import AudioError
 
 Library = Literal["libsndfile", "FFmpeg"]
 
@@ -59,7 +60,10 @@ class Layout:
 
 
 def layout_of(data: mmap.mmap | bytes) -> Layout:
-    """The layout of a file that is not empty. A structure that cannot be followed is left to the decoder."""
+    """The layout of a file that is not empty. A structure that cannot be followed is left to the decoder.
+
+    Raises AudioError for a file of chunks that holds no samples: FFmpeg would look for them for minutes.
+    """
     name = _format_of(data)
     layout = Layout(name, LIBRARY_OF[name])
     read = _READERS.get(name)
@@ -107,6 +111,8 @@ def _chunked(sizes: Callable[[mmap.mmap | bytes], tuple[int, int, int] | None]):
             library = "FFmpeg" if header is None else layout.library
             return replace(layout, library=library, header=header, joined=_begins_again(data))
         stated, present, behind = stated_and_present
+        if not present:
+            raise AudioError("holds no samples; fetch the file again, or remove its record")
         if stated <= present:
             return replace(layout, joined=data[behind : behind + 4] == data[:4])
         # libsndfile would fill the last block of a cut ADPCM or GSM file with what its buffer holds.
