@@ -1,4 +1,4 @@
-"""Rewards the completions of a step: waits for the judge, computes rewards and advantages, and counts both.
+"""Rewards the completions of a step: waits for the judge's verdicts, then computes rewards and advantages.
 
 Sampled micro-batches are handed to the judge one by one (`start_judging`), so that it works while the next one is
 sampled. Rewards follow once the whole step is there, because some need totals over all of it (`_totals`).
