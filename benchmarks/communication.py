@@ -49,7 +49,6 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
     settings = {
         "steps": 2,
         "prompts_per_step": 2,
-        "prompts_per_micro_batch": 1,
         "completions_per_prompt": 2,
         "max_completion_tokens": 4,
         **grpo,

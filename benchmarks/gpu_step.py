@@ -46,7 +46,6 @@ class MeasuredSteps:
             enable_gradient_checkpointing(self.model.module)
         self.settings = GrpoConfig(
             prompts_per_step=work.prompts,
-            prompts_per_micro_batch=work.prompts,
             completions_per_prompt=work.group,
             max_completion_tokens=work.completion,
             temperature=1.0,

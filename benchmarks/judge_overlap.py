@@ -113,7 +113,6 @@ def run(model: Path, data: Path, realaqa: Path, out: Path, steps: int, judge: st
         "data.train.0.audio_root": realaqa,
         "prompt.prompt_file": RECIPES / "realaqa_thinker.txt",
         "grpo.steps": steps,
-        "grpo.prompts_per_micro_batch": 4,
         "logging.evaluate_every": "null",
     }
     if judge is not None:

@@ -32,7 +32,6 @@ def settings(prompts: int, group: int, completion_tokens: int, policy_pass: str 
     return GrpoConfig.model_validate(
         {
             "prompts_per_step": prompts,
-            "prompts_per_micro_batch": 1,
             "completions_per_prompt": group,
             "max_completion_tokens": completion_tokens,
             "temperature": 1.2,

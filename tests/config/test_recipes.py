@@ -72,7 +72,6 @@ def small(name: str, data: Data) -> Recipe:
     overrides = [
         *(f"model.path={tiny_folder(arch_of(name))}", "data.train.0.audio_root=null", f"data.train.0.file={file}"),
         *("grpo.steps=2", "grpo.prompts_per_step=2", "grpo.completions_per_prompt=2", "grpo.max_completion_tokens=4"),
-        "grpo.prompts_per_micro_batch=2",
         *("sft.steps=1", "sft.prompts_per_step=2", "sft.stop_at_dev_accuracy=null", "logging.every=1"),
     ]
     for i in range(1, len(load_recipe(FILES[name]).data.train)):

@@ -9,10 +9,8 @@ from harken.config import as_yaml, load_recipe, load_run_recipe
 from harken.errors import ConfigError
 
 SMALLEST = {"name": "x", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}}
-OLD_NAMES = [
-    ("sft.questions_per_step", "sft.prompts_per_step"),
-    ("sft.questions_per_micro_batch", "sft.prompts_per_micro_batch"),
-]
+OLD_NAMES = [("sft.questions_per_step", "sft.prompts_per_step")]
+GONE = ["grpo.prompts_per_micro_batch", "sft.prompts_per_micro_batch", "sft.questions_per_micro_batch"]
 
 
 def write_recipe(folder: Path, **sections) -> Path:
@@ -31,17 +29,33 @@ def test_a_recipe_with_the_old_name_of_a_key_is_refused_with_the_new_name(tmp_pa
 
 
 def test_the_settings_of_a_run_made_before_a_key_was_renamed_are_read_under_the_new_name(tmp_path):
-    recipe = load_recipe(write_recipe(tmp_path, sft={"prompts_per_step": 3, "prompts_per_micro_batch": 2}))
+    recipe = load_recipe(write_recipe(tmp_path, sft={"prompts_per_step": 3}))
     text = as_yaml(recipe)
     for old, new in OLD_NAMES:
         assert text.count(new.removeprefix("sft.")) == 2  # in grpo too
         sections = text.split("sft:\n")
         text = f"{sections[0]}sft:\n{sections[1].replace(new.removeprefix('sft.'), old.removeprefix('sft.'))}"
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
-    assert "questions_per_micro_batch: 2" in text
+    assert "questions_per_step: 3" in text
     assert load_run_recipe(tmp_path) == recipe
     with pytest.raises(ConfigError, match="now called"):
         load_recipe(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("key", GONE)
+def test_a_key_that_is_gone_is_refused_with_what_to_do_and_a_run_made_with_it_is_read_without_it(tmp_path, key):
+    path, (section, _, name) = write_recipe(tmp_path), key.partition(".")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path, [f"{key}=3"])
+    assert str(caught.value) == (
+        f"{path}: {key}: this key is gone, micro-batches are cut by tokens: remove it, or set "
+        f"{section}.tokens_per_micro_batch"
+    )
+    recipe = load_recipe(path)
+    values = recipe.model_dump(mode="json")
+    values[section][name] = 3
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert load_run_recipe(tmp_path) == recipe
 
 
 def test_the_settings_of_a_run_extend_nothing(tmp_path):

@@ -85,7 +85,7 @@ def test_1_a_step_samples_grades_and_scores_each_row_with_its_own_question_and_c
         Question("a", "Which?", ("one", "dog"), 0, write_clip(tmp_path / "a.wav", 0.5, 1)),
         Question("b", "Which?", ("two", "cat"), 0, write_clip(tmp_path / "b.wav", 0.5, 2)),
     ]
-    config = GrpoConfig(completions_per_prompt=5, prompts_per_micro_batch=2, max_completion_tokens=3)
+    config = GrpoConfig(completions_per_prompt=5, max_completion_tokens=3)
     inputs = PromptInputs(model, PROMPT, 1)
     (batch,) = sample_completions(model, questions, inputs(questions), PROMPT, config, seed=0, step=1)
     read = inputs(questions)

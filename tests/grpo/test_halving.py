@@ -22,7 +22,7 @@ from harken.types import Question
 
 PROMPT = Prompt.from_config(small_recipe("m", "d").prompt)
 SETTINGS = small_recipe("m", "d").grpo.model_copy(
-    update={"prompts_per_micro_batch": 4, "max_completion_tokens": 4, "num_iterations": 2, "max_grad_norm": 1.0}
+    update={"max_completion_tokens": 4, "num_iterations": 2, "max_grad_norm": 1.0}
 )
 
 

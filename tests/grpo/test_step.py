@@ -49,7 +49,7 @@ def questions(tmp_path_factory) -> list[Question]:
 
 def settings(**changes) -> GrpoConfig:
     values = {
-        **{"completions_per_prompt": 4, "prompts_per_micro_batch": 2, "max_completion_tokens": 4, "temperature": 1.2},
+        **{"completions_per_prompt": 4, "max_completion_tokens": 4, "temperature": 1.2},
         **{"max_grad_norm": 1e9, "beta": 0.04, "learning_rate": 1e-3},
         **changes,
     }
@@ -233,14 +233,15 @@ def test_the_size_of_micro_batches_changes_nothing(arch, questions, normalizatio
     start = policy_of(arch)
     reference, before = perturbed(frozen_copy(start), 0.01), weights_of(start)
     moves = []
-    for size in (1, 2, 3):
+    second = sorted(prompt.length for prompt in PromptInputs(start, PROMPT, 0)(questions))[1]
+    for n_micro_batches, tokens in ((3, 1), (2, 2 * (second + 12)), (1, None)):  # 12: 4 completions, 3 places at most
         policy = copy.deepcopy(start)
-        config = settings(prompts_per_micro_batch=size, normalization=normalization, num_iterations=2)
+        config = settings(tokens_per_micro_batch=tokens, normalization=normalization, num_iterations=2)
         batches = collected(policy, questions, config)
         for batch in batches:  # rewards as if the first of each group were right
             batch.advantages = torch.tensor([1.5, -0.5, -0.5, -0.5], dtype=torch.float64).repeat(len(batch.questions))
         figures = update(policy, reference, batches, config, sgd(policy.module, 0.1), 0.1)
-        assert len(batches) == math.ceil(3 / size)
+        assert len(batches) == n_micro_batches
         moves.append(
             (moved(policy, before), figures, [said.text for batch in batches for said in batch.sampled.responses])
         )
@@ -344,7 +345,7 @@ def test_frozen_parts_stay_bit_for_bit_and_trained_parts_change(arch, questions,
     """The step has audio and text; one micro-batch has no clip."""
     policy = policy_of(arch, PARTS.get(part, EVERYTHING))
     before, trains = weights_of(policy), set(trained_of(policy.module))
-    config = settings(prompts_per_micro_batch=1)
+    config = settings(tokens_per_micro_batch=1)
     optimizer = build_optimizer(policy.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)
     batches = spread_advantages(collected(policy, questions, config))
     figures = update(policy, frozen_copy(policy), batches, config, optimizer, 1e-3)

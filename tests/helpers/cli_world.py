@@ -13,12 +13,11 @@ from harken.data.demo_set import write_demo_set
 
 SETTINGS = {
     "name": "small",
-    "sft": {"steps": 2, "prompts_per_step": 4, "prompts_per_micro_batch": 2, "learning_rate": 1e-3},
+    "sft": {"steps": 2, "prompts_per_step": 4, "learning_rate": 1e-3},
     "grpo": {
         "steps": 2,
         "prompts_per_step": 3,
         "completions_per_prompt": 2,
-        "prompts_per_micro_batch": 2,
         "max_completion_tokens": 4,
         "learning_rate": 1e-4,
     },

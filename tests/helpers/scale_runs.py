@@ -40,9 +40,9 @@ def write_recipe(folder: Path, arch: str = "qwen2_5_omni", lora: bool = False, *
     values = base.model_dump(mode="json")
     values["data"] |= {"dev_share": 0.0, "train": [{"reader": "manifest", "file": str(folder / "train.jsonl")}]}
     values["reward"]["parts"] = [{"name": "small_runs:reward_by_letters"}]
-    values["grpo"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "completions_per_prompt": 4}
+    values["grpo"] |= {"steps": 5, "prompts_per_step": 3, "tokens_per_micro_batch": 1, "completions_per_prompt": 4}
     values["grpo"] |= {"learning_rate": 0.05, "schedule": "constant", "temperature": 1.0}
-    values["sft"] |= {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 1, "schedule": "constant"}
+    values["sft"] |= {"steps": 5, "prompts_per_step": 3, "tokens_per_micro_batch": 1, "schedule": "constant"}
     values["logging"] |= {"evaluate_every": None, "keep_checkpoints": 10}
     for section, changes in sections.items():
         values[section] |= changes

@@ -28,10 +28,10 @@ def small_recipe(model: Path, data: Path, lora: bool = False, **changes) -> Reci
         **{"name": "small", "seed": 5, "model": {"path": str(model), **adapters}},
         "data": {"train": [{"file": str(data)}], "dev_share": 0.3},
         "grpo": {
-            **{"steps": STEPS, "prompts_per_step": 2, "completions_per_prompt": 2, "prompts_per_micro_batch": 2},
+            **{"steps": STEPS, "prompts_per_step": 2, "completions_per_prompt": 2},
             **{"max_completion_tokens": 3, "learning_rate": 1e-2},
         },
-        "sft": {"steps": STEPS, "prompts_per_step": 2, "prompts_per_micro_batch": 2, "learning_rate": 1e-2},
+        "sft": {"steps": STEPS, "prompts_per_step": 2, "learning_rate": 1e-2},
         "logging": {"every": 1, "checkpoint_every": 2, "evaluate_every": 3, **changes},
     }
     return Recipe.model_validate(values)

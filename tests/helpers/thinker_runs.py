@@ -30,11 +30,11 @@ def thinker_recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> 
             "prompt": {"style": "adaptive"},
             "reward": {"parts": list(parts) or [{"name": "accuracy"}]},
             "sft": {
-                **{"steps": 50, "prompts_per_step": 6, "prompts_per_micro_batch": 6, "learning_rate": 5e-3},
+                **{"steps": 50, "prompts_per_step": 6, "learning_rate": 5e-3},
                 "schedule": "constant",
             },
             "grpo": {
-                **{"steps": 4, "prompts_per_step": 3, "completions_per_prompt": 4, "prompts_per_micro_batch": 2},
+                **{"steps": 4, "prompts_per_step": 3, "completions_per_prompt": 4},
                 **{"max_completion_tokens": 12, "learning_rate": 1e-3, "temperature": 1.2},
             },
             "logging": {"every": 1, "checkpoint_every": 2},

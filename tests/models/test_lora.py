@@ -157,7 +157,7 @@ def lora_recipe(folder: Path, **model) -> Recipe:
             "model": {"path": str(tiny_folder("qwen2_5_omni")), "lora": {"rank": 4}, "device": "cpu", **model},
             "data": {"train": [{"file": folder / "data" / "train.json"}], "dev_share": 0.2},
             "grpo": {
-                **{"steps": 4, "prompts_per_step": 2, "completions_per_prompt": 2, "prompts_per_micro_batch": 2},
+                **{"steps": 4, "prompts_per_step": 2, "completions_per_prompt": 2},
                 **{"max_completion_tokens": 3, "learning_rate": 1e-2},
             },
             "logging": {"every": 2, "checkpoint_every": 2, "evaluate_every": 4},

@@ -150,7 +150,11 @@ def test_the_planned_peak_is_within_3_percent_of_what_a_card_measured(case):
         path,
         model={"precision": "bf16_mixed", "gradient_checkpointing": checkpointing},
         grpo={
-            **{"prompts_per_step": prompts, "prompts_per_micro_batch": prompts, "completions_per_prompt": group},
+            **{
+                "prompts_per_step": prompts,
+                "tokens_per_micro_batch": prompts * (323 + group * (length - 1)),
+                "completions_per_prompt": group,
+            },
             **{"max_completion_tokens": length, "beta": 0.0},
         },
         memory={"weights": "bf16_stochastic"},
@@ -166,7 +170,7 @@ def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
     plan = recipe(
         model={"precision": "bf16_mixed", "gradient_checkpointing": True},
         grpo={
-            **{"prompts_per_micro_batch": 8, "completions_per_prompt": 8, "max_completion_tokens": 16},
+            **{"completions_per_prompt": 8, "max_completion_tokens": 16},
             "max_grad_norm": None,
         },
         memory={

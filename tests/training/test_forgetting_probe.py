@@ -229,9 +229,9 @@ def recipe_of(folder: Path, model: Path, **sections) -> Recipe:
         "model": {"path": str(model)},
         "data": {"train": [{"file": str(folder / "train.jsonl"), "reader": "manifest"}]},
         "probe": {"file": str(folder / "probe.jsonl"), "every": 2, "max_completion_tokens": 12},
-        "sft": {"steps": 5, "prompts_per_step": 3, "prompts_per_micro_batch": 3, "learning_rate": 1e-3},
+        "sft": {"steps": 5, "prompts_per_step": 3, "learning_rate": 1e-3},
         "grpo": {
-            **{"steps": 5, "prompts_per_step": 3, "completions_per_prompt": 6, "prompts_per_micro_batch": 3},
+            **{"steps": 5, "prompts_per_step": 3, "completions_per_prompt": 6},
             **{"max_completion_tokens": 6, "learning_rate": 3e-4},
         },
         "logging": {"checkpoint_every": 2, "keep_checkpoints": 9},

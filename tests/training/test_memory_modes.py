@@ -32,8 +32,8 @@ BF16 = {"model": {"path": "m", "precision": "bf16_mixed"}}
 REFUSED = {
     "a norm of all gradients": ({"memory": {"step_in_backward": True}}, "set grpo.max_grad_norm: null"),
     "several micro-batches": (
-        {"memory": {"step_in_backward": True}, "grpo": {"max_grad_norm": None}},
-        "grpo.prompts_per_micro_batch is 1 of 8: set grpo.prompts_per_micro_batch: 8",
+        {"memory": {"step_in_backward": True}, "grpo": {"max_grad_norm": None, "tokens_per_micro_batch": 900}},
+        "grpo.tokens_per_micro_batch is 900: set grpo.tokens_per_micro_batch: null",
     ),
     "bfloat16 in float32": ({"memory": {"weights": "bf16_corrected"}}, "needs model.precision: bf16_mixed"),
     "adapters in bfloat16": (

@@ -35,7 +35,7 @@ WAYS = {
     "no reference, dapo": ("grpo", "qwen2_5_omni", {"grpo": {"beta": 0.0, "normalization": "dapo"}}),
     "parts of a rollout": ("grpo", "qwen2_5_omni", {"memory": {"rollout_rows": 3}}),
     "long completions": ("grpo", "qwen2_5_omni", {"grpo": {"max_completion_tokens": 40}}),
-    "large micro-batches": ("grpo", "qwen2_5_omni", {"grpo": {"prompts_per_micro_batch": 3, "prompts_per_step": 5}}),
+    "large micro-batches": ("grpo", "qwen2_5_omni", {"grpo": {"tokens_per_micro_batch": 4096, "prompts_per_step": 5}}),
     "sft": ("sft", "qwen2_5_omni", {}),
     "sft, qwen2_audio": ("sft", "qwen2_audio", {}),
     "evaluations on the way": (

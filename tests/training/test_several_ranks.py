@@ -119,11 +119,10 @@ def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
         ({"reference": "int8"}, {}, "memory.reference: copy"),
         ({"step_in_backward": True}, {"max_grad_norm": None}, "memory.step_in_backward: false"),
         ({}, {"policy_pass": "continued"}, "grpo.policy_pass: packed"),
-        ({}, {"cuda_graph": True}, "grpo.cuda_graph: false"),
     ],
 )
 def test_options_that_work_on_one_process_only_are_refused_on_several(memory, grpo, fix):
-    settings = GrpoConfig(prompts_per_step=1, prompts_per_micro_batch=1, **grpo)
+    settings = GrpoConfig(prompts_per_step=1, **grpo)
     refusal = MemoryConfig(**memory).refusal(settings, 2)
     assert refusal is not None
     assert refusal.endswith(f"is for one process: set {fix}")
@@ -140,6 +139,6 @@ def test_out_of_memory_on_one_of_several_ranks_names_the_setting_and_halves_noth
         raise torch.OutOfMemoryError("CUDA out of memory. Tried")
 
     batches: list = [SimpleNamespace(questions=[1, 2, 3])]
-    with pytest.raises(HarkenError, match=r"rank 1 of 4: .*prompts_per_micro_batch: 2, .*plan --gpus 4"):
+    with pytest.raises(HarkenError, match=r"rank 1 of 4: .*a smaller grpo.tokens_per_micro_batch, .*plan --gpus 4"):
         halve_until_it_fits(batches, full, warn=pytest.fail, ranks=Ranks(rank=1, size=4))
     assert len(batches) == 1

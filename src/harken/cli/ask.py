@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harken.cli.options import Device, ModelPath, WeightsType, console, parse_dtype
+from harken.cli.options import Device, ModelPath, WeightsType, check_dtype, console
 from harken.system.console import print_line
 
 
@@ -17,19 +17,20 @@ def ask(
     more: Annotated[list[str] | None, typer.Argument(help="Further choices.", hidden=True)] = None,
     style: Annotated[str, typer.Option("--style", help="Style of the prompt, as in recipes.")] = "omni_r1",
     device: Device = "auto",
-    dtype: WeightsType = "float32",
+    dtype: WeightsType = "auto",
 ) -> None:
     """Ask a model one question about one clip, first with the clip and then without it."""
     from harken.config import PromptConfig, parse
     from harken.evaluation.ask import ask_with_and_without_clip
-    from harken.models.loading import load_model
+    from harken.models.loading import DTYPES, load_model, pick_dtype
     from harken.questions.prompt import Prompt
 
     prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "harken ask"))
     all_choices = [*choices, *(more or [])]
     if len(all_choices) < 2:
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
-    loaded = load_model(model, dtype=parse_dtype(dtype), device=device)
+    check_dtype(dtype)
+    loaded = load_model(model, dtype=DTYPES[pick_dtype(dtype, model, device)], device=device)
     with_clip, without_clip = ask_with_and_without_clip(loaded, prompt, clip, question, all_choices)
     print_line(console, f"with the clip:    {with_clip}")
     print_line(console, f"without the clip: {without_clip}")

@@ -30,7 +30,6 @@ SETTINGS: dict[str, Any] = {
     "sft": {
         "steps": 300,
         "prompts_per_step": 32,
-        "prompts_per_micro_batch": 32,
         "stop_at_dev_accuracy": 0.5,
         "learning_rate": 5e-4,
         "schedule": "constant",
@@ -39,7 +38,6 @@ SETTINGS: dict[str, Any] = {
         "steps": 600,
         "prompts_per_step": 16,
         "completions_per_prompt": 8,
-        "prompts_per_micro_batch": 16,
         "learning_rate": 4e-4,
         "temperature": 1.0,
         "max_completion_tokens": 8,

@@ -2,16 +2,13 @@
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from harken.cli.options import Device, WeightsType, console, parse_dtype
-
-if TYPE_CHECKING:
-    import torch
+from harken.cli.options import Device, WeightsType, check_dtype, console
 
 
 def doctor(
@@ -19,16 +16,16 @@ def doctor(
         str | None, typer.Option("--model", help="A checkpoint folder or Hub id that is loaded and tried.")
     ] = None,
     device: Device = "auto",
-    dtype: WeightsType = "float32",
+    dtype: WeightsType = "auto",
 ) -> None:
     """Print versions, memory and GPUs, and check that a checkpoint loads and that its answers depend on the clip.
 
     Exit code 1 when the checkpoint does not load or does not hear.
     """
-    weights_type = parse_dtype(dtype)
+    check_dtype(dtype)
     table = Table(title="harken doctor", title_justify="left", show_header=False)
     _add_machine(table)
-    healthy = model is None or _add_model(table, model, device, weights_type)
+    healthy = model is None or _add_model(table, model, device, dtype)
     console.print(table)
     if not healthy:
         raise typer.Exit(1)
@@ -54,14 +51,14 @@ def _add_machine(table: Table) -> None:
         table.add_row("GPU", "none: tiny checkpoints only; docs/hardware.md says what a 7B model needs")
 
 
-def _add_model(table: Table, path: str, device: str, dtype: "torch.dtype") -> bool:
+def _add_model(table: Table, path: str, device: str, dtype: str) -> bool:
     """Add the checkpoint's rows. False when it does not load, or when the clip does not change the logits."""
     from harken.errors import HarkenError
     from harken.inference.clip_sensitivity import logit_change_between_clips
-    from harken.models.loading import load_model
+    from harken.models.loading import DTYPES, load_model, pick_dtype
 
     try:
-        model = load_model(path, dtype=dtype, device=device)
+        model = load_model(path, dtype=DTYPES[pick_dtype(dtype, path, device)], device=device)
     except HarkenError as error:
         table.add_row("checkpoint", Text(str(error), style="bold red"))
         return False

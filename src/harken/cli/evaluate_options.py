@@ -55,7 +55,9 @@ EvaluationDevice = Annotated[
 ]
 EvaluationWeightsType = Annotated[
     str | None,
-    Option("--dtype", help="Number type of the weights: float32, bfloat16 or float16.", rich_help_panel=MODEL_PANEL),
+    Option(
+        "--dtype", help="Number type of the weights: float32, bfloat16, float16 or auto.", rich_help_panel=MODEL_PANEL
+    ),
 ]
 BatchSize = Annotated[
     int | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harken.cli.options import console, parse_dtype
+from harken.cli.options import check_dtype, console
 from harken.system.console import print_line, print_warning
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export(
     if adapter and (base is not None or dtype is not None):
         raise typer.BadParameter("an adapter is copied as it is: no --base, no --dtype", param_hint="--adapter")
     if dtype is not None:
-        parse_dtype(dtype)
+        check_dtype(dtype, auto=False)
     hub = None if push_to is None else Hub(push_to, private=private)
     if adapter:
         export_adapter(trained, out)

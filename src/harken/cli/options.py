@@ -13,8 +13,6 @@ from harken.errors import ConfigError
 from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
-    import torch
-
     from harken.config import PromptConfig, SourceConfig
 
 console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several ranks only rank 0 prints
@@ -72,7 +70,14 @@ ModelPath = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="Where the model runs: auto, cpu, cuda, cuda:1 and so on; auto prefers a GPU.")
 ]
-WeightsType = Annotated[str, typer.Option("--dtype", help="Number type of the weights: float32, bfloat16 or float16.")]
+WeightsType = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        help="Number type of the weights: float32, bfloat16, float16, or auto: the checkpoint's own on a GPU, float32 "
+        "on a CPU.",
+    ),
+]
 ServerAddress = Annotated[
     str | None,
     typer.Option(
@@ -99,13 +104,17 @@ Concurrency = Annotated[
 ]
 
 
-def parse_dtype(name: str) -> "torch.dtype":
-    """The torch type that `--dtype` names."""
+def check_dtype(name: str, *, auto: bool = True) -> None:
+    """Refuse a `--dtype` that names no type.
+
+    Args:
+        auto: whether it may be auto.
+    """
     from harken.models.loading import DTYPES
 
-    if name not in DTYPES:
-        raise typer.BadParameter(f"{name!r}: one of {', '.join(DTYPES)}", param_hint="--dtype")
-    return DTYPES[name]
+    names = [*["auto"] * auto, *DTYPES]
+    if name not in names:
+        raise typer.BadParameter(f"{name!r}: one of {', '.join(names)}", param_hint="--dtype")
 
 
 def recipe_values(context: typer.Context, recipe_keys: Mapping[str, str]) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class EvaluationRecipe(Section):
     force: Literal["think", "no_think"] | None = None
     """Begin every completion with `<think>` (think) or with `<answer>` (no_think), to measure each mode of a model
     alone [O]."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """The type of a local model's weights."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """The type of a local model's weights. auto takes the checkpoint's own type on a GPU and float32 on a CPU."""
     device: str = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
     published: tuple[PublishedRow, ...] = ()

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from harken.config.renamed import RENAMED_KEYS
+from harken.config.renamed import REMOVED_KEYS, RENAMED_KEYS
 from harken.config.section import Section
 
 
@@ -21,6 +21,8 @@ def _explain(section: type[Section], detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"]) or "recipe"
     if detail["type"] == "extra_forbidden" and key in RENAMED_KEYS:
         return f"{key}: this key is now called {RENAMED_KEYS[key]}"
+    if detail["type"] == "extra_forbidden" and key in REMOVED_KEYS:
+        return f"{key}: this key is gone, {REMOVED_KEYS[key]}"
     if detail["type"] == "extra_forbidden":
         for part in detail["loc"][:-1]:
             if isinstance(part, str):

@@ -34,8 +34,8 @@ class MemoryConfig(Section):
     speed if a pass is short. int8: linear layers in 8 bits with one scale a row. It gives up exactness: how far the KL
     is off is measured and printed at the start."""
     rollout_rows: PositiveInt | None = None
-    """The most completions that are decoded together; null decodes all of a micro-batch. It gives up speed and changes
-    no sample."""
+    """The most completions that are decoded together; null decodes all of a rank's step together, or as many as the
+    card has memory for. It gives up speed and changes no sample."""
 
     def refusal(self, settings: GrpoConfig | SftConfig, ranks: int = 1) -> str | None:
         """Why the settings cannot run with these memory modes on so many ranks; None where they can."""
@@ -49,11 +49,11 @@ class MemoryConfig(Section):
                 f"memory.step_in_backward: the norm of all gradients is never known, and {name}.max_grad_norm is "
                 f"{settings.max_grad_norm}: set {name}.max_grad_norm: null"
             )
-        if settings.prompts_per_micro_batch < settings.prompts_per_step:
+        if settings.tokens_per_micro_batch is not None:
             return (
-                "memory.step_in_backward: gradients of several micro-batches cannot be added up, and "
-                f"{name}.prompts_per_micro_batch is {settings.prompts_per_micro_batch} of {settings.prompts_per_step}: "
-                f"set {name}.prompts_per_micro_batch: {settings.prompts_per_step}"
+                "memory.step_in_backward: gradients of several micro-batches cannot be added up, so a step has one, "
+                f"and {name}.tokens_per_micro_batch is {settings.tokens_per_micro_batch}: set "
+                f"{name}.tokens_per_micro_batch: null"
             )
         return None
 
@@ -66,6 +66,4 @@ class MemoryConfig(Section):
             return "memory.step_in_backward is for one process: set memory.step_in_backward: false"
         if isinstance(settings, GrpoConfig) and settings.policy_pass == "continued":
             return "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
-        if isinstance(settings, GrpoConfig) and settings.cuda_graph:
-            return "grpo.cuda_graph is for one process: set grpo.cuda_graph: false"
         return None

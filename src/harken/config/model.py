@@ -33,8 +33,9 @@ class ModelConfig(Section):
     """bf16_mixed computes matrix products in bfloat16 under autocast. Weights that train stay float32 in both: at
     learning rate 1e-6, rounding to bfloat16 would drop nearly every update."""
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"
-    """The type of weights that do not train. bfloat16 halves their memory and needs precision: bf16_mixed. Weights that
-    train are loaded in the precision of their file whatever this is."""
+    """The type of weights that do not train. bfloat16 halves their memory and needs precision: bf16_mixed; it is the
+    default with lora and bf16_mixed, since float32 weights would be cast to it for every token. Weights that train are
+    loaded in the precision of their file whatever this is."""
     gradient_checkpointing: bool = False
     """Keep only the input of each block, and compute the block again in the backward pass."""
     device: str = "auto"
@@ -42,9 +43,10 @@ class ModelConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def lora_freezes_tower_and_projector(cls, values: Any) -> Any:
+    def lora_has_defaults_of_its_own(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("lora") is not None:
-            return {"train_audio_tower": False, "train_projector": False, **values}
+            frozen = {"frozen_dtype": "bfloat16"} if values.get("precision") == "bf16_mixed" else {}
+            return {"train_audio_tower": False, "train_projector": False, **frozen, **values}
         return values
 
     @model_validator(mode="after")

@@ -1,20 +1,27 @@
-"""Keys of recipes that have another name now.
+"""Keys of recipes that have another name now, and keys that are gone.
 
-A recipe with an old key is refused with the new name; `config.yaml` of a run that was made before is read under the new
-names.
+A recipe with an old key is refused with the fix; `config.yaml` of a run that was made before is read under the new
+names and without what is gone.
 """
 
 from typing import Any
 
 RENAMED_KEYS = {
     "sft.questions_per_step": "sft.prompts_per_step",
-    "sft.questions_per_micro_batch": "sft.prompts_per_micro_batch",
 }
 """Old `section.key` -> new `section.key`."""
 
+_BY_TOKENS = "micro-batches are cut by tokens: remove it, or set {}.tokens_per_micro_batch"
+REMOVED_KEYS = {
+    "grpo.prompts_per_micro_batch": _BY_TOKENS.format("grpo"),
+    "sft.prompts_per_micro_batch": _BY_TOKENS.format("sft"),
+    "sft.questions_per_micro_batch": _BY_TOKENS.format("sft"),
+}
+"""`section.key` that is gone -> what to do. None of them changed a result, so a run that had one goes on without it."""
+
 
 def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a run's `config.yaml` under the names that keys have now."""
+    """The values of a run's `config.yaml` under the names that keys have now, without the keys that are gone."""
     return {
         section: _rename_in(section, content) if isinstance(content, dict) else content
         for section, content in values.items()
@@ -22,9 +29,9 @@ def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rename_in(section: str, content: dict[str, Any]) -> dict[str, Any]:
-    new_names = {
-        old.partition(".")[2]: new.partition(".")[2]
-        for old, new in RENAMED_KEYS.items()
-        if old.partition(".")[0] == section
-    }
-    return {new_names.get(key, key): value for key, value in content.items()}
+    renamed = {}
+    for key, value in content.items():
+        name = f"{section}.{key}"
+        if name not in REMOVED_KEYS:
+            renamed[RENAMED_KEYS.get(name, name).partition(".")[2]] = value
+    return renamed

@@ -16,8 +16,11 @@ class GrpoConfig(Section):
     """The number of prompts of a step. Omni-R1 states 4 GPUs x 1 x 2 = 8 [P], which we read as prompts [O]."""
     completions_per_prompt: Annotated[int, Field(ge=2)] = 4
     """G, the number of completions that are sampled for each prompt [P]."""
-    prompts_per_micro_batch: PositiveInt = 1
-    """The number of prompts whose completions are computed together. It bounds memory and does not change results."""
+    tokens_per_micro_batch: PositiveInt | None = None
+    """The most tokens whose gradients are computed together. A prompt with its completions is one row [prompt | c1 |
+    ... | cG], and the rows of a micro-batch are as long as its longest; a row that is longer by itself is computed
+    alone. null takes as many as the card has memory for, and 4096 without a GPU. It bounds memory and does not change
+    results. Sampling is as wide as `memory.rollout_rows` says."""
     num_iterations: PositiveInt = 1
     """The number of updates for each rollout. Above 1 the ratio to the sampling policy is clipped."""
     temperature: Annotated[float, Field(gt=0)] = 1.2
@@ -85,8 +88,8 @@ class SftConfig(Section):
     """Stop early once greedy accuracy on the development part reaches this, for a warm start of GRPO [O]."""
     prompts_per_step: PositiveInt = 32
     """The number of prompts of a step, each with its answer [O]."""
-    prompts_per_micro_batch: PositiveInt = 8
-    """The number of prompts that are computed together. It bounds memory and does not change results."""
+    tokens_per_micro_batch: PositiveInt | None = None
+    """The most tokens of prompts and answers that are computed together, as in the section `grpo`."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """The highest learning rate [O]."""
     schedule: Literal["linear", "cosine", "constant"] = "cosine"

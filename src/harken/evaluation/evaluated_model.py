@@ -10,7 +10,7 @@ from harken.evaluation.baselines import BASELINES, Baseline
 from harken.evaluation.checkpoint_model import CheckpointModel
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
-from harken.models.loading import DTYPES, load_model, resolve_checkpoint
+from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
 from harken.system.model_client import ModelClient
@@ -52,12 +52,15 @@ def open_model(recipe: EvaluationRecipe, prompt: Prompt, replies: Path) -> Itera
         yield Baseline(recipe.model, recipe.samples)
     else:
         assert recipe.model is not None
-        model = load_model(recipe.model, dtype=DTYPES[recipe.dtype], device=recipe.device)
+        dtype = DTYPES[pick_dtype(recipe.dtype, recipe.model, recipe.device)]
+        model = load_model(recipe.model, dtype=dtype, device=recipe.device)
         yield CheckpointModel(model, recipe, prompt)
 
 
 def with_resolved_checkpoint(recipe: EvaluationRecipe) -> EvaluationRecipe:
-    """Replace a run folder by its newest checkpoint, so that an evaluation that goes on cannot mix two checkpoints."""
+    """Replace a run folder by its newest checkpoint and dtype auto by a type, so that an evaluation that goes on cannot
+    mix two checkpoints or two types. Without a local model the type means nothing and becomes float32."""
     if recipe.model is None or recipe.model in BASELINES:
-        return recipe
-    return recipe.model_copy(update={"model": resolve_checkpoint(recipe.model)})
+        return recipe.model_copy(update={"dtype": "float32"})
+    dtype = pick_dtype(recipe.dtype, recipe.model, recipe.device)
+    return recipe.model_copy(update={"model": resolve_checkpoint(recipe.model), "dtype": dtype})

@@ -72,7 +72,7 @@ def _warn_of_int8_error(session: Session, settings: GrpoConfig) -> None:
     The completions are those of a step 0, which training does not use.
     """
     policy, recipe = session.policy, session.recipe
-    questions = session.questions_of(1, settings.prompts_per_micro_batch, settings.steps)
+    questions = session.questions_of(1, settings.prompts_per_step, settings.steps)
     inputs = session.inputs(questions)
     with mixed_precision(policy, recipe.model.precision):
         sampled = list(

@@ -1,6 +1,6 @@
 """A micro-batch at each stage of a GRPO step. Each stage has a type of its own, which holds all that is known by then.
 
-    PromptBatch    the prompts of the micro-batch
+    PromptBatch    prompts whose completions are sampled together; a micro-batch is a part of them
     SampledBatch   with completions, made by `sample_completions.py`
     ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`
     RewardedBatch  with rewards and advantages, made by `rewarding.py` and used by `update.py`
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from harken.grpo.encoded_clips import EncodedClips
 from harken.inference.completions import Completions
 from harken.inference.prefill import PrefilledPrompts
 from harken.judges.step_verdicts import PendingVerdicts
@@ -23,14 +24,16 @@ from harken.types import Question, Response
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PromptBatch:
-    """The questions of one micro-batch and what the model reads of each: [P]."""
+    """Questions, what the model reads of each, and the encoded audio of each: [P]. `audio` is empty before the clips
+    are encoded."""
 
     questions: Sequence[Question]
     inputs: Sequence[ModelInput]
+    audio: Sequence[Tensor | None] = ()
 
     def groups(self, first: int, last: int) -> "PromptBatch":
         """The prompts from `first` up to but not including `last`."""
-        return PromptBatch(self.questions[first:last], self.inputs[first:last])
+        return PromptBatch(self.questions[first:last], self.inputs[first:last], self.audio[first:last])
 
 
 @dataclass(eq=False, slots=True)
@@ -41,8 +44,10 @@ class SampledBatch:
 
     Attributes:
         questions, inputs: [P].
-        audio: [P] encoded audio, None for a prompt without a clip. Where the tower or the projector trains it carries
-            the encoder's graph, which serves one backward pass. None instead of the list: encode the audio again.
+        audio: [P] encoded audio, None for a prompt without a clip. Where the tower or the projector trains it collects
+            gradients for `clips`. None instead of the list: encode the audio again.
+        clips: the encoding of all clips of the step, which micro-batches share; None once it is used, and where
+            neither tower nor projector trains.
         completions: R rows.
         responses: [R] completions as text, understood and graded.
         pending_verdicts: [R] the verdicts of the judge that are under way; empty where none is used.
@@ -56,20 +61,30 @@ class SampledBatch:
     completions: Completions
     responses: Sequence[Response]
     pending_verdicts: PendingVerdicts
+    clips: EncodedClips | None = None
     prefilled: PrefilledPrompts | None = None
 
     def groups(self, first: int, last: int) -> "SampledBatch":
-        """The groups from `first` up to but not including `last`. They take no graph along: several parts cannot go
-        backward through one graph."""
+        """The groups from `first` up to but not including `last`. They take no pass over the prompts along: several
+        parts cannot go backward through one graph."""
         rows = self.rows_of(first, last)
         return SampledBatch(
             questions=self.questions[first:last],
             inputs=self.inputs[first:last],
-            audio=None if self.audio is None or self._audio_has_graph() else self.audio[first:last],
+            audio=None if self.audio is None else self.audio[first:last],
             completions=self.completions.rows(rows),
             responses=self.responses[rows],
             pending_verdicts=self.pending_verdicts[rows],
+            clips=self.clips,
         )
+
+    @property
+    def packed_tokens(self) -> int:
+        """Tokens of the packed rows [prompt | c1 | ... | cG], padded to the longest."""
+        lengths = self.completions.lengths.tolist()
+        group = len(lengths) // len(self.inputs)
+        widths = [one.length + sum(lengths[p * group :][:group]) - group for p, one in enumerate(self.inputs)]
+        return len(widths) * max(widths)
 
     def rows_of(self, first: int, last: int) -> slice:
         """The rows of the groups from `first` up to but not including `last`."""
@@ -79,11 +94,8 @@ class SampledBatch:
     def drop_graphs(self) -> None:
         """Forget the graphs of the rollout, which serve one backward pass."""
         self.prefilled = None
-        if self._audio_has_graph():
-            self.audio = None
-
-    def _audio_has_graph(self) -> bool:
-        return self.audio is not None and any(clip is not None and clip.requires_grad for clip in self.audio)
+        if self.clips is not None:
+            self.audio = self.clips = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -16,6 +16,8 @@ from harken.types import Question
 
 T = TypeVar("T")
 
+PLAN = "`harken plan` names settings that fit"
+
 
 class Divisible(Protocol):
     """A micro-batch at any stage that can be cut into whole groups."""
@@ -36,14 +38,14 @@ def halve_until_it_fits(
     undo: Callable[[], None] = lambda: None,
     warn: Callable[[str], None],
     ranks: Ranks = SINGLE_PROCESS,
-    advice: str = "`harken plan` names settings that fit",
+    advice: str | None = None,
 ) -> T:
     """Return `run()`. Each time it runs out of memory: call `undo()`, halve the largest micro-batches, warn, run again.
 
     Args:
         batches: what `run` works through; holds the halves afterwards.
         ranks: with several ranks nothing is halved, because all ranks must go through equally many micro-batches.
-        advice: the end of the error where nothing is left to halve.
+        advice: the end of the errors, where a smaller micro-batch is not what helps.
 
     Raises HarkenError where every micro-batch is a single group already, and with several ranks at once.
     """
@@ -61,10 +63,10 @@ def halve_until_it_fits(
         if ranks.size > 1 and largest > 1:
             raise HarkenError(
                 f"rank {ranks.rank} of {ranks.size}: not enough memory for {largest} questions at once ({reason}): "
-                f"set grpo.prompts_per_micro_batch: {half}, or see `harken plan --gpus {ranks.size}`"
+                f"{advice or f'set a smaller grpo.tokens_per_micro_batch, or see `harken plan --gpus {ranks.size}`'}"
             )
         if largest <= 1:
-            raise HarkenError(f"not enough memory for one question with its completions ({reason}): {advice}")
+            raise HarkenError(f"not enough memory for one question with its completions ({reason}): {advice or PLAN}")
         batches[:] = [part for batch in batches for part in _parts(batch, half)]
         size = max(len(batch.questions) for batch in batches)
         warn(f"a micro-batch of {largest} questions does not fit into memory; going on with {size} ({reason})")

@@ -1,10 +1,12 @@
-"""Samples the completions of a step, one micro-batch after another.
+"""Samples the completions of a step, all prompts together, and cuts them into micro-batches.
 
-Each clip is encoded once per step. Where the tower trains, the encoder's graph is kept, so that the first update uses
-it too. All randomness follows from (seed, step, question, number of the completion), so the size of a micro-batch
-changes no sample.
+The clips of a step are encoded in one batch; where the tower trains, the encoder's graph is kept, so that the first
+update uses it too. Prompts are prefilled and decoded as wide as memory allows, since a token costs a GPU about the same
+for many rows as for few. What was sampled is then cut into the micro-batches that the update goes over. All randomness
+follows from (seed, step, question, number of the completion), so no width changes a sample.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,18 +15,22 @@ import torch
 from torch import Tensor
 
 from harken.config import GrpoConfig
+from harken.grpo.encoded_clips import EncodedClips
 from harken.grpo.micro_batch import PromptBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
 from harken.inference.completions import Completions, as_completions, completion_texts
 from harken.inference.decode import decode
-from harken.inference.prefill import PrefilledPrompts, prefill
+from harken.inference.prefill import PrefilledPrompts, join, prefill
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharding import silent_input
+from harken.planning.step_sizes import StepSizes
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
 from harken.system.random import uniforms
+from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.training.micro_batches import cut_by_tokens
 from harken.types import Question, Response
 
 EncodeAudio = Callable[[Sequence[ModelInput]], list[Tensor | None]]
@@ -41,81 +47,138 @@ def sample_completions(
     seed: int,
     step: int,
     encode_audio: EncodeAudio | None = None,
-    most_rows: int | None = None,
+    sizes: StepSizes | None = None,
     warn: Callable[[str], None] = lambda line: None,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[SampledBatch]:
-    """Sample `completions_per_prompt` completions for every question, one micro-batch after another.
+    """Sample `completions_per_prompt` completions for every question, and yield them in micro-batches.
 
-    Prompts of similar length share a micro-batch, so that little of it is padding.
+    Prompts are taken in the order of their length, so that little of a batch is padding. Where not all fit into memory
+    together, the micro-batches of one portion are yielded before the next portion is sampled.
 
     Args:
         inputs: what the model reads, one for each question.
         encode_audio: encodes the clips of prompts; default: the policy's own tower.
-        most_rows: most completions that are decoded at once; None = all of a micro-batch.
-        warn: called with a line where a micro-batch does not fit into memory and is halved.
+        sizes: how much is computed at once; smaller afterwards where memory did not suffice. Default: all of it.
+        warn: called with a line where prompts do not fit into memory together and are halved.
     """
-    sampler = _Sampler(policy, prompt, settings, seed, step, encode_audio or policy.encode_audio, most_rows)
-    size = settings.prompts_per_micro_batch
-    by_length = sorted(range(len(questions)), key=lambda i: inputs[i].length)
-    for start in range(0, len(questions), size):
-        chosen = by_length[start : start + size]
-        batches = [PromptBatch([questions[i] for i in chosen], [inputs[i] for i in chosen])]
+    sizes = StepSizes() if sizes is None else sizes
+    if settings.tokens_per_micro_batch is not None:
+        sizes.tokens_per_micro_batch = min(sizes.tokens_per_micro_batch, settings.tokens_per_micro_batch)
+    if not questions:
+        return
+    order = sorted(range(len(questions)), key=lambda i: inputs[i].length)
+    prompts = PromptBatch([questions[i] for i in order], [inputs[i] for i in order])
+    clips = encode_clips(encode_audio or policy.encode_audio, prompts, warn, ranks if policy.audio_trains else None)
+    prompts = PromptBatch(prompts.questions, prompts.inputs, clips.audio)
+    sampler = _Sampler(policy, prompt, settings, seed, step, clips if clips.has_graph else None, sizes)
+    for portion in sampler.portions(prompts.inputs):
+        batches = [prompts.groups(portion.start, portion.stop)]
         yield from halve_until_it_fits(
             batches,
-            lambda batches=batches: [sampler.sample(batch) for batch in batches],
+            lambda batches=batches: [part for batch in batches for part in sampler.sample(batch)],
             warn=warn,
             advice="set memory.rollout_rows, or see `harken plan`",
         )
+        if len(batches) > 1:
+            sizes.rollout_rows = max(len(batch.questions) for batch in batches) * settings.completions_per_prompt
 
 
-def stand_in(policy: AudioLM) -> SampledBatch:
+def encode_clips(
+    encode_audio: EncodeAudio, prompts: PromptBatch, warn: Callable[[str], None], ranks: Ranks | None = None
+) -> EncodedClips:
+    """Encode the clips of all prompts together, or in halves where memory does not suffice.
+
+    Args:
+        ranks: all ranks, where the encoder trains on several: they must go backward through it equally often.
+    """
+    batches = [prompts]
+    return EncodedClips(
+        halve_until_it_fits(
+            batches,
+            lambda: [clip for batch in batches for clip in encode_audio(batch.inputs)],
+            warn=warn,
+            ranks=ranks or SINGLE_PROCESS,
+            advice="set model.train_audio_tower: false or fewer questions a step, or see `harken plan`",
+        )
+    )
+
+
+def stand_in(policy: AudioLM, beside: SampledBatch | None) -> SampledBatch:
     """A micro-batch for a rank that has fewer of them than the others.
 
     It goes through the same passes, so that the ranks meet in each of them, and adds nothing: one row of one token
-    about a silent clip, without a response. Its clip is encoded now, as those of the other ranks are.
+    about a silent clip, without a response.
+
+    Args:
+        beside: another micro-batch of this rank. None for a rank that has no questions; its silent clip is then encoded
+            with a graph, since all ranks go backward through the encoder once where it trains.
     """
     inputs = [silent_input(policy)]
+    if beside is None:
+        clips = EncodedClips(policy.encode_audio(inputs))
+        audio = clips.audio
+    else:
+        clips = beside.clips
+        with torch.no_grad():
+            audio = policy.encode_audio(inputs)
     end_of_sequence = torch.tensor([policy.eos_token_ids[0]])
     return SampledBatch(
         questions=[],
         inputs=inputs,
-        audio=policy.encode_audio(inputs),
+        audio=audio,
         completions=as_completions([end_of_sequence], policy.device),
         responses=[],
         pending_verdicts=[],
+        clips=clips if clips is not None and clips.has_graph else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampler:
-    """What all micro-batches of a step share."""
+    """What all prompts of a step share."""
 
     policy: AudioLM
     prompt: Prompt
     settings: GrpoConfig
     seed: int
     step: int
-    encode_audio: EncodeAudio
-    most_rows: int | None
+    clips: EncodedClips | None
+    sizes: StepSizes
 
-    def sample(self, batch: PromptBatch) -> SampledBatch:
-        audio = self.encode_audio(batch.inputs)
-        completions, prefilled = self._decode(batch, audio)
-        responses = self._understand(batch, completions)
-        return SampledBatch(
+    def portions(self, inputs: Sequence[ModelInput]) -> list[slice]:
+        """The prompts that are decoded together, in order."""
+        group, rows, tokens = self.settings.completions_per_prompt, self.sizes.rollout_rows, self.sizes.rollout_tokens
+        widths = [group * (one.length + self.settings.max_completion_tokens) for one in inputs]
+        most_prompts = None if rows is None else max(1, rows // group)
+        return cut_by_tokens(widths, sys.maxsize if tokens is None else tokens, most_prompts)
+
+    def sample(self, batch: PromptBatch) -> list[SampledBatch]:
+        """Completions of all prompts of the batch, cut into micro-batches."""
+        completions, prefilled = self._decode(batch)
+        lengths = completions.lengths.tolist()
+        responses = self._understand(batch, completions, lengths)
+        whole = SampledBatch(
             questions=batch.questions,
             inputs=batch.inputs,
-            audio=audio,
+            audio=batch.audio,
             completions=completions,
             responses=responses,
             pending_verdicts=[{} for _ in responses],
-            prefilled=prefilled,
+            clips=self.clips,
         )
+        parts = self._parts_before(batch) if prefilled else self._parts_after(batch, lengths)
+        micro_batches = [whole.groups(part.start, part.stop) for part in parts]
+        for i, (micro_batch, part) in enumerate(zip(micro_batches, parts, strict=True)):
+            longest = max(lengths[whole.rows_of(part.start, part.stop)])
+            micro_batch.completions = micro_batch.completions.cut(longest)
+            if prefilled:
+                micro_batch.prefilled = prefilled[i]
+        return micro_batches
 
-    def _decode(
-        self, batch: PromptBatch, audio: Sequence[Tensor | None]
-    ) -> tuple[Completions, PrefilledPrompts | None]:
-        """The completions, and the pass over the prompts with its graph where the update continues it."""
+    def _decode(self, batch: PromptBatch) -> tuple[Completions, list[PrefilledPrompts]]:
+        """The completions, and where the update continues it, the pass over the prompts of each micro-batch with its
+        graph."""
         policy, settings, group = self.policy, self.settings, self.settings.completions_per_prompt
         sampling = Sampling(
             settings.temperature,
@@ -126,11 +189,35 @@ class _Sampler:
         )
         numbers = self._uniforms(batch)
         if settings.policy_pass == "continued":
-            prefilled = prefill(policy, policy.embed(batch.inputs, audio))
-            return decode(policy, prefilled.copy(), group, sampling, numbers), prefilled
+            embedded = policy.embed(batch.inputs, batch.audio)
+            prefilled = [prefill(policy, embedded[part]) for part in self._parts_before(batch)]
+            return decode(policy, join(prefilled), group, sampling, numbers), prefilled
         with torch.no_grad():
-            embedded = policy.embed(batch.inputs, audio)
-        return rollout(policy, embedded, group, sampling, numbers, self.most_rows), None
+            embedded = policy.embed(batch.inputs, batch.audio)
+        return rollout(policy, embedded, group, sampling, numbers, self._most_rows(batch)), []
+
+    def _most_rows(self, batch: PromptBatch) -> int | None:
+        """The rows that are decoded together where a single group is too large."""
+        limits = [] if self.sizes.rollout_rows is None else [self.sizes.rollout_rows]
+        if self.sizes.rollout_tokens is not None and len(batch.inputs) == 1:
+            row = batch.inputs[0].length + self.settings.max_completion_tokens
+            limits.append(max(1, self.sizes.rollout_tokens // row))
+        return min(limits, default=None)
+
+    def _parts_after(self, batch: PromptBatch, lengths: Sequence[int]) -> list[slice]:
+        """The micro-batches of prompts whose completions have these lengths."""
+        group = self.settings.completions_per_prompt
+        groups = [lengths[first : first + group] for first in range(0, len(lengths), group)]
+        if self.settings.policy_pass == "repeated":
+            widths = [group * (one.length + max(own)) for one, own in zip(batch.inputs, groups, strict=True)]
+        else:  # the last token of a completion is predicted and never read
+            widths = [one.length + sum(own) - group for one, own in zip(batch.inputs, groups, strict=True)]
+        return cut_by_tokens(widths, self.sizes.tokens_per_micro_batch)
+
+    def _parts_before(self, batch: PromptBatch) -> list[slice]:
+        """The micro-batches of prompts whose completions are not sampled yet and may be as long as possible."""
+        longest = self.settings.max_completion_tokens
+        return self._parts_after(batch, [longest] * (len(batch.inputs) * self.settings.completions_per_prompt))
 
     def _uniforms(self, batch: PromptBatch) -> Tensor:
         """[R, max_completion_tokens] a random number for every token that may be sampled."""
@@ -142,15 +229,15 @@ class _Sampler:
         ]
         return torch.from_numpy(np.stack(rows))
 
-    def _understand(self, batch: PromptBatch, completions: Completions) -> list[Response]:
+    def _understand(self, batch: PromptBatch, completions: Completions, lengths: Sequence[int]) -> list[Response]:
         group = self.settings.completions_per_prompt
-        lengths, ended = completions.lengths.tolist(), completions.ended.tolist()
+        ended = completions.ended.tolist()
         return [
             understand(
                 text,
                 batch.questions[r // group],
                 letters_shown=self.prompt.letters_shown,
-                tokens=int(lengths[r]),
+                tokens=lengths[r],
                 ended=bool(ended[r]),
             )
             for r, text in enumerate(completion_texts(self.policy, completions))

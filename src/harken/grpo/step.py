@@ -1,6 +1,6 @@
 """One step of GRPO, from questions to updated weights.
 
-sample_completions.py  samples G completions for each question; the judge works on each micro-batch from then on
+sample_completions.py  samples G completions for each question; the judge works on them from then on
 reference_pass.py      scores the completions with the reference
 rewarding.py           rewards them and compares those of one prompt, once the whole step is there
 update.py              updates the policy
@@ -22,6 +22,7 @@ from harken.inference.encoded_audio_cache import EncodedAudioCache
 from harken.models.audio_lm import ModelInput
 from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
+from harken.planning.step_sizes import step_sizes
 from harken.system.console import print_warning
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
@@ -37,10 +38,12 @@ class StepResult:
 
 
 class GrpoStep:
-    """Runs one step after another. Where memory does not suffice for a micro-batch, all later ones are smaller."""
+    """Runs one step after another. Where memory does not suffice for what is computed together, all later
+    steps compute less together."""
 
     def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder) -> None:
         self._session, self._settings, self._rewarder = session, settings, rewarder
+        self._sizes = step_sizes(session.recipe, settings, session.ranks.size)
         cache = session.recipe.data.encoded_cache
         self._encode_audio = session.policy.encode_audio if cache is None else EncodedAudioCache(session.policy, cache)
 
@@ -61,7 +64,8 @@ class GrpoStep:
             batches = rewards.batches
             figures = update(policy, batches, settings, session.optimizer, learning_rate, session.warn, ranks)
         step_s = time.perf_counter() - started
-        self._keep_size_that_fits(batches)
+        if len(batches) > len(sampled):
+            self._keep_size_that_fits(batches)
         if ranks.is_main:
             for line in rewards.warnings:
                 print_warning(session.console, line)
@@ -71,7 +75,7 @@ class GrpoStep:
         return StepResult(rows, metrics)
 
     def _sample(self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> list[SampledBatch]:
-        """Sample completions; the judge works on each micro-batch while the next one is sampled."""
+        """Sample completions; the judge works on those of one portion while the next portion is sampled."""
         session, policy = self._session, self._session.policy
         with gathered(policy):
             batches = [
@@ -85,16 +89,18 @@ class GrpoStep:
                     seed=session.recipe.seed,
                     step=step,
                     encode_audio=self._encode_audio,
-                    most_rows=session.recipe.memory.rollout_rows,
+                    sizes=self._sizes,
                     warn=session.warn,
+                    ranks=session.ranks,
                 )
             ]
-            most = int(session.ranks.maximum([len(batches)])[0])
-            return batches + [stand_in(policy) for _ in range(most - len(batches))]
+            for _ in range(int(session.ranks.maximum([len(batches)])[0]) - len(batches)):
+                batches.append(stand_in(policy, batches[0] if batches else None))
+            return batches
 
     def _keep_size_that_fits(self, batches: Sequence[RewardedBatch]) -> None:
-        size = max(1, *(len(batch.questions) for batch in batches))
-        self._settings = self._settings.model_copy(update={"prompts_per_micro_batch": size})
+        """Take no larger micro-batches from now on than those in which this step fitted into memory."""
+        self._sizes.tokens_per_micro_batch = max(batch.sampled.packed_tokens for batch in batches)
 
     def _rows_of_all_ranks(self, batches: Sequence[RewardedBatch]) -> list[RolloutRow]:
         """Sorted by question, so that their order is the same on any number of ranks."""

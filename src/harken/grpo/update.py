@@ -130,6 +130,9 @@ def _accumulate_gradients(
     masks = [_loss_mask(batch.sampled, settings) for batch in batches]
     size = _step_size(batches, masks, ranks)
     passes = [_pass(policy, batch, mask, settings, size) for batch, mask in zip(batches, masks, strict=True)]
+    for clips in {id(batch.sampled.clips): batch.sampled.clips for batch in batches}.values():
+        if clips is not None:
+            clips.backward()
     if size.clips == 0:
         drop_audio_gradients(policy)
     return passes, size

@@ -36,6 +36,10 @@ class Completions:
         """[R] int64: tokens of each completion, the end-of-sequence token included."""
         return self.mask.sum(1)
 
+    def cut(self, length: int) -> "Completions":
+        """The first `length` tokens of every row."""
+        return Completions(self.tokens[:, :length], self.mask[:, :length], self.logp[:, :length], self.ended)
+
     def rows(self, index: Tensor | slice) -> "Completions":
         """The rows that `index` selects, in its order."""
         return Completions(self.tokens[index], self.mask[index], self.logp[index], self.ended[index])

@@ -7,8 +7,10 @@ import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
@@ -37,6 +39,27 @@ class PrefilledPrompts:
         cache = copy.copy(self.cache)
         cache.layers = [copy.copy(layer) for layer in self.cache.layers]
         return PrefilledPrompts(self.last_hidden, cache, self.mask, self.padded)
+
+
+def join(parts: Sequence[PrefilledPrompts]) -> PrefilledPrompts:
+    """All prompts of the parts as one, without their graphs. The parts are not changed."""
+    if len(parts) == 1:
+        return parts[0].copy()
+    longest = max(part.mask.shape[1] for part in parts)
+
+    def pad(tensor: Tensor, dim: int) -> Tensor:
+        """Padded on the left of a dimension, counted from the end."""
+        return F.pad(tensor.detach(), (0, 0) * (-1 - dim) + (longest - tensor.shape[dim], 0))
+
+    joined = parts[0].copy()
+    layers: list[Any] = joined.cache.layers
+    for i, layer in enumerate(layers):
+        sources: list[Any] = [part.cache.layers[i] for part in parts]
+        layer.keys = torch.cat([pad(source.keys, -2) for source in sources])
+        layer.values = torch.cat([pad(source.values, -2) for source in sources])
+    mask = torch.cat([pad(part.mask, -1) for part in parts])
+    padded = any(part.padded or part.mask.shape[1] < longest for part in parts)
+    return PrefilledPrompts(torch.cat([part.last_hidden.detach() for part in parts]), joined.cache, mask, padded)
 
 
 def prefill(model: AudioLM, prompts: Sequence[Tensor]) -> PrefilledPrompts:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harken.inference.completions import Completions, concatenate
 from harken.inference.decode import decode
+from harken.inference.kv_cache_fixed import FixedCacheDecoder
 from harken.inference.prefill import prefill
 from harken.inference.sampling import Sampling
 from harken.models.audio_lm import AudioLM
@@ -34,11 +35,17 @@ def rollout(
             decoded together where one fits. Otherwise a group is split, and its prompt is computed again for each
             part. The samples do not depend on it.
     """
+    portions = _portions(len(prompts), completions_per_prompt, most_rows)
+    decoder = None
+    if sampling.cuda_graph:
+        rows = max((last - first) * group for first, last, group in portions)
+        longest = max(prompt.shape[0] for prompt in prompts)
+        decoder = FixedCacheDecoder(model, rows, longest, sampling.max_completion_tokens)
     parts, done = [], 0
-    for first, last, group in _portions(len(prompts), completions_per_prompt, most_rows):
+    for first, last, group in portions:
         rows = (last - first) * group
         numbers = None if uniforms is None else uniforms[done : done + rows]
-        parts.append(decode(model, prefill(model, prompts[first:last]), group, sampling, numbers))
+        parts.append(decode(model, prefill(model, prompts[first:last]), group, sampling, numbers, decoder))
         done += rows
     return concatenate(parts)
 

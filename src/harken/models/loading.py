@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -93,6 +94,30 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def pick_dtype(name: str, path: str, device: str) -> str:
+    """A number type by its name. auto = the checkpoint's own on a GPU, float32 elsewhere and where it names none.
+
+    Raises CheckpointError where the checkpoint cannot be read.
+    """
+    if name != "auto":
+        return name
+    if pick_device(device).type != "cuda":
+        return "float32"
+    path = resolve_checkpoint(path)
+    if is_adapter(Path(path)):
+        return pick_dtype(name, adapter_base(Path(path)), device)
+    own = _dtype_of(_read_config(path))
+    return own if isinstance(own, str) and own in DTYPES else "float32"
+
+
+def _dtype_of(config: Any) -> Any:
+    """The type that a config.json names, itself or in the part that holds the language model."""
+    if not isinstance(config, dict):
+        return None
+    named = config.get("dtype") or config.get("torch_dtype")
+    return named or _dtype_of(config.get("thinker_config")) or _dtype_of(config.get("text_config"))
+
+
 @contextlib.contextmanager
 def checkpoint_errors(path: str) -> Iterator[None]:
     """Turn what transformers raises for a missing or damaged file into a CheckpointError that names the checkpoint."""
@@ -115,6 +140,10 @@ def _model_class(path: str):
 
 
 def _model_type(path: str) -> str:
+    return str(_read_config(path).get("model_type"))
+
+
+def _read_config(path: str) -> dict[str, Any]:
     config = _config_file(path)
     try:
         values = json.loads(config.read_text(encoding="utf-8"))
@@ -122,7 +151,7 @@ def _model_type(path: str) -> str:
         raise CheckpointError(f"{config}: not JSON: {error}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{config}: expected a JSON object, found {type(values).__name__}")
-    return str(values.get("model_type"))
+    return values
 
 
 def _config_file(path: str) -> Path:

@@ -33,14 +33,19 @@ UPDATE = 10 * 2**24 * FLOAT32_BYTES
 
 
 def keys_and_values(run: PlannedRun) -> MemoryItem:
-    """The cache of the rollout; it grows by ROOM_TOKENS tokens at a time."""
-    rows = run.prompts_per_micro_batch * run.completions_per_prompt
+    """The cache of the rollout; it grows by ROOM_TOKENS tokens at a time. Where the recipe leaves the number of rows to
+    the card's memory, one group at least is decoded together."""
+    rows = run.completions_per_prompt
     if run.recipe.memory.rollout_rows is not None:
-        rows = min(rows, run.recipe.memory.rollout_rows)
+        rows = min(run.prompts_per_card * rows, run.recipe.memory.rollout_rows)
     tokens = run.prompt_tokens + math.ceil(run.completion_tokens / ROOM_TOKENS) * ROOM_TOKENS
-    token_bytes = 2 * run.shape.layers * run.shape.keys * run.compute_bytes
-    about = f"{rows} rows of {tokens} tokens x {token_bytes / 1024:.0f} KiB"
-    return MemoryItem("rollout's keys and values", rows * tokens * token_bytes, 0, about)
+    about = f"{rows} rows of {tokens} tokens x {token_bytes(run) / 1024:.0f} KiB"
+    return MemoryItem("rollout's keys and values", rows * tokens * token_bytes(run), 0, about)
+
+
+def token_bytes(run: PlannedRun) -> int:
+    """Bytes of the keys and values of one token in all layers."""
+    return 2 * run.shape.layers * run.shape.keys * run.compute_bytes
 
 
 def gathered_weights(run: PlannedRun) -> list[MemoryItem]:
@@ -58,8 +63,7 @@ def activations(run: PlannedRun) -> MemoryItem:
         HIDDEN_KEPT * shape.hidden + INTERMEDIATE_KEPT * shape.intermediate + QUERIES_KEPT * shape.queries
     )
     token = shape.layers * run.stream_bytes * shape.hidden + block if checkpointing else shape.layers * block
-    # The last token of a completion is predicted and never read.
-    width = run.prompt_tokens + run.completions_per_prompt * (run.completion_tokens - 1)
+    width = run.packed_tokens
     tokens = run.prompts_per_micro_batch * width
     masks = run.prompts_per_micro_batch * width * width * (MASK_BYTES + run.compute_bytes)
     kept = "a block's input each and one block whole" if checkpointing else "all of every block"

@@ -104,9 +104,17 @@ class PlannedRun:
         return math.ceil(self.settings.prompts_per_step / self.gpus)
 
     @property
+    def packed_tokens(self) -> int:
+        """Tokens of one row [prompt | c1 | ... | cG]; the last token of a completion is predicted and never read."""
+        return self.prompt_tokens + self.completions_per_prompt * (self.completion_tokens - 1)
+
+    @property
     def prompts_per_micro_batch(self) -> int:
-        """Prompts of a micro-batch on one card."""
-        return min(self.settings.prompts_per_micro_batch, self.prompts_per_card)
+        """Prompts of a micro-batch on one card. Where the recipe leaves it to the card's memory, one at least."""
+        if self.recipe.memory.step_in_backward:
+            return self.prompts_per_card
+        tokens = self.settings.tokens_per_micro_batch or 0
+        return min(max(1, tokens // self.packed_tokens), self.prompts_per_card)
 
     @property
     def heard_s(self) -> float:

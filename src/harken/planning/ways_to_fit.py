@@ -26,7 +26,7 @@ POSITIONS_PER_TOKEN = 2
 MIXED = {"model.precision": "bf16_mixed"}
 ALTERNATIVES: tuple[tuple[tuple[int, dict[str, Any]], ...], ...] = (
     ((0, {}), (1, {"model.gradient_checkpointing": True})),
-    ((0, {}), (1, {"grpo.prompts_per_micro_batch": 1})),
+    ((0, {}), (1, {"grpo.tokens_per_micro_batch": None, "memory.rollout_rows": None})),
     (
         (0, {}),
         (2, {**MIXED, "memory.weights": "bf16_corrected"}),
@@ -58,9 +58,16 @@ def plan_of(
     recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, clip_s: float = CLIP_S, gpus: int = 1
 ) -> MemoryPlan:
     """The memory of a run with prompts of a usual length on clips of `clip_s` seconds."""
+    return plan_memory(planned_run(recipe, settings, shape, clip_s, gpus))
+
+
+def planned_run(
+    recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, clip_s: float = CLIP_S, gpus: int = 1
+) -> PlannedRun:
+    """A run with prompts of a usual length on clips of `clip_s` seconds."""
     heard_s = min(shape.window_s or clip_s, clip_s)
     prompt_tokens = TEXT_TOKENS + round(heard_s * AUDIO_POSITIONS_PER_S / POSITIONS_PER_TOKEN)
-    return plan_memory(PlannedRun(recipe, settings, shape, prompt_tokens, clip_s, gpus))
+    return PlannedRun(recipe, settings, shape, prompt_tokens, clip_s, gpus)
 
 
 def ways_to_fit(recipe: Recipe, shape: Shape, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1) -> list[Way]:
@@ -88,7 +95,7 @@ def _changes_by_cost(recipe: Recipe) -> Iterator[dict[str, Any]]:
         for _, changes in combination:
             merged |= changes
         if merged.get("memory.step_in_backward"):
-            merged["grpo.prompts_per_micro_batch"] = recipe.grpo.prompts_per_step
+            merged["grpo.tokens_per_micro_batch"] = None
         choices.append((sum(cost for cost, _ in combination), merged))
     for cost, changes in ALTERNATIVES[0]:
         choices.append((ADAPTERS[0] + cost, ADAPTERS[1] | changes))

@@ -19,10 +19,12 @@ from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
 from harken.models.policy import mixed_precision
 from harken.models.sharding import drop_audio_gradients, silent_input
+from harken.planning.step_sizes import step_sizes
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.distributed_run import distributed_run
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.training.micro_batches import cut_by_tokens
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, set_learning_rate
 from harken.training.progress_columns import sft_columns
@@ -47,13 +49,14 @@ def sft(
     settings = recipe.sft
     session = open_session(recipe, settings, out, console, resume=resume, accept_changes=accept_changes)
     last_step = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
+    sizes = step_sizes(recipe, settings, session.ranks.size)
     columns = sft_columns(development=bool(session.development), probe=session.probe is not None)
     with session.progress_table("sft", columns, last_step, on_row) as table:
         steps = range(session.steps_done + 1, last_step + 1)
         if session.ranks.broadcast(session.ranks.is_main and _had_stopped(session, settings.stop_at_dev_accuracy)):
             steps = range(0)
         for step in steps:
-            metrics = _train_step(session, step, last_step)
+            metrics = _train_step(session, step, last_step, sizes.tokens_per_micro_batch)
             metrics |= session.measure_development(step, last_step)
             stop = _has_reached(metrics, settings.stop_at_dev_accuracy)
             metrics |= session.measure_probe(step, last_step, stop=stop)
@@ -65,7 +68,7 @@ def sft(
     return session.close()
 
 
-def _train_step(session: Session, step: int, last_step: int) -> dict[str, float]:
+def _train_step(session: Session, step: int, last_step: int, most_tokens: int) -> dict[str, float]:
     """One update. Returns its metrics."""
     settings, policy = session.recipe.sft, session.policy
     started = time.perf_counter()
@@ -76,7 +79,7 @@ def _train_step(session: Session, step: int, last_step: int) -> dict[str, float]
     set_learning_rate(session.optimizer, learning_rate)
     with mixed_precision(policy, session.recipe.model.precision):
         loss, tokens = accumulate_gradients(
-            policy, questions, session.inputs, session.prompt, settings.prompts_per_micro_batch, session.ranks
+            policy, questions, session.inputs, session.prompt, most_tokens, session.ranks
         )
     norm = apply_update(session.optimizer, learning_rate, settings.max_grad_norm)
     metrics = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": learning_rate}
@@ -98,7 +101,7 @@ def accumulate_gradients(
     questions: Sequence[Question],
     inputs: PromptInputs,
     prompt: Prompt,
-    micro_batch: int,
+    most_tokens: int,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> tuple[float, int]:
     """Add up the gradients of one step. Returns (mean negative log-likelihood of an answer token in nats, number of
@@ -106,17 +109,22 @@ def accumulate_gradients(
 
     Args:
         questions: this rank's. A rank with fewer micro-batches than another makes more passes, which count for nothing.
-        micro_batch: questions at a time.
+        most_tokens: tokens of a micro-batch, padding included.
     """
     policy.module.train()
-    answers = [policy.encode_answer(prompt.answer_text(question)) for question in questions]
-    tokens = int(ranks.sum([sum(len(answer) for answer in answers)])[0])
-    n_micro_batches = int(ranks.maximum([math.ceil(len(questions) / micro_batch)])[0])
-    loss, clips = 0.0, 0
-    for start in range(0, n_micro_batches * micro_batch, micro_batch):
-        chunk = slice(start, start + micro_batch)
-        targets, prompts, weight = answers[chunk], inputs(questions[chunk]), 1.0
-        clips += sum(model_input.features is not None for model_input in prompts)
+    pairs = [
+        (model_input, policy.encode_answer(prompt.answer_text(question)))
+        for model_input, question in zip(inputs(questions), questions, strict=True)
+    ]
+    pairs.sort(key=lambda pair: pair[0].length + len(pair[1]))  # so that little of a micro-batch is padding
+    tokens = int(ranks.sum([sum(len(answer) for _, answer in pairs)])[0])
+    clips = sum(model_input.features is not None for model_input, _ in pairs)
+    parts = cut_by_tokens([model_input.length + len(answer) - 1 for model_input, answer in pairs], most_tokens)
+    n_micro_batches = int(ranks.maximum([len(parts)])[0])
+    loss = 0.0
+    for i in range(n_micro_batches):
+        chunk = pairs[parts[i]] if i < len(parts) else []
+        prompts, targets, weight = [pair[0] for pair in chunk], [pair[1] for pair in chunk], 1.0
         if not targets:
             targets, prompts, weight = [torch.tensor([policy.eos_token_ids[0]])], [silent_input(policy)], 0.0
         embedded = policy.embed(prompts, policy.encode_audio(prompts))
