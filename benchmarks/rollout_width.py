@@ -11,6 +11,7 @@ import argparse
 import copy
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -104,12 +105,14 @@ def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float) 
         prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
     )
     pairs, equal = [], True
-    for number in range(rounds + 1):  # the first warms up
+    rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)  # warms up
+    for number in range(rounds):
         narrow, apart = rollout_seconds(model, questions, inputs, settings, number, 1)
         wide, together = rollout_seconds(model, questions, inputs, settings, number, prompts)
         equal &= apart == together
         pairs.append((narrow, wide))
-    narrow, wide = ([pair[i] for pair in pairs[1:]] for i in (0, 1))
+        print(f"round {number + 1}: {narrow:.1f} s one prompt at a time, {wide:.1f} s together", file=sys.stderr)
+    narrow, wide = ([pair[i] for pair in pairs] for i in (0, 1))
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -117,7 +120,7 @@ def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float) 
         "prompt_tokens": sorted(one.length for one in inputs),
         "one prompt at a time, CPU s": [round(value, 2) for value in narrow],
         "all together, CPU s": [round(value, 2) for value in wide],
-        "ratio": round(statistics.median(a / b for a, b in pairs[1:]), 2),
+        "ratio": round(statistics.median(a / b for a, b in pairs), 2),
         "same completions": equal,
     }
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import soundfile
 import torch
-from small_optimizers import far
+from small_optimizers import largest_difference
 from tiny_models import ARCHITECTURES, EVERYTHING, noise, speaking, tiny_model
 
 from harken.config import GrpoConfig, PromptConfig, Recipe
@@ -108,7 +108,7 @@ def test_in_float32_no_width_changes_a_sample_or_a_loss(arch, policy_pass, quest
         assert wide.loss == pytest.approx(figures.loss, abs=1e-6), name
         assert wide.entropy == pytest.approx(figures.entropy, abs=1e-5), name
         assert wide.grad_norm == pytest.approx(figures.grad_norm, rel=1e-4), name
-        assert far(moved.module, policy.module) < 1e-6, name
+        assert largest_difference(moved.module, policy.module) < 1e-6, name
     assert parts["one prompt at a time"] == parts["all together, micro-batches of a prompt"] == 5
     assert parts["all together"] == 1
 
@@ -121,7 +121,7 @@ def test_a_second_update_encodes_the_clips_again_and_equals_one_prompt_at_a_time
         for name in ("one prompt at a time", "all together, micro-batches of a prompt")
     )
     assert wide[2].loss == pytest.approx(narrow[2].loss, abs=1e-6)
-    assert far(wide[3].module, narrow[3].module) < 1e-6
+    assert largest_difference(wide[3].module, narrow[3].module) < 1e-6
 
 
 @pytest.mark.parametrize("policy_pass", ["packed", "continued"])
@@ -134,7 +134,7 @@ def test_a_step_all_together_is_that_of_one_prompt_at_a_time(policy_pass, questi
     )
     assert wide[0] == narrow[0]
     assert wide[2].loss == pytest.approx(narrow[2].loss, abs=1e-6)
-    assert far(wide[3].module, narrow[3].module) < 1e-6
+    assert largest_difference(wide[3].module, narrow[3].module) < 1e-6
 
 
 def test_gradients_of_encoded_clips_go_into_the_encoder_once():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from host_reads import HostReads
-from tiny_models import MODELS, prompt, speaking, tiny_model
+from tiny_models import MODELS, make_prompt, speaking, tiny_model
 
 from harken.inference import decode as decode_module
 from harken.inference.decode import decode
@@ -15,7 +15,7 @@ from harken.system.random import uniforms
 
 
 def embedded(model):
-    inputs = [prompt(model, "Which digit?", 0.6, 1), prompt(model, "What is 2 + 2?", None, 2)]
+    inputs = [make_prompt(model, "Which digit?", 0.6, 1), make_prompt(model, "What is 2 + 2?", None, 2)]
     with torch.no_grad():
         return model.embed(inputs, model.encode_audio(inputs))
 
