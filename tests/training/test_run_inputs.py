@@ -127,7 +127,7 @@ def test_what_cannot_change_a_result_may_change(world):
         world / "run",
         logging={"every": 3, "keep_checkpoints": 5},
         memory={"rollout_rows": 2},
-        sft={"prompts_per_micro_batch": 1},
+        sft={"tokens_per_micro_batch": 1},
         data={"train": [{"file": str(world / "data" / "questions.json")}], "hash_clips": True},
     )
     resume(world / "run")

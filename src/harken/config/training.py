@@ -67,8 +67,9 @@ class GrpoConfig(Section):
     prompt, to check the other two."""
     cuda_graph: bool = False
     """Sample with a cache of keys and values that has its full length from the start, and launch all kernels of a token
-    at once. It is for completions of 100 tokens and more on one GPU and changes no sample's distribution. It has not
-    been run on a GPU yet."""
+    at once. It is for completions of 64 tokens and more on GPUs, shorter ones are decoded without it, and it changes
+    no sample's distribution. Where recording fails, decoding goes on without it after a warning. It has not been run on
+    a GPU yet."""
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":

@@ -33,6 +33,9 @@ from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.micro_batches import cut_by_tokens
 from harken.types import Question, Response
 
+GRAPH_TOKENS = 64
+"""The shortest completions, by their maximum, for which a CUDA graph is recorded: recording costs about two tokens."""
+
 EncodeAudio = Callable[[Sequence[ModelInput]], list[Tensor | None]]
 """A function with the signature of `AudioLM.encode_audio`."""
 
@@ -185,7 +188,7 @@ class _Sampler:
             settings.max_completion_tokens,
             top_p=settings.top_p,
             top_k=settings.top_k,
-            cuda_graph=settings.cuda_graph,
+            cuda_graph=settings.cuda_graph and settings.max_completion_tokens >= GRAPH_TOKENS,
         )
         numbers = self._uniforms(batch)
         if settings.policy_pass == "continued":

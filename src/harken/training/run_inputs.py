@@ -35,7 +35,7 @@ CHANGEABLE = {
     *("name", "published", "logging", "memory", "probe"),
     *("model.device", "model.gradient_checkpointing"),
     *("data.feature_cache_gib", "data.encoded_cache", "data.hash_clips"),
-    *("grpo.prompts_per_micro_batch", "sft.prompts_per_micro_batch"),
+    *("grpo.tokens_per_micro_batch", "sft.tokens_per_micro_batch"),
     *("judge.endpoint.base_url", "judge.endpoint.api_key_env", "judge.endpoint.concurrency"),
     *("judge.endpoint.requests_per_minute", "judge.endpoint.timeout_s", "judge.endpoint.retries"),
     *("judge.endpoint.retry_wait_s", "judge.local.device", "judge.local.batch_size"),
