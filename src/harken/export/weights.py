@@ -23,6 +23,7 @@ from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import local_folder, run_folder_of, starting_checkpoint, trained_checkpoint
 from harken.export.model_card import model_card
 from harken.export.rounding import RoundingLoss
+from harken.export.tied_head import state_tied_head
 from harken.models.loading import DTYPES, adapter_base, load_model
 from harken.models.lora import is_adapter
 from harken.models.precision import state_dtype
@@ -76,6 +77,7 @@ def export(trained: Path, out: Path, *, base: str | None = None, dtype: str | No
         _copy_other_files(source, folder, shards)
         if dtype is not None:
             state_dtype(folder, dtype)
+        state_tied_head(folder)
         if dtype is not None and (folder / INDEX).exists():
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             index.setdefault("metadata", {})["total_size"] = total_bytes

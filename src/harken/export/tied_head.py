@@ -1,0 +1,59 @@
+"""Makes config.json say of every language model in it whether its head shares the weights of its embeddings.
+
+Loaders look at different levels of the config: transformers at the outer one, vLLM at the text model's. Where the inner
+level says `tie_word_embeddings: true` beside head weights of their own, vLLM leaves these out and answers nonsense.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from harken.errors import CheckpointError
+from harken.system.files import write_json
+
+KEY = "tie_word_embeddings"
+OTHER_PARTS = ("talker_config", "token2wav_config", "vision_config", "audio_config")
+"""Sections of a config that describe no language model with a head that harken trains."""
+
+
+def state_tied_head(folder: Path) -> None:
+    """Write `tie_word_embeddings` at every level of `folder/config.json` as the tensors beside it are.
+
+    A config that says so already is left byte for byte. Raises CheckpointError where there is no head and the config
+    says that none is shared.
+    """
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    tied = not _has_head(folder)
+    levels = list(_language_models(config))
+    if tied and not any(level.get(KEY, False) for level in levels):
+        raise CheckpointError(
+            f"{folder}: has no lm_head.weight, and config.json does not say {KEY}: true; the base lacks its head"
+        )
+    wrong = [level for level in levels if KEY in level and bool(level[KEY]) != tied]
+    for level in wrong:
+        level[KEY] = tied
+    if wrong:
+        write_json(file, config)
+
+
+def _has_head(folder: Path) -> bool:
+    for shard in sorted(folder.glob("*.safetensors")):
+        with safe_open(shard, framework="pt") as opened:
+            names = opened.keys()
+            if any(name.endswith("lm_head.weight") and not name.startswith("talker.") for name in names):
+                return True
+    return False
+
+
+def _language_models(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sections that say whether a head is shared: each with the key, and each text config."""
+    sections: list[dict[str, Any]] = []
+    for name, section in config.items():
+        if isinstance(section, dict) and name not in OTHER_PARTS:
+            sections += _language_models(section)
+    if KEY in config or "vocab_size" in config:
+        sections.append(config)
+    return sections
