@@ -3,6 +3,10 @@
 Every message names the file, the place and the fix. The command line prints these errors without a traceback.
 """
 
+import sysconfig
+import traceback
+from pathlib import Path
+
 
 class HarkenError(ValueError):
     """Something outside harken is wrong: a recipe, data, a clip, a checkpoint, a server."""
@@ -42,6 +46,18 @@ class ReportedByOtherRankError(HarkenError):
 
 class JudgeError(HarkenError):
     """Too many calls of a judge failed for the run to go on."""
+
+
+def raised(error: BaseException) -> str:
+    """`ValueError: the message (barks.py, line 12)`, for an exception that a user's own code raised.
+
+    The place is the innermost one outside harken and the standard library, where there is one.
+    """
+    elsewhere = (str(Path(__file__).parent), sysconfig.get_path("stdlib") + "/", "<frozen ")
+    frames = traceback.extract_tb(error.__traceback__)
+    sites = [frame for frame in frames if "site-packages" in frame.filename or not frame.filename.startswith(elsewhere)]
+    message = f"{type(error).__name__}: {error}"
+    return f"{message} ({Path(sites[-1].filename).name}, line {sites[-1].lineno})" if sites else message
 
 
 def short_repr(value: object, limit: int = 80) -> str:

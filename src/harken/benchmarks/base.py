@@ -7,9 +7,11 @@ line get it by name from registry.py, and no other file holds anything that is t
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from harken.config import ChoicesShown
 from harken.data.records import Record, read_questions
+from harken.errors import ConfigError
 from harken.stats import Estimate
 from harken.types import Question, Rejected
 
@@ -25,10 +27,20 @@ class OfficialPrompt:
     Attributes:
         template: text with `{question}` and `{choices}`.
         choices: how the choices are written out, as `PromptConfig.choices` says.
+
+    Raises ConfigError for a template without a placeholder and for another value of `choices`.
     """
 
     template: str
     choices: ChoicesShown = "list"
+
+    def __post_init__(self) -> None:
+        known = get_args(ChoicesShown)
+        if self.choices not in known:
+            raise ConfigError(f"OfficialPrompt: choices: expected one of {', '.join(known)}, found {self.choices!r}")
+        for placeholder in ("{question}", "{choices}"):
+            if placeholder not in self.template:
+                raise ConfigError(f"OfficialPrompt: template: has no {placeholder}: {self.template!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,7 @@ class Benchmark:
         official_rule: takes a question and the text of a prediction; returns what the official script would say.
             Raises ValueError where the benchmark hides the answer. None where harken has no such rule.
         reads_letters: whether the benchmark's own prompt shows letters and its script reads a letter; otherwise the
-            script reads the text of a choice.
+            script reads the text of a choice. `harken.results.score.check_rule` tells where it is set wrongly.
         versions_of: takes the id and the choices of a record (None where they are unknown); returns the versions of the
             benchmark that have such a record and no other version has. None where there is only one version.
         groups: further labels to report accuracies by, name -> label of a question. Task, difficulty, category and
@@ -54,7 +66,8 @@ class Benchmark:
         averages: takes the accuracy of each task; returns further means under their names.
         coverage: takes all questions of a file; returns lists of what the file lacks or has beyond the benchmark.
         prediction_keys: the keys under which the official script looks for a prediction.
-        prediction_id: takes a record of predictions; returns the id of its question, or raises RecordError.
+        prediction_id: takes a record of predictions; returns the id of its question, or raises RecordError. Where it
+            returns None, the id under `id` counts.
         short_id: takes a question; returns another name for it that predictions may use where it is unique.
         submission: takes a published record and a prediction; returns the record as the benchmark's server wants it.
             None where the benchmark hides no answers.

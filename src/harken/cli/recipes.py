@@ -1,5 +1,6 @@
 """`harken recipes`: lists and prints the recipes that come with harken."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,17 +22,29 @@ def recipes(
 
     harken recipes omni_r1_avqa > mine.yaml
     """
-    from harken.config import as_yaml, load_any_recipe
     from harken.config.builtin_recipes import recipe_file
 
     if name is not None:
         file = recipe_file(name)
-        text = as_yaml(load_any_recipe(file)) if resolved else file.read_text(encoding="utf-8")
+        text = _resolved(name, file) if resolved else file.read_text(encoding="utf-8")
         print(text, end="")  # noqa: T201
     elif resolved:
         raise typer.BadParameter("name the recipe to print", param_hint="--resolved")
     else:
         console.print(_recipes_table())
+
+
+def _resolved(name: str, file: Path) -> str:
+    """Every value of a recipe. A base has no defaults yet: it may hold values that need others beside them."""
+    import yaml
+
+    from harken.config import as_yaml, load_any_recipe, read_values
+
+    values = read_values(file)
+    if "name" in values:
+        return as_yaml(load_any_recipe(file))
+    note = f"# {name} is a base, which other recipes extend. These are its values, without the defaults:"
+    return f"{note}\n{yaml.safe_dump(values, sort_keys=False)}"
 
 
 def _recipes_table() -> Table:

@@ -5,11 +5,12 @@ breaks off, the records before the break are kept and the break itself is reject
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harken.errors import DataError, short_repr
+from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.types import Question, Rejected
 
 Record = dict[str, Any]
@@ -23,10 +24,17 @@ class RecordError(ValueError):
 
 
 def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
-    """(line, record) pairs and rejected records of a JSON list (the text begins with `[`) or of JSON lines.
+    """(line, record) pairs, and rejected records, as `read_numbered_records` reads them."""
+    records, rejected = read_numbered_records(path)
+    return [(line, record) for line, _, record in records], rejected
 
-    Lines are counted from 1. Raises DataError where the file cannot be read or is not UTF-8; everything else that is
-    wrong is a Rejected.
+
+def read_numbered_records(path: Path) -> tuple[list[tuple[int, str, Record]], list[Rejected]]:
+    """Records of a JSON list (the text begins with `[`) or of JSON lines, and those that are rejected.
+
+    A record has its line, counted from 1, and what messages about it begin with: "record 3: ", counted in the whole
+    file, where several records stand in one line, and "" elsewhere. Raises DataError where the file cannot be read or
+    is not UTF-8; everything else that is wrong is a Rejected.
     """
     try:
         text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
@@ -40,12 +48,14 @@ def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
         ) from error
     listed = text.lstrip(_SPACE).startswith("[")
     values, rejected = _list_values(str(path), text) if listed else _line_values(str(path), text)
+    in_line = Counter(line for line, _ in values)
     records = []
-    for line, value in values:
+    for number, (line, value) in enumerate(values, start=1):
+        which = f"record {number}: " if in_line[line] > 1 else ""
         if reason := _unusable(value):
-            rejected.append(Rejected(str(path), line, "", reason))
+            rejected.append(Rejected(str(path), line, "", which + reason))
         else:
-            records.append((line, value))
+            records.append((line, which, value))
     return records, sorted(rejected, key=lambda record: record.line)
 
 
@@ -54,24 +64,44 @@ def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tupl
 
     Args:
         parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason.
+
+    Raises DataError, with the place of the record, where `parse` raises anything else or returns no question.
     """
-    records, rejected = read_records(path)
+    records, rejected = read_numbered_records(path)
     questions: list[Question] = []
-    first_line: dict[str, int] = {}
-    for line, record in records:
+    first: dict[str, str] = {}
+    for line, which, record in records:
         try:
-            question = parse(record, f"{path}:{line}")
-            if question.id in first_line:
-                raise RecordError(
-                    f"id {short_repr(question.id)} is taken by the record in line {first_line[question.id]}"
-                )
+            question = _parsed(parse, record, f"{path}:{line}", which)
+            if question.id in first:
+                raise RecordError(f"id {short_repr(question.id)} is taken by the record in {first[question.id]}")
         except RecordError as error:
             name = record.get("id", "")
-            rejected.append(Rejected(str(path), line, name if isinstance(name, str) else short_repr(name), str(error)))
+            shown = name if isinstance(name, str) else short_repr(name)
+            rejected.append(Rejected(str(path), line, shown, f"{which}{error}"))
         else:
-            first_line[question.id] = line
+            first[question.id] = f"line {line}{which and f' ({which[:-2]})'}"
             questions.append(question)
     return questions, sorted(rejected, key=lambda record: record.line)
+
+
+def _parsed(parse: Callable[[Record, str], Question], record: Record, source: str, which: str) -> Question:
+    try:
+        question = parse(record, source)
+    except (RecordError, HarkenError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{source}: {which}the function that parses records raised {raised(error)}; correct it, or let it raise "
+            "RecordError with the reason where the record is at fault"
+        ) from error
+    if not isinstance(question, Question):
+        raise DataError(
+            f"{source}: {which}the function that parses records returned {short_repr(question)}, no Question"
+        )
+    if question.answer is not None and not 0 <= question.answer < len(question.choices):
+        raise RecordError(f"answer {question.answer} is no index of {len(question.choices)} choices")
+    return question
 
 
 def rejection(question: Question, reason: str) -> Rejected:

@@ -24,7 +24,7 @@ from harken.judges import add_judged_column, open_judge
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.evaluation_rows import Row
-from harken.results.official_figures import official_figures
+from harken.results.official_figures import check_official_rule, official_figures
 from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
 from harken.system.json_lines import write_json_lines
@@ -58,6 +58,8 @@ def evaluate_questions(
 ) -> dict[str, Any]:
     """Ask, grade, summarise and write. Returns the summary."""
     recipe = folder.recipe
+    if _is_whole(recipe):
+        check_official_rule(recipe.data.reader, loaded.questions)
     unusable = _unusable(model, loaded)
     usable = [question for question in loaded.questions if question.id not in unusable]
     questions = questions_in_mode(recipe.data.audio, usable, recipe.seed)
@@ -158,9 +160,13 @@ def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tup
     return rows, {"judged": judged}
 
 
+def _is_whole(recipe: EvaluationRecipe) -> bool:
+    return recipe.limit is None and not any(recipe.subset.model_dump().values())
+
+
 def _official(recipe: EvaluationRecipe, rows: Sequence[Row], prompt: Prompt) -> dict[str, Any]:
     """The benchmark's official score; {} when only a part of its questions was asked."""
-    if recipe.limit is not None or any(recipe.subset.model_dump().values()):
+    if not _is_whole(recipe):
         return {}
     return official_figures(recipe.data.reader, recipe.data.file, rows, prompt.letters_shown)
 

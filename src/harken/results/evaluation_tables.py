@@ -43,6 +43,11 @@ def _summary_notes(summary: Mapping[str, Any]) -> list[str]:
     if judged is not None and judged["accuracy"] is not None:
         accuracy = percent(Estimate(**judged["accuracy"]))
         notes.append(f"a judge finds {accuracy} % right, {judged['n_failed']} calls failed (counted as wrong)")
+    if "official" in summary:
+        official = summary["official"]
+        value, groups = official["official_accuracy"]["value"], [name for name, by in official["by"].items() if by]
+        by = f", by {', '.join(groups)}" if groups else ""
+        notes.append(f"official accuracy {100 * value:.1f} % of {official['n_official']}{by}: in summary.json")
     if summary.get("no_think"):
         notes.append(f"{summary['forms'].get('malformed', 0)} outputs are malformed and in no rate")
     return notes

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from harken.benchmarks.registry import find_benchmark
-from harken.results.score import score
+from harken.results.score import check_rule, score
+from harken.types import Question
+
+
+def check_official_rule(reader: str, questions: Sequence[Question]) -> None:
+    """Raise DataError where the benchmark's rule does not read bare choices (`check_rule`)."""
+    if reader == "manifest":
+        return
+    benchmark = find_benchmark(reader)
+    if benchmark.version((question.id, question.choices) for question in questions) not in ("unknown", "mixed"):
+        check_rule(benchmark, questions)
 
 
 def official_figures(reader: str, file: Path, rows: Sequence[Mapping[str, Any]], letters_shown: bool) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from harken.benchmarks import BENCHMARKS
 from harken.benchmarks.base import Benchmark, right_text
 from harken.benchmarks.lettered import LETTERS
 from harken.benchmarks.registry import find_benchmark
-from harken.data.records import Record, RecordError, read_records
-from harken.errors import DataError, short_repr
+from harken.data.records import Record, RecordError, read_numbered_records
+from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.types import Question
 
 COMMON_KEYS = ("prediction", "model_response", "model_answer", "output")
@@ -66,21 +66,21 @@ def read_prediction_file(path: Path, benchmark: Benchmark, questions: Sequence[Q
 
     Raises DataError that names every kind of fault with its count and its first places.
     """
-    records, rejected = read_records(path)
+    records, rejected = read_numbered_records(path)
     faults: dict[str, list[str]] = {}
     for record in rejected:
         faults.setdefault("cannot be read", []).append(f"line {record.line}: {record.reason}")
-    own = bool(records) and all(key in record for _, record in records for key in OWN_KEYS)
+    own = bool(records) and all(key in record for _, _, record in records for key in OWN_KEYS)
     keys = prediction_keys(benchmark)
-    values, faults_of_records = _values(records, benchmark, questions, keys, own=own)
+    values, faults_of_records = _values(path, records, benchmark, questions, keys, own=own)
     faults |= faults_of_records
-    lines = _other_version(benchmark, questions, records)
+    lines = _other_version(benchmark, questions, [record for _, _, record in records])
     lines += [
         f"{len(details)} {kind}: {'; '.join(details[:3])}{'; ...' * (len(details) > 3)}"
         for kind, details in faults.items()
     ]
     if values and not any(values.values()):
-        first = ", ".join(map(short_repr, records[0][1]))
+        first = ", ".join(map(short_repr, records[0][2]))
         lines.append(f"none has a prediction key: the first one's keys are {first}; known are {', '.join(keys)}")
     if lines:
         raise DataError(
@@ -100,7 +100,8 @@ def read_prediction_file(path: Path, benchmark: Benchmark, questions: Sequence[Q
 
 
 def _values(
-    records: Sequence[tuple[int, Record]],
+    path: Path,
+    records: Sequence[tuple[int, str, Record]],
     benchmark: Benchmark,
     questions: Sequence[Question],
     keys: Sequence[str],
@@ -111,26 +112,25 @@ def _values(
     by_id, short_ids = {question.id: question for question in questions}, _short_ids(benchmark, questions)
     values: dict[str, Mapping[str, str | None]] = {}
     faults: dict[str, list[str]] = {}
-    first_line: dict[str, int] = {}
-    for line, record in records:
+    first: dict[str, str] = {}
+    for line, which, record in records:
         try:
-            identifier = _identifier(record, benchmark, by_id, short_ids)
-            if identifier in first_line:
-                raise _FaultError("repeat an id", f"{short_repr(identifier)}, first in line {first_line[identifier]}")
-            first_line[identifier] = line
+            stated = record.get("id") if own else _stated_id(record, benchmark, f"{path}:{line}: {which}")
+            identifier = _identifier(stated, by_id, short_ids)
+            if identifier in first:
+                raise _FaultError("repeat an id", f"{short_repr(identifier)}, first in {first[identifier]}")
+            first[identifier] = f"line {line}{which and f' ({which[:-2]})'}"
             _check_same_question(record, by_id[identifier], own=own)
             values[identifier] = _own_choice(record) if own else _predictions(record, keys)
         except _FaultError as fault:
-            faults.setdefault(fault.kind, []).append(f"line {line}: {fault.detail}")
+            faults.setdefault(fault.kind, []).append(f"line {line}: {which}{fault.detail}")
     return values, faults
 
 
-def _other_version(
-    benchmark: Benchmark, questions: Sequence[Question], records: Sequence[tuple[int, Record]]
-) -> list[str]:
+def _other_version(benchmark: Benchmark, questions: Sequence[Question], records: Sequence[Record]) -> list[str]:
     """One fault where the predictions are for another version of the benchmark; none otherwise."""
     expected = benchmark.version((question.id, question.choices) for question in questions)
-    stated = ((record.get("id"), record.get("choices")) for _, record in records)
+    stated = ((record.get("id"), record.get("choices")) for record in records)
     version = benchmark.version(
         (identifier, _texts(choices)) for identifier, choices in stated if isinstance(identifier, str)
     )
@@ -151,13 +151,20 @@ def _short_ids(benchmark: Benchmark, questions: Sequence[Question]) -> Mapping[s
     return {short: full[0] for short, full in ids.items() if len(full) == 1}
 
 
-def _identifier(
-    record: Record, benchmark: Benchmark, questions: Mapping[str, Question], short_ids: Mapping[str, str]
-) -> str:
+def _stated_id(record: Record, benchmark: Benchmark, place: str) -> object:
+    """The id that the benchmark finds in a record of predictions, or what stands under `id` where it finds none."""
     try:
         value = benchmark.prediction_id(record)
     except RecordError as error:
         raise _FaultError("have no id", str(error)) from error
+    except HarkenError:
+        raise
+    except Exception as error:
+        raise DataError(f"{place}prediction_id of {benchmark.name} raised {raised(error)}") from error
+    return record.get("id") if value is None else value
+
+
+def _identifier(value: object, questions: Mapping[str, Question], short_ids: Mapping[str, str]) -> str:
     name = str(value) if type(value) is int else value
     if not isinstance(name, str):
         raise _FaultError("have no id", f"expected text under 'id', found {short_repr(value)}")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harken.benchmarks.base import Benchmark, Verdict
-from harken.benchmarks.lettered import LETTERS
-from harken.errors import DataError
+from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.questions.grader import grade
+from harken.questions.prompt import LETTERS
 from harken.stats import Estimate, mean_interval
 from harken.types import Question
 
@@ -76,9 +76,12 @@ def score(
         choice by its letter; and `averages` where the benchmark has further means.
 
     Raises DataError where the benchmark has no official rule, for no questions, an id that two questions share, hidden
-    answers, a prediction for an unknown id or one that is not text.
+    answers, a prediction for an unknown id or one that is not text, and where a function of the benchmark raises or
+    returns something else than it should. With `bare`, raises as `check_rule` does.
     """
     _check(benchmark, questions, predictions)
+    if bare:
+        check_rule(benchmark, questions)
     letters = benchmark.reads_letters if letters_shown is None else letters_shown
     items = [_scored(benchmark, question, predictions.get(question.id), letters, bare) for question in questions]
     labels = {**LABELS, **benchmark.groups}
@@ -86,12 +89,36 @@ def score(
         **_figures(items),
         "n_unreadable_letters": sum(item.lettered for item in items),
         "by": {
-            name: {value: _figures(members) for value, members in _groups(items, label).items()}
+            name: {value: _figures(members) for value, members in _groups(benchmark, items, name, label).items()}
             for name, label in labels.items()
         },
     }
     averages = _averages(benchmark, items)
     return {**result, "averages": averages} if averages else result
+
+
+def check_rule(benchmark: Benchmark, questions: Sequence[Question]) -> None:
+    """Raise DataError where the official rule counts fewer than half of the bare right answers as right.
+
+    Then it reads letters where it gets texts, or texts where it gets letters, and a figure over bare choices would say
+    nothing. Questions without a right choice do not count; a benchmark without a rule passes.
+    """
+    known = [question for question in questions if question.answer is not None]
+    if benchmark.official_rule is None or not known:
+        return
+    wrong = [
+        question
+        for question in known
+        if _verdict(benchmark, question, _bare(benchmark, question, question.answer)) is not True
+    ]
+    if len(wrong) > len(known) / 2:
+        shown, other = ("letter", False) if benchmark.reads_letters else ("text", True)
+        example = short_repr(_bare(benchmark, wrong[0], wrong[0].answer))
+        raise DataError(
+            f"{benchmark.name}: official_rule does not count {len(wrong)} of {len(known)} right answers when it gets "
+            f"the {shown} of the right choice alone, first {example} of question {short_repr(wrong[0].id)}. Correct "
+            f"the rule, or set reads_letters={other} where its script reads {'letters' if other else 'texts'}"
+        )
 
 
 def _check(benchmark: Benchmark, questions: Sequence[Question], predictions: Mapping[str, str]) -> None:
@@ -121,21 +148,49 @@ def _check(benchmark: Benchmark, questions: Sequence[Question], predictions: Map
 
 
 def _scored(benchmark: Benchmark, question: Question, text: str | None, letters: bool, bare: bool) -> ScoredItem:
-    assert benchmark.official_rule is not None  # as _check checks
     clip = question.clip or (str(question.audio) if question.audio is not None else question.id)
     if text is None:
         return ScoredItem(question, clip, True, False, False, None, False)
     graded = grade(text, question.choices, question.answer, letters_shown=letters)
-    verdict = benchmark.official_rule(question, _bare(benchmark, question, graded.choice) if bare else text)
+    verdict = _verdict(benchmark, question, _bare(benchmark, question, graded.choice) if bare else text)
     unreadable = graded.choice is None
     lettered = unreadable and grade(text, question.choices, None, letters_shown=True).reason == "letter"
     return ScoredItem(question, clip, False, unreadable, lettered, verdict, graded.correct)
 
 
+def _verdict(benchmark: Benchmark, question: Question, text: str) -> Verdict:
+    assert benchmark.official_rule is not None  # as the callers check
+    verdict = _call(benchmark, "official_rule", question, benchmark.official_rule, text)
+    if verdict is not None and not isinstance(verdict, bool):
+        raise DataError(
+            f"{benchmark.name}: official_rule returned {short_repr(verdict)} for question {short_repr(question.id)}; "
+            "it must return True, False or None"
+        )
+    return verdict
+
+
+def _call(benchmark: Benchmark, name: str, question: Question, function: Callable[..., Any], *arguments: str) -> Any:
+    """What a function of the benchmark returns. Raises DataError, which names function and record, where it raises."""
+    try:
+        return function(question, *arguments)
+    except HarkenError:
+        raise
+    except Exception as error:
+        place = question.source or f"question {question.id!r}"
+        raise DataError(f"{place}: {name} of {benchmark.name} raised {raised(error)}") from error
+
+
 def _bare(benchmark: Benchmark, question: Question, choice: int | None) -> str:
     if choice is None:
         return ""
-    return LETTERS[choice] if benchmark.reads_letters else question.choices[choice]
+    if not benchmark.reads_letters:
+        return question.choices[choice]
+    if len(question.choices) > len(LETTERS):
+        raise DataError(
+            f"{question.source or question.id}: {len(question.choices)} choices, only {len(LETTERS)} letters: "
+            f"{benchmark.name} cannot have reads_letters=True"
+        )
+    return LETTERS[choice]
 
 
 def _figures(items: Sequence[ScoredItem]) -> dict[str, Any]:
@@ -177,11 +232,19 @@ def _written(estimate: Estimate) -> dict[str, Any]:
     return {"value": estimate.mean, "ci95": [estimate.low, estimate.high]}
 
 
-def _groups(items: Sequence[ScoredItem], label: Callable[[Question], str]) -> dict[str, list[ScoredItem]]:
+def _groups(
+    benchmark: Benchmark, items: Sequence[ScoredItem], name: str, label: Callable[[Question], str]
+) -> dict[str, list[ScoredItem]]:
     """The items of each label, in order of name; {} where no item has a label, "" for the items without one."""
     groups: dict[str, list[ScoredItem]] = {}
     for item in items:
-        groups.setdefault(label(item.question), []).append(item)
+        value = _call(benchmark, f"groups[{name!r}]", item.question, label)
+        if not isinstance(value, str):
+            raise DataError(
+                f"{item.question.source or item.question.id}: groups[{name!r}] of {benchmark.name} returned "
+                f"{short_repr(value)}, expected text"
+            )
+        groups.setdefault(value, []).append(item)
     return {} if set(groups) == {""} else dict(sorted(groups.items()))
 
 
@@ -189,7 +252,7 @@ def _averages(benchmark: Benchmark, items: Sequence[ScoredItem]) -> dict[str, An
     """The benchmark's further means, each with the three accuracies, and what the file lacks of the benchmark."""
     result: dict[str, Any] = {}
     if benchmark.averages is not None:
-        tasks = _groups(items, LABELS["task"])
+        tasks = _groups(benchmark, items, "task", LABELS["task"])
         for name, accuracy in ACCURACIES.items():
             means = benchmark.averages({task: accuracy(members) for task, members in tasks.items()})
             for mean, estimate in means.items():

@@ -31,6 +31,9 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
         f"official: over the {result['n_official']} items that the benchmark's script counts, on the "
         f"{result['official_input']}",
     ]
+    further = [label for label, groups in result["by"].items() if groups and label not in SHOWN_LABELS]
+    if further:
+        notes.append(f"accuracies by {', '.join(further)}: with --json")
     if result["n_unreadable_letters"]:
         notes.append(f"{result['n_unreadable_letters']} unreadable answers are letters, which --letters reads")
     lists = {key: names for key, names in means.items() if isinstance(names, list) and names}

@@ -7,7 +7,7 @@ finite number; its constants belong in its module, because the recipe passes it 
 import math
 from collections.abc import Callable
 
-from harken.errors import ConfigError, HarkenError
+from harken.errors import ConfigError, HarkenError, raised
 from harken.system.import_object import import_object
 from harken.types import Response
 
@@ -17,15 +17,19 @@ CustomReward = Callable[[Response], float]
 def load_custom(name: str) -> CustomReward:
     """Import `module:function`; the module must be installed or on PYTHONPATH.
 
-    The returned function raises HarkenError whenever the user's function returns anything but a finite number.
-    Raises ConfigError where there is no such module or function.
+    The returned function raises HarkenError whenever the user's function raises or returns anything but a
+    finite number. Raises ConfigError where there is no such module or function.
     """
     function = import_object(name, "reward.parts")
     if not callable(function):
         raise ConfigError(f"reward.parts: {name}: is no function but {type(function).__name__}")
 
     def checked(response: Response) -> float:
-        value = function(response)
+        try:
+            value = function(response)
+        except Exception as error:
+            place = response.question.source or response.question.id
+            raise HarkenError(f"reward.parts: {name}: raised {raised(error)}, for the question {place}") from error
         if isinstance(value, bool | int | float) and math.isfinite(value):
             return float(value)
         raise HarkenError(
