@@ -41,6 +41,16 @@ def parts_of(request: Received) -> tuple[np.ndarray | None, str]:
         return wav.read(dtype="float32"), text["text"]
 
 
+def test_a_system_turn_goes_out_before_the_question(file, tmp_path):
+    with serving(lambda request: said("one")) as server:
+        evaluate(served(file, server.url, prompt={"system": "Be brief."}), tmp_path / "out")
+    assert len(server.received) == 14
+    for request in server.received:
+        system, user = request.body["messages"]
+        assert system == {"role": "system", "content": "Be brief."}
+        assert user["role"] == "user"
+
+
 def number_of(request: Received) -> int:
     return int(parts_of(request)[1].partition("?")[0].rpartition(" ")[2])
 

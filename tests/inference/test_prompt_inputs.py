@@ -62,6 +62,16 @@ def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path
     assert why_unusable(short, {short.audio_span: 0.019}, model, PROMPT) is None
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_system_turn_of_the_recipe_takes_the_place_of_the_templates_own(arch, tmp_path):
+    model, shown = tiny_model(arch, torch.float32), question(tmp_path, 16_000)
+    prompts = [Prompt.from_config(PromptConfig(system=text)) for text in (None, "Be brief.")]
+    plain, with_system = (PromptInputs(model, prompt, cache_gib=1)([shown])[0].text for prompt in prompts)
+    assert with_system.count("Be brief.") == 1
+    assert with_system.index("Be brief.") < with_system.index("Which digit?")
+    assert plain.replace("You are a helpful assistant.", "Be brief.") == with_system
+
+
 def test_a_clip_long_enough_is_read_as_it_is(model, tmp_path):
     inputs = PromptInputs(model, PROMPT, cache_gib=1)
     (read,) = inputs([question(tmp_path, model.min_samples)])

@@ -166,3 +166,11 @@ def test_a_reasoning_that_holds_tags_is_an_error_and_no_malformed_target(reasoni
     assert "would be malformed" in (prompt.target_fault(shown) or "")
     with pytest.raises(ValueError, match=r"train\.jsonl:7: .*would be malformed"):
         prompt.answer_text(shown)
+
+
+def test_a_system_turn_stands_before_the_question_and_none_is_ours_by_default():
+    shown = question(audio=Path("a.wav"))
+    plain = Prompt.from_config(PromptConfig()).conversation(shown)
+    assert [turn["role"] for turn in plain] == ["user"]
+    with_system = Prompt.from_config(PromptConfig(system="Listen {question}.")).conversation(shown)
+    assert with_system == [{"role": "system", "content": [{"type": "text", "text": "Listen {question}."}]}, *plain]

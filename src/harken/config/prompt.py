@@ -20,5 +20,8 @@ class PromptConfig(Section):
     """How the choices are written. list: `['a', 'b']`, as sibling methods print it [O]. letters: `(A) a (B) b`. lines:
     one choice a line. lettered_lines: `A. a`, one a line. A letter counts as an answer only where letters are shown.
     Default: that of the style, which is list except for some benchmarks."""
+    system: str | None = None
+    """The text of a system turn before the question, for a checkpoint and for a served model alike. Published results
+    depend on it. Default: none of harken's; the chat template's own stays, if it has one."""
     prompt_file: Path | None = None
     """A text with `{question}` and `{choices}` that replaces the wording of the style."""

@@ -21,7 +21,16 @@ REMOVED_KEYS = {
 
 
 def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a run's `config.yaml` under the names that keys have now, without the keys that are gone."""
+    """The values of a run's `config.yaml` under the names that keys have now, without the keys that are gone.
+
+    A run without `decay_norms_and_biases` was begun by a harken that applied weight decay to all weights.
+    """
+    values = {
+        section: {"decay_norms_and_biases": True, **content}
+        if section in ("grpo", "sft") and isinstance(content, dict) and content.get("weight_decay")
+        else content
+        for section, content in values.items()
+    }
     return {
         section: _rename_in(section, content) if isinstance(content, dict) else content
         for section, content in values.items()

@@ -41,6 +41,8 @@ class GrpoConfig(Section):
     """AdamW's decay rates of the two moments [S]."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's weight decay [S]."""
+    decay_norms_and_biases: bool = False
+    """Apply weight decay to norms and biases (all weights of one dimension) too [O]."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """The norm of all gradients together is clipped to this [S]; null does not clip."""
     beta: Annotated[float, Field(ge=0)] = 0.04
@@ -101,5 +103,7 @@ class SftConfig(Section):
     """AdamW's decay rates of the two moments."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's weight decay."""
+    decay_norms_and_biases: bool = False
+    """Apply weight decay to norms and biases (all weights of one dimension) too [O]."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """The norm of all gradients together is clipped to this; null does not clip."""

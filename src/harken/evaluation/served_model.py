@@ -1,8 +1,9 @@
 """A model behind an OpenAI-compatible server as the model that an evaluation asks.
 
-A request is one user turn: the clip as `input_audio` (16 kHz mono 16-bit WAV in base64) and then the text; a question
-without a clip is the text alone. Clips are sent whole, because the server decides what its model hears. Replies are
-kept in the evaluation's folder and never requested twice. Failures are not kept, so the same command repeats them.
+A request is the prompt's system turn, if it has one, and a user turn: the clip as `input_audio` (16 kHz mono 16-bit
+WAV in base64) and then the text; a question without a clip is the text alone. Clips are sent whole, because the
+server decides what its model hears. Replies are kept in the evaluation's folder and never requested twice. Failures
+are not kept, so the same command repeats them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,8 +77,10 @@ class ServedModel:
             waveform = load_clip(question)
             padding = max(0, MIN_SAMPLES - len(waveform))
             content = [audio_part(np.pad(waveform, (0, padding))), {"type": "text", "text": content}]
+        text = self._prompt.system
+        system = [] if text is None else [{"role": "system", "content": text}]
         return Request(
-            [{"role": "user", "content": content}],
+            [*system, {"role": "user", "content": content}],
             self._recipe.max_completion_tokens,
             self._recipe.temperature,
             {} if self._recipe.top_p == 1 else {"top_p": self._recipe.top_p},

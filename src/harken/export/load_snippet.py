@@ -14,7 +14,7 @@ folder = {folder}
 processor = AutoProcessor.from_pretrained({base})
 model = {model}.from_pretrained({base}, dtype="auto").eval()
 {adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
-conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
+conversation = [{system}{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
 text = processor.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
 inputs = processor(text=text, audio=[samples], return_tensors="pt")
 with torch.no_grad():
@@ -35,7 +35,7 @@ model = {model}.from_pretrained({base}, dtype="auto"){thinker}.eval()
 features = extractor(samples, sampling_rate=16000, return_attention_mask=True, return_tensors="pt")
 n_frames = int(features["attention_mask"].sum())  # frames of 10 ms
 n_audio_tokens = ((n_frames - 1) // 2 + 1 - 2) // 2 + 1
-conversation = [{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
+conversation = [{system}{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
 text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
 text = text.replace("<|AUDIO|>", "<|AUDIO|>" * n_audio_tokens)
 inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")
@@ -50,6 +50,8 @@ with torch.no_grad():
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 """
 
+_SYSTEM = '{{"role": "system", "content": [{{"type": "text", "text": {text}}}]}}, '
+
 _BY_TYPE = {
     "qwen2_audio": (_PROCESSOR, "Qwen2AudioForConditionalGeneration"),
     "audioflamingo3": (_PROCESSOR, "AudioFlamingo3ForConditionalGeneration"),
@@ -58,7 +60,9 @@ _BY_TYPE = {
 }
 
 
-def load_snippet(model_type: str, folder: str, question: str, length: int, adapter_of: str | None = None) -> str:
+def load_snippet(
+    model_type: str, folder: str, question: str, length: int, adapter_of: str | None = None, system: str | None = None
+) -> str:
     """Python code that answers one question about clip.wav.
 
     Args:
@@ -67,6 +71,7 @@ def load_snippet(model_type: str, folder: str, question: str, length: int, adapt
         question: the whole text of the user's turn, with the choices.
         length: tokens of the completion at most.
         adapter_of: folder or Hub id of the base where `folder` holds an adapter, else None.
+        system: the text of the system turn, if the prompt has one.
 
     Raises CheckpointError for an architecture that harken does not know.
     """
@@ -81,6 +86,7 @@ def load_snippet(model_type: str, folder: str, question: str, length: int, adapt
         base=ascii(adapter_of) if is_adapter else "folder",
         thinker=".thinker" if model_type == "qwen2_5_omni" else "",
         adapter="model = PeftModel.from_pretrained(model, folder).eval()\n" if is_adapter else "",
+        system="" if system is None else _SYSTEM.format(text=ascii(system)),
         question=ascii(question),
         length=length,
     )

@@ -126,7 +126,8 @@ def _result(questions: QuestionSet) -> list[str]:
 def _loading(recipe: Recipe | None, base: str, model_type: str, *, adapter: bool) -> list[str]:
     question = _EXAMPLE.text if recipe is None else Prompt.from_config(recipe.prompt).text(_EXAMPLE)
     length = 64 if recipe is None else recipe.grpo.max_completion_tokens
-    code = load_snippet(model_type, ".", question, length, base if adapter else None)
+    system = None if recipe is None else recipe.prompt.system
+    code = load_snippet(model_type, ".", question, length, base if adapter else None, system)
     return [
         "## How to load it",
         "Set `folder` to this folder or to the name of this repository. The question is written as in training.",

@@ -33,11 +33,13 @@ class Prompt:
         template: text with `{question}` and `{choices}`, each at least once.
         choices: how the choices are written out, as `PromptConfig.choices` says.
         form: the tags the format reward expects; None where the prompt asks for none.
+        system: the text of a system turn; None leaves the chat template's own.
     """
 
     template: str
     choices: ChoicesShown
     form: ExpectedForm | None
+    system: str | None = None
 
     @property
     def letters_shown(self) -> bool:
@@ -63,7 +65,7 @@ class Prompt:
                     raise ConfigError(
                         f"prompt.prompt_file: {config.prompt_file} has no {placeholder}: write it where it belongs"
                     )
-        return cls(template, config.choices or style.choices, style.form)
+        return cls(template, config.choices or style.choices, style.form, config.system)
 
     def text(self, question: Question) -> str:
         """The user's text. Raises DataError for more choices than letters where letters are shown."""
@@ -71,9 +73,11 @@ class Prompt:
         return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 
     def conversation(self, question: Question) -> Conversation:
-        """One user turn without a system prompt: audio before text, or text alone where the question has no clip."""
+        """The system turn, if there is one, and a user turn: audio before text, or text alone where the question has no
+        clip."""
         audio = [{"type": "audio"}] if question.audio is not None else []
-        return [{"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
+        system = [] if self.system is None else [{"role": "system", "content": [{"type": "text", "text": self.system}]}]
+        return [*system, {"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
 
     def answer_text(self, question: Question) -> str:
         """The completion that SFT trains on: the text of the right choice, in tags where the prompt asks for them.

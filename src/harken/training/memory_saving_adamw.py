@@ -31,6 +31,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
     """AdamW (arXiv 1711.05101) as `torch.optim.AdamW` computes it, up to float32 rounding.
 
     Args:
+        parameters: parameters, or groups of them as torch.optim has them, each with a weight decay of its own.
         weights: how weights are stored. "float32" takes float32 parameters, the other two take bfloat16 parameters.
         moments: "adamw" and "adamw_8bit" are on the parameter's device; "offloaded" is float32 in host memory.
         in_backward: update a parameter as soon as its gradient is complete, then drop the gradient. The learning rate
@@ -43,7 +44,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         *,
         lr: float,
         betas: tuple[float, float],
@@ -59,6 +60,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         self._squared_norm = torch.zeros(())
         self._values = eight_bit_values() if moments == "adamw_8bit" else None
         self._index = {parameter: i for i, parameter in enumerate(self._parameters())}
+        self._group = {parameter: group for group in self.param_groups for parameter in group["params"]}
         for parameter, correction in (corrections or {}).items():
             self.state[parameter] |= self._new_state(parameter)
             self.state[parameter]["correction"].copy_(correction)
@@ -107,7 +109,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
             state |= self._new_state(parameter)
         state["step"] += 1
         update_number = int(state["step"])
-        factors = self._factors(update_number)
+        factors = self._factors(self._group[parameter], update_number)
         device = self._state_device(parameter)
         values = None if self._values is None else {name: table.to(device) for name, table in self._values.items()}
         update_piece = _compiled_update() if device.type == "cuda" else _update_piece
@@ -123,10 +125,9 @@ class MemorySavingAdamW(torch.optim.Optimizer):
             if piece is not stored:
                 stored.copy_(piece)
 
-    def _factors(self, update_number: int) -> tuple[Tensor, ...]:
+    def _factors(self, group: dict[str, Any], update_number: int) -> tuple[Tensor, ...]:
         """The numbers that the update multiplies with. As tensors: with Python numbers a compiled update would be
         compiled again at every step."""
-        (group,) = self.param_groups
         beta1, beta2 = group["betas"]
         rate, decay = group["lr"], group["weight_decay"]
         bias1, bias2 = 1 - beta1**update_number, 1 - beta2**update_number
@@ -167,9 +168,10 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         """
         parameters = self._parameters()
         groups = state_dict["param_groups"]
-        if len(groups) != 1 or groups[0]["params"] != list(range(len(parameters))):
+        if [len(group["params"]) for group in groups] != [len(group["params"]) for group in self.param_groups]:
             raise ValueError("saved for another number of parameters")
-        self.param_groups[0] |= {name: value for name, value in groups[0].items() if name != "params"}
+        for group, saved_group in zip(self.param_groups, groups, strict=True):
+            group |= {name: value for name, value in saved_group.items() if name != "params"}
         self.state.clear()
         for index, saved in state_dict["state"].items():
             expected = self._new_state(parameters[index])

@@ -74,6 +74,7 @@ def open_session(
         learning_rate=settings.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
+        decay_norms_and_biases=settings.decay_norms_and_biases,
         memory=recipe.memory,
         corrections=corrections,
         seed=recipe.seed,

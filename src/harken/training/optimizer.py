@@ -5,7 +5,8 @@ bfloat16 weights, or updates during the backward pass.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ def build_optimizer(
     learning_rate: float,
     betas: tuple[float, float],
     weight_decay: float,
+    decay_norms_and_biases: bool = False,
     memory: MemoryConfig = MemoryConfig(),  # noqa: B008 (frozen)
     corrections: Mapping[str, Tensor] | None = None,
     seed: int = 0,
@@ -28,6 +30,7 @@ def build_optimizer(
     """AdamW over every parameter that requires gradients.
 
     Args:
+        weight_decay: of matrices; with `decay_norms_and_biases` also of weights of one dimension.
         corrections: name of a parameter -> the bits that its bfloat16 lacks, from `load_policy_exactly`.
 
     Raises ValueError where a trained weight is stored in fewer than 24 bits of mantissa and `memory` keeps no
@@ -35,12 +38,13 @@ def build_optimizer(
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     _refuse_wrong_types(trained, memory)
+    groups = _groups([*trained.values()], one=decay_norms_and_biases or weight_decay == 0)
     if (memory.weights, memory.optimizer, memory.step_in_backward) == ("float32", "adamw", False):
         # fused: one pass over weights, gradients and moments without a temporary float32 copy of each weight; it is
         # deterministic, so resuming is exact.
-        return torch.optim.AdamW(trained.values(), lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
+        return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
     return MemorySavingAdamW(
-        trained.values(),
+        groups,
         lr=learning_rate,
         betas=betas,
         weight_decay=weight_decay,
@@ -50,6 +54,15 @@ def build_optimizer(
         corrections={trained[name]: correction for name, correction in (corrections or {}).items()},
         seed=seed,
     )
+
+
+def _groups(parameters: Sequence[nn.Parameter], *, one: bool) -> list[dict[str, Any]]:
+    """All parameters in one group, or matrices apart from norms and biases, which have no weight decay."""
+    if one:
+        return [{"params": [*parameters]}]
+    matrices, vectors = ([p for p in parameters if (p.ndim > 1) == many] for many in (True, False))
+    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def _refuse_wrong_types(trained: Mapping[str, nn.Parameter], memory: MemoryConfig) -> None:
