@@ -3,6 +3,7 @@
 import json
 import shutil
 import wave
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from small_runs import LOOPS, differences, metric_rows, quiet_console, read_run,
 from tiny_models import tiny_folder
 
 import harken.training.run_inputs as run_inputs
-from harken.config import as_yaml, load_run_recipe
+from harken.config import Recipe, as_yaml, load_run_recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import ConfigError
 from harken.report.facts import run_facts
@@ -137,6 +138,15 @@ def test_what_cannot_change_a_result_may_change(world):
     silence_clips(world)
     with pytest.raises(ConfigError, match=r"clip .*: changed\n(.*\n)* +\d+ more|clip .*: changed"):
         resume(world / "run")
+
+
+def test_every_key_that_may_change_is_a_key_of_recipes():
+    for key in run_inputs.CHANGEABLE:
+        section = Recipe
+        for name in key.split("."):
+            field = section.model_fields[name].annotation
+            kinds = [kind for kind in (field, *get_args(field)) if hasattr(kind, "model_fields")]
+            section = kinds[0] if kinds else None
 
 
 def test_hashed_clips_may_have_other_times(world):
