@@ -11,6 +11,7 @@ import torch
 from tiny_models import ARCHITECTURES, make_prompt, noise, tiny_model
 
 from harken.config import PromptConfig
+from harken.data.audio import check_audio
 from harken.errors import AudioError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.unusable_questions import split_unusable, why_unusable
@@ -123,7 +124,9 @@ def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model
     fine, long = question(tmp_path, 16_000), question(tmp_path, 40_000, "b")
     durations = {fine.audio_span: 1.0, long.audio_span: 2.5}
     assert why_unusable(fine, durations, model, PROMPT) is None
-    assert why_unusable(long, durations, model, PROMPT) == f"{long.audio}: 2.5 s, the model hears 2 s; cut the clip"
+    assert why_unusable(long, durations, model, PROMPT) == (
+        f"{long.audio}: 2.5 s, the model hears 2 s (40,000 of 32,000 samples at 16 kHz); cut the clip"
+    )
     assert why_unusable(long, durations, model, PROMPT, crop=True) is None
     length = PromptInputs(model, PROMPT, 0)([fine])[0].length
     assert why_unusable(fine, durations, model, PROMPT, max_prompt_tokens=length) is None
@@ -135,6 +138,18 @@ def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model
     kept, rejected = split_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
     assert [question.id for question in kept] == ["a"]
     assert [(record.file, record.line, record.id) for record in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]
+
+
+def test_a_clip_one_frame_over_the_window_is_found_by_the_check_and_not_in_the_run(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "max_samples", 16_000)
+    soundfile.write(tmp_path / "a.wav", np.zeros(32_000), 32_000)
+    soundfile.write(tmp_path / "b.wav", np.zeros(32_001), 32_000)  # half a sample more at 16 kHz, rounded up
+    for name, reason in (("a", None), ("b", "1.0 s, the model hears 1 s (16,001 of 16,000 samples at 16 kHz)")):
+        over = replace(question(tmp_path, None, name), audio=tmp_path / f"{name}.wav")
+        fault = why_unusable(over, {over.audio_span: check_audio(over.audio).duration_s}, model, PROMPT)
+        assert fault is None if reason is None else reason in fault
+        if reason is None:
+            assert len(PromptInputs(model, PROMPT, 0)([over])) == 1
 
 
 def test_two_parts_of_one_file_are_loaded_and_cached_apart(model, tmp_path):

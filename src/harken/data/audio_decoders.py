@@ -138,7 +138,7 @@ def _libsndfile(
                 state.position = sound.seek(first)
             n_frames = max(1, _BLOCK_VALUES // sound.channels)
             while True:
-                block = sound.read(n_frames, dtype="float32", always_2d=True)
+                block = np.asarray(sound.read(n_frames, dtype="float32", always_2d=True), np.float32)
                 if not len(block):
                     break
                 yield block
@@ -168,7 +168,7 @@ def _ffmpeg(
                 raise AudioError("its codec is not known; convert it to WAV or FLAC")
             if stream.rate:
                 state.set_rate(stream.rate)
-            stream.thread_type = "NONE"
+            stream.codec_context.thread_type = "NONE"
             if stream.codec_context.name == "flac":
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
             yield from _joined(_frames(container, stream, state, sized=layout.format in _PACKETS_HAVE_SIZES))

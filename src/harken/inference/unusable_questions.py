@@ -51,7 +51,10 @@ def why_unusable(
         samples = max(model.min_samples, round(durations_s[span] * SAMPLE_RATE_HZ))
         if samples > model.max_samples and not crop:
             clip_s, longest_s = durations_s[span], model.max_samples / SAMPLE_RATE_HZ
-            return f"{span}: {clip_s:.1f} s, the model hears {longest_s:.0f} s; cut the clip"
+            return (
+                f"{span}: {clip_s:.1f} s, the model hears {longest_s:.0f} s "
+                f"({samples:,} of {model.max_samples:,} samples at 16 kHz); cut the clip"
+            )
         samples = min(samples, model.max_samples)
     try:
         length = model.prompt_length(prompt.conversation(question), samples)

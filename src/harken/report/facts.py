@@ -39,6 +39,7 @@ def run_facts(name: str, run: Run) -> dict[str, Any]:
         "trained parts": _trained_parts(config),
         "data": ", ".join(_source(source) for source in _list(_get(config, "data", "train"))),
         "questions": _question_counts(run.counts),
+        "clips": _clip_counts(run.counts),
         "prompt style": _get(config, "prompt", "style"),
         "rewards": None if supervised else _rewards(config),
         "steps": _steps(run, _get(config, section, "steps")),
@@ -96,6 +97,17 @@ def _question_counts(counts: JsonObject) -> str:
     words = {"trained_on": "for training", "development": "for development", "rejected": "rejected"}
     known = [(number(counts.get(key)), purpose) for key, purpose in words.items()]
     return ", ".join(f"{n:,.0f} {purpose}" for n, purpose in known if n is not None)
+
+
+def _clip_counts(counts: JsonObject) -> str:
+    """How many clips are unusual; "" where none is, and for a run of an older harken."""
+    words = {
+        "cut": "cut short or damaged and used as far as they decode",
+        "beyond_full_scale": "beyond full scale in places, which are clipped",
+        "cancelled": "silent after mixing because their channels cancel each other out",
+    }
+    known = [(number(_get(counts, "clips", key)), kind) for key, kind in words.items()]
+    return ", ".join(f"{n:,.0f} {kind}" for n, kind in known if n)
 
 
 def _event(row: JsonObject) -> str:
