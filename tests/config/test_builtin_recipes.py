@@ -63,6 +63,14 @@ def test_the_command_lists_and_prints():
     assert printed.output == (FOLDER / "r1_aqa.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", [name for name, file in builtin_recipes().items() if "name" not in read_values(file)])
+def test_resolved_prints_the_values_of_a_base_that_is_no_whole_recipe(name):
+    printed = CliRunner().invoke(app, ["recipes", name, "--resolved"])
+    assert printed.exit_code == 0
+    assert printed.output.startswith(f"# {name} is a base, which other recipes extend.")
+    assert yaml.safe_load(printed.output) == read_values(builtin_recipes()[name])
+
+
 def test_resolved_prints_every_value_and_extends_nothing(tmp_path):
     printed = CliRunner().invoke(app, ["recipes", "r1_aqa", "--resolved"])
     (tmp_path / "mine.yaml").write_text(printed.output, encoding="utf-8")

@@ -16,7 +16,7 @@ import yaml
 
 import recipes_table
 from harken.cli.app import app
-from harken.config import RewardConfig, parse
+from harken.config import Recipe, RewardConfig, parse
 from harken.models.tiny_checkpoint import write_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -227,6 +227,12 @@ def test_the_snippets_on_adding_to_harken_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_tiny("qwen2_5_omni", Path("tiny"), [], 0)
     exec(compile(python_blocks("docs/extending.md"), "docs/extending.md", "exec"), {})
+
+
+def test_the_recipe_of_the_page_on_adding_is_whole():
+    [block] = re.findall(r"^```yaml\n(.*?)^```$", TEXTS["docs/extending.md"], flags=re.MULTILINE | re.DOTALL)
+    recipe = parse(Recipe, yaml.safe_load(block), "docs/extending.md")
+    assert (recipe.grpo.steps, recipe.reward.names) == (2, ("accuracy", "my_rewards:brief"))
 
 
 def test_the_model_that_the_page_shows_is_that_of_its_file():

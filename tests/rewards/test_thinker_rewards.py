@@ -203,6 +203,7 @@ def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
     (tmp_path / "my_rewards.py").write_text(
         "def brief(response):\n    return 1.0 if len(response.text) < 25 else 0.0\n"
         "def broken(response):\n    return float('nan')\n"
+        "def raises(response):\n    return response.words\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     brief = load_custom("my_rewards:brief")
@@ -215,6 +216,10 @@ def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
     assert parts == {"accuracy": [1.0, 1.0], "my_rewards:brief": [1.0, 0.0]}
     with pytest.raises(HarkenError, match=r"my_rewards:broken: returned nan; a reward must be a finite number"):
         load_custom("my_rewards:broken")(responses[0])
+    with pytest.raises(
+        HarkenError, match=r"my_rewards:raises: raised AttributeError: .* \(my_rewards.py, line 6\), for"
+    ):
+        load_custom("my_rewards:raises")(responses[0])
     with pytest.raises(ConfigError, match="defines no missing"):
         load_custom("my_rewards:missing")
     with pytest.raises(ConfigError, match="cannot be imported"):
