@@ -44,7 +44,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
         *,
         lr: float,
         betas: tuple[float, float],
@@ -55,7 +55,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         corrections: Mapping[nn.Parameter, Tensor] | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(list(parameters), {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
         self.weights, self.moments, self.in_backward, self.seed = weights, moments, in_backward, seed
         self._squared_norm = torch.zeros(())
         self._values = eight_bit_values() if moments == "adamw_8bit" else None
