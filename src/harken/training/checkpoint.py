@@ -127,7 +127,7 @@ def _exact_weights(model: AudioLM, optimizer: MemorySavingAdamW) -> dict[str, Te
     """All weights, the trained ones in float32, so that a later stage or an export loses nothing of them."""
     exact = {parameter.data_ptr(): optimizer.exact_weight(parameter) for parameter in model.module.parameters()}
     state: dict[str, Tensor] = model.module.state_dict()
-    return {name: exact[tensor.data_ptr()] if tensor.data_ptr() in exact else tensor for name, tensor in state.items()}
+    return {name: exact.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}
 
 
 def _gather_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
