@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.data.record_fields import clip_path, label_field, text_field
-from harken.data.records import Record, RecordError, read_records
+from harken.data.records import Record, RecordError, read_numbered_records
 from harken.errors import short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import Rejected
@@ -53,10 +53,10 @@ def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
 
     Raises DataError where the file cannot be read at all.
     """
-    records, rejected = read_records(path)
+    records, rejected = read_numbered_records(path)
     clips: list[ClipFacts] = []
     line_of: dict[tuple[str, str], int] = {}
-    for line, record in records:
+    for line, which, record in records:
         try:
             clip = _parse(record, line)
             for key, value in (("id", clip.id), ("audio", clip.audio)):
@@ -66,7 +66,7 @@ def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
         except RecordError as error:
             ident = record.get("id", "")
             name = ident if isinstance(ident, str) else short_repr(ident)
-            rejected.append(Rejected(str(path), line, name, str(error)))
+            rejected.append(Rejected(str(path), line, name, f"{which}{error}"))
         else:
             line_of |= {("id", clip.id): line, ("audio", clip.audio): line}
             clips.append(clip)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harken.data.record_fields import label_field, text_field
-from harken.data.records import Record, RecordError, read_records
+from harken.data.records import Record, RecordError, read_numbered_records
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_names import ClipName, parse_clip_name
@@ -80,19 +80,19 @@ def read_avqa(path: Path) -> tuple[list[AvqaRecord], list[Rejected], Counter[str
     Returns:
         The usable records, the rejected ones, and the number of usable records in which each repair was made.
     """
-    raw_records, rejected = read_records(path)
+    raw_records, rejected = read_numbered_records(path)
     records: list[AvqaRecord] = []
     repairs: Counter[str] = Counter()
     line_of: dict[str, int] = {}
     n_unnamed: Counter[ClipName] = Counter()
-    for line, raw in raw_records:
+    for line, which, raw in raw_records:
         try:
             record, record_repairs = _parse(raw, f"{path}:{line}", n_unnamed)
             ident = record.question.id
             if ident in line_of:
                 raise RecordError(f"id taken: {ident} is the record in line {line_of[ident]}")
         except RecordError as error:
-            rejected.append(Rejected(str(path), line, f"avqa-{raw['id']}" if "id" in raw else "", str(error)))
+            rejected.append(Rejected(str(path), line, f"avqa-{raw['id']}" if "id" in raw else "", f"{which}{error}"))
         else:
             line_of[ident] = line
             records.append(record)
