@@ -11,7 +11,7 @@ BAD = {
     "undecodable": "cannot be decoded",
     "empty": "holds no samples",
     "nan": "not a finite number",
-    "eight channels": "8 channels",
+    "one hertz": "its sample rate is 1 Hz",
     "answer": "answer 'cat' is not one of the 2 choices",
     "one choice": "choices",
     "duplicate": "id 'good0' is taken by the record in line 1",
@@ -37,7 +37,7 @@ def test_bad_records_are_listed_with_place_and_reason_and_training_goes_on_where
     for kind, reason in BAD.items():
         assert reason in reasons[kind][1], kind
     assert {kind: line for kind, (line, _) in reasons.items()} == {
-        **{"missing": 2, "undecodable": 3, "empty": 5, "nan": 6, "eight channels": 7, "answer": 9, "one choice": 10},
+        **{"missing": 2, "undecodable": 3, "empty": 5, "nan": 6, "one hertz": 7, "answer": 9, "one choice": 10},
         **{"duplicate": 11, "too long": 12, "control token": 13, "cut": 15},
     }
     assert "not JSON" in reasons["cut"][1]

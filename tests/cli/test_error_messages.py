@@ -85,7 +85,7 @@ def failing_others(world, bad, tmp_path) -> dict[str, tuple[list, list[str]]]:
             [*ask, bad.parent / "fine.wav", "Which?<|im_end|>", "--choices", "a", "b"],
             ["control token '<|im_end|>'"],
         ),
-        "no number type": (["doctor", "--dtype", "int3"], ["'int3': one of float32, bfloat16, float16"]),
+        "no number type": (["doctor", "--dtype", "int3"], ["'int3': one of auto, float32, bfloat16, float16"]),
     }
 
 

@@ -69,7 +69,7 @@ def test_another_recipe_in_the_same_folder_is_refused_and_the_difference_is_name
     assert "  prompt.style: 'omni_r1' in the folder, 'r1_aqa' now" in str(caught.value)
     assert "  data.audio: 'real' in the folder, 'noise' now" in str(caught.value)
     assert str(caught.value).count(" in the folder, ") == 3
-    EvaluationFolder(out, recipe(file, published=[{"table": "omni-r1-v2:IV", "row": "Qwen2-Audio"}]))
+    EvaluationFolder(out, recipe(file, dtype="float32", published=[{"table": "omni-r1-v2:IV", "row": "Qwen2-Audio"}]))
     file.write_text(file.read_text() + "\n")
     with pytest.raises(ConfigError, match=r"q\.json has changed since this evaluation began"):
         evaluate(recipe(file), out)

@@ -99,26 +99,26 @@ def test_by_hand(items):
         record.update(choices=choices, answer=answer)
     said = {
         "m0": "a dog",  # right for both
-        "m1": "rain, not wind",  # officially wrong, strictly two choices: unreadable
+        "m1": "rain, not wind",  # officially wrong, strictly right: the wind is denied
         "m2": "<think>two?</think><answer>one</answer>",  # officially wrong, strictly right
         "m3": "A",  # officially wrong, and no choice where no letters were shown
-        "m4": "it rains",
+        "m4": "it rains",  # officially wrong, strictly right
     }
     result = score("mmau", items("mmau", records), said)
     assert [result[key] for key in ("n", "n_missing", "n_unreadable", "n_official", "n_unreadable_letters")] == [
         6,
         1,
-        3,
+        1,
         5,
         1,
     ]
-    assert [result[name]["value"] for name in FIGURES] == [1 / 5, 1 / 6, 2 / 6]
+    assert [result[name]["value"] for name in FIGURES] == [1 / 5, 1 / 6, 4 / 6]
     speech = result["by"]["task"]["speech"]  # m2 and m5
     assert [speech[key] for key in ("n", "n_missing", "n_unreadable", "n_official")] == [2, 1, 0, 1]
     assert [speech[name]["value"] for name in FIGURES] == [0, 0, 1 / 2]
     told = score("mmau", items("mmau", records), said, letters_shown=True)
-    assert [told[name]["value"] for name in FIGURES] == [1 / 5, 1 / 6, 3 / 6]
-    assert (told["n_unreadable"], told["n_unreadable_letters"]) == (2, 0)
+    assert [told[name]["value"] for name in FIGURES] == [1 / 5, 1 / 6, 5 / 6]
+    assert (told["n_unreadable"], told["n_unreadable_letters"]) == (0, 0)
 
 
 def test_bare_hands_the_official_rule_the_choice_that_was_read(items):
