@@ -55,7 +55,6 @@ def export(
 ) -> None:
     """Write a folder that transformers and vLLM load: the base's files with the trained weights, and a model card."""
     from harken.export.hub import Hub
-    from harken.export.weights import export as export_weights
     from harken.export.weights import export_adapter
 
     if push_to is None and (private or replace_card):
@@ -69,12 +68,18 @@ def export(
         export_adapter(trained, out)
         print_line(console, f"adapter: {out}")
     else:
-        exported = export_weights(trained, out, base=base, dtype=dtype)
-        print_line(console, f"{exported.n_tensors} trained tensors: {out}")
-        _print_rounding(exported.rounding)
+        _export_weights(trained, out, base, dtype)
     if hub is not None:
         address, card_kept = hub.push(out, replace_card=replace_card)
         print_line(console, f"pushed: {address}" + (" (its model card left as it was)" if card_kept else ""))
+
+
+def _export_weights(trained: Path, out: Path, base: str | None, dtype: str | None) -> None:
+    from harken.export.weights import export as export_weights
+
+    exported = export_weights(trained, out, base=base, dtype=dtype)
+    print_line(console, f"{exported.n_tensors} trained tensors: {out}")
+    _print_rounding(exported.rounding)
 
 
 def _print_rounding(loss: "RoundingLoss") -> None:

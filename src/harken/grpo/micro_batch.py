@@ -83,7 +83,7 @@ class SampledBatch:
         """Tokens of the packed rows [prompt | c1 | ... | cG], padded to the longest."""
         lengths = self.completions.lengths.tolist()
         group = len(lengths) // len(self.inputs)
-        widths = [one.length + sum(lengths[p * group :][:group]) - group for p, one in enumerate(self.inputs)]
+        widths = [prompt.length + sum(lengths[p * group :][:group]) - group for p, prompt in enumerate(self.inputs)]
         return len(widths) * max(widths)
 
     def rows_of(self, first: int, last: int) -> slice:

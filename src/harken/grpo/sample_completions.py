@@ -152,7 +152,7 @@ class _Sampler:
     def portions(self, inputs: Sequence[ModelInput]) -> list[slice]:
         """The prompts that are decoded together, in order."""
         group, rows, tokens = self.settings.completions_per_prompt, self.sizes.rollout_rows, self.sizes.rollout_tokens
-        widths = [group * (one.length + self.settings.max_completion_tokens) for one in inputs]
+        widths = [group * (prompt.length + self.settings.max_completion_tokens) for prompt in inputs]
         most_prompts = None if rows is None else max(1, rows // group)
         return cut_by_tokens(widths, sys.maxsize if tokens is None else tokens, most_prompts)
 
@@ -212,9 +212,9 @@ class _Sampler:
         group = self.settings.completions_per_prompt
         groups = [lengths[first : first + group] for first in range(0, len(lengths), group)]
         if self.settings.policy_pass == "repeated":
-            widths = [group * (one.length + max(own)) for one, own in zip(batch.inputs, groups, strict=True)]
+            widths = [group * (prompt.length + max(own)) for prompt, own in zip(batch.inputs, groups, strict=True)]
         else:  # the last token of a completion is predicted and never read
-            widths = [one.length + sum(own) - group for one, own in zip(batch.inputs, groups, strict=True)]
+            widths = [prompt.length + sum(own) - group for prompt, own in zip(batch.inputs, groups, strict=True)]
         return cut_by_tokens(widths, self.sizes.tokens_per_micro_batch)
 
     def _parts_before(self, batch: PromptBatch) -> list[slice]:

@@ -3,7 +3,7 @@
 Everything that can be wrong with recipe, data or checkpoint raises an error here, before the first step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,16 +69,7 @@ def open_session(
     hashed = recipe.data.hash_clips
     clips = [*questions, *development]
     check(lambda: check_clips(run, clips, hashed=hashed, accept=accept_changes, resume=resume))
-    optimizer = build_optimizer(
-        policy.module,
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        decay_norms_and_biases=settings.decay_norms_and_biases,
-        memory=recipe.memory,
-        corrections=corrections,
-        seed=recipe.seed,
-    )
+    optimizer = _build_optimizer(recipe, settings, policy, corrections)
     steps_done = 0
     if resume:
         steps_done = _restore_newest_checkpoint(run, policy, optimizer, ranks)
@@ -102,6 +93,21 @@ def open_session(
     )
     session.measure_probe_before_training()
     return session
+
+
+def _build_optimizer(
+    recipe: Recipe, settings: GrpoConfig | SftConfig, policy: AudioLM, corrections: Mapping[str, Tensor]
+) -> torch.optim.Optimizer:
+    return build_optimizer(
+        policy.module,
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        decay_norms_and_biases=settings.decay_norms_and_biases,
+        memory=recipe.memory,
+        corrections=corrections,
+        seed=recipe.seed,
+    )
 
 
 def _refuse_what_cannot_run(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:

@@ -38,7 +38,7 @@ def build_optimizer(
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     _refuse_wrong_types(trained, memory)
-    groups = _groups([*trained.values()], one=decay_norms_and_biases or weight_decay == 0)
+    groups = _groups([*trained.values()], together=decay_norms_and_biases or weight_decay == 0)
     if (memory.weights, memory.optimizer, memory.step_in_backward) == ("float32", "adamw", False):
         # fused: one pass over weights, gradients and moments without a temporary float32 copy of each weight; it is
         # deterministic, so resuming is exact.
@@ -56,9 +56,9 @@ def build_optimizer(
     )
 
 
-def _groups(parameters: Sequence[nn.Parameter], *, one: bool) -> list[dict[str, Any]]:
+def _groups(parameters: Sequence[nn.Parameter], *, together: bool) -> list[dict[str, Any]]:
     """All parameters in one group, or matrices apart from norms and biases, which have no weight decay."""
-    if one:
+    if together:
         return [{"params": [*parameters]}]
     matrices, vectors = ([p for p in parameters if (p.ndim > 1) == many] for many in (True, False))
     groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
