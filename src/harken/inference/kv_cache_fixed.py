@@ -72,7 +72,8 @@ class FixedCacheDecoder:
             self._allocate(cache, mask.device)
         assert self._cache is not None
         own: list[Any] = self._cache.layers
-        for layer, given in zip(own, cache.layers, strict=True):
+        prefilled: list[Any] = cache.layers
+        for layer, given in zip(own, prefilled, strict=True):
             layer.start(given.keys, given.values, group, self._end)
         cache.layers = []
         self._place.fill_(self._end)

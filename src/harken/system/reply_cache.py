@@ -38,10 +38,11 @@ class ReplyCache:
         self._release = weakref.finalize(self, lambda: None if writer is None else writer.release())
         for number, row in enumerate([] if path is None else reopen_json_lines(path), start=1):
             try:
+                prompt_tokens, completion_tokens = row.get("tokens", (0, 0))
                 self._replies[row["key"]] = Reply(
-                    row["text"], row["ended"], *row.get("tokens", (0, 0)), row.get("reasoning", "")
+                    row["text"], row["ended"], prompt_tokens, completion_tokens, row.get("reasoning", "")
                 )
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}:{number}: not a stored reply ({error}); move the file away") from error
 
     def close(self) -> None:
