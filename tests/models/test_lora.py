@@ -172,7 +172,7 @@ def test_a_resumed_lora_run_ends_with_the_same_adapter(tmp_path, mixed):
     console = Console(quiet=True)
     whole = train(recipe, tmp_path / "whole", console)
     train(replace_steps(recipe, 2), tmp_path / "resumed", console)
-    resumed = train(recipe, tmp_path / "resumed", console, resume=True)
+    resumed = train(recipe, tmp_path / "resumed", console, resume=True, accept_changes=True)
     name = "adapter_model.safetensors"
     assert (whole / name).read_bytes() == (resumed / name).read_bytes()
 

@@ -25,6 +25,7 @@ from harken.generate.question_filters import drop_reason_by_words, drop_reasons_
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
 from harken.questions.grader import grade
+from harken.questions.named_choices import mentioned_choices
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
 from harken.system.writer_lock import one_writer
@@ -89,7 +90,7 @@ def read_question(text: str, clip: ClipFacts, root: Path) -> Question:
     answer = reply["answer"]
     if type(answer) is not int or not 0 <= answer < N_CHOICES:
         raise BadReplyError(f"answer no index: expected 0 to {N_CHOICES - 1}, found {short_repr(answer)}")
-    if grade(question, choices, answer, letters_shown=False).correct:
+    if mentioned_choices(question, choices) == {answer}:
         raise BadReplyError(f"question reveals the answer: it names {short_repr(choices[answer])} and no other choice")
     if match := _MENTIONS_NOTES.search(question):
         raise BadReplyError(f"question speaks of the notes: {short_repr(match[0])}")

@@ -16,6 +16,7 @@ from harken.types import Grade, Question, Response
 
 LONGEST_ANSWER = 20_000
 """Characters of an answer whose sentences are read. A longer one is read only where it is a choice as a whole."""
+_LABELLED = re.compile(r"[(\[]?([A-Za-z])[)\].:]+\s*(\S[^\n]*)")
 _BRACKETED = re.compile(r"[(\[]([A-Za-z])[)\]]")
 
 
@@ -68,6 +69,9 @@ def _choice(answer: str, choices: Sequence[str], letters_shown: bool) -> tuple[i
     if len(answer) > LONGEST_ANSWER:
         return None, "too long"
     if letters_shown:
+        labelled = _LABELLED.fullmatch(answer.strip())
+        if labelled and _exact(labelled[2], choices, level) == "abcdefghijklmnopqrstuvwxyz".find(labelled[1].lower()):
+            return _exact(labelled[2], choices, level), "letter"  # "C. D" where the third choice is the chord D
         strict = coarsest_reading(choices, 3)
         keys = [read(choice, strict) for choice in choices]
         choice, reason = stated_letter(answer, choices, [keys.index(key) for key in keys])

@@ -19,10 +19,13 @@ from harken.questions.clauses import (
     hedges,
     is_question,
 )
-from harken.questions.readings import AS_SPOKEN, GLUE, as_spoken, read, singular, undecorated
+from harken.questions.readings import AS_SPOKEN, GLUE, as_spoken, coarsest_reading, read, singular, undecorated
 from harken.questions.words import is_joined_left, is_joined_right
 
 MAX_MENTIONS = 200
+LONGEST_NAME = 3
+"""Words of a choice that may be part of a longer name; a longer choice is a sentence."""
+_LINKING = frozenset(["is", "are", "was", "of", "to", "in", "on", "at", "with", "and", "or", "for", "by", "not", "no"])
 _MARKED = re.compile(r"[\"'`*_]{1,3}$|^[\"'`*_]{1,3}(?!\w)")
 _STATING = re.compile(
     r"\b(?:answer|choice|option|conclusion|verdict)\b[^,.;!?\n]{0,40}?\b(?:is|would be|must be|should be|:|"
@@ -66,6 +69,8 @@ def named_choice(answer: str, choices: Sequence[str], level: int) -> tuple[int |
     choices", "denied or asked" where the answer names choices without stating one."""
     text, glued = _text_under(answer, level)
     keys = [read(choice, level) for choice in choices]
+    for key in (key for key, choice in zip(keys, choices, strict=True) if key and choice.rstrip().endswith("?")):
+        text, glued = (t.replace(f"{key}?", f"{key} ") for t in (text, glued))  # a choice that asks is no question back
     if level >= AS_SPOKEN and ", " in text:
         text, glued = _without_commas_inside_choices(text, glued, keys)
     named, parts = _mentions(text, glued, keys)
@@ -81,6 +86,14 @@ def named_choice(answer: str, choices: Sequence[str], level: int) -> tuple[int |
     if others and not (heaviest >= 2 and _CORRECTION.search(text[others[-1].end : last.start])):
         return None, "several choices"
     return last.choice, "contained"
+
+
+def mentioned_choices(text: str, choices: Sequence[str]) -> set[int]:
+    """Indices of the choices that stand in a text as whole words, whatever its sentences say of them."""
+    level = coarsest_reading(choices, AS_SPOKEN)
+    under, glued = _text_under(text, level)
+    mentions, _ = _mentions(under, glued, [read(choice, level) for choice in choices])
+    return {mention.choice for mention in mentions}
 
 
 def _text_under(answer: str, level: int) -> tuple[str, str]:
@@ -132,11 +145,18 @@ def _is_part_of_a_longer_name(text: str, start: int, end: int, key: str, keys: S
     """Whether the word beside a mention comes from another choice that shares a word with it: "electric bass guitar"
     names neither "bass guitar" nor "electric guitar"."""
     own = set(map(singular, key.split()))
-    related = [other.split() for other in keys if other != key and own & set(map(singular, other.split()))]
+    if len(own) > LONGEST_NAME:
+        return False
+    names = [other.split() for other in keys if other != key and len(other.split()) <= LONGEST_NAME]
+    related = [words for words in names if own & set(map(singular, words))]
     before, after = text[max(0, start - 40) : start], text[end : end + 40]
     beside = [before.split()[-1]] if before[:-1].strip() and before.endswith(" ") else []
     beside += [after.split()[0]] if after[1:].strip() and after.startswith(" ") else []
-    return any(word.isalpha() and word not in key.split() and word in other for word in beside for other in related)
+    return any(
+        word.isalpha() and word not in _LINKING and word not in key.split() and word in other
+        for word in beside
+        for other in related
+    )
 
 
 def _weighed(text: str, named: Sequence[Mention], keys: Sequence[str], *, refuses: bool) -> list[Mention]:
