@@ -119,7 +119,7 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
 def save_again(ranks: Ranks, job: dict) -> None:
     """Open a run where it stopped and write its checkpoint into another folder."""
     recipe = load_recipe(Path(job["recipe"]))
-    session = open_session(recipe, recipe.grpo, Path(job["out"]), quiet_console(), resume=True)
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), quiet_console(), resume=True, accept_changes=True)
     other = RunFolder(Path(job["again"]))
     if ranks.is_main:
         other.path.mkdir(exist_ok=True)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.questions.grader import form, grade, understand
+from harken.questions.grader import grade, understand
+from harken.questions.output_parts import form
 from harken.types import Question
 
 PETS = ("dog", "cat", "bird")

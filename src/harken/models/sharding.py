@@ -82,7 +82,7 @@ class ShardedAudioLM:
 
     def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
         # Not as arguments of the root: FSDP would send the root's gradients once more when `audio` gets its gradient.
-        return self._root(lambda: self._model.embed(inputs, audio))
+        return self._root(lambda: [_with_gradient(prompt) for prompt in self._model.embed(inputs, audio)])
 
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         return self._root(self._model.embed_tokens, token_ids)
@@ -99,6 +99,17 @@ class ShardedAudioLM:
 
     def logits(self, hidden: Tensor) -> Tensor:
         return self._root(self._model.logits, hidden)
+
+
+def _with_gradient(embedded: Tensor) -> Tensor:
+    """An embedded prompt that gets a gradient, also where its embeddings are frozen and it has no clip.
+
+    FSDP gathers a unit for the backward pass, and sends its gradients, when an output or an input of it gets a
+    gradient. Ranks whose prompts have a clip and ranks whose prompts have none would communicate in different orders.
+    """
+    if embedded.requires_grad or not torch.is_grad_enabled():
+        return embedded
+    return embedded.requires_grad_()
 
 
 class _Root(nn.Module):
