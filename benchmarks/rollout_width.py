@@ -117,7 +117,7 @@ def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float) 
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "work": f"{prompts} prompts x {group} completions x {tokens} tokens, clips of {seconds} s",
-        "prompt_tokens": sorted(one.length for one in inputs),
+        "prompt_tokens": sorted(prompt.length for prompt in inputs),
         "one prompt at a time, CPU s": [round(value, 2) for value in narrow],
         "all together, CPU s": [round(value, 2) for value in wide],
         "ratio": round(statistics.median(a / b for a, b in pairs), 2),

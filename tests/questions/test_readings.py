@@ -39,13 +39,16 @@ def test_an_output_of_the_written_set_is_read_as_a_person_reads_it_or_not_at_all
         assert found in (reading, None) or text in MISREAD, (text, reading, found)
 
 
-def test_almost_all_of_the_written_set_is_read_as_a_person_reads_it():
-    agreed = [
-        read_choice(text, kind["choices"], kind["letters"]) == reading
-        for kind in WRITTEN
-        for text, reading in kind["outputs"]
-    ]
-    assert sum(agreed) / len(agreed) > 0.96
+def test_the_written_set_is_read_as_docs_evaluation_says():
+    counts: Counter[str] = Counter()
+    for kind in WRITTEN:
+        for text, reading in kind["outputs"]:
+            found = read_choice(text, kind["choices"], kind["letters"])
+            counts["as a person" if found == reading else "unreadable" if found is None else "misread"] += 1
+    assert counts == {"as a person": 403, "unreadable": 8, "misread": 4}
+    page = " ".join(grader_table.PAGE.read_text(encoding="utf-8").split())
+    assert "415 outputs over 46 kinds of question" in page
+    assert "403 are read as a person reads them, 8 are unreadable, and 4 are read as a choice" in page
 
 
 def check_random_outputs(n: int, seed: int) -> Counter[str]:
@@ -79,3 +82,14 @@ def test_public_cases_are_read_as_their_table_says(shared):
     for case in cases:
         found = read_choice(case["text"], case["choices"], case["letters_shown"])
         assert found in ((case["human"],) if case["must"] else (case["human"], None)), case
+
+
+def test_a_choice_before_a_sea_of_spaces_is_not_the_whole_answer():
+    assert grade("dog" + " " * 30_000 + "cat", ("dog", "cat"), 0, letters_shown=False).choice is None
+    assert grade("dog" + " " * 30_000, ("dog", "cat"), 0, letters_shown=False).correct
+
+
+@pytest.mark.parametrize("letters_shown", [False, True])
+def test_a_choice_repeated_for_ever_hides_no_other(letters_shown):
+    text = "a cat. " * 300 + "a dog"
+    assert grade(text, ("a cat", "a dog"), 0, letters_shown=letters_shown).choice is None

@@ -16,7 +16,8 @@ from harken.types import Grade, Question, Response
 
 LONGEST_ANSWER = 20_000
 """Characters of an answer whose sentences are read. A longer one is read only where it is a choice as a whole."""
-_LABELLED = re.compile(r"[(\[]?([A-Za-z])[)\].:]+\s*(\S[^\n]*)")
+_LABEL = re.compile(r"[\s\"'`*_#>-]*(?:[(\[]?(?P<letter>[A-Za-z])(?:[)\].:]+| -))[*_]*\s*(?P<line>[^\n]*)")
+_CLAUSE_END = re.compile(r"[.,;(]")
 _BRACKETED = re.compile(r"[(\[]([A-Za-z])[)\]]")
 
 
@@ -56,33 +57,53 @@ def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_show
 
 
 def _choice(answer: str, choices: Sequence[str], letters_shown: bool) -> tuple[int | None, str]:
+    if len(" ".join(answer.split())) > LONGEST_ANSWER:
+        exact = _exact(answer, choices, 0)
+        return exact, "too long" if exact is None else "exact"
     level = coarsest_reading(choices)
     # "(A)" is an option as the prompt showed it, also where some choice's text is "A" (MMAU asks for keys and chords).
     option = letters_shown and _BRACKETED.fullmatch(answer.strip())
-    exact = _exact(
-        answer[: LONGEST_ANSWER + 1] if len(answer) > LONGEST_ANSWER else answer,
-        choices,
-        min(level, 2) if option else level,
-    )
+    exact = _exact(answer, choices, min(level, 2) if option else level)
     if exact is not None:
         return exact, "exact"
-    if len(answer) > LONGEST_ANSWER:
-        return None, "too long"
     if letters_shown:
-        labelled = _LABELLED.fullmatch(answer.strip())
-        if labelled and _exact(labelled[2], choices, level) == "abcdefghijklmnopqrstuvwxyz".find(labelled[1].lower()):
-            return _exact(labelled[2], choices, level), "letter"  # "C. D" where the third choice is the chord D
-        strict = coarsest_reading(choices, 3)
-        keys = [read(choice, strict) for choice in choices]
-        choice, reason = stated_letter(answer, choices, [keys.index(key) for key in keys])
-        if choice is not None and _states_another_text(answer, choices, choice, level):
-            return None, "several choices"
+        choice, reason = _lettered_choice(answer, choices, level)
         if reason != "no choice":
             return choice, reason
     named = named_choice(answer, choices, min(level, AS_SPOKEN))
     if named[1] == "no choice" and level >= SINGULAR:
         named = named_choice(answer, choices, SINGULAR)
     return named
+
+
+def _lettered_choice(answer: str, choices: Sequence[str], level: int) -> tuple[int | None, str]:
+    """The choice whose letter the answer states; "several choices" where the letter labels another choice's text."""
+    strict = coarsest_reading(choices, 3)
+    keys = [read(choice, strict) for choice in choices]
+    label = _LABEL.match(answer.strip())
+    labelled: set[str] = set()
+    if label is not None:
+        line = label["line"]
+        indices = _choices_in_label(line, choices, level) or _choices_in_label(
+            _CLAUSE_END.split(line)[0], choices, level
+        )
+        labelled = {keys[index] for index in indices}
+        own = "abcdefghijklmnopqrstuvwxyz".find(label["letter"].lower())
+        if own < len(choices) and _exact(line, choices, level) == own and label.end() == len(answer.strip()):
+            return own, "letter"  # also "C. D" where the third choice is the chord D
+    choice, reason = stated_letter(answer, choices, [keys.index(key) for key in keys])
+    if choice is not None and labelled - {keys[choice]}:
+        return None, "several choices"  # "(B) a dog" where B is the cat
+    return choice, reason
+
+
+def _choices_in_label(text: str, choices: Sequence[str], level: int) -> list[int]:
+    """The choices that a label's text is, alone or joined by "or": empty where it is anything else."""
+    whole = _exact(text, choices, level)
+    if whole is not None:
+        return [whole]
+    pieces = [_exact(piece, choices, level) for piece in re.split(r"\s*(?:/|\bor\b|\band\b)\s*", text)]
+    return [] if None in pieces else [index for index in pieces if index is not None]
 
 
 def _exact(text: str, choices: Sequence[str], level: int) -> int | None:
@@ -97,18 +118,3 @@ def _exact(text: str, choices: Sequence[str], level: int) -> int | None:
         if len(joined) >= 4 and len({read(choices[i], AS_SPOKEN) for i in same}) == 1:
             return same[0]
     return None
-
-
-def _states_another_text(answer: str, choices: Sequence[str], chosen: int, level: int) -> bool:
-    """Whether the answer labels another choice's text with the letter: "(B) dog" where B is the cat."""
-    match = re.match(r"[\s\"'`*_#>-]*(?:[(\[]?[A-Za-z][)\].:]+|[A-Za-z] -)[*_]*\s*([^\n.,;(]+)", answer)
-    if match is None:
-        return False
-    pieces = re.split(r"\s*(?:/|\bor\b|\band\b)\s*", match[1])
-    indices = [_exact(match[1], choices, level)]
-    if indices == [None]:
-        indices = [_exact(piece, choices, level) for piece in pieces]
-    strict = coarsest_reading(choices, 3)
-    return all(index is not None for index in indices) and any(
-        read(choices[index], strict) != read(choices[chosen], strict) for index in indices if index is not None
-    )

@@ -76,6 +76,8 @@ def named_choice(answer: str, choices: Sequence[str], level: int) -> tuple[int |
     named, parts = _mentions(text, glued, keys)
     if not named:
         return None, "several choices" if parts else "no choice"
+    if len(named) >= MAX_MENTIONS:
+        return None, "several choices"  # no answer, and the mentions beyond are not known
     stated = _weighed(text, named, keys, refuses=REFUSAL.search(text[:2000]) is not None)
     if not stated:
         return None, "denied or asked"
