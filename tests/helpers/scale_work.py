@@ -1,15 +1,21 @@
 """What each rank does in a job that is not a whole run. Each function takes this process's ranks and the job."""
 
+import os
+import signal
 import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import small_evaluations
 import torch
 from small_runs import quiet_console
 
 from harken.config import GrpoConfig, PromptConfig, RewardConfig, load_recipe
 from harken.errors import DataError, HarkenError
+from harken.evaluation.evaluate import evaluate
+from harken.evaluation.journal import Journal
+from harken.evaluation.listening import evaluate_listening
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
@@ -149,3 +155,29 @@ def count_gathers(ranks: Ranks, job: dict) -> dict[str, Any]:
     sharded = [parameter.to_local().numel() for parameter in policy.module.parameters()]  # pyright: ignore
     whole = sum(parameter.numel() for parameter in policy.module.parameters())
     return {"gathers": len(calls), "units": len(policy.units), "share": sum(sharded) / whole}
+
+
+def evaluate_on_ranks(ranks: Ranks, job: dict) -> dict[str, Any]:
+    """Run an evaluation.
+
+    Args:
+        job: {"file": questions, "changes": of small_evaluations.py's recipe, "out": folder}. It may have
+            "listening": true, and "die": [rank, batches], the rank that kills itself when it is about to write the
+            answers of one more batch.
+    """
+    die = job.get("die")
+    append, written = Journal.append, []  # batches of ids
+
+    def append_or_die(journal: Journal, batch) -> None:
+        if die is not None and die[0] == ranks.rank and len(written) == die[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(journal, batch)
+        written.append([trial.question.id for trial, _ in batch])
+        time.sleep(0.02)  # so that no rank is done before the other is lost
+
+    Journal.append = append_or_die
+    run = evaluate_listening if job.get("listening") else evaluate
+    seen: list[tuple[int, int]] = []
+    recipe = small_evaluations.recipe(Path(job["file"]), **job.get("changes", {}))
+    summary = run(recipe, Path(job["out"]), lambda done, total: seen.append((done, total)))
+    return {"summary": summary, "asked": [ident for batch in written for ident in batch], "progress": seen}

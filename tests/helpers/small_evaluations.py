@@ -10,7 +10,7 @@ import soundfile
 from tiny_models import noise, speaking, tiny_model
 
 from harken.config import EvaluationRecipe, parse
-from harken.evaluation import checkpoint_model
+from harken.evaluation import journal
 from harken.models.audio_lm import AudioLM
 
 SECONDS = (0.02, 0.31, 0.5, 0.77, 1.0, 0.4, 0.9)
@@ -65,7 +65,7 @@ def talker(arch: str = "qwen2_5_omni") -> AudioLM:
 
 def interrupted(job, out: Path, monkeypatch, after: int, torn: bool) -> None:
     """Run a job until it has written to its journal `after` times; with `torn`, half of the last write is lost."""
-    original, written = checkpoint_model.append_json_lines, []
+    original, written = journal.append_json_lines, []
 
     class KilledError(BaseException):
         pass
@@ -76,11 +76,11 @@ def interrupted(job, out: Path, monkeypatch, after: int, torn: bool) -> None:
         written.append(before)
         if len(written) == after:
             if torn:
-                with path.open("rb+") as journal:
-                    journal.truncate((before + path.stat().st_size) // 2)
+                with path.open("rb+") as file:
+                    file.truncate((before + path.stat().st_size) // 2)
             raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_model, "append_json_lines", append)
+        patch.setattr(journal, "append_json_lines", append)
         with pytest.raises(KilledError):
             job(out)

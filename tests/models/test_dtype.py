@@ -8,7 +8,7 @@ import torch
 from tiny_models import ARCHITECTURES, tiny_folder
 
 from harken.config import EvaluationRecipe, ModelConfig
-from harken.evaluation.evaluated_model import with_resolved_checkpoint
+from harken.evaluation.evaluated_model import agree_on_recipe
 from harken.models import loading
 from harken.models.loading import pick_dtype
 
@@ -62,9 +62,9 @@ def test_the_folder_of_an_evaluation_names_the_type_and_not_auto(tmp_path, gpu):
     path = checkpoint(tmp_path / "c", dtype="bfloat16")
     recipe = EvaluationRecipe.model_validate({"model": path, "data": {"file": "q.json"}})
     assert recipe.dtype == "auto"
-    assert with_resolved_checkpoint(recipe).dtype == "bfloat16"
-    assert with_resolved_checkpoint(recipe.model_copy(update={"device": "cpu"})).dtype == "float32"
-    assert with_resolved_checkpoint(recipe.model_copy(update={"model": "random-guess"})).dtype == "float32"
+    assert agree_on_recipe(recipe).dtype == "bfloat16"
+    assert agree_on_recipe(recipe.model_copy(update={"device": "cpu"})).dtype == "float32"
+    assert agree_on_recipe(recipe.model_copy(update={"model": "random-guess"})).dtype == "float32"
 
 
 def test_frozen_weights_are_bfloat16_with_adapters_in_mixed_precision():

@@ -67,11 +67,14 @@ def evaluate(
     """Ask a model the questions of a benchmark, grade its answers, and print its accuracy.
 
     Give a recipe, options over a recipe, or options alone. A stopped evaluation continues with the same command.
+    Started by torchrun, its processes share the questions of a local model.
     """
     screen = console_for(quiet, as_json)
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
     summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
+    if not summary:  # this is not the first of several processes, which alone writes and prints
+        return
     print_end({**summary, "predictions": str(rows_file)}, folder, [], quiet, as_json)
     if not listening:
         _report_failures(summary, settings.max_failed_share)
@@ -111,13 +114,16 @@ def _labels(pairs: list[str]) -> dict[str, list[str]] | None:
 
 
 def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
-    """Evaluate with one kind of audio and print the table. Returns the summary and the file of predictions."""
+    """Evaluate with one kind of audio and print the table. Returns the summary, which is empty on every rank but the
+    first, and the file of predictions."""
     from harken.evaluation.evaluate import evaluate
     from harken.results.evaluation_tables import summary_table, trials_table
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
         summary = evaluate(settings, folder, progress.update)
+    if not summary:
+        return {}, folder
     mode = settings.data.audio
     audio = {"real": "with audio", "none": "without audio"}.get(mode, f"{mode} audio")
     screen.print(summary_table(f"{escape_unprintable(settings.data.file.name)}, {audio}", summary))
@@ -136,6 +142,8 @@ def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
         figures = evaluate_listening(settings, folder, progress.update)
+    if not figures:
+        return {}, folder
     screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))
     print_line(screen, f"by question: {folder / 'listening.jsonl'}")
     return figures, folder / "listening.jsonl"

@@ -6,9 +6,10 @@ They go through the same grader, intervals and tables as a model, so that they s
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from harken.errors import DataError
+from harken.evaluation.journal import Journal
+from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer, Trial
 from harken.types import AudioSpan, Question
 
@@ -55,7 +56,7 @@ class Baseline:
         """No counts: it hears no clip."""
         return {}
 
-    def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[list[tuple[Trial, list[Answer]]]]:
+    def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
         """Yield all answers in one batch. `journal` is not used."""
         chosen = self._choose([trial.question for trial in trials])
         texts = [trial.question.choices[choice] for trial, choice in zip(trials, chosen, strict=True)]

@@ -1,23 +1,22 @@
 """A checkpoint as the model that an evaluation asks.
 
 Its answers go into a journal in the evaluation's folder as they are decoded, so that a stopped evaluation does not
-decode them again.
+decode them again. Several ranks hold the whole model each and share the questions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
-from pathlib import Path
 
 from harken.config import EvaluationRecipe
 from harken.data.audio_modes import clip_loader
+from harken.evaluation.journal import Journal
 from harken.inference.predict import Batch, predict
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.sampling import Sampling
 from harken.inference.unusable_questions import count_short_and_long_clips, why_unusable
 from harken.models.audio_lm import AudioLM
-from harken.questions.choice_orders import Answer, Trial
+from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
-from harken.system.json_lines import append_json_lines, reopen_json_lines
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.types import AudioSpan, Question
 
 FORCED = {None: "", "think": "<think>", "no_think": "<answer>"}
@@ -27,8 +26,8 @@ FORCED = {None: "", "think": "<think>", "no_think": "<answer>"}
 class CheckpointModel:
     """An `EvaluatedModel`."""
 
-    def __init__(self, model: AudioLM, recipe: EvaluationRecipe, prompt: Prompt) -> None:
-        self._model, self._recipe, self._prompt = model, recipe, prompt
+    def __init__(self, model: AudioLM, recipe: EvaluationRecipe, prompt: Prompt, ranks: Ranks = SINGLE_PROCESS) -> None:
+        self._model, self._recipe, self._prompt, self._ranks = model, recipe, prompt, ranks
         self._sampling = Sampling(recipe.temperature, recipe.max_completion_tokens, recipe.top_p)
 
     def why_unusable(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
@@ -40,15 +39,12 @@ class CheckpointModel:
         padded, cropped = count_short_and_long_clips(questions, durations_s, self._model)
         return {"clips_padded": padded, "clips_cropped": cropped}
 
-    def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
-        """Yield first the answers in the journal, then the others as they are decoded.
+    def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
+        """Yield first the answers in the journal, then this rank's share of the others as they are decoded.
 
         Raises HarkenError when the journal cannot be written.
         """
-        earlier = {
-            (row["id"], row["order"]): [Answer(*values) for values in row["answers"]]
-            for row in reopen_json_lines(journal)
-        }
+        earlier = journal.open()
         yield [(trial, earlier[trial.key]) for trial in trials if trial.key in earlier]
         load_clip = clip_loader(audio, self._recipe.seed)
         batches = predict(
@@ -61,12 +57,9 @@ class CheckpointModel:
             seed=self._recipe.seed,
             forced=FORCED[self._recipe.force],
             done=lambda trial: trial.key in earlier,
+            ranks=self._ranks,
         )
         for batch in batches:
             new = [(trial, answers) for trial, answers in batch if trial.key not in earlier]
-            append_json_lines(journal, [_journal_row(trial, answers) for trial, answers in new])
+            journal.append(new)
             yield new
-
-
-def _journal_row(trial: Trial, answers: Sequence[Answer]) -> dict[str, object]:
-    return {"id": trial.question.id, "order": trial.order, "answers": [astuple(answer) for answer in answers]}

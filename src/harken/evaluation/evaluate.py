@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from harken.config import EvaluationRecipe
 from harken.data.audio_modes import questions_in_mode
 from harken.data.load import Loaded
 from harken.errors import ConfigError
-from harken.evaluation.evaluated_model import EvaluatedModel, open_model, with_resolved_checkpoint
-from harken.evaluation.folder import EvaluationFolder
+from harken.evaluation.evaluated_model import EvaluatedModel, agree_on_recipe, open_model
+from harken.evaluation.folder import EvaluationFolder, how_to_go_on
+from harken.evaluation.journal import Answers, Journal
 from harken.evaluation.load_questions import load_questions
 from harken.evaluation.prediction_rows import prediction_row, rejected_row, unusable_row
+from harken.evaluation.share_trials import ask
 from harken.judges import add_judged_column, open_judge
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
@@ -27,36 +30,77 @@ from harken.results.evaluation_rows import Row
 from harken.results.official_figures import check_official_rule, official_figures
 from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
+from harken.system.distributed_run import distributed_run, join_ranks
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
-from harken.system.writer_lock import one_writer
+from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.types import Question
 
 
-@one_writer
+@distributed_run(how_to_go_on)
 def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the model every question of the recipe, and write the files that docs/evaluation.md lists into `out`.
 
-    A stopped evaluation of the same recipe goes on; of a finished one, only failed requests are sent again.
+    A stopped evaluation of the same recipe goes on; of a finished one, only failed requests are sent again. Several
+    ranks share the questions, and rank 0 writes the files that one process would write.
 
     Args:
         on_progress: called with (answered trials, all trials), first for what an earlier command answered.
 
-    Returns the summary. Raises ConfigError when `out` holds a finished evaluation or that of another recipe, DataError
-    when no record can be used or clips are missing, HarkenError when a server refuses every request.
+    Returns the summary; it is empty on every rank but the first. Raises ConfigError when `out` holds a finished
+    evaluation or that of another recipe, DataError when no record can be used or clips are missing, HarkenError when a
+    server refuses every request, RankError when another rank is lost.
     """
-    recipe = with_resolved_checkpoint(recipe)
+    ranks = join_ranks()
+    recipe = agree_on_recipe(recipe, ranks)
+    folder = ranks.run_on_all(lambda: _open_folder(recipe, out))
+    prompt = Prompt.from_config(recipe.prompt)
+    with open_model(recipe, prompt, folder.replies, ranks) as model:
+        loaded = ranks.run_on_main(lambda: load_questions(recipe, folder))
+        return evaluate_questions(folder, loaded, model, prompt, on_progress, ranks)
+
+
+def _open_folder(recipe: EvaluationRecipe, out: Path) -> EvaluationFolder:
     folder = EvaluationFolder(out, recipe)
     if folder.is_finished:
         raise ConfigError(f"{out}: holds an evaluation already; choose another --out")
-    prompt = Prompt.from_config(recipe.prompt)
-    with open_model(recipe, prompt, folder.replies) as model:
-        return evaluate_questions(folder, load_questions(recipe, folder), model, prompt, on_progress)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an evaluation asks.
+
+    Attributes:
+        questions: those that the model can be asked, with what it hears.
+        unusable: question id -> why the model cannot be asked.
+    """
+
+    questions: Sequence[Question]
+    trials: Sequence[Trial]
+    unusable: Mapping[str, str]
 
 
 def evaluate_questions(
-    folder: EvaluationFolder, loaded: Loaded, model: EvaluatedModel, prompt: Prompt, on_progress: OnProgress
+    folder: EvaluationFolder,
+    loaded: Loaded | None,
+    model: EvaluatedModel,
+    prompt: Prompt,
+    on_progress: OnProgress,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> dict[str, Any]:
-    """Ask, grade, summarise and write. Returns the summary."""
+    """Ask, grade, summarise and write. Returns the summary; it is empty on every rank but the first, which alone needs
+    `loaded`."""
+    plan = ranks.run_on_main(lambda: None if loaded is None else _begin(folder, loaded, model))
+    trials, journal = plan and plan.trials, Journal(folder.path, ranks)
+    answers = ask(model, trials, folder.recipe.data.audio, journal, on_progress, ranks)
+    if loaded is None or plan is None:
+        return {}
+    return _finish(folder, loaded, plan, answers, model, prompt)
+
+
+def _begin(folder: EvaluationFolder, loaded: Loaded, model: EvaluatedModel) -> _Plan:
+    """Choose what is asked, and begin the folder."""
     recipe = folder.recipe
     if _is_whole(recipe):
         check_official_rule(recipe.data.reader, loaded.questions)
@@ -65,8 +109,15 @@ def evaluate_questions(
     questions = questions_in_mode(recipe.data.audio, usable, recipe.seed)
     trials = [trial for question in questions for trial in trials_of(question, recipe.permute, recipe.seed)]
     folder.begin()
-    answers = _ask(model, trials, folder, on_progress)
-    groups = _grade(recipe, loaded, unusable, trials, answers, prompt)
+    return _Plan(questions, trials, unusable)
+
+
+def _finish(
+    folder: EvaluationFolder, loaded: Loaded, plan: _Plan, answers: Answers, model: EvaluatedModel, prompt: Prompt
+) -> dict[str, Any]:
+    """Grade the answers and write what the evaluation found. Returns the summary."""
+    recipe = folder.recipe
+    groups = _grade(recipe, loaded, plan.unusable, plan.trials, answers, prompt)
     rows, judged = _judge(folder, loaded, [group[0] for group in groups])
     summary = {
         **summarise(rows),
@@ -75,7 +126,7 @@ def evaluate_questions(
         **_failures([answer for samples in answers.values() for answer in samples]),
         **_trial_figures(recipe, groups),
         "audio": recipe.data.audio,
-        **model.clip_counts(questions, loaded.durations_s),
+        **model.clip_counts(plan.questions, loaded.durations_s),
         "n_missing_clips": len(loaded.missing),
         "clips_cut": loaded.clips.cut,
         "clips_beyond_full_scale": loaded.clips.beyond_full_scale,
@@ -100,23 +151,12 @@ def _unusable(model: EvaluatedModel, loaded: Loaded) -> dict[str, str]:
     return {ident: reason for ident, reason in reasons.items() if reason is not None}
 
 
-def _ask(
-    model: EvaluatedModel, trials: Sequence[Trial], folder: EvaluationFolder, on_progress: OnProgress
-) -> dict[tuple[str, int], list[Answer]]:
-    """Key of a trial -> its answers, one for each sample."""
-    answers: dict[tuple[str, int], list[Answer]] = {}
-    for batch in model.answer(trials, folder.recipe.data.audio, folder.journal):
-        answers |= {trial.key: samples for trial, samples in batch}
-        on_progress(len(answers), len(trials))
-    return answers
-
-
 def _grade(
     recipe: EvaluationRecipe,
     loaded: Loaded,
     unusable: Mapping[str, str],
     trials: Sequence[Trial],
-    answers: Mapping[tuple[str, int], Sequence[Answer]],
+    answers: Answers,
     prompt: Prompt,
 ) -> list[list[Row]]:
     """The rows of each record: first the questions in the order of the file, then the rejected records.

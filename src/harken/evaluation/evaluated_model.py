@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 from harken.config import EvaluationRecipe
+from harken.errors import ConfigError
 from harken.evaluation.baselines import BASELINES, Baseline
 from harken.evaluation.checkpoint_model import CheckpointModel
+from harken.evaluation.journal import Journal
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
 from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
 from harken.system.model_client import ModelClient
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.types import AudioSpan, Question
 
 
@@ -28,19 +31,22 @@ class EvaluatedModel(Protocol):
         """Counts of clips that the model does not hear as they are, for the summary."""
         ...
 
-    def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
-        """Yield the answers to each trial, in batches and in any order.
+    def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
+        """Yield the answers to each trial, in batches and in any order; of several ranks each yields its share.
 
         Args:
             audio: the kind of audio, one of `harken.data.audio_modes.MODES`.
-            journal: file in which a model may keep its answers, so that a stopped evaluation can go on.
+            journal: where a model may keep its answers, so that a stopped evaluation can go on. A model that does so
+                yields first what earlier commands answered, as one batch.
         """
         ...
 
 
 @contextlib.contextmanager
-def open_model(recipe: EvaluationRecipe, prompt: Prompt, replies: Path) -> Iterator[EvaluatedModel]:
-    """Open the model that the recipe names.
+def open_model(
+    recipe: EvaluationRecipe, prompt: Prompt, replies: Path, ranks: Ranks = SINGLE_PROCESS
+) -> Iterator[EvaluatedModel]:
+    """Open the model that the recipe names. Every rank loads a whole checkpoint, all at the same time.
 
     Args:
         replies: file in which the replies of a server are kept.
@@ -51,16 +57,39 @@ def open_model(recipe: EvaluationRecipe, prompt: Prompt, replies: Path) -> Itera
     elif recipe.model in BASELINES:
         yield Baseline(recipe.model, recipe.samples)
     else:
-        assert recipe.model is not None
-        dtype = DTYPES[pick_dtype(recipe.dtype, recipe.model, recipe.device)]
-        model = load_model(recipe.model, dtype=dtype, device=recipe.device)
-        yield CheckpointModel(model, recipe, prompt)
+        path = recipe.model
+        assert path is not None
+        dtype = DTYPES[pick_dtype(recipe.dtype, path, recipe.device)]
+        model = ranks.run_on_all(lambda: load_model(path, dtype=dtype, device=recipe.device))
+        yield CheckpointModel(model, recipe, prompt, ranks)
 
 
-def with_resolved_checkpoint(recipe: EvaluationRecipe) -> EvaluationRecipe:
-    """Replace a run folder by its newest checkpoint and dtype auto by a type, so that an evaluation that goes on cannot
-    mix two checkpoints or two types. Without a local model the type means nothing and becomes float32."""
-    if recipe.model is None or recipe.model in BASELINES:
+def agree_on_recipe(recipe: EvaluationRecipe, ranks: Ranks = SINGLE_PROCESS) -> EvaluationRecipe:
+    """The recipe as rank 0 resolves it: a run folder becomes its newest checkpoint, and dtype auto a type.
+
+    So an evaluation that goes on cannot mix two checkpoints or two types, and neither can two ranks. Without a local
+    model the type means nothing and becomes float32. Raises ConfigError for what several ranks cannot share.
+    """
+    resolved = ranks.run_on_main(lambda: _resolve(recipe, ranks.size))
+    if ranks.size == 1:
+        assert resolved is not None
+        return resolved
+    return EvaluationRecipe.model_validate(ranks.broadcast(resolved and resolved.model_dump(mode="json")))
+
+
+def _resolve(recipe: EvaluationRecipe, size: int) -> EvaluationRecipe:
+    local = recipe.model is not None and recipe.model not in BASELINES
+    if size > 1 and not local:
+        raise ConfigError(
+            f"{size} processes share the questions of a local model only: evaluate a served model or a baseline "
+            "without torchrun (--concurrency says how many requests are under way)"
+        )
+    if size > 1 and ":" in recipe.device:
+        raise ConfigError(
+            f"device: {recipe.device} would put all {size} processes on one device: leave it at auto, and each process "
+            "takes its own"
+        )
+    if recipe.model is None or not local:
         return recipe.model_copy(update={"dtype": "float32"})
     dtype = pick_dtype(recipe.dtype, recipe.model, recipe.device)
     return recipe.model_copy(update={"model": resolve_checkpoint(recipe.model), "dtype": dtype})

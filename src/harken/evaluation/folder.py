@@ -14,6 +14,7 @@ from typing import Any
 from harken.config import EvaluationRecipe, as_yaml, parse, read_run_values
 from harken.config.differences import recipe_differences
 from harken.errors import ConfigError
+from harken.evaluation.journal import journal_files
 from harken.system.environment import describe_environment
 from harken.system.files import remove_leftovers, write_json, write_text
 
@@ -39,7 +40,6 @@ class EvaluationFolder:
     def __init__(self, path: Path, recipe: EvaluationRecipe) -> None:
         self.path, self.recipe = path, recipe
         self.rejected = path / "rejected.jsonl"
-        self.journal = path / "journal.jsonl"
         self.predictions = path / "predictions.jsonl"
         self.replies = path / "replies.jsonl"
         self.data_sha256 = _sha256(recipe.data.file)
@@ -64,7 +64,8 @@ class EvaluationFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the evaluation as finished. Every other file must be there before."""
         write_json(self.path / "summary.json", summary)
-        self.journal.unlink(missing_ok=True)
+        for journal in journal_files(self.path):
+            journal.unlink()
 
     def _refuse_another_evaluation(self) -> None:
         config = self.path / "config.yaml"
@@ -96,3 +97,8 @@ def _sha256(file: Path) -> str | None:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def how_to_go_on(out: Path) -> str:
+    """What a stopped evaluation has kept and how it goes on, for the error of a rank that lost another."""
+    return f"The answers so far are kept in {out}; run the same command again, on any number of ranks"

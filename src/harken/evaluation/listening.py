@@ -7,39 +7,45 @@ from harken.config import EvaluationRecipe
 from harken.data.audio_modes import MODES
 from harken.data.load import write_rejected
 from harken.evaluation.evaluate import evaluate_questions
-from harken.evaluation.evaluated_model import open_model, with_resolved_checkpoint
-from harken.evaluation.folder import EvaluationFolder
+from harken.evaluation.evaluated_model import agree_on_recipe, open_model
+from harken.evaluation.folder import EvaluationFolder, how_to_go_on
 from harken.evaluation.load_questions import load_questions
 from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
+from harken.system.distributed_run import distributed_run, join_ranks
 from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
-from harken.system.writer_lock import one_writer
 
 
-@one_writer
+@distributed_run(how_to_go_on)
 def evaluate_listening(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
     """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
 
     The model is opened once. Finished evaluations are not repeated. A question that cannot be asked with its clip is
     asked with no kind of audio. Writes listening.jsonl, one row for each question, and listening.json, and returns the
-    latter. Raises as `evaluate` does.
+    latter; it is empty on every rank but the first. Raises as `evaluate` does.
     """
-    recipe = with_resolved_checkpoint(recipe)
+    ranks = join_ranks()
+    recipe = agree_on_recipe(recipe, ranks)
     prompt = Prompt.from_config(recipe.prompt)
-    folders = {mode: EvaluationFolder(out / mode, _with_audio(recipe, mode)) for mode in MODES}
-    with open_model(recipe, prompt, out / "replies.jsonl") as model:
-        loaded = load_questions(folders["real"].recipe, folders["real"])
+    recipes = {mode: _with_audio(recipe, mode) for mode in MODES}
+    folders = ranks.run_on_all(lambda: {mode: EvaluationFolder(out / mode, recipes[mode]) for mode in MODES})
+    finished = ranks.broadcast([folder.is_finished for folder in folders.values()])
+    with open_model(recipe, prompt, out / "replies.jsonl", ranks) as model:
+        loaded = ranks.run_on_main(lambda: load_questions(recipes["real"], folders["real"]))
         for number, folder in enumerate(folders.values()):
-            if folder.is_finished:
+            if finished[number]:
                 continue
-            write_rejected(folder.rejected, loaded.rejected)
+            if loaded is not None:
+                write_rejected(folder.rejected, loaded.rejected)
 
             def report(done: int, total: int, n_before: int = number) -> None:
                 on_progress(n_before * total + done, len(MODES) * total)
 
-            evaluate_questions(folder, loaded, model, prompt, report)
+            evaluate_questions(folder, loaded, model, prompt, report, ranks)
+    if not ranks.is_main:
+        return {}
     rows = listening_rows({mode: read_mode(folder.path) for mode, folder in folders.items()})
     figures = listening_figures(rows)
     write_json_lines(out / "listening.jsonl", rows)

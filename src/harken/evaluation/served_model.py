@@ -7,7 +7,6 @@ are not kept, so the same command repeats them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from harken.config import EvaluationRecipe
 from harken.data.audio import audio_part
 from harken.data.audio_modes import clip_loader
 from harken.errors import DataError, HarkenError, ServerError
+from harken.evaluation.journal import Journal
 from harken.inference.predict import Batch
 from harken.models.audio_features import shortest_clip
 from harken.questions.choice_orders import Answer, Trial
@@ -48,7 +48,7 @@ class ServedModel:
         """No counts: clips are sent whole."""
         return {}
 
-    def answer(self, trials: Sequence[Trial], audio: str, journal: Path) -> Iterator[Batch]:
+    def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
         """Yield each trial with its answers, in order. The client keeps the replies, and `journal` is not used.
 
         Raises HarkenError when every other request would fail in the same way (key, model name, address), ServerError

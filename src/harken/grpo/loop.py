@@ -16,11 +16,12 @@ from harken.system.distributed_run import distributed_run
 from harken.training.open_session import open_session
 from harken.training.progress_columns import grpo_columns
 from harken.training.progress_table import OnRow
+from harken.training.run_folder import how_to_resume
 from harken.training.schedule import is_due
 from harken.training.session import Session
 
 
-@distributed_run
+@distributed_run(how_to_resume)
 def train(
     recipe: Recipe,
     out: Path,

@@ -2,8 +2,8 @@
 
 Evaluation calls `predict`; training calls `count_correct` for accuracy on the development part. Which questions share a
 batch depends on the list of questions alone, and each sample has its own uniform numbers from (seed, order, question,
-sample). So a run that was killed decodes the batches that it would have decoded. While one window of batches is
-decoded, threads load and render the clips of the next.
+sample). So a run that was killed decodes the batches that it would have decoded, and several ranks those of one. While
+one window of batches is decoded, threads load and render the clips of the next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ from harken.questions.choice_orders import Answer, Trial
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.random import uniforms
+from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.types import Question
 
 WINDOW = 8
@@ -41,6 +42,7 @@ def predict(
     seed: int = 0,
     forced: str = "",
     done: Callable[[Trial], bool] = lambda trial: False,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[Batch]:
     """Yield batches of at most `batch_size` rows, in no particular order. Batches whose trials are all `done` are left
     out.
@@ -48,18 +50,28 @@ def predict(
     Args:
         samples: completions for each trial.
         forced: the text that every completion begins with.
+        ranks: each of them yields its share of the batches that one process would yield. Trials and what is done must
+            be the same on all.
     """
     prompts = max(1, batch_size // samples)
     size = WINDOW * prompts
     windows = [trials[start : start + size] for start in range(0, len(trials), size)]
     windows = [window for window in windows if not all(done(trial) for trial in window)]
-    rendered = inputs.prefetch([trial.question for trial in window] for window in windows)
-    for window, model_inputs in zip(windows, rendered, strict=True):
+    # Ranks take whole windows in turn. Those that are left over are too few for that: every rank renders them, and
+    # their batches are taken in turn.
+    whole = len(windows) // ranks.size * ranks.size
+    own, shared = windows[ranks.rank : whole : ranks.size], windows[whole:]
+    rendered = inputs.prefetch([trial.question for trial in window] for window in [*own, *shared])
+    n_shared = 0
+    for number, (window, model_inputs) in enumerate(zip([*own, *shared], rendered, strict=True)):
         pairs = sorted(zip(window, model_inputs, strict=True), key=lambda pair: pair[1].length)
-        for first in range(0, len(pairs), prompts):
-            batch = pairs[first : first + prompts]
-            if not all(done(trial) for trial, _ in batch):
-                yield _predict_batch(model, batch, sampling, samples, seed, forced)
+        batches = [pairs[first : first + prompts] for first in range(0, len(pairs), prompts)]
+        batches = [batch for batch in batches if not all(done(trial) for trial, _ in batch)]
+        if number >= len(own):
+            n_shared += len(batches)
+            batches = batches[(ranks.rank - n_shared + len(batches)) % ranks.size :: ranks.size]
+        for batch in batches:
+            yield _predict_batch(model, batch, sampling, samples, seed, forced)
 
 
 def _predict_batch(

@@ -37,24 +37,31 @@ LOST_RANK_MESSAGES = (
 """torch raises a RuntimeError with one of these when another rank is gone."""
 
 
-def distributed_run(loop: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a training loop, `loop(recipe, out, ...)`: it first joins the other ranks and locks the run folder,
-    and when a rank is lost, the error says how to continue the run."""
+def distributed_run(how_to_go_on: Callable[[Path], str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function `work(recipe, out, ...)` that several ranks do together: it first joins the other ranks and
+    locks the folder `out`, and when a rank is lost, the error says how to go on.
 
-    @functools.wraps(loop)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        ranks = join_ranks()
-        out = args[1] if len(args) > 1 else kwargs["out"]
-        assert isinstance(out, Path)
-        with _explain_lost_ranks(ranks, out), _one_writer(ranks, out):
-            return loop(*args, **kwargs)
+    Args:
+        how_to_go_on: the folder -> a sentence that says what is kept in it and how the work goes on.
+    """
 
-    return run
+    def decorate(work: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(work)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            ranks = join_ranks()
+            out = args[1] if len(args) > 1 else kwargs["out"]
+            assert isinstance(out, Path)
+            with _explain_lost_ranks(ranks, lambda: how_to_go_on(out)), _one_writer(ranks, out):
+                return work(*args, **kwargs)
+
+        return run
+
+    return decorate
 
 
 @contextlib.contextmanager
 def _one_writer(ranks: Ranks, out: Path) -> Iterator[None]:
-    """Rank 0, which writes the files of all ranks, holds the lock of the run folder."""
+    """Rank 0 holds the lock of the folder for all ranks."""
     lock = WriterLock.of_folder(out)
     ranks.run_on_main(lock.acquire)
     try:
@@ -109,13 +116,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _explain_lost_ranks(ranks: Ranks, out: Path) -> Iterator[None]:
+def _explain_lost_ranks(ranks: Ranks, how_to_go_on: Callable[[], str]) -> Iterator[None]:
     """Turn the exceptions that torch raises when a rank is lost into errors that say how to continue."""
     try:
         yield
     except HarkenError as error:
         if type(error) is RankError:
-            raise RankError(f"rank {ranks.rank} of {ranks.size}: {error}. {_how_to_continue(out)}") from error
+            raise RankError(f"rank {ranks.rank} of {ranks.size}: {error}. {how_to_go_on()}") from error
         raise
     except (dist.DistError, RuntimeError) as error:
         known = isinstance(error, dist.DistError) or any(text in str(error) for text in LOST_RANK_MESSAGES)
@@ -123,14 +130,8 @@ def _explain_lost_ranks(ranks: Ranks, out: Path) -> Iterator[None]:
             raise
         raise RankError(
             f"rank {ranks.rank} of {ranks.size}: another rank was lost or is late ({_one_line(error)}). "
-            f"{_how_to_continue(out)}"
+            f"{how_to_go_on()}"
         ) from error
-
-
-def _how_to_continue(out: Path) -> str:
-    whole = sorted((out / "checkpoints").glob("step_*"))
-    last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
-    return f"{last}; go on with --resume {out}, on any number of ranks"
 
 
 def _one_line(error: BaseException) -> str:

@@ -3,16 +3,15 @@
 Everything that can be wrong with recipe, data or checkpoint raises an error here, before the first step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
 from harken.config import GrpoConfig, Recipe, SftConfig
+from harken.data.question_json import question_from_json, question_to_json
 from harken.errors import ConfigError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
@@ -167,26 +166,9 @@ def _load_questions(
     if ranks.size == 1:
         assert loaded is not None
         return loaded
-    as_json = None if loaded is None else [[_question_to_json(question) for question in part] for part in loaded]
+    as_json = None if loaded is None else [[question_to_json(question) for question in part] for part in loaded]
     train, development = ranks.broadcast(as_json)
-    return _questions_from_json(train), _questions_from_json(development)
-
-
-def _question_to_json(question: Question) -> dict[str, Any]:
-    return {**asdict(question), "audio": None if question.audio is None else str(question.audio)}
-
-
-def _questions_from_json(rows: Sequence[dict[str, Any]]) -> list[Question]:
-    return [
-        Question(
-            **{
-                **row,
-                "choices": tuple(row["choices"]),
-                "audio": None if row["audio"] is None else Path(row["audio"]),
-            }
-        )
-        for row in rows
-    ]
+    return [question_from_json(row) for row in train], [question_from_json(row) for row in development]
 
 
 def _restore_newest_checkpoint(run: RunFolder, policy: AudioLM, optimizer: torch.optim.Optimizer, ranks: Ranks) -> int:

@@ -102,3 +102,10 @@ class RunFolder:
 
 def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step_"))
+
+
+def how_to_resume(run: Path) -> str:
+    """What a stopped run has kept and how it goes on, for the error of a rank that lost another."""
+    whole = sorted((run / "checkpoints").glob("step_*"))
+    last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
+    return f"{last}; go on with --resume {run}, on any number of ranks"

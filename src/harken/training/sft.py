@@ -29,13 +29,14 @@ from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, set_learning_rate
 from harken.training.progress_columns import sft_columns
 from harken.training.progress_table import OnRow
+from harken.training.run_folder import how_to_resume
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
 from harken.training.step_cost import step_cost
 from harken.types import Question
 
 
-@distributed_run
+@distributed_run(how_to_resume)
 def sft(
     recipe: Recipe,
     out: Path,
