@@ -101,12 +101,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that was left out, with its place and the reason. Kept and rejected records add up to all records."""
+    """One record that was left out, with its place and the reason. Kept and rejected records add up to all records.
+
+    `repeated` says that the record is equal to an earlier one, so that nothing is lost without it: evaluations and
+    scores do not count it.
+    """
 
     file: str
     line: int
     id: str
     reason: str
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,20 +145,3 @@ def test_every_item_of_the_real_mmau_is_read(shared, name):
         line = int(question.source.rpartition(":")[2])
         assert lines[line - 1].strip() == "{"
         assert question.id in lines[line]
-
-
-def test_the_version_of_part_of_a_file_is_known_as_soon_as_one_record_tells(shared):
-    versions = {
-        version: MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0]
-        for version in ("original", "v05.15.25")
-    }
-    for version, questions in versions.items():
-        pairs = [(question.id, question.choices) for question in questions]
-        assert MMAU.version(pairs) == version
-        assert MMAU.version(pairs[:100]) == version
-        assert MMAU.version((question, None) for question, _ in pairs) == version  # by ids alone
-        alone = [MMAU.version([pair]) for pair in pairs]
-        assert (alone.count(version), alone.count("unknown")) == (106 + 164, 730)
-    both = [(question.id, question.choices) for questions in versions.values() for question in questions]
-    assert MMAU.version(both) == "mixed"
-    assert MMAU.version([("made up", ["a", "b"])]) == "unknown"

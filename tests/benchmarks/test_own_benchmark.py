@@ -181,7 +181,7 @@ def test_an_official_prompt_that_could_not_be_put_is_refused_when_it_is_made(tem
 
 
 def test_records_of_a_list_in_one_line_are_told_apart(barks):
-    records = [RECORDS[0], {**RECORDS[1], "label": "a cat"}, {**RECORDS[0]}]
+    records = [RECORDS[0], {**RECORDS[1], "label": "a cat"}, {**RECORDS[0], "question": "Which?"}]
     (barks / "barks.json").write_text(json.dumps(records))
     refused = " ".join(harken("score", *OPTIONS, "barks.json").err.split())
     assert "line 1: record 2: answer 'a cat' is not one of the 2 choices" in refused
@@ -200,3 +200,13 @@ def test_without_an_official_rule_it_is_evaluated_and_not_scored(barks):
     refused = harken("score", *options, "guesses.json")
     assert refused.code == 2
     assert "barks: harken knows no official rule of Barks" in refused.err
+
+
+def test_a_script_that_counts_no_bare_answer_in_either_form_is_used_and_its_refusals_are_counted(barks):
+    text = (barks / "barks.py").read_text()
+    rule = "return prediction.startswith(right_text(question))"
+    (barks / "barks.py").write_text(text.replace(rule, 'return prediction == f"I say: {right_text(question)}"'))
+    done = harken("evaluate", "--model", "most-frequent-choice", *OPTIONS, "--out", "out")
+    assert (done.code, done.err) == (0, "")
+    official = json.loads((barks / "out" / "summary.json").read_text())["official"]
+    assert (official["n_right_refused"], official["official_accuracy"]["value"]) == (2, 0.0)

@@ -43,3 +43,23 @@ def test_a_baseline_goes_through_the_same_evaluation_as_a_model(tmp_path):
         ("c", True),
         ("c", True),
     ]
+
+
+@pytest.mark.parametrize("reader", ["manifest", "mmau"])
+def test_a_record_that_stands_twice_changes_neither_accuracy_nor_denominator(tmp_path, reader):
+    """Three questions, all answered right by always taking the last choice, and one of them again."""
+    path = tmp_path / "q.jsonl"
+    write_manifest(path, questions(2, 2, 2))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    if reader == "mmau":
+        lines = [{"id": one["id"], "question": one["text"], "choices": ["a", "b", "c"], "answer": "c"} for one in lines]
+    other = {**lines[2], "choices": ["c", "b", "a"]} if reader == "manifest" else {**lines[2], "choices": ["c", "b"]}
+    for again, n, mean, repeated in ((lines[1], 3, 1.0, 1), (other, 4, 0.75, 0)):
+        path.write_text("".join(json.dumps(one) + "\n" for one in [*lines, again]))
+        recipe = {"model": "most-frequent-choice", "data": {"reader": reader, "file": str(path)}}
+        out = tmp_path / f"eval{n}"
+        summary = evaluate(EvaluationRecipe.model_validate(recipe), out)
+        assert (summary["n"], summary["accuracy"]["all"]["mean"]) == (n, mean)
+        assert (summary["n_rejected"], summary["n_repeated"]) == (1 - repeated, repeated)
+        [rejected] = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
+        assert rejected.get("repeated", False) is bool(repeated)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from harken.benchmarks.published_states import Item, PublishedStates, Recognised
 from harken.config import ChoicesShown
 from harken.data.records import Record, read_questions
 from harken.errors import ConfigError
@@ -59,8 +60,8 @@ class Benchmark:
             Raises ValueError where the benchmark hides the answer. None where harken has no such rule.
         reads_letters: whether the benchmark's own prompt shows letters and its script reads a letter; otherwise the
             script reads the text of a choice. `harken.results.score.check_rule` tells where it is set wrongly.
-        versions_of: takes the id and the choices of a record (None where they are unknown); returns the versions of the
-            benchmark that have such a record and no other version has. None where there is only one version.
+        states: returns the published states of the benchmark's file, by which its version is recognised. None where
+            harken knows none; then there is only one version, "".
         groups: further labels to report accuracies by, name -> label of a question. Task, difficulty, category and
             sub-category are always reported.
         averages: takes the accuracy of each task; returns further means under their names.
@@ -82,7 +83,7 @@ class Benchmark:
     part: str = ""
     official_rule: Callable[[Question, str], Verdict] | None = None
     reads_letters: bool = False
-    versions_of: Callable[[str, Sequence[str] | None], set[str]] | None = None
+    states: Callable[[], PublishedStates] | None = None
     groups: Mapping[str, Callable[[Question], str]] = field(default_factory=dict)
     averages: Callable[[Mapping[str, Estimate]], Mapping[str, Estimate]] | None = None
     coverage: Callable[[Sequence[Question]], Mapping[str, list[str]]] | None = None
@@ -100,18 +101,20 @@ class Benchmark:
         root = path.parent if audio_root is None else audio_root
         return read_questions(path, lambda record, source: self.parse(record, root, source))
 
-    def version(self, records: Iterable[tuple[str, Sequence[str] | None]]) -> str:
-        """The version that (id, choices) pairs are from.
+    def recognise(self, items: Iterable[Item]) -> Recognised:
+        """The published state of the benchmark that the items are from; version "" where harken knows no states."""
+        if self.states is None:
+            listed = list(items)
+            return Recognised("", n=len(listed), n_agree=len(listed))
+        return self.states().recognise(items)
 
-        "" where the benchmark has one version, "mixed" where some records are of one version and some of another,
-        "unknown" where no record tells the version.
-        """
-        if self.versions_of is None:
-            return ""
-        versions = {version for identifier, choices in records for version in self.versions_of(identifier, choices)}
-        if len(versions) > 1:
-            return "mixed"
-        return versions.pop() if versions else "unknown"
+    def recognise_questions(self, questions: Iterable[Question]) -> Recognised:
+        """The published state that questions of the benchmark are from."""
+        return self.recognise((question.id, question.choices, _known_text(question)) for question in questions)
+
+
+def _known_text(question: Question) -> str | None:
+    return None if question.answer is None and not question.answer_text else right_text(question)
 
 
 def right_text(question: Question) -> str:

@@ -5,9 +5,11 @@ read. In the first file the answers of five questions are the text of no choice.
 they are kept, with answer None and the published text in `answer_text`.
 """
 
+from functools import partial
 from pathlib import Path
 
 from harken.benchmarks.base import Benchmark, OfficialPrompt
+from harken.benchmarks.published_states import published_states
 from harken.benchmarks.word_match import word_rule
 from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, text_field
 from harken.data.records import Record, RecordError
@@ -64,8 +66,9 @@ MMAR = Benchmark(
     licence="CC BY-NC 4.0",
     parse=parse_mmar,
     official_rule=word_rule,
+    states=partial(published_states, "mmar"),
     groups={"modality": lambda question: question.task},
-    prediction_keys=("model_prediction", "answer_prediction"),  # the first script's and the present one's
+    prediction_keys=("answer_prediction", "model_prediction"),  # the present script's and the first one's
     # The prompt stands in github.com/ddlBoJack/MMAR, issue 3.
     prompt=OfficialPrompt("{question}\nSelect one option from the provided choices:\n{choices}", choices="lines"),
 )

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harken.config.builtin_recipes import recipe_file
-from harken.errors import ConfigError
+from harken.errors import ConfigError, DataError
 from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
@@ -156,3 +156,9 @@ def print_end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str],
         print_line(console, "next:")
         for line in commands:
             print_line(console, f"  {line}")
+
+
+def refuse_empty(written: Path, rejected: Path) -> None:
+    """Raise DataError where a command has kept no record: the next command could do nothing with an empty file."""
+    if written.stat().st_size == 0:
+        raise DataError(f"{written}: no record was kept; the reasons are in {rejected}")

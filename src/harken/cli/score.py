@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,22 @@ def score(
         bool,
         typer.Option("--letters", help="The prompt showed letters, so the strict score accepts a letter as an answer."),
     ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            help="The key that holds the predictions. Default: the benchmark's own, where a record has it, else another "
+            "that harken knows; the output says which.",
+        ),
+    ] = None,
+    answers: Annotated[
+        Literal["benchmark", "file"],
+        typer.Option(
+            "--answers",
+            help="Whose answers count where the predictions state others than the benchmark file, as after its authors "
+            "mended it: those of the benchmark file or those of the predictions (file). Either way they are listed.",
+        ),
+    ] = "benchmark",
     submission: Annotated[
         Path | None,
         typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
@@ -35,11 +51,11 @@ def score(
     from harken.results.score_table import score_table
 
     if submission is not None:
-        if letters:
-            raise typer.BadParameter("a submission is not scored: no --letters", param_hint="--submission")
-        result = write_submission(benchmark, data, predictions, submission)
+        if letters or answers == "file":
+            raise typer.BadParameter("a submission is not scored: no --letters, no --answers", param_hint="--submission")
+        result = write_submission(benchmark, data, predictions, submission, key)
     else:
-        result = score_file(benchmark, data, predictions, letters_shown=letters or None)
+        result = score_file(benchmark, data, predictions, letters_shown=letters or None, key=key, answers=answers)
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
     elif submission is None:

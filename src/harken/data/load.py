@@ -90,8 +90,9 @@ def load_sources(
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
-    """Write a line of JSON for each rejected record: file, line, id, reason."""
-    write_json_lines(path, [asdict(record) for record in rejected])
+    """Write a line of JSON for each rejected record: file, line, id, reason, and `repeated` where it is true."""
+    rows = [asdict(record) for record in rejected]
+    write_json_lines(path, [{key: value for key, value in row.items() if value is not False} for row in rows])
 
 
 def refuse_if_too_many(loaded: Loaded, max_share: float, rejected_path: Path) -> None:

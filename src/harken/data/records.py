@@ -7,6 +7,7 @@ breaks off, the records before the break are kept and the break itself is reject
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def read_numbered_records(path: Path) -> tuple[list[tuple[int, str, Record]], li
 
 
 def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tuple[list[Question], list[Rejected]]:
-    """Turn every record of a file into a question. A record whose id an earlier question has is rejected.
+    """Turn every record of a file into a question. A record whose id an earlier question has is rejected, as `repeated`
+    where it is that question again.
 
     Args:
         parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason.
@@ -69,18 +71,21 @@ def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tupl
     """
     records, rejected = read_numbered_records(path)
     questions: list[Question] = []
-    first: dict[str, str] = {}
+    first: dict[str, tuple[Question, str]] = {}
     for line, which, record in records:
+        question, repeated = None, False
         try:
             question = _parsed(parse, record, f"{path}:{line}", which)
             if question.id in first:
-                raise RecordError(f"id {short_repr(question.id)} is taken by the record in {first[question.id]}")
+                earlier, place = first[question.id]
+                repeated = replace(question, source="") == replace(earlier, source="")
+                raise RecordError(f"id {short_repr(question.id)} is taken by the record in {place}")
         except RecordError as error:
-            name = record.get("id", "")
+            name = question.id if question is not None and repeated else record.get("id", "")
             shown = name if isinstance(name, str) else short_repr(name)
-            rejected.append(Rejected(str(path), line, shown, f"{which}{error}"))
+            rejected.append(Rejected(str(path), line, shown, f"{which}{error}", repeated))
         else:
-            first[question.id] = f"line {line}{which and f' ({which[:-2]})'}"
+            first[question.id] = question, f"line {line}{which and f' ({which[:-2]})'}"
             questions.append(question)
     return questions, sorted(rejected, key=lambda record: record.line)
 

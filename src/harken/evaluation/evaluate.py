@@ -1,6 +1,6 @@
 """Evaluates a model on the questions of a recipe and writes predictions.jsonl and summary.json.
 
-Prompt and grader are those of training. Every record counts: a record that cannot be used, an answer that cannot be
+Prompt and grader are those of training. Every record counts, except one that repeats an earlier one: a record that cannot be used, an answer that cannot be
 read, a request that failed, and a clip that is too long where the recipe says so are wrong, and each kind is counted.
 A stopped evaluation goes on when it is called again.
 """
@@ -128,6 +128,7 @@ def _finish(
         "audio": recipe.data.audio,
         **model.clip_counts(plan.questions, loaded.durations_s),
         "n_missing_clips": len(loaded.missing),
+        "n_repeated": sum(record.repeated for record in loaded.rejected),
         "clips_cut": loaded.clips.cut,
         "clips_beyond_full_scale": loaded.clips.beyond_full_scale,
         "clips_cancelled": loaded.clips.cancelled,
@@ -161,7 +162,7 @@ def _grade(
 ) -> list[list[Row]]:
     """The rows of each record: first the questions in the order of the file, then the rejected records.
 
-    A question has a row for each order of its choices and each sample. A record without answers has as many equal rows.
+    A record that repeats an earlier one has none: it would count one question twice. A question has a row for each order of its choices and each sample. A record without answers has as many equal rows.
     """
     n_rows = recipe.permute * recipe.samples
     groups: dict[str, list[Row]] = {question.id: [] for question in loaded.questions}
@@ -170,7 +171,8 @@ def _grade(
     for question in loaded.questions:
         if question.id in unusable:
             groups[question.id] = [unusable_row(question, f"not asked: {unusable[question.id]}")] * n_rows
-    return [*groups.values(), *([rejected_row(record)] * n_rows for record in loaded.rejected)]
+    rejected = [record for record in loaded.rejected if not record.repeated]
+    return [*groups.values(), *([rejected_row(record)] * n_rows for record in rejected)]
 
 
 def _failures(answers: Sequence[Answer]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _COUNTS = {
     "n_missing_clips": "clips are missing (their questions are counted as wrong)",
     "n_cut_at_maximum": "were cut at the maximum length",
     "n_rejected": "records were rejected (counted as wrong)",
+    "n_repeated": "records repeat an earlier one (not counted again; listed in rejected.jsonl)",
     "n_hidden_answer": "have a hidden answer (not scored)",
     "clips_cut": "clips are cut short or damaged, and used as far as they decode",
     "clips_beyond_full_scale": "clips are louder than full scale in places, which are clipped",

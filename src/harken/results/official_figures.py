@@ -18,7 +18,7 @@ def check_official_rule(reader: str, questions: Sequence[Question]) -> None:
     if reader == "manifest":
         return
     benchmark = find_benchmark(reader)
-    if benchmark.version((question.id, question.choices) for question in questions) not in ("unknown", "mixed"):
+    if benchmark.recognise_questions(questions).version not in ("unknown", "mixed"):
         check_rule(benchmark, questions)
 
 
@@ -34,13 +34,13 @@ def official_figures(reader: str, file: Path, rows: Sequence[Mapping[str, Any]],
         return {}
     benchmark = find_benchmark(reader)
     questions, _ = benchmark.read(file)
-    version = benchmark.version((question.id, question.choices) for question in questions)
+    version = benchmark.recognise_questions(questions).version
     if version in ("unknown", "mixed"):
         return {}
     measured = {"benchmark": {"name": benchmark.name, "version": version, "part": benchmark.part}}
     hidden = any(question.answer is None and not question.answer_text for question in questions)
     if hidden or benchmark.official_rule is None:
         return measured
-    completion_of = {row["id"]: row["completion"] for row in rows}
+    completion_of = {row["id"]: row["completion"] for row in reversed(rows)}  # the first row of an id counts
     completions = {question.id: completion_of[question.id] for question in questions}
     return {**measured, "official": score(benchmark, questions, completions, letters_shown=letters_shown, bare=True)}

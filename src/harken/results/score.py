@@ -9,7 +9,7 @@ where the script reads letters, its letter; nothing where no choice was read (do
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harken.benchmarks.base import Benchmark, Verdict
@@ -73,7 +73,8 @@ def score(
         denominator); official_accuracy, official_accuracy_all, choice_accuracy, each {"value": share, "ci95": [low,
         high]}; by.task, by.difficulty, by.category, by.sub_category and the benchmark's own groups with the same for
         each label, {} where the benchmark has no such label; n_unreadable_letters: unreadable predictions that name a
-        choice by its letter; and `averages` where the benchmark has further means.
+        choice by its letter; with `bare`, n_right_refused: questions whose right choice alone the script does not
+        count; and `averages` where the benchmark has further means.
 
     Raises DataError where the benchmark has no official rule, for no questions, an id that two questions share, hidden
     answers, a prediction for an unknown id or one that is not text, and where a function of the benchmark raises or
@@ -88,6 +89,7 @@ def score(
     result: dict[str, Any] = {
         **_figures(items),
         "n_unreadable_letters": sum(item.lettered for item in items),
+        **({"n_right_refused": len(_refused(benchmark, questions))} if bare else {}),
         "by": {
             name: {value: _figures(members) for value, members in _groups(benchmark, items, name, label).items()}
             for name, label in labels.items()
@@ -98,27 +100,41 @@ def score(
 
 
 def check_rule(benchmark: Benchmark, questions: Sequence[Question]) -> None:
-    """Raise DataError where the official rule counts fewer than half of the bare right answers as right.
+    """Raise DataError where the official rule counts more right answers when it gets them in the other form.
 
     Then it reads letters where it gets texts, or texts where it gets letters, and a figure over bare choices would say
-    nothing. Questions without a right choice do not count; a benchmark without a rule passes.
+    nothing. A rule that counts few right answers in either form is strange, and passes: `n_right_refused` of the score
+    tells how many it refuses. Questions without a right choice do not count; a benchmark without a rule passes.
     """
-    known = [question for question in questions if question.answer is not None]
-    if benchmark.official_rule is None or not known:
+    if benchmark.official_rule is None:
         return
-    wrong = [
-        question
-        for question in known
-        if _verdict(benchmark, question, _bare(benchmark, question, question.answer)) is not True
-    ]
-    if len(wrong) > len(known) / 2:
-        shown, other = ("letter", False) if benchmark.reads_letters else ("text", True)
-        example = short_repr(_bare(benchmark, wrong[0], wrong[0].answer))
+    refused = _refused(benchmark, questions)
+    other = replace(benchmark, reads_letters=not benchmark.reads_letters)
+    if not refused or (other.reads_letters and any(len(q.choices) > len(LETTERS) for q in questions)):
+        return
+    try:
+        refused_otherwise = len(_refused(other, questions))
+    except DataError:  # a rule need not take the other form
+        return
+    if refused_otherwise < len(refused):
+        known = sum(question.answer is not None for question in questions)
+        shown, read = ("letter", "texts") if benchmark.reads_letters else ("text", "letters")
+        example = short_repr(_bare(benchmark, refused[0], refused[0].answer))
         raise DataError(
-            f"{benchmark.name}: official_rule does not count {len(wrong)} of {len(known)} right answers when it gets "
-            f"the {shown} of the right choice alone, first {example} of question {short_repr(wrong[0].id)}. Correct "
-            f"the rule, or set reads_letters={other} where its script reads {'letters' if other else 'texts'}"
+            f"{benchmark.name}: official_rule does not count {len(refused)} of {known} right answers when it gets "
+            f"the {shown} of the right choice alone, first {example} of question {short_repr(refused[0].id)}. Correct "
+            f"the rule, or set reads_letters={other.reads_letters} where its script reads {read}"
         )
+
+
+def _refused(benchmark: Benchmark, questions: Sequence[Question]) -> list[Question]:
+    """The questions whose bare right answer the official rule does not count as right."""
+    return [
+        question
+        for question in questions
+        if question.answer is not None
+        and _verdict(benchmark, question, _bare(benchmark, question, question.answer)) is not True
+    ]
 
 
 def _check(benchmark: Benchmark, questions: Sequence[Question], predictions: Mapping[str, str]) -> None:

@@ -4,38 +4,54 @@ The results are dictionaries for JSON that say what they are of: benchmark, vers
 rule got. No audio is needed.
 """
 
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harken.benchmarks.base import Benchmark
+from harken.benchmarks.published_states import Recognised
 from harken.benchmarks.registry import find_benchmark
 from harken.data.records import read_records
 from harken.errors import DataError
 from harken.results.prediction_file import Predictions, read_prediction_file
 from harken.results.score import score
+from harken.results.stated_items import AnswersOf, as_stated
 from harken.system.files import write_json
 from harken.types import Question
 
 
-def score_file(name: str, data: Path, predictions: Path, *, letters_shown: bool | None = None) -> dict[str, Any]:
+def score_file(
+    name: str,
+    data: Path,
+    predictions: Path,
+    *,
+    letters_shown: bool | None = None,
+    key: str | None = None,
+    answers: AnswersOf = "benchmark",
+) -> dict[str, Any]:
     """Score a file of predictions for the benchmark called `name`; keys as in `score`, and what the figures are of.
+
+    Args:
+        key: the key that holds the predictions; default: the benchmark's own, where the file has it.
+        answers: whose answers count where the predictions state others than the benchmark file.
 
     Raises ConfigError for an unknown benchmark, and DataError for a benchmark file or predictions that cannot be
     trusted, with counts.
     """
     benchmark = find_benchmark(name)
-    questions = read_benchmark(benchmark, data)
-    read = read_prediction_file(predictions, benchmark, questions)
+    published = read_benchmark(benchmark, data)
+    read = read_prediction_file(predictions, benchmark, published.questions, key)
+    questions = [as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions]
     return {
-        **_heading(benchmark, data, predictions, questions, read),
+        **_heading(benchmark, data, predictions, published, read),
+        "answers_of": answers,
         "official_input": "bare choice" if read.own else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,
         **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=read.own),
     }
 
 
-def write_submission(name: str, data: Path, predictions: Path, out: Path) -> dict[str, Any]:
+def write_submission(name: str, data: Path, predictions: Path, out: Path, key: str | None = None) -> dict[str, Any]:
     """Write the benchmark's records with the predictions in them, as its own server wants them.
 
     A question without a prediction gets "", so that the server counts it. Answers may be hidden. Returns what was
@@ -44,53 +60,85 @@ def write_submission(name: str, data: Path, predictions: Path, out: Path) -> dic
     benchmark = find_benchmark(name)
     if benchmark.submission is None:
         raise DataError(f"{benchmark.name}: {benchmark.title} has no submission file; leave out --submission")
-    questions = read_benchmark(benchmark, data)
-    read = read_prediction_file(predictions, benchmark, questions)
+    published = read_benchmark(benchmark, data)
+    read = read_prediction_file(predictions, benchmark, published.questions, key)
     records, _ = read_records(data)
+    ids = [benchmark.parse(record, data.parent, f"{data}:{line}").id for line, record in records]
     filled = [
-        benchmark.submission(record, read.texts.get(question.id, ""))
-        for (_, record), question in zip(records, questions, strict=True)
+        benchmark.submission(record, read.texts.get(identifier, ""))
+        for (_, record), identifier in zip(records, ids, strict=True)
     ]
     write_json(out, filled)
-    counts = {"n": len(questions), "n_missing": len(questions) - len(read.texts)}
-    return {**_heading(benchmark, data, predictions, questions, read), **counts, "submission": str(out)}
+    n = len(published.questions)
+    counts = {"n": n, "n_missing": n - len(read.texts)}
+    return {**_heading(benchmark, data, predictions, published, read), **counts, "submission": str(out)}
 
 
-def read_benchmark(benchmark: Benchmark, data: Path) -> list[Question]:
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A benchmark's file.
+
+    Attributes:
+        questions: each once.
+        repeats: ids of records that repeat an earlier record; they are not counted again.
+        recognised: which published state of the benchmark the file is.
+    """
+
+    questions: list[Question]
+    repeats: list[str]
+    recognised: Recognised
+
+
+def read_benchmark(benchmark: Benchmark, data: Path) -> PublishedFile:
     """Every question of a published file.
 
-    Raises DataError where a record cannot be used, where there is none, or where the file mixes versions: a figure over
-    the rest would be the figure of another benchmark.
+    Raises DataError where a record cannot be used, where there is none, or where the file is close to no published
+    state: a figure over the rest would be the figure of another benchmark.
     """
     questions, rejected = benchmark.read(data)
-    if rejected:
-        first = "; ".join(f"line {record.line}: {record.reason}" for record in rejected[:3])
+    unusable = [record for record in rejected if not record.repeated]
+    if unusable:
+        first = "; ".join(f"line {record.line}: {record.reason}" for record in unusable[:3])
         raise DataError(
-            f"{data}: {len(rejected)} of {len(questions) + len(rejected)} records cannot be used as {benchmark.name}: "
-            f"{first}{'; ...' if len(rejected) > 3 else ''}\nGive the file as the benchmark publishes it."
+            f"{data}: {len(unusable)} of {len(questions) + len(rejected)} records cannot be used as {benchmark.name}: "
+            f"{first}{'; ...' if len(unusable) > 3 else ''}\nGive the file as the benchmark publishes it."
         )
     if not questions:
         raise DataError(f"{data}: holds no records; give the file as {benchmark.title} publishes it")
-    if _version(benchmark, questions) == "mixed":
-        raise DataError(f"{data}: holds records of two versions of {benchmark.title}: two benchmarks, never mixed")
-    return questions
-
-
-def _version(benchmark: Benchmark, questions: Sequence[Question]) -> str:
-    return benchmark.version((question.id, question.choices) for question in questions)
+    recognised = benchmark.recognise_questions(questions)
+    if recognised.version == "mixed":
+        raise DataError(
+            f"{data}: is close to no published state of {benchmark.title}: that of {recognised.state} has "
+            f"{recognised.n_agree} of its {recognised.n} records. It may hold records of two versions: two benchmarks, "
+            "never mixed"
+        )
+    return PublishedFile(questions, [record.id for record in rejected], recognised)
 
 
 def _heading(
-    benchmark: Benchmark, data: Path, predictions: Path, questions: Sequence[Question], read: Predictions
+    benchmark: Benchmark, data: Path, predictions: Path, published: PublishedFile, read: Predictions
 ) -> dict[str, Any]:
-    """Which benchmark, which version ("" where the benchmark has only one), which files."""
+    """Which benchmark, which version ("" where the benchmark has only one) and state, which files, and what is unusual
+    about them."""
+    recognised = published.recognised
+    differing = [difference for items in read.differences.values() for difference in items]
     return {
         "benchmark": benchmark.name,
-        "version": _version(benchmark, questions),
+        "version": recognised.version,
+        "state": {
+            "published": recognised.state,
+            "n_agree": recognised.n_agree,
+            "n": recognised.n,
+            "differing": list(recognised.differing),
+        },
         "data": str(data),
         "predictions": str(predictions),
         "prediction_keys": list(read.keys),
+        "other_prediction_keys": dict(read.other_keys),
         "n_records": read.records,
         "n_without_prediction_key": read.without_key,
         "n_null": read.null,
+        "repeated_records": published.repeats,
+        "repeated_predictions": [asdict(repeat) for repeat in read.repeats],
+        "differing_items": [asdict(difference) for difference in differing],
     }

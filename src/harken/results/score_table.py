@@ -1,6 +1,6 @@
 """Terminal table of `harken score`: the benchmark's official figure beside strict accuracies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -34,10 +34,48 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
     further = [label for label, groups in result["by"].items() if groups and label not in SHOWN_LABELS]
     if further:
         notes.append(f"accuracies by {', '.join(further)}: with --json")
+    if result.get("n_right_refused"):
+        notes.append(f"the script does not count the right choice alone in {result['n_right_refused']} items")
+    notes += _file_notes(result)
     if result["n_unreadable_letters"]:
         notes.append(f"{result['n_unreadable_letters']} unreadable answers are letters, which --letters reads")
     lists = {key: names for key, names in means.items() if isinstance(names, list) and names}
     return notes + [f"{key.replace('_', ' ')}: {', '.join(names)}" for key, names in lists.items()]
+
+
+def _file_notes(result: Mapping[str, Any]) -> list[str]:
+    """Where the predictions stood, and what is unusual about the two files."""
+    notes = [f"predictions under {' and '.join(result['prediction_keys'])}"] if result["prediction_keys"] else []
+    for key, n in result["other_prediction_keys"].items():
+        notes.append(f"{key} has another text in {n} records, which was not read: --key {key} reads it")
+    state = result["state"]
+    if state["differing"]:
+        notes.append(
+            f"the benchmark file is closest to that of {state['published']} and differs in {len(state['differing'])} of "
+            f"{state['n']} items: {_names(state['differing'])}"
+        )
+    by_field: dict[str, list[str]] = {}
+    for item in result["differing_items"]:
+        by_field.setdefault(item["field"], []).append(item["id"])
+    for field, ids in by_field.items():
+        counted = {
+            "answer": f", where the answer of the {'predictions' if result['answers_of'] == 'file' else 'benchmark'} "
+            "counts (--answers)",
+            "choices": ", where those of the predictions are read",
+            "question": "",
+        }[field]
+        notes.append(f"the predictions state another {field} in {len(ids)} items{counted}: {_names(ids)}")
+    for name, repeats in (
+        ("benchmark file", result["repeated_records"]),
+        ("predictions", [repeat["id"] for repeat in result["repeated_predictions"]]),
+    ):
+        if repeats:
+            notes.append(f"{len(repeats)} records of the {name} repeat an earlier one and do not count: {_names(repeats)}")
+    return notes
+
+
+def _names(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (", ... (all with --json)" if len(ids) > 3 else "")
 
 
 def _score_row(name: str, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from harken.cli.generate.options import GENERATION_KEYS
-from harken.cli.options import console, recipe_values
+from harken.cli.options import console, recipe_values, refuse_empty
 from harken.system.console import print_line
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def run_generation(
             n_requests = batch.write_requests(Path(batch_requests))
             print_line(console, f"{n_requests} requests to send: {batch_requests}")
             return
+    refuse_empty(out / written, out / "rejected.jsonl")
     print_line(console, f"written: {out / written}")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harken.cli.options import console
+from harken.cli.options import console, refuse_empty
 from harken.cli.prepare import options
 
 
@@ -19,3 +19,4 @@ def export(
     from harken.prepare.trainer_jsonl import export_jsonl
 
     export_jsonl(manifest, audio_root, options.check_format(format), out).show(console)
+    refuse_empty(out, out.with_name(f"{out.name}.rejected.jsonl"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harken.cli.options import console
+from harken.cli.options import console, refuse_empty
 
 if TYPE_CHECKING:
     from harken.prepare.data_card import Card
@@ -120,6 +120,7 @@ def check_format(name: str) -> str:
 
 
 def print_card(card: "Card", out: Path) -> None:
-    """Print the data card of a finished command, and where its manifest is."""
+    """Print the data card of a finished command, and where its manifest is. Raises DataError where it is empty."""
     card.show(console)
+    refuse_empty(out / "manifest.jsonl", out / "rejected.jsonl")
     console.print(f"manifest: {out / 'manifest.jsonl'}", markup=False, highlight=False, soft_wrap=True)
