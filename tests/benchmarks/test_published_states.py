@@ -15,9 +15,7 @@ VERSIONS = ("original", "v05.15.25")
 
 @pytest.fixture
 def questions(shared):
-    return {
-        version: MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0] for version in VERSIONS
-    }
+    return {version: MMAU.read(shared / "benchmarks" / f"mmau-test-mini.{version}.json")[0] for version in VERSIONS}
 
 
 def test_the_real_files_are_the_last_states_of_the_two_versions(questions):
@@ -49,6 +47,7 @@ def test_a_record_that_both_versions_have_tells_no_version(questions):
 
 def test_of_equally_good_states_the_latest_counts_and_a_passing_one_only_alone():
     """Three items with the hashes of ids a, b, c; state 0 has a and b, state 1 all, state 2, passing, a alone."""
+
     def digits(n, *parts):
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:n]
 

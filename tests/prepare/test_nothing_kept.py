@@ -1,4 +1,4 @@
-"""A command of `harken prepare` or `generate` that keeps no record ends with an error that says where the reasons are."""
+"""A command of `harken prepare` or `generate` that keeps no record ends with an error."""
 
 import json
 

@@ -150,7 +150,10 @@ def put(**changes):
         (put(model_output=3), "1 have a prediction that is not text: line 13: model_output: 3"),
         (put(model_output=["a dog"]), r"1 have a prediction that is not text: line 13: model_output: \['a dog'\]"),
         (put(model_output=True), "1 have a prediction that is not text: line 13: model_output: True"),
-        (put(choices=["a", "b"]), r"1 state other choices than .* 66.7 % of 3 items .*: line 13: 'm1': choices \['a', 'b'\], in"),
+        (
+            put(choices=["a", "b"]),
+            r"1 state other choices than .* 66.7 % of 3 items .*: line 13: 'm1': choices \['a', 'b'\], in",
+        ),
         (put(choices="['a', 'b']"), "1 state choices that cannot be read: line 13: choices: expected a list of texts"),
         (lambda one: {**one, "choices": one["choices"][::-1]}, "1 state other choices than the benchmark file"),
         (put(model_output="\ud800"), "1 cannot be read: line 13: holds half of a surrogate pair"),

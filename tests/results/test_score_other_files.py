@@ -106,7 +106,10 @@ def test_the_case_of_two_keys_says_which_was_scored(shared, tmp_path):
     result = json.loads(harken(*command, "--json").out)
     assert (result["official_accuracy"]["value"], result["prediction_keys"]) == (1.0, ["answer_prediction"])
     other = json.loads(harken(*command, "--json", "--key", "model_output").out)
-    assert (other["official_accuracy"]["value"], other["prediction_keys"]) == (0.5, ["model_output"])  # "hm" is a choice
+    assert (other["official_accuracy"]["value"], other["prediction_keys"]) == (
+        0.5,
+        ["model_output"],
+    )  # "hm" is a choice
 
 
 def test_the_case_of_sentences_with_letters_scores_as_the_official_script_and_the_strict_score_reads_them(shared):

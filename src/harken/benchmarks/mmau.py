@@ -15,7 +15,6 @@ from harken.data.record_fields import answer_index, choices_field, clip_path, fi
 from harken.data.records import Record
 from harken.types import Question
 
-
 _AUTHORS_FOLDER = "/fs/gamma-projects/audio/sonal_brain/mmau_audios/"
 """Stands before the clip names in one of the files of 2025-05-16."""
 

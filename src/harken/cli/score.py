@@ -29,8 +29,8 @@ def score(
         str | None,
         typer.Option(
             "--key",
-            help="The key that holds the predictions. Default: the benchmark's own, where a record has it, else another "
-            "that harken knows; the output says which.",
+            help="The key that holds the predictions. Default: the benchmark's own, where a record has it, else "
+            "another that harken knows; the output says which.",
         ),
     ] = None,
     answers: Annotated[
@@ -52,7 +52,9 @@ def score(
 
     if submission is not None:
         if letters or answers == "file":
-            raise typer.BadParameter("a submission is not scored: no --letters, no --answers", param_hint="--submission")
+            raise typer.BadParameter(
+                "a submission is not scored: no --letters, no --answers", param_hint="--submission"
+            )
         result = write_submission(benchmark, data, predictions, submission, key)
     else:
         result = score_file(benchmark, data, predictions, letters_shown=letters or None, key=key, answers=answers)

@@ -1,8 +1,8 @@
 """Evaluates a model on the questions of a recipe and writes predictions.jsonl and summary.json.
 
-Prompt and grader are those of training. Every record counts, except one that repeats an earlier one: a record that cannot be used, an answer that cannot be
-read, a request that failed, and a clip that is too long where the recipe says so are wrong, and each kind is counted.
-A stopped evaluation goes on when it is called again.
+Prompt and grader are those of training. Every record counts, except one that repeats an earlier one. A record that cannot be
+used, an answer that cannot be read, a request that failed, and a clip that is too long where the recipe says so are
+wrong, and each kind is counted. A stopped evaluation goes on when it is called again.
 """
 
 import contextlib
@@ -162,7 +162,8 @@ def _grade(
 ) -> list[list[Row]]:
     """The rows of each record: first the questions in the order of the file, then the rejected records.
 
-    A record that repeats an earlier one has none: it would count one question twice. A question has a row for each order of its choices and each sample. A record without answers has as many equal rows.
+    A record that repeats an earlier one has none: it would count one question twice. A question has a row for each
+    order of its choices and each sample. A record without answers has as many equal rows.
     """
     n_rows = recipe.permute * recipe.samples
     groups: dict[str, list[Row]] = {question.id: [] for question in loaded.questions}

@@ -41,7 +41,9 @@ def score_file(
     benchmark = find_benchmark(name)
     published = read_benchmark(benchmark, data)
     read = read_prediction_file(predictions, benchmark, published.questions, key)
-    questions = [as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions]
+    questions = [
+        as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions
+    ]
     return {
         **_heading(benchmark, data, predictions, published, read),
         "answers_of": answers,

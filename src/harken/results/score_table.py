@@ -51,8 +51,8 @@ def _file_notes(result: Mapping[str, Any]) -> list[str]:
     state = result["state"]
     if state["differing"]:
         notes.append(
-            f"the benchmark file is closest to that of {state['published']} and differs in {len(state['differing'])} of "
-            f"{state['n']} items: {_names(state['differing'])}"
+            f"the benchmark file is closest to that of {state['published']} and differs in "
+            f"{len(state['differing'])} of {state['n']} items: {_names(state['differing'])}"
         )
     by_field: dict[str, list[str]] = {}
     for item in result["differing_items"]:
@@ -70,7 +70,9 @@ def _file_notes(result: Mapping[str, Any]) -> list[str]:
         ("predictions", [repeat["id"] for repeat in result["repeated_predictions"]]),
     ):
         if repeats:
-            notes.append(f"{len(repeats)} records of the {name} repeat an earlier one and do not count: {_names(repeats)}")
+            notes.append(
+                f"{len(repeats)} records of the {name} repeat an earlier one and do not count: {_names(repeats)}"
+            )
     return notes
 
 
