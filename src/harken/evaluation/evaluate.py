@@ -1,8 +1,8 @@
 """Evaluates a model on the questions of a recipe and writes predictions.jsonl and summary.json.
 
-Prompt and grader are those of training. Every record counts, except one that repeats an earlier one. A record that cannot
-be used, an answer that cannot be read, a request that failed, and a clip that is too long where the recipe says so are
-wrong, and each kind is counted. A stopped evaluation goes on when it is called again.
+Prompt and grader are those of training. Every record counts, except one that repeats an earlier one. A record that
+cannot be used, an answer that cannot be read, a request that failed, and a clip that is too long where the recipe says
+so are wrong, and each kind is counted. A stopped evaluation goes on when it is called again.
 """
 
 import contextlib
