@@ -8,7 +8,7 @@ another version of the benchmark, predictions that are not text, records that ca
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,7 +193,7 @@ def _other_items(benchmark: Benchmark, read: _Read) -> list[str]:
     ]
 
 
-def _texts(choices: object) -> Iterable[str] | None:
+def _texts(choices: object) -> list[str] | None:
     """Choices as readers keep them, without spaces at their edges and empty ones; None for anything but texts."""
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         return None
