@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.leak_check import check_leaks
+from harken.prepare.clip_source import PATTERNS, clip_source
+from harken.prepare.leak_check import check_leaks, has_leak
 from harken.prepare.leak_check_sets import (
     ComparedRecord,
     ComparedSet,
@@ -21,14 +22,28 @@ from harken.prepare.leak_check_sets import (
     record_of_clip_name,
     word_set,
 )
-from harken.prepare.leaks import find_leaks
+from harken.prepare.leaks import clip_matcher, similar_questions
 from harken.types import Question
 
 
 def clip_pairs(training, benchmark):
     a = [record_of_clip_name(name, name) for name in training]
-    b = [record_of_clip_name(name, name) for name in benchmark]
-    return [(leak.id, leak.benchmark_id) for leak in find_leaks(a, b, "b", {}) if leak.rule == "clip"]
+    match = clip_matcher([record_of_clip_name(name, name) for name in benchmark])
+    return [(record.id, same.id) for record in a if (same := match(record)) is not None]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.shown)
+def test_the_example_of_each_spelling_is_read_by_it(pattern):
+    source = clip_source(pattern.example)
+    assert source is not None and source.ident in pattern.example
+    assert next(p for p in PATTERNS if p.regex.fullmatch(pattern.example)) is pattern
+
+
+@pytest.mark.parametrize(
+    "name", ["speech_data_1", "speech_data_recording_of", "train_00048", "12345678901", "3049", ""]
+)
+def test_words_and_numbers_of_eleven_characters_are_no_id(name):
+    assert clip_source(name) is None
 
 
 @pytest.mark.parametrize(
@@ -38,7 +53,18 @@ def clip_pairs(training, benchmark):
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_000039", True),
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_000040", False),
         ("-HG3Omg_89c_000030", "Y-HG3Omg_89c", True),  # AudioSet's name says no start
-        ("-HG3Omg_89c_000030", "-HG3Omg_89c_00-00-00_00-00-30", True),  # MMAR's
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_00-00-10_00-00-31", True),  # MMAR's
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_00-00-00_00-00-30", False),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_trimmed", True),
+        ("-HG3Omg_89c_000030", "v-HG3Omg_89c_39_49_out", True),
+        ("-HG3Omg_89c_000030", "[-HG3Omg_89c]-[40-50]", False),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_30.000_40.000", True),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_30000_40000", True),  # AudioSet's milliseconds
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_30000", True),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_50000_60000", False),
+        ("-HG3Omg_89c_000030", "dog-HG3Omg_89c (copy)", True),  # an unknown spelling that holds the id
+        ("17196__dog-lover__bark", "17196__dog-lover__bark.aiff", True),  # Freesound
+        ("17196__dog-lover__bark", "17197__dog-lover__bark", False),
         ("-HG3Omg_89c_000030", "-HG3Omg_89d_000030", False),
         ("speech_data_000012", "speech_data_000013", False),  # eleven letters are no id
         ("speech_data_000012", "speech_data_000012", True),
@@ -60,14 +86,14 @@ words = st.lists(st.frozensets(st.sampled_from("abcdefghijkl"), max_size=10), ma
 
 @given(training=words, benchmark=words)
 def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, benchmark):
-    a = [ComparedRecord(f"a{n}", "", "", None, words) for n, words in enumerate(training)]
-    b = [ComparedRecord(f"b{n}", "", "", None, words) for n, words in enumerate(benchmark)]
+    a = [ComparedRecord(f"a{n}", "", None, words) for n, words in enumerate(training)]
+    b = [ComparedRecord(f"b{n}", "", None, words) for n, words in enumerate(benchmark)]
     expected = {
         f"a{n}": next((f"b{m}" for m, other in enumerate(benchmark) if jaccard(words, other) >= 0.8), None)
         for n, words in enumerate(training)
     }
-    leaks = {leak.id: leak.benchmark_id for leak in find_leaks(a, b, "b", {})}
-    assert leaks == {ident: other for ident, other in expected.items() if other is not None}
+    pairs = {record.id: other.id for record, other in similar_questions(a, b)}
+    assert pairs == {ident: other for ident, other in expected.items() if other is not None}
 
 
 def test_words_are_compared_without_case_order_and_punctuation():
@@ -78,12 +104,12 @@ def test_many_questions_are_compared_without_comparing_all_pairs():
     rng = random.Random(0)
     vocabulary = [f"w{n}" for n in range(3000)]
     make = lambda prefix, n: [  # noqa: E731
-        ComparedRecord(f"{prefix}{i}", "", "", None, frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]))
+        ComparedRecord(f"{prefix}{i}", "", None, frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]))
         for i in range(n)
     ]
     training, benchmark = make("a", 4000), make("b", 500)
-    benchmark[7] = ComparedRecord("b7", "", "", None, training[123].words)
-    assert [(leak.id, leak.benchmark_id) for leak in find_leaks(training, benchmark, "b", {})] == [("a123", "b7")]
+    benchmark[7] = ComparedRecord("b7", "", None, training[123].words)
+    assert [(a.id, b.id) for a, b in similar_questions(training, benchmark)] == [("a123", "b7")]
 
 
 def write_sets(folder):
@@ -131,7 +157,9 @@ def test_each_rule_finds_its_leak_in_each_format(tmp_path):
         ("air.json", [("clip", "t1", "9")]),
         ("vgg.csv", [("clip", "t1", "-HG3Omg_89c_000030")]),
     ]
-    assert checked[0].n_hashed == (3, 1)
+    assert checked[0].coverage.n_by_hash == (3, 1)
+    assert checked[1].coverage.n_by_id == (1, 1)
+    assert checked[1].coverage.n_not_compared == 2
     lines = [json.loads(line) for line in (tmp_path / "leaks.jsonl").read_text().splitlines()]
     assert lines[0] == {"rule": "content", "id": "t2", "benchmark": "mmau.json", "benchmark_id": "m1"}
     assert len(lines) == 5
@@ -156,8 +184,58 @@ def test_the_check_command_prints_a_table_and_ends_with_1_where_a_clip_is_in_bot
     assert leaking.exit_code == 1
     assert "same content (first: t2 = m1)" in " ".join(leaking.output.split())
     (tmp_path / "clean.json").write_text('[{"id": "c", "audio_id": "far.wav", "question": "Unlike anything?"}]')
+    write_wav(tmp_path / "far.wav", tone(700, 16_000, 0.2))
     clean = harken("prepare", "check", manifest, tmp_path / "clean.json", "--workers", 1)
-    assert clean.exit_code == 0
+    assert clean.exit_code == 0, clean.output
+
+
+def test_a_check_that_could_compare_nothing_is_an_error_and_not_clean(tmp_path):
+    write_sets(tmp_path)
+    (tmp_path / "numbers.json").write_text('[{"id": "c", "audio_id": "3049.flac", "question": "Unlike anything?"}]')
+    with pytest.raises(
+        DataError, match=r"numbers\.json: nothing could be compared: for none of the 3 training records"
+    ):
+        harken("prepare", "check", tmp_path / "train" / "manifest.jsonl", tmp_path / "numbers.json", "--workers", 1)
+
+
+def test_the_check_counts_what_it_could_not_compare(tmp_path):
+    write_sets(tmp_path)
+    (tmp_path / "vgg.csv").write_text("-HG3Omg_89d_000030.mp4,rain\n")
+    [checked] = check_leaks(ComparedSet(tmp_path / "train" / "manifest.jsonl"), [ComparedSet(tmp_path / "vgg.csv")], 1)
+    assert not has_leak(checked)
+    assert checked.coverage.rows() == {
+        "records: training, benchmark": "4, 1",
+        "compared by the id of their recording": "1, 1",
+        "compared by the hash of their samples": "0, 0",
+        "compared by sound": "0, 0",
+        "training clips that could not be compared": "2",
+    }
+
+
+def test_the_six_spellings_of_the_cases_are_found_in_vggsounds_list(shared):
+    checked = check_leaks(
+        ComparedSet(shared / "cases" / "data" / "train_trimmed.jsonl"),
+        [ComparedSet(shared / "benchmarks" / "vggsound_test.csv")],
+        1,
+    )
+    assert [leak.id for leak in checked[0].leaks_of("clip")] == ["1", "2", "3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    ("text", "n_overlapping"),
+    [
+        ("audiocap_id,youtube_id,start_time,caption\n1,-HG3Omg_89c,35,A bell\n", 1),  # AudioCaps
+        ("audiocap_id,youtube_id,start_time,caption\n1,-HG3Omg_89c,45,A bell\n", 0),
+        ('# YTID, start_seconds, end_seconds, positive_labels\n-HG3Omg_89c, 30.000, 40.000, "/m/1,/m/2"\n', 1),
+        ("file_name,caption_1\nY-HG3Omg_89c.wav,A bell\n", 1),  # Clotho's and WavCaps' form
+        ("-HG3Omg_89c,30,rain,test\n", 1),  # VGGSound with four columns
+        ("-HG3Omg_89c_000030.mp4,rain\n", 1),
+    ],
+)
+def test_lists_of_clips_are_read_by_the_names_of_their_columns(text, n_overlapping, tmp_path):
+    (tmp_path / "list.csv").write_text(text)
+    match = clip_matcher(read_compared_records(tmp_path / "list.csv"))
+    assert (match(record_of_clip_name("t", "-HG3Omg_89c_000030")) is not None) == bool(n_overlapping)
 
 
 def test_the_commands_of_each_source_run_from_arguments(tmp_path):

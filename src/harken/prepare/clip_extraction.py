@@ -69,7 +69,7 @@ def extract_wav(source: Path, target: Path) -> None:
     Input that is 16 kHz mono 16-bit already comes out bit for bit. Raises AudioError, and writes nothing, where the
     sound cannot be used.
     """
-    samples = _in_16_bits(load_waveform(source))
+    samples = in_16_bits(load_waveform(source))
     with replacing(target) as temporary:
         soundfile.write(temporary, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
@@ -107,7 +107,7 @@ def _measure_span(span: AudioSpan) -> ClipMeasures | str:
 
 
 def _measured(waveform: Waveform) -> ClipMeasures:
-    samples = _in_16_bits(waveform)
+    samples = in_16_bits(waveform)
     return ClipMeasures(
         samples.size / SAMPLE_RATE_HZ,
         snr_db(frame_powers(samples)),
@@ -117,7 +117,8 @@ def _measured(waveform: Waveform) -> ClipMeasures:
     )
 
 
-def _in_16_bits(waveform: Waveform) -> NDArray[np.int16]:
+def in_16_bits(waveform: Waveform) -> NDArray[np.int16]:
+    """The samples of a waveform as a 16-bit WAV file holds them."""
     return np.clip(np.rint(waveform * 32768), -32768, 32767).astype("<i2")
 
 

@@ -100,9 +100,8 @@ def write_draft(draft: Draft, out: Path, audio_root: Path, against: Sequence[Com
 
     Raises DataError where a benchmark cannot be read.
     """
-    digests = {span: measures.digest for span, measures in draft.measures.items()}
     records = [_compared_record(question) for question in draft.questions]
-    leaks, leak_table = leak_reasons(records, digests, against, workers)
+    leaks, leak_table = leak_reasons(records, against, workers)
     draft.reject(lambda question: leaks.get(question.id))
     assert len(draft.questions) + len(draft.rejected) == draft.n_records, "a record is neither kept nor rejected"
     draft.rejected.sort(key=lambda record: (record.file, record.line))

@@ -61,8 +61,7 @@ def prepare_vggsound(
     draft.reject(lambda row: clips.reasons.get(row.clip))
     names = {str(row.clip): AudioSpan(clips.wav_of[row.clip]) for row in draft.rows}
     records = [record_of_clip_name(name, name, span=span) for name, span in names.items()]
-    digests = {span: clips.measures[span].digest for span in names.values()}
-    leaks, leak_table = leak_reasons(records, digests, against, workers)
+    leaks, leak_table = leak_reasons(records, against, workers)
     draft.reject(lambda row: leaks.get(str(row.clip)))
     assert len(draft.rows) + len(draft.rejected) == n_rows, "a row is neither kept nor rejected"
     draft.rejected.sort(key=lambda record: record.line)

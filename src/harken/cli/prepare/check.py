@@ -21,14 +21,14 @@ def check(
 ) -> None:
     """List the clips and questions that a training set shares with benchmarks.
 
-    Exit code 1 when they share a clip.
+    Exit code 1 when they share a clip, 2 when no clip of the set could be compared with a benchmark.
     """
     from harken.prepare.data_card import Card
-    from harken.prepare.leak_check import check_leaks, leak_table
+    from harken.prepare.leak_check import check_leaks, has_leak, leak_table
     from harken.prepare.licences import OWN
 
     [own], others = options.parse_against([training]), options.parse_against(benchmarks)
     results = check_leaks(own, others, workers, out)
     Card(OWN, [f"leak check of {training}"], [leak_table(result) for result in results]).show(console)
-    if any(result.leaked for result in results):
+    if any(has_leak(result) for result in results):
         raise typer.Exit(1)
