@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.clip_source import PATTERNS, clip_source
+from harken.prepare.clip_source import FREESOUND_EXAMPLE, FREESOUND_SHOWN, PATTERNS, clip_source
 from harken.prepare.leak_check import check_leaks, has_leak
 from harken.prepare.leak_check_sets import (
     ComparedRecord,
@@ -23,6 +24,7 @@ from harken.prepare.leak_check_sets import (
     word_set,
 )
 from harken.prepare.leaks import clip_matcher, similar_questions
+from harken.prepare.sound_print import PrintIndex, sound_print
 from harken.types import Question
 
 
@@ -35,7 +37,8 @@ def clip_pairs(training, benchmark):
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.shown)
 def test_the_example_of_each_spelling_is_read_by_it(pattern):
     source = clip_source(pattern.example)
-    assert source is not None and source.ident in pattern.example
+    assert source is not None
+    assert source.ident in pattern.example
     assert next(p for p in PATTERNS if p.regex.fullmatch(pattern.example)) is pattern
 
 
@@ -298,3 +301,57 @@ def test_a_wrong_argument_is_named(words, says):
     failed = harken(*words)
     assert failed.exit_code == 2
     assert says in " ".join(failed.output.replace("│", " ").split())
+
+
+def planted(folder, benchmark, training):
+    for name, samples in benchmark.items():
+        write_wav(folder / "b" / name, samples)
+    for name, samples in training.items():
+        write_wav(folder / "t" / name, samples)
+    for side, names in (("b", benchmark), ("t", training)):
+        questions = [Question(name, "What?", ("x", "y"), 0, folder / side / name) for name in names]
+        write_manifest(folder / side / "manifest.jsonl", questions)
+    sets = [ComparedSet(folder / side / "manifest.jsonl") for side in ("t", "b")]
+    return check_leaks(sets[0], [sets[1]], 1)[0]
+
+
+def melody(seed):
+    """Three seconds in which no two are alike."""
+    rng = np.random.default_rng(seed)
+    notes = [tone(rng.uniform(300, 2000), 16_000, 0.2) * rng.uniform(0.2, 0.4) for _ in range(15)]
+    return np.concatenate(notes) + rng.normal(0, 0.01, 48_000).astype(np.float32)
+
+
+def test_a_changed_copy_under_a_number_is_found_by_its_sound(tmp_path):
+    """Trimmed by 0.7 s, 6 dB quieter and with noise at 20 dB, so neither name nor samples are those of the original."""
+    originals = {f"{n}.wav": melody(n) for n in range(6)}
+    copy = 0.5 * originals["4.wav"][11_200:]
+    copy = copy + np.random.default_rng(9).normal(0, np.std(copy) / 10, copy.size).astype(np.float32)
+    checked = planted(tmp_path, originals, {"copy.wav": copy, "other.wav": melody(77)})
+    assert [(leak.rule, leak.id, leak.benchmark_id) for leak in checked.leaks_of("sound")] == [
+        ("sound", "copy.wav", "4.wav")
+    ]
+    assert checked.coverage.n_by_sound == (2, 6)
+    assert checked.coverage.n_not_compared == 0
+
+
+def test_silence_and_clips_under_a_second_have_no_print_and_match_nothing():
+    assert sound_print(np.zeros(48_000, np.int16)) is None
+    assert sound_print(np.full(4_000, 9, np.int16)) is None
+    assert PrintIndex({}).find(print_of(melody(1))) is None
+
+
+def test_prints_of_different_melodies_differ_in_half_of_their_bits():
+    share = [bits_apart(print_of(melody(n)), print_of(melody(n + 50))) for n in range(8)]
+    assert np.mean(share) == pytest.approx(0.5, abs=0.03)
+    assert bits_apart(print_of(melody(0)), print_of(0.3 * melody(0))) < 0.02
+
+
+def print_of(samples):
+    found = sound_print(np.rint(samples * 32767).astype(np.int16))
+    assert found is not None
+    return found
+
+
+def bits_apart(a, b):
+    return float(np.bitwise_count(a.words ^ b.words).mean() / 32)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 CLIP_S = 10.0
-"""How long a clip is taken to be where its name says no end, in seconds: AudioSet's and VGGSound's clips are as long."""
+"""How long a clip is taken to be where its name says no end, in seconds: that of AudioSet's and VGGSound's clips."""
 
 
 @dataclass(frozen=True, slots=True)
