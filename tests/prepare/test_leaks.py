@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
-from harken.prepare.clip_source import FREESOUND_EXAMPLE, FREESOUND_SHOWN, PATTERNS, clip_source
+from harken.prepare.clip_source import PATTERNS, clip_source
 from harken.prepare.leak_check import check_leaks, has_leak
 from harken.prepare.leak_check_sets import (
     ComparedRecord,
