@@ -24,7 +24,7 @@ class ClipIdentity:
 
 
 def identify_clips(spans: Sequence[AudioSpan], workers: int) -> Iterator[tuple[AudioSpan, ClipIdentity]]:
-    """Yield the clips that exist and decode, without crashing a decoder, each with its identity, in the order of `spans`."""
+    """Yield the clips that exist and can be decoded, each with its identity, in the order of `spans`."""
     present = [span for span in dict.fromkeys(spans) if span.path.is_file()]
     if present:
         for span, identity in zip(present, map_in_processes(_identify, present, workers), strict=True):
