@@ -48,6 +48,26 @@ class JudgeError(HarkenError):
     """Too many calls of a judge failed for the run to go on."""
 
 
+class StoppedError(SystemExit):
+    """SIGTERM or Ctrl-C ended the command. It is no failure, and no `except Exception` takes it for one.
+
+    Attributes:
+        message: what stopped it, and how to go on. Empty on ranks that leave the sentence to rank 0.
+    """
+
+    EXIT_CODE = 75
+    """EX_TEMPFAIL of sysexits.h: the same can be tried again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.EXIT_CODE)
+        self.message, self._advised = message, False
+
+    def advise(self, sentence: str) -> None:
+        """Say how to go on, unless an inner block, which knows more, has said so."""
+        if not self._advised:
+            self.message, self._advised = f"{self.message}. {sentence}", True
+
+
 def raised(error: BaseException) -> str:
     """`ValueError: the message (barks.py, line 12)`, for an exception that a user's own code raised.
 

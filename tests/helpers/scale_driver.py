@@ -1,8 +1,8 @@
 """Runs jobs on several ranks of this machine, over gloo, one job after another: scale_driver.py JOBS.json.
 
 A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": number of ranks}. It may have "resume": true,
-"sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates) and
-"late_s" (how long ranks wait for each other). Or a job is {"call": name of a function of scale_work.py, "size": number
+"sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates),
+"stop": [rank, updates] (SIGTERM comes to that rank) and "late_s" (how long ranks wait for each other). Or a job is {"call": name of a function of scale_work.py, "size": number
 of ranks, ...}. Ranks are forked after the imports, which take longer than a run. The program prints as JSON, for each
 job, three lists over its ranks: exits (how the rank ended), errors (its error message) and results (what its function
 returned). A job that takes longer than LIMIT_S hangs and is killed.
@@ -27,7 +27,7 @@ import harken.inference.log_probabilities
 import harken.training.open_session
 import harken.training.sft
 from harken.config import load_recipe
-from harken.errors import HarkenError
+from harken.errors import HarkenError, StoppedError
 from harken.system.distributed_run import join_ranks
 
 LIMIT_S = 300.0
@@ -46,14 +46,14 @@ def plain_descent(module, *, learning_rate, **_):
     )
 
 
-def kill_self_after(updates: int) -> None:
-    """Have this process kill itself when it is about to make one more update."""
+def signal_self_after(updates: int, number: signal.Signals) -> None:
+    """Have this process send itself a signal when it is about to make one more update."""
     for owner, name in ((harken.grpo.step, "update"), (harken.training.sft, "apply_update")):
         original, done = getattr(owner, name), []
 
         def wrapped(*args, original=original, done=done, **kwargs):
             if len(done) == updates:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
             done.append(None)
             return original(*args, **kwargs)
 
@@ -70,9 +70,9 @@ def do_job(job: dict, rank: int, port: int, result: Path) -> None:
         os.environ["HARKEN_RANK_TIMEOUT_S"] = str(job.get("late_s", LIMIT_S))
     if job.get("sgd"):
         harken.training.open_session.build_optimizer = plain_descent
-    lose = job.get("lose")
-    if lose is not None and lose[0] == rank:
-        kill_self_after(lose[1])
+    for key, number in (("lose", signal.SIGKILL), ("stop", signal.SIGTERM)):
+        if key in job and job[key][0] == rank:
+            signal_self_after(job[key][1], number)
     if "call" in job:
         result.write_text(json.dumps(getattr(scale_work, job["call"])(join_ranks(), job)))
         return
@@ -94,6 +94,9 @@ def fork_rank(job: dict, rank: int, port: int, error_file: Path, result: Path) -
         except HarkenError as error:
             file.write(f"{type(error).__name__}: {error}")
             code = 2
+        except StoppedError as stopped:
+            file.write(stopped.message)
+            code = stopped.EXIT_CODE
         except BaseException:  # noqa: BLE001 (reported, then the process ends)
             traceback.print_exc(file=file)
             code = 1
@@ -111,7 +114,7 @@ def run_job(job: dict, folder: Path) -> dict:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
             code = os.waitstatus_to_exitcode(status)
-            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", -signal.SIGKILL: "killed"}[code]
+            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", 75: "stopped", -signal.SIGKILL: "killed"}[code]
         elif time.monotonic() - started > LIMIT_S:
             for child, rank in running.items():
                 os.kill(child, signal.SIGKILL)

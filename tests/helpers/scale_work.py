@@ -113,6 +113,7 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
             pending_verdicts=[{}, {}],
         )
         scored.append(ScoredBatch(rewarder.start_judging(batch), None))
+    rewarder.wait(scored)
     rewards = rewarder.reward(scored, progress=0.25)
     return {
         "reward": [value for batch in rewards.batches for value in batch.rewards.flatten().tolist()],

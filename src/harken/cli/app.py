@@ -35,8 +35,9 @@ from harken.cli.sft import sft
 from harken.cli.tiny import tiny
 from harken.cli.train import train
 from harken.cli.view import view
-from harken.errors import HarkenError, ReportedByOtherRankError
+from harken.errors import HarkenError, ReportedByOtherRankError, StoppedError
 from harken.system.console import escape_unprintable, hide_torchao_messages
+from harken.system.stop_signals import stop_signals
 
 COMMANDS = {
     "Start here": {"demo": demo, "doctor": doctor},
@@ -91,16 +92,26 @@ app.add_typer(generate, name="generate", rich_help_panel="Data")
 
 
 def main() -> None:
-    """Run a command. An error that a user can mend is a message and exit code 2; any other keeps its traceback."""
+    """Run a command. An error that a user can mend is a message and exit code 2; any other keeps its traceback.
+    SIGTERM and Ctrl-C are a message and exit code 75."""
     hide_torchao_messages()
     try:
-        app()
+        with stop_signals():
+            app()
     except ReportedByOtherRankError:
         sys.exit(2)
+    except StoppedError as stopped:
+        if stopped.message:
+            _print_message("stopped:", "bold yellow", stopped.message.removeprefix("stopped "))
+        sys.exit(stopped.code)
     except HarkenError as error:
-        message = "\n".join(escape_unprintable(line) for line in str(error).split("\n"))
-        Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", message), soft_wrap=True)
+        _print_message("error:", "bold red", str(error))
         sys.exit(2)
+
+
+def _print_message(head: str, style: str, message: str) -> None:
+    lines = "\n".join(escape_unprintable(line) for line in message.split("\n"))
+    Console(stderr=True).print(Text.assemble((head, style), " ", lines), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ class LoggingConfig(Section):
 
     every: PositiveInt = 10
     """The number of steps between rows on screen and between kept rollouts. metrics.jsonl has every step."""
-    checkpoint_every: PositiveInt | None = None
-    """The number of steps between checkpoints. The last step always has one."""
+    checkpoint_every: PositiveInt | None = 100
+    """The number of steps between checkpoints; null writes one at the last step alone, which always has one, and where
+    SIGTERM or Ctrl-C stops the run."""
     keep_checkpoints: PositiveInt = 2
     """How many of the newest checkpoints are kept. The best one on the development part is kept too; none is chosen on
     a test set."""

@@ -13,6 +13,7 @@ from harken.grpo.sample_completions import sample_completions
 from harken.grpo.step import GrpoStep
 from harken.models.policy import mixed_precision
 from harken.system.distributed_run import distributed_run
+from harken.system.stop_signals import WorkAbandonedError, defer_stop
 from harken.training.open_session import open_session
 from harken.training.progress_columns import grpo_columns
 from harken.training.progress_table import OnRow
@@ -49,13 +50,17 @@ def train(
     questions_of = {step: session.questions_of(step, settings.prompts_per_step, settings.steps) for step in steps}
     columns = grpo_columns(recipe.reward.names, development=bool(session.development), probe=session.probe is not None)
     with (
+        defer_stop(),
         open_rewarder(recipe, session.run.judge, session.ranks) as rewarder,
         contextlib.closing(session.inputs.prefetch(questions_of.values())) as inputs,
         session.progress_table("grpo", columns, settings.steps, on_row) as table,
     ):
         grpo_step = GrpoStep(session, settings, rewarder)
         for step in steps:
-            result = grpo_step.run(step, questions_of[step], inputs)
+            try:
+                result = grpo_step.run(step, questions_of[step], inputs)
+            except WorkAbandonedError:
+                session.abandon_step(step)
             metrics = result.metrics
             metrics |= session.measure_development(step, settings.steps)
             metrics |= session.measure_probe(step, settings.steps)

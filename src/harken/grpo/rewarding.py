@@ -17,7 +17,7 @@ from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
-from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions
+from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
 from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.reward_parts import penalty_factors_at, think_shares
@@ -69,6 +69,8 @@ class Rewarder:
         self._judge, self._limit = judge, limit
         self._custom = {name: load_custom(name) for name in config.names if name not in BUILT_IN_REWARDS}
         self._weights = {part.name: part.weight for part in config.parts}
+        self._deadline: float | None = None
+        self._waited_s = 0.0
 
     def start_judging(self, batch: SampledBatch) -> SampledBatch:
         """The batch with the verdicts on it under way. Returns at once."""
@@ -76,8 +78,16 @@ class Rewarder:
             return batch
         return replace(batch, pending_verdicts=submit_completions(self._judge, self._config.judged, batch.responses))
 
+    def wait(self, batches: Sequence[ScoredBatch]) -> None:
+        """Wait for the judge's verdicts on all completions of this rank, or until the run is to stop."""
+        started = time.perf_counter()
+        limit_s = self._ranks.judge_deadline_s
+        self._deadline = None if limit_s is None else started + limit_s
+        wait_for_verdicts([batch.sampled.pending_verdicts for batch in batches], self._deadline)
+        self._waited_s = time.perf_counter() - started
+
     def reward(self, batches: Sequence[ScoredBatch], *, progress: float) -> StepRewards:
-        """Wait for the judge, then reward every completion.
+        """Reward every completion. Call `wait` before; verdicts that are late count as failed.
 
         Args:
             batches: all of the step on this rank, after `start_judging`.
@@ -85,11 +95,7 @@ class Rewarder:
 
         Raises JudgeError where too many of the judge's calls failed.
         """
-        started = time.perf_counter()
-        limit_s = self._ranks.judge_deadline_s
-        deadline = None if limit_s is None else started + limit_s
-        verdicts = [collect_verdicts(batch.sampled.pending_verdicts, deadline) for batch in batches]
-        waited_s = time.perf_counter() - started
+        verdicts = [collect_verdicts(batch.sampled.pending_verdicts, self._deadline) for batch in batches]
         failures = self._failures(verdicts)
         warnings = [] if self._limit is None else self._limit.check_step(failures)
         totals = self._totals(batches, verdicts)
@@ -99,7 +105,7 @@ class Rewarder:
         ]
         figures = self._think_figures(batches, totals, progress)
         if self._judge is not None:
-            figures |= self._judge_figures(verdicts, failures, waited_s)
+            figures |= self._judge_figures(verdicts, failures, self._waited_s)
         return StepRewards(rewarded, self._prompt.form is not None, figures, warnings)
 
     def _rewarded(

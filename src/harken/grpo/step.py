@@ -24,6 +24,7 @@ from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
 from harken.planning.step_sizes import step_sizes
 from harken.system.console import print_warning
+from harken.system.stop_signals import WorkAbandonedError, abandonable, stop_requested
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
 from harken.types import Question
@@ -48,7 +49,10 @@ class GrpoStep:
         self._encode_audio = session.policy.encode_audio if cache is None else EncodedAudioCache(session.policy, cache)
 
     def run(self, step: int, questions: Sequence[Question], inputs: Iterator[Sequence[ModelInput]]) -> StepResult:
-        """Make step `step` (1-based) from this rank's questions; `inputs` gives what the model reads of them next."""
+        """Make step `step` (1-based) from this rank's questions; `inputs` gives what the model reads of them next.
+
+        Raises WorkAbandonedError on all ranks, before anything has changed, where the run is to stop.
+        """
         session, settings, ranks = self._session, self._settings, self._session.ranks
         policy, progress = session.policy, (step - 1) / settings.steps
         learning_rate = learning_rate_at(
@@ -60,6 +64,9 @@ class GrpoStep:
             sampled = self._sample(step, questions, inputs_of_step)
             rollout_s = time.perf_counter() - started
             scored = score_with_reference(policy, session.reference, sampled, settings, session.warn, ranks)
+            self._rewarder.wait(scored)
+            if ranks.any(stop_requested() is not None):
+                raise WorkAbandonedError
             rewards = self._rewarder.reward(scored, progress=progress)
             batches = rewards.batches
             figures = update(policy, batches, settings, session.optimizer, learning_rate, session.warn, ranks)
@@ -77,24 +84,27 @@ class GrpoStep:
     def _sample(self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> list[SampledBatch]:
         """Sample completions; the judge works on those of one portion while the next portion is sampled."""
         session, policy = self._session, self._session.policy
+        batches: list[SampledBatch] = []
         with gathered(policy):
-            batches = [
-                self._rewarder.start_judging(batch)
-                for batch in sample_completions(
-                    policy,
-                    questions,
-                    inputs,
-                    session.prompt,
-                    self._settings,
-                    seed=session.recipe.seed,
-                    step=step,
-                    encode_audio=self._encode_audio,
-                    sizes=self._sizes,
-                    warn=session.warn,
-                    ranks=session.ranks,
-                )
-            ]
-            for _ in range(int(session.ranks.maximum([len(batches)])[0]) - len(batches)):
+            sampled = sample_completions(
+                policy,
+                questions,
+                inputs,
+                session.prompt,
+                self._settings,
+                seed=session.recipe.seed,
+                step=step,
+                encode_audio=self._encode_audio,
+                sizes=self._sizes,
+                warn=session.warn,
+                ranks=session.ranks,
+            )
+            with abandonable():  # decoding looks for a signal; ranks exchange nothing while they decode
+                batches += (self._rewarder.start_judging(batch) for batch in sampled)
+            most, stopping = session.ranks.maximum([len(batches), stop_requested() is not None])
+            if stopping:
+                raise WorkAbandonedError
+            for _ in range(int(most) - len(batches)):
                 batches.append(stand_in(policy, batches[0] if batches else None))
             return batches
 

@@ -15,6 +15,7 @@ from harken.inference.kv_cache_growing import GrowingCacheDecoder
 from harken.inference.prefill import PrefilledPrompts, evaluation_mode
 from harken.inference.sampling import Sampling, choose_tokens
 from harken.models.audio_lm import AudioLM
+from harken.system.stop_signals import abandon_if_stopping
 
 STOP_CHECK_EVERY = 8
 """Tokens between two looks at which rows have ended, on a GPU."""
@@ -65,6 +66,7 @@ def _decode(
             break
         drawn = drawn.clamp(min=0)  # a diverged row is reported at the next check
         if (t + 1) % check_every == 0:
+            abandon_if_stopping()
             alive = rows.write()  # the host waits for a GPU here
             if alive == 0:
                 break

@@ -13,7 +13,11 @@ from typing import Literal, NamedTuple
 from harken.judges.failures import FailureCount, count_failures
 from harken.judges.judge import Judge, Verdict
 from harken.rewards import JudgeScores
+from harken.system.stop_signals import stop_requested
 from harken.types import Response
+
+LOOK_EVERY_S = 1.0
+"""The time between two looks at whether the run is to stop, while verdicts are awaited."""
 
 RewardAspect = Literal["consistency", "quality"]
 """The aspects that earn a reward."""
@@ -52,6 +56,17 @@ def submit_completions(judge: Judge, aspects: Iterable[RewardAspect], responses:
         {aspect: _submit(judge, aspect, response) for aspect in ordered} if response.form == "think" else {}
         for response in responses
     ]
+
+
+def wait_for_verdicts(pending: Iterable[PendingVerdicts], deadline: float | None = None) -> None:
+    """Return when all verdicts have arrived, at the deadline (a time of `time.perf_counter`), or when the run is to
+    stop."""
+    calls = [call for verdicts in pending for row in verdicts for call in row.values()]
+    while stop_requested() is None:
+        left_s = LOOK_EVERY_S if deadline is None else min(LOOK_EVERY_S, deadline - time.perf_counter())
+        calls = wait(calls, timeout=max(0.0, left_s)).not_done
+        if not calls or left_s <= 0:
+            return
 
 
 def collect_verdicts(pending: PendingVerdicts, deadline: float | None = None) -> BatchVerdicts:

@@ -7,6 +7,7 @@ a hostile file may crash a decoder. Workers end when their parent is killed.
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -54,7 +55,9 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """End this worker at once when its parent is killed, whatever it is writing; the next run removes what it left."""
+    """End this worker at once when its parent is killed, whatever it is writing; the next run removes what it left.
+    Ctrl-C, which a terminal sends to all processes, is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from harken.errors import AudioError, HarkenError
+from harken.errors import AudioError, HarkenError, StoppedError
 from harken.report.page import security_policy
 from harken.report.viewer import Viewer
 
@@ -52,7 +52,7 @@ def serve(path: Path, audio_roots: Sequence[Path], port: int, say: Callable[[str
             say("clips cannot be played: name their folder with --audio-root")
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StoppedError):
             say("stopped")
 
 

@@ -8,18 +8,16 @@ import atexit
 import contextlib
 import functools
 import os
-import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-from harken.errors import ConfigError, HarkenError, RankError
+from harken.errors import ConfigError, HarkenError, RankError, StoppedError
 from harken.system.ranks import SINGLE_PROCESS, TIMEOUT_S, Ranks
 from harken.system.writer_lock import WriterLock
 
@@ -39,7 +37,7 @@ LOST_RANK_MESSAGES = (
 
 def distributed_run(how_to_go_on: Callable[[Path], str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function `work(recipe, out, ...)` that several ranks do together: it first joins the other ranks and
-    locks the folder `out`, and when a rank is lost, the error says how to go on.
+    locks the folder `out`, and when it is stopped or a rank is lost, the error says how to go on.
 
     Args:
         how_to_go_on: the folder -> a sentence that says what is kept in it and how the work goes on.
@@ -52,7 +50,12 @@ def distributed_run(how_to_go_on: Callable[[Path], str]) -> Callable[[Callable[P
             out = args[1] if len(args) > 1 else kwargs["out"]
             assert isinstance(out, Path)
             with _explain_lost_ranks(ranks, lambda: how_to_go_on(out)), _one_writer(ranks, out):
-                return work(*args, **kwargs)
+                try:
+                    return work(*args, **kwargs)
+                except StoppedError as stopped:
+                    stopped.advise(how_to_go_on(out))
+                    stopped.message = stopped.message if ranks.is_main else ""
+                    raise
 
         return run
 
@@ -105,14 +108,8 @@ def join_ranks() -> Ranks:
             f"rank {rank} of {size}: the others did not come to {address} within {timeout_s:.0f} s ({_one_line(error)})"
         ) from error
     atexit.register(dist.destroy_process_group)
-    signal.signal(signal.SIGTERM, _stop)
     mesh = init_device_mesh("cuda" if cuda else "cpu", (size,))
     return Ranks(rank, size, local_rank, local_size, timeout_s, mesh)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """The launcher sends SIGTERM to the remaining ranks when one is lost, and to all when the job is cancelled."""
-    raise RankError("stopped by the launcher: another rank was lost, or the job was cancelled")
 
 
 @contextlib.contextmanager

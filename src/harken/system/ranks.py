@@ -68,6 +68,10 @@ class Ranks:
         """Take the maximum of each value over all ranks, in float64."""
         return self._reduce(values, dist.ReduceOp.MAX)
 
+    def any(self, value: bool) -> bool:
+        """Whether the value is true on any rank."""
+        return self.maximum([float(value)])[0] > 0
+
     def _reduce(self, values: Sequence[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
         if self.size == 1:
             return list(values)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from harken.errors import InUseError
+from harken.errors import InUseError, StoppedError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,13 +32,18 @@ _held: set[Path] = set()
 
 def one_writer(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function that writes into the folder of its argument `out`: it raises InUseError while another
-    process, or another call in this one, writes there."""
+    process, or another call in this one, writes there. If it is stopped, the same call has to go on with what is there,
+    and the error says so."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with WriterLock.of_folder(signature.bind(*args, **kwargs).arguments["out"]):
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except StoppedError as stopped:
+                stopped.advise("Finished work is kept, and the same command goes on from there")
+                raise
 
     return run
 

@@ -1,7 +1,7 @@
 """Writes checkpoints and restores them, so that a run goes on as if it had never stopped.
 
     checkpoints/step_000100/  config.json  model.safetensors  tokenizer and chat template  preprocessor_config.json
-                              trainer/{optimizer.pt, random.pt, state.json}
+                              trainer/{optimizer.pt, random.pt, state.json, unplanned}
 
 A folder is written under a temporary name and renamed, so a folder with the name of a checkpoint is complete. The order
 of the data, the samples and the learning rate follow from the step, so no other state of theirs is saved. Rank 0 writes
@@ -31,6 +31,8 @@ from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.run_folder import RunFolder, step_of
 
+UNPLANNED = "unplanned"
+"""The name of an empty file that marks a checkpoint which a signal asked for."""
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
 """What reading an incomplete or foreign file of the trainer's state raises."""
 
@@ -42,18 +44,23 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     *,
     keep: int,
+    planned: bool = True,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> Path:
     """Write the checkpoint of `step`, then remove all but the newest `keep` and the best on the development part.
 
     All ranks take part, because rank 0 gathers their shards; only rank 0 writes.
 
+    Args:
+        planned: false where a signal stops the run here. Such a checkpoint (trainer/unplanned) is not one of the `keep`
+            and is removed after the next one, so that the folder ends as that of a run that was never stopped.
+
     Raises CheckpointError when it cannot be written, for example because the disk is full. Earlier checkpoints stay.
     """
     weights, state = gather_weights(model, keep=ranks.is_main), _gather_state(optimizer, ranks)
     if isinstance(optimizer, MemorySavingAdamW) and optimizer.weights == "bf16_corrected":
         weights = _exact_weights(model, optimizer)
-    ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep))
+    ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep, planned))
     return run.checkpoint(step)
 
 
@@ -90,20 +97,23 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
 
 
 def remove_old_checkpoints(run: RunFolder, keep: int) -> None:
-    """Keep the newest `keep` checkpoints and the one with the best accuracy on the development part, the earliest of
-    several equal ones; write its step into best.json."""
+    """Keep the newest `keep` planned checkpoints and the one with the best accuracy on the development part, the
+    earliest of several equal ones; write its step into best.json."""
     accuracy = {row["step"]: row["dev/accuracy"] for row in run.metric_rows() if "dev/accuracy" in row}
-    steps = [step_of(folder) for folder in run.checkpoints()]
+    unplanned = [step_of(folder) for folder in run.checkpoints() if (folder / "trainer" / UNPLANNED).exists()]
+    steps = [step for step in map(step_of, run.checkpoints()) if step not in unplanned]
     measured = [step for step in steps if step in accuracy]
     best = max(measured, key=lambda step: (accuracy[step], -step), default=None)
     if best is not None:
         write_json(run.path / "checkpoints" / "best.json", {"step": best, "dev/accuracy": accuracy[best]})
-    for step in steps[:-keep]:
-        if step != best:
-            remove_folder(run.checkpoint(step))
+    newest = max([*steps, *unplanned], default=0)
+    for step in [*(step for step in steps[:-keep] if step != best), *(step for step in unplanned if step < newest)]:
+        remove_folder(run.checkpoint(step))
 
 
-def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, state: dict, keep: int) -> None:
+def _write(
+    run: RunFolder, step: int, model: AudioLM, weights: dict | None, state: dict, keep: int, planned: bool
+) -> None:
     folder = run.checkpoint(step)
     try:
         with replacing(folder) as temporary:
@@ -113,6 +123,8 @@ def _write(run: RunFolder, step: int, model: AudioLM, weights: dict | None, stat
             torch.save(state, trainer / "optimizer.pt")
             torch.save(_random_states(), trainer / "random.pt")
             write_json(trainer / "state.json", {"step": step})
+            if not planned:
+                (trainer / UNPLANNED).touch()
         remove_old_checkpoints(run, keep)
     except (OSError, SafetensorError, RuntimeError) as error:  # a full disk is a RuntimeError to torch and safetensors
         complete = run.checkpoints()

@@ -105,7 +105,9 @@ def step_of(checkpoint: Path) -> int:
 
 
 def how_to_resume(run: Path) -> str:
-    """What a stopped run has kept and how it goes on, for the error of a rank that lost another."""
+    """What a stopped run has kept and how it goes on."""
+    if not (run / "config.yaml").exists():
+        return "Nothing of the run was written yet: start it again"
     whole = sorted((run / "checkpoints").glob("step_*"))
     last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
     return f"{last}; go on with --resume {run}, on any number of ranks"

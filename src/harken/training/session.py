@@ -6,12 +6,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from rich.console import Console
 
 from harken.config import Recipe
 from harken.data.question_order import ordered_batch, shuffled_batch
+from harken.errors import StoppedError
 from harken.inference.predict import count_correct
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
@@ -20,6 +22,7 @@ from harken.models.sharding import gathered
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line, print_warning
 from harken.system.ranks import Ranks
+from harken.system.stop_signals import stop_requested
 from harken.training.checkpoint import save_checkpoint
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting_warning, measure_probe
 from harken.training.progress_columns import Column
@@ -135,21 +138,41 @@ class Session:
             return {} if self.probe is None else measure_probe(self.policy, self.probe)
 
     def end_step(self, step: int, last_step: int, metrics: dict[str, float], *, stop: bool = False) -> None:
-        """Write the metric row of a step, then its checkpoint if one is due.
+        """Write the metric row of a step, then its checkpoint if one is due. Raises StoppedError after that if a signal
+        came to any rank.
 
         Args:
             stop: training ends after this step, whatever was planned; so a checkpoint is due.
         """
         for tracker in self.trackers:
             tracker.log(step, metrics)
-        logging = self.recipe.logging
-        if stop or is_due(step, logging.checkpoint_every, last_step):
-            save_checkpoint(
-                self.run, step, self.policy, self.optimizer, keep=logging.keep_checkpoints, ranks=self.ranks
-            )
+        planned = stop or is_due(step, self.recipe.logging.checkpoint_every, last_step)
+        stopped = self.ranks.any(stop_requested() is not None)
+        if planned or stopped:
+            self._save(step, planned=planned)
+        if stopped:
+            self._end_stopped(step)
+
+    def abandon_step(self, step: int) -> NoReturn:
+        """Stop before the update of a step, on all ranks: save the step before it, if that is not on disk."""
+        done = step - 1
+        if self.ranks.broadcast(self.ranks.is_main and done > 0 and not self.run.checkpoint(done).exists()):
+            self._save(done, planned=False)
+        self._end_stopped(done)
+
+    def _save(self, step: int, *, planned: bool) -> None:
+        keep = self.recipe.logging.keep_checkpoints
+        save_checkpoint(self.run, step, self.policy, self.optimizer, keep=keep, planned=planned, ranks=self.ranks)
+
+    def _end_stopped(self, step: int) -> NoReturn:
+        self._close_trackers()
+        raise StoppedError(f"stopped by {stop_requested() or 'a signal to another rank'} after step {step}")
+
+    def _close_trackers(self) -> None:
+        for tracker in self.trackers:
+            tracker.close()
 
     def close(self) -> Path:
         """Close the trackers; returns the newest checkpoint."""
-        for tracker in self.trackers:
-            tracker.close()
+        self._close_trackers()
         return Path(self.ranks.broadcast(self.ranks.is_main and str(self.run.checkpoints()[-1])))

@@ -24,6 +24,7 @@ from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.distributed_run import distributed_run
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.system.stop_signals import defer_stop
 from harken.training.micro_batches import cut_by_tokens
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, set_learning_rate
@@ -52,7 +53,7 @@ def sft(
     last_step = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
     sizes = step_sizes(recipe, settings, session.ranks.size)
     columns = sft_columns(development=bool(session.development), probe=session.probe is not None)
-    with session.progress_table("sft", columns, last_step, on_row) as table:
+    with defer_stop(), session.progress_table("sft", columns, last_step, on_row) as table:
         steps = range(session.steps_done + 1, last_step + 1)
         if session.ranks.broadcast(session.ranks.is_main and _had_stopped(session, settings.stop_at_dev_accuracy)):
             steps = range(0)
