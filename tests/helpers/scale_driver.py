@@ -114,7 +114,9 @@ def run_job(job: dict, folder: Path) -> dict:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
             code = os.waitstatus_to_exitcode(status)
-            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", 75: "stopped", -signal.SIGKILL: "killed"}[code]
+            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", 75: "stopped", -signal.SIGKILL: "killed"}[
+                code
+            ]
         elif time.monotonic() - started > LIMIT_S:
             for child, rank in running.items():
                 os.kill(child, signal.SIGKILL)

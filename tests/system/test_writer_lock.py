@@ -1,5 +1,6 @@
 """One writer a folder: of two processes one goes on, and what kill -9 leaves stops nobody."""
 
+import errno
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,67 @@ def test_the_folder_is_free_after_an_error_and_one_that_was_created_for_the_lock
         with pytest.raises(ZeroDivisionError):
             write(out=tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def race(folder: Path, moment: float) -> list[int]:
+    """Fork two processes that write into a folder from one moment on. Returns the exit codes, 0 and 2 for InUseError.
+
+    The one that writes holds the folder until the other was refused, for 5 s at most.
+    """
+    children, refused = [], folder.with_name(f"{folder.name}-refused")
+    for _ in range(2):
+        if (child := os.fork()) == 0:
+            code = 1
+            try:
+                time.sleep(max(0.0, moment - time.time()))
+                with WriterLock.of_folder(folder), (folder / "rows.txt").open("a") as rows:
+                    for row in range(20):
+                        rows.write(f"{row}\n")
+                        rows.flush()
+                    until = time.monotonic() + 5
+                    while not refused.exists() and time.monotonic() < until:
+                        time.sleep(0.005)
+                code = 0
+            except InUseError:
+                refused.touch()
+                code = 2
+            finally:
+                os._exit(code)
+        children.append(child)
+    return sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+@pytest.mark.parametrize("left_by_a_kill", [False, True])
+def test_of_two_processes_that_start_at_one_moment_one_writes(tmp_path, left_by_a_kill):
+    for number in range(3):
+        folder = tmp_path / str(number)
+        if left_by_a_kill:
+            folder.mkdir()
+            holding = {"pid": 2**22 + 1, "host": socket.gethostname(), "started": "2026-01-01T00:00:00"}
+            (folder / ".lock").write_text(json.dumps(holding))
+        assert race(folder, time.time() + 0.05) == [0, 2]
+        assert (folder / "rows.txt").read_text().split() == [str(row) for row in range(20)]
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system that has no locks."""
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("harken.system.writer_lock.fcntl.lockf", refuse)
+    monkeypatch.setattr("harken.system.writer_lock.SETTLE_S", 0.05)
+
+
+def test_without_locks_the_file_is_the_lock_while_its_process_lives(tmp_path, holder, no_locks):
+    with pytest.raises(InUseError, match=f"in use by process {holder.pid} on"):
+        WriterLock.of_folder(tmp_path / "run").acquire()
+    holder.kill()
+    holder.wait()
+    with WriterLock.of_folder(tmp_path / "run"):
+        assert json.loads((tmp_path / "run" / ".lock").read_text())["pid"] == os.getpid()
+    assert race(tmp_path / "run", time.time() + 0.05) == [0, 2]
 
 
 def test_two_calls_in_one_process_exclude_each_other_too(tmp_path):

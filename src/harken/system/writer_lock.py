@@ -3,7 +3,8 @@
 A lock is a file `.lock` in the folder (`.NAME.lock` beside a file) with the process, the host and the time. The process
 holds a lock of the operating system on that file, so the lock ends with the process, however it ends: what kill -9
 leaves is recognised and taken over on the same host. A lock that names another host is never taken over, because a
-network file system may not pass locks on.
+network file system may not pass locks on. Where a file system has no locks at all, the file alone is the lock: it is
+taken over when no process of this host has its number.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import inspect
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOCK_NAME = ".lock"
+SETTLE_S = 0.2
+"""Longer than a process takes from reading the lock file to writing it; for file systems without locks."""
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: set[Path] = set()
 """The lock files that this process holds: the operating system would give it the same lock twice."""
@@ -123,6 +127,10 @@ class WriterLock:
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
+        if not supported:  # another process may have read the file before this one wrote it: the last writer goes on
+            time.sleep(SETTLE_S)
+            if (holder := _read_holder(descriptor)).get("pid") != os.getpid():
+                raise self._in_use(holder)
         return descriptor
 
     def _in_use(self, holder: dict[str, Any]) -> InUseError:
