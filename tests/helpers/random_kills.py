@@ -39,7 +39,7 @@ def start(words: list[str], log: Path) -> int:
         main()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (reported, then the process ends)
         import traceback
 
         traceback.print_exc()

@@ -1,11 +1,12 @@
 """Runs jobs on several ranks of this machine, over gloo, one job after another: scale_driver.py JOBS.json.
 
-A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": number of ranks}. It may have "resume": true,
-"sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates),
-"stop": [rank, updates] (SIGTERM comes to that rank) and "late_s" (how long ranks wait for each other). Or a job is {"call": name of a function of scale_work.py, "size": number
-of ranks, ...}. Ranks are forked after the imports, which take longer than a run. The program prints as JSON, for each
-job, three lists over its ranks: exits (how the rank ended), errors (its error message) and results (what its function
-returned). A job that takes longer than LIMIT_S hangs and is killed.
+A job is {"recipe": file, "loop": "grpo" or "sft", "out": folder, "size": number of ranks}. It may have "resume":
+true, "sgd": true (plain gradient descent), "lose": [rank, updates] (that rank kills itself after so many updates),
+"stop": [rank, updates] (SIGTERM comes to that rank) and "late_s" (how long ranks wait for each other). Or a job is
+{"call": name of a function of scale_work.py, "size": number of ranks, ...}. Ranks are forked after the imports, which
+take longer than a run. The program prints as JSON, for each job, three lists over its ranks: exits (how the rank
+ended), errors (its error message) and results (what its function returned). A job that takes longer than LIMIT_S
+hangs and is killed.
 """
 
 import json

@@ -24,19 +24,27 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
+def stopped(work) -> str:
+    """Run work inside `defer_stop`, which has to end in StoppedError. Returns its message."""
+    with pytest.raises(StoppedError) as stop, defer_stop():
+        work()
+    return stop.value.message
+
+
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
 def test_a_command_stops_at_once_with_its_own_exit_code_and_the_handlers_before_come_back(number, name):
     before = signal.getsignal(number)
-    with pytest.raises(StoppedError, match="75") as stopped, stop_signals.stop_signals():
+    with pytest.raises(StoppedError, match="75") as stop, stop_signals.stop_signals():
         send(number)
-    assert (stopped.value.code, stopped.value.message) == (75, f"stopped by {name}")
+    assert (stop.value.code, stop.value.message) == (75, f"stopped by {name}")
     assert signal.getsignal(number) == before
-    assert not isinstance(stopped.value, Exception)
+    assert not isinstance(stop.value, Exception)
 
 
 def test_a_loop_stops_where_it_looks_and_what_changes_nothing_is_left(capfd):
     seen = []
-    with pytest.raises(StoppedError) as stopped, defer_stop():
+
+    def loop():
         for number in range(5):
             with abandonable():
                 abandon_if_stopping()
@@ -46,29 +54,35 @@ def test_a_loop_stops_where_it_looks_and_what_changes_nothing_is_left(capfd):
                 send(signal.SIGTERM)  # a launcher and a scheduler may both send it
                 abandon_if_stopping()  # outside the block it does nothing
                 assert stop_requested() == "SIGTERM"
+
+    assert stopped(loop) == "stopped by SIGTERM"  # of the block's end, where nobody else has acted on it
     assert seen == [0, 1, 2]
-    assert stopped.value.message == "stopped by SIGTERM"  # of the block's end, where nobody else has acted on it
     assert stop_requested() is None
     assert capfd.readouterr().err.count("SIGTERM: the run stops at the next safe point and writes a checkpoint") == 1
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_safe_point():
-    with pytest.raises(StoppedError) as stopped, defer_stop():
+    def work():
         send(signal.SIGINT)
         assert stop_requested() == "Ctrl-C"
         send(signal.SIGINT)
         raise AssertionError
-    assert stopped.value.message == "stopped by Ctrl-C at once"
+
+    assert stopped(work) == "stopped by Ctrl-C at once"
 
 
 def test_sigterm_while_a_command_is_stopping_does_not_disturb_what_it_closes():
     closed = []
-    with pytest.raises(StoppedError), stop_signals.stop_signals():
+
+    def work():
         try:
             send(signal.SIGTERM)
         finally:
             send(signal.SIGTERM)
             closed.append(True)
+
+    with pytest.raises(StoppedError), stop_signals.stop_signals():
+        work()
     assert closed == [True]
 
 
@@ -97,20 +111,23 @@ def test_a_writer_that_is_stopped_says_that_the_same_command_goes_on(tmp_path):
     def write(out: Path) -> None:
         send(signal.SIGTERM)
 
-    with pytest.raises(StoppedError) as stopped, stop_signals.stop_signals():
+    with pytest.raises(StoppedError) as stop, stop_signals.stop_signals():
         write(out=tmp_path)
     sentence = "stopped by SIGTERM; finished work is kept, and the same command goes on from there"
-    assert stopped.value.message == sentence
-    stopped.value.advise("something of an outer block")
-    assert stopped.value.message == sentence
+    assert stop.value.message == sentence
+    stop.value.advise("something of an outer block")
+    assert stop.value.message == sentence
     assert list(tmp_path.iterdir()) == []  # the lock is gone
 
 
 def test_waiting_for_a_judge_ends_when_the_run_is_to_stop():
     never: Future = Future()
-    with pytest.raises(StoppedError), defer_stop():
+
+    def work():
         send(signal.SIGTERM)
         wait_for_verdicts([[{"quality": never}]])
+
+    assert stopped(work) == "stopped by SIGTERM"
     wait_for_verdicts([[{"quality": never}]], deadline=0.0)
     never.set_result(None)
     wait_for_verdicts([[{"quality": never}], [{}]])

@@ -67,9 +67,10 @@ def stop_in(place, loop, data, out, monkeypatch, *, resume=False) -> str:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(*args, **kwargs)
 
-    with monkeypatch.context() as patch, stop_signals(), pytest.raises(StoppedError) as stop:
-        patch.setattr(owner, name, stopped)
+    monkeypatch.setattr(owner, name, stopped)
+    with stop_signals(), pytest.raises(StoppedError) as stop:
         LOOPS[loop](recipe(data), out, quiet_console(), resume=resume)
+    monkeypatch.setattr(owner, name, original)
     assert stop.value.code == 75
     return stop.value.message
 
