@@ -113,7 +113,7 @@ def test_a_writer_that_is_stopped_says_that_the_same_command_goes_on(tmp_path):
 
     with pytest.raises(StoppedError) as stop, stop_signals.stop_signals():
         write(out=tmp_path)
-    sentence = "stopped by SIGTERM; finished work is kept, and the same command goes on from there"
+    sentence = "stopped by SIGTERM. Finished work is kept, and the same command goes on from there"
     assert stop.value.message == sentence
     stop.value.advise("something of an outer block")
     assert stop.value.message == sentence

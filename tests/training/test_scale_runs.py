@@ -173,7 +173,7 @@ def test_a_run_that_loses_a_rank_goes_on_with_another_number_of_ranks(first, the
     if first > 1:
         error = lost["errors"][0]
         assert error.startswith("RankError: rank 0 of 2: another rank was lost or is late (")
-        assert f"the last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in error
+        assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in error
     assert resumed["exits"] == ["done"] * then, resumed["errors"]
     assert [row["step"] for row in metric_rows(tmp_path / "run")] == [1, 2, 3, 4, 5]
     assert differing_metrics(tmp_path / "whole", tmp_path / "run", 1e-3) == []
@@ -190,7 +190,7 @@ def test_a_signal_to_one_rank_stops_both_after_the_step_and_they_go_on(loop, dat
     assert whole["exits"] == ["done"] * 2
     assert stopped["exits"] == ["stopped"] * 2, stopped["errors"]
     first, second = stopped["errors"]
-    assert "stopped by a signal to another rank after step 3; the last whole checkpoint is" in first
+    assert "stopped by a signal to another rank after step 3. The last whole checkpoint is" in first
     assert second == ""  # the sentence is rank 0's
     assert resumed["exits"] == ["done"] * 2, resumed["errors"]
     assert differences(read_run(tmp_path / "run"), read_run(tmp_path / "whole")) == []
@@ -229,7 +229,7 @@ def test_torchrun_trains_and_a_lost_rank_ends_it_with_an_error_that_says_how_to_
     assert lost.returncode != 0
     assert "Signal 9 (SIGKILL)" in lost.stderr
     errors = " ".join(lost.stderr.split())
-    assert f"the last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in errors
+    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in errors
     assert errors.count("error: rank 0 of 2:") == 1
     assert lost.stdout.count("data: 9 records") == 1
     resumed = torchrun("train", "--resume", str(run))

@@ -80,14 +80,14 @@ def test_a_run_of_grpo_that_is_stopped_three_times_is_the_run_that_never_was(dat
     first = out / "checkpoints" / "step_000003"
     message = stop_in("update", "grpo", data, out, monkeypatch)
     assert message == (
-        f"stopped by SIGTERM after step 3; the last whole checkpoint is {first}; go on with --resume {out}, on any "
+        f"stopped by SIGTERM after step 3. The last whole checkpoint is {first}; go on with --resume {out}, on any "
         "number of ranks"
     )
     # The last row is that of the update, which was made; only the checkpoint of the stop lies behind the planned ones.
     assert [row["step"] for row in metric_rows(out)] == [1, 2, 3]
     assert sorted(folder.name for folder in (out / "checkpoints").glob("step_*")) == ["step_000002", "step_000003"]
     message = stop_in("sampling", "grpo", data, out, monkeypatch, resume=True)
-    assert "stopped by SIGTERM after step 3; the last whole checkpoint is" in message
+    assert "stopped by SIGTERM after step 3. The last whole checkpoint is" in message
     stop_in("reference", "grpo", data, out, monkeypatch, resume=True)
     assert [row["step"] for row in metric_rows(out)] == [1, 2, 3, 4, 5]
     LOOPS["grpo"](recipe(data), out, quiet_console(), resume=True)
@@ -113,5 +113,5 @@ def test_a_run_that_is_stopped_elsewhere_is_the_run_that_never_was(loop, place, 
 def test_a_run_that_is_stopped_before_it_has_a_folder_is_to_be_started_again(data, tmp_path, monkeypatch):
     monkeypatch.setitem(PLACES, "opening", (harken.training.open_session, "_open_run_folder", 1))
     message = stop_in("opening", "sft", data, tmp_path / "run", monkeypatch)
-    assert message == "stopped by SIGTERM; nothing of the run was written yet: start it again"
+    assert message == "stopped by SIGTERM. Nothing of the run was written yet: start it again"
     assert not (tmp_path / "run").exists()
