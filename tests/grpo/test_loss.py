@@ -34,7 +34,7 @@ def step():
     )
 
 
-def ours(step, old, beta, normalization, rows=slice(None), logp=None):
+def ours(step, old, beta, normalization, rows=slice(None), logp=None, importance=None):
     return grpo_loss(
         step.logp[rows] if logp is None else logp,
         None if old is None else old[rows],
@@ -48,6 +48,7 @@ def ours(step, old, beta, normalization, rows=slice(None), logp=None):
         max_completion_tokens=LONGEST,
         total_rows=R,
         total_tokens=int(step.mask.sum()),
+        importance=None if importance is None else importance[rows],
     )
 
 
@@ -75,7 +76,7 @@ def slow_loss(step, old, beta, normalization):
     return sum(sum(tokens) for tokens in rows) / (R * LONGEST if normalization == "dr_grpo" else sum(map(len, rows)))
 
 
-def trl_loss(step, old, beta, normalization, logp):
+def trl_loss(step, old, beta, normalization, logp, importance=None):
     """Call TRL's loss method on a bare object that has only what the method reads."""
     trainer = SimpleNamespace(
         _get_per_token_logps_and_entropies=lambda *_, **__: (logp, torch.zeros_like(logp), None),
@@ -87,7 +88,8 @@ def trl_loss(step, old, beta, normalization, logp):
         top_entropy_quantile=1.0,
         off_policy_mask_threshold=None,
         importance_sampling_level="token",
-        use_vllm=False,
+        use_vllm=importance is not None,
+        vllm_importance_sampling_correction=True,
         beta=beta,
         epsilon_low=0.2,
         epsilon_high=0.28,
@@ -107,6 +109,8 @@ def trl_loss(step, old, beta, normalization, logp):
     }
     if old is not None:
         inputs["old_per_token_logps"] = old
+    if importance is not None:
+        inputs["importance_sampling_ratio"] = importance
     loss = GRPOTrainer._compute_loss(trainer, None, inputs)
     return loss, {name: values[0] for name, values in trainer._metrics["train"].items()}
 
@@ -138,6 +142,21 @@ def test_loss_gradient_and_figures_equal_trl(step, several_updates, beta, normal
     if several_updates:
         assert parts.clipped_low_sum > 0
         assert parts.clipped_high_sum > 0
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_importance_weights_multiply_the_policy_term_alone_as_in_trl(step, normalization):
+    weights = 2 * torch.rand(R, L, dtype=torch.float64)
+    theirs = loss_and_gradient(lambda logp: trl_loss(step, step.old, 0.04, normalization, logp, weights)[0], step.logp)
+    found = loss_and_gradient(
+        lambda logp: ours(step, step.old, 0.04, normalization, logp=logp, importance=weights).loss, step.logp
+    )
+    torch.testing.assert_close(found, theirs, rtol=0, atol=1e-12)
+    weights[~step.mask] = math.nan
+    soiled = loss_and_gradient(
+        lambda logp: ours(step, step.old, 0.04, normalization, logp=logp, importance=weights).loss, step.logp
+    )
+    torch.testing.assert_close(soiled, found, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)

@@ -19,6 +19,7 @@ from harken.grpo.rewarding import Rewarder
 from harken.grpo.rollout_rows import rollout_rows
 from harken.grpo.sample_completions import sample_completions
 from harken.grpo.update import update as update_from
+from harken.inference.engine import OwnEngine
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.policy import enable_gradient_checkpointing, frozen_copy
 from harken.questions.prompt import Prompt
@@ -67,9 +68,17 @@ def policy_of(arch, trained=EVERYTHING):
     return policy
 
 
+class AnotherPolicy(OwnEngine):
+    """An engine whose weights are not quite those of the policy."""
+
+    def holding(self, policy):
+        return super().holding(perturbed(policy, 0.03, seed=5))
+
+
 def collected(policy, questions, config, weights=RewardConfig(), seed=0, inputs=None):  # noqa: B008
     inputs = inputs or PromptInputs(policy, PROMPT, cache_gib=1)
-    sampled = sample_completions(policy, questions, inputs(questions), PROMPT, config, seed=seed, step=1)
+    engine = None if config.rollout.importance == "none" else AnotherPolicy()
+    sampled = sample_completions(policy, questions, inputs(questions), PROMPT, config, seed=seed, step=1, engine=engine)
     return rewarded(sampled, config, weights).batches
 
 
@@ -149,6 +158,9 @@ def slow_step(policy, reference, batches, config, rate) -> list[float]:
                 ratio = torch.exp(logp[t] - before[t])
                 clipped = torch.clamp(ratio, 1 - config.clip_low, 1 + config.clip_high)
                 term = -torch.minimum(ratio * advantage, clipped * advantage)
+                if config.rollout.importance != "none":
+                    sampled = math.exp(float(b.completions.logp[r, t]))
+                    term = term * min(math.exp(float(before[t])) / sampled, config.rollout.importance_cap)
                 if config.beta:
                     with torch.no_grad():
                         ref = logp_of(reference, b, r)[t]
@@ -200,6 +212,11 @@ STEPS = {
     "truncated rows left out of dapo": {"mask_truncated": True, "normalization": "dapo"},
     "temperature in the loss": {"temperature_in_loss": True},
     "three iterations": {"num_iterations": 3},
+    "importance weights": {"rollout": {"importance": "truncate", "importance_cap": 1.1}},
+    "importance weights in dapo, two iterations": {
+        **{"rollout": {"importance": "truncate", "importance_cap": 1.1}, "normalization": "dapo", "num_iterations": 2},
+        **{"tokens_per_micro_batch": 1},
+    },
 }
 
 
@@ -218,9 +235,15 @@ def test_loss_and_gradient_of_a_whole_step_equal_loops_over_rows(arch, questions
     before = weights_of(start)
     assert_same_move(moved(policy, before), moved(slow, before), 1e-8)
 
+    if config.rollout.importance == "none":
+        assert figures.importance is None
+        assert figures.logp_gap_max < 1e-9
+    else:
+        assert 0.5 < figures.importance < 1.1
+        assert 0 < figures.importance_cut < 1
+        assert figures.logp_gap_max > 1e-2
     if config.num_iterations > 1:
-        assert figures.clip_low > 0
-        assert figures.clip_high > 0
+        assert figures.clip_low + figures.clip_high > 0
     else:
         assert figures.ratio_max == 1.0
         assert figures.clip_low == figures.clip_high == 0.0

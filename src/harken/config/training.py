@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from harken.config.rollout import RolloutConfig
 from harken.config.section import PositiveInt, Section, Share
 
 
@@ -72,6 +73,24 @@ class GrpoConfig(Section):
     at once. It is for completions of 64 tokens and more on GPUs, shorter ones are decoded without it, and it changes
     no sample's distribution. Where recording fails, decoding goes on without it after a warning. It has not been run on
     a GPU yet."""
+
+    rollout: RolloutConfig = RolloutConfig()
+    """What samples the completions."""
+
+    @model_validator(mode="after")
+    def the_engine_decodes_by_itself(self) -> "GrpoConfig":
+        if self.rollout.engine == "vllm" and self.policy_pass == "continued":
+            raise ValueError(
+                "policy_pass: continued keeps the pass of harken's own rollout: with rollout.engine: vllm set packed"
+            )
+        if self.rollout.engine == "vllm" and self.cuda_graph:
+            raise ValueError("cuda_graph is of harken's own decoder: with rollout.engine: vllm remove it")
+        if self.rollout.importance == "truncate" and self.temperature_in_loss:
+            raise ValueError(
+                "rollout.importance: truncate compares log-probabilities at temperature 1: set temperature_in_loss: "
+                "false, or importance: none"
+            )
+        return self
 
     @model_validator(mode="after")
     def dr_grpo_does_not_scale(self) -> "GrpoConfig":

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe
+from harken.grpo.open_engine import open_engine
 from harken.grpo.reference_pass import kl_where_nothing_moved, score_with_reference
 from harken.grpo.rewarding import open_rewarder
 from harken.grpo.sample_completions import sample_completions
@@ -55,7 +56,7 @@ def train(
         contextlib.closing(session.inputs.prefetch(questions_of.values())) as inputs,
         session.progress_table("grpo", columns, settings.steps, on_row) as table,
     ):
-        grpo_step = GrpoStep(session, settings, rewarder)
+        grpo_step = GrpoStep(session, settings, rewarder, open_engine(session, settings))
         for step in steps:
             try:
                 result = grpo_step.run(step, questions_of[step], inputs)

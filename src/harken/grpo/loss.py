@@ -50,12 +50,13 @@ def grpo_loss(
     max_completion_tokens: int,
     total_rows: int,
     total_tokens: int,
+    importance: Tensor | None = None,
 ) -> LossParts:
     """Clipped policy objective with the k3 estimate of the KL, negated (Omni-R1 and arXiv 2402.03300, eq. 3 and 4).
 
-        loss_it = -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + beta (exp(ref - lp) - (ref - lp) - 1)
+        loss_it = -w min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + beta (exp(ref - lp) - (ref - lp) - 1)
 
-    The KL is not multiplied by rho. `_normalized` gives the sum over i and t.
+    The KL is multiplied neither by rho nor by w, the importance weight. `_normalized` gives the sum over i and t.
 
     Args:
         logp: [R, L] log-probability of each sampled token, nats, with a graph.
@@ -67,6 +68,7 @@ def grpo_loss(
             padding may hold anything. A row without True adds nothing.
         total_rows: rows of the whole step, over all ranks and micro-batches, rows with an empty mask included.
         total_tokens: unmasked tokens of the whole step; 0 is taken as 1.
+        importance: [R, L] weights without a graph, from `grpo/importance.py`; None = all 1.
 
     Raises ValueError where beta is not 0 and there is no reference.
     """
@@ -78,6 +80,8 @@ def grpo_loss(
     ratio = torch.exp(logp - old_logp)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
     per_token = -torch.minimum(ratio * advantages, clipped * advantages)
+    if importance is not None:
+        per_token = per_token * importance.masked_fill(~mask, 1.0)
     kl = torch.zeros_like(logp)
     if beta != 0 and ref_logp is not None:
         kl = _kl_estimate(logp, ref_logp.masked_fill(~mask, 0.0))

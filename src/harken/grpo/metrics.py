@@ -92,7 +92,7 @@ def _part_metrics(rows: Sequence[RolloutRow], group: int) -> dict[str, float]:
 
 
 def _update_metrics(update: UpdateFigures) -> dict[str, float]:
-    return {
+    metrics = {
         "loss/total": update.loss,
         "loss/kl": update.kl,
         "policy/entropy": update.entropy,
@@ -100,11 +100,14 @@ def _update_metrics(update: UpdateFigures) -> dict[str, float]:
         "policy/clip_low": update.clip_low,
         "policy/clip_high": update.clip_high,
         "policy/ratio_max": update.ratio_max,
-        # The rollout (with a cache, one token at a time) against the training pass (one packed row) on the same
-        # weights: a bug in either shows here.
+        # The rollout (with a cache, one token at a time, or in an engine) against the training pass (one packed row) on
+        # the same weights: a bug in either, or an engine with old weights, shows here.
         "rollout/logp_gap_mean": update.logp_gap_mean,
         "rollout/logp_gap_max": update.logp_gap_max,
     }
+    if update.importance is not None and update.importance_cut is not None:
+        metrics |= {"rollout/importance_mean": update.importance, "rollout/importance_cut": update.importance_cut}
+    return metrics
 
 
 def _no_think_rates(rows: Sequence[RolloutRow], key: str) -> dict[str, float]:

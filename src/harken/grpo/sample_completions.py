@@ -20,8 +20,8 @@ from harken.grpo.micro_batch import PromptBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
 from harken.inference.completions import Completions, as_completions, completion_texts
 from harken.inference.decode import decode
+from harken.inference.engine import OwnEngine, RolloutEngine
 from harken.inference.prefill import PrefilledPrompts, join, prefill
-from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharding import silent_input
@@ -53,6 +53,7 @@ def sample_completions(
     sizes: StepSizes | None = None,
     warn: Callable[[str], None] = lambda line: None,
     ranks: Ranks = SINGLE_PROCESS,
+    engine: RolloutEngine | None = None,
 ) -> Iterator[SampledBatch]:
     """Sample `completions_per_prompt` completions for every question, and yield them in micro-batches.
 
@@ -64,7 +65,9 @@ def sample_completions(
         encode_audio: encodes the clips of prompts; default: the policy's own tower.
         sizes: how much is computed at once; smaller afterwards where memory did not suffice. Default: all of it.
         warn: called with a line where prompts do not fit into memory together and are halved.
+        engine: what samples; default: the policy itself.
     """
+    engine = OwnEngine() if engine is None else engine
     sizes = StepSizes() if sizes is None else sizes
     if settings.tokens_per_micro_batch is not None:
         sizes.tokens_per_micro_batch = min(sizes.tokens_per_micro_batch, settings.tokens_per_micro_batch)
@@ -74,17 +77,19 @@ def sample_completions(
     prompts = PromptBatch([questions[i] for i in order], [inputs[i] for i in order])
     clips = encode_clips(encode_audio or policy.encode_audio, prompts, warn, ranks if policy.audio_trains else None)
     prompts = PromptBatch(prompts.questions, prompts.inputs, clips.audio)
-    sampler = _Sampler(policy, prompt, settings, seed, step, clips if clips.has_graph else None, sizes)
-    for portion in sampler.portions(prompts.inputs):
-        batches = [prompts.groups(portion.start, portion.stop)]
-        yield from halve_until_it_fits(
-            batches,
-            lambda batches=batches: [part for batch in batches for part in sampler.sample(batch)],
-            warn=warn,
-            advice="set memory.rollout_rows, or see `harken plan`",
-        )
-        if len(batches) > 1:
-            sizes.rollout_rows = max(len(batch.questions) for batch in batches) * settings.completions_per_prompt
+    graph = clips if clips.has_graph else None
+    sampler = _Sampler(policy, prompt, settings, seed, step, graph, sizes, engine)
+    with engine.holding(policy):
+        for portion in sampler.portions(prompts.inputs):
+            batches = [prompts.groups(portion.start, portion.stop)]
+            yield from halve_until_it_fits(
+                batches,
+                lambda batches=batches: [part for batch in batches for part in sampler.sample(batch)],
+                warn=warn,
+                advice="set memory.rollout_rows, or see `harken plan`",
+            )
+            if len(batches) > 1:
+                sizes.rollout_rows = max(len(batch.questions) for batch in batches) * settings.completions_per_prompt
 
 
 def encode_clips(
@@ -148,9 +153,12 @@ class _Sampler:
     step: int
     clips: EncodedClips | None
     sizes: StepSizes
+    engine: RolloutEngine
 
     def portions(self, inputs: Sequence[ModelInput]) -> list[slice]:
         """The prompts that are decoded together, in order."""
+        if self.engine.splits_batches:
+            return [slice(0, len(inputs))]
         group, rows, tokens = self.settings.completions_per_prompt, self.sizes.rollout_rows, self.sizes.rollout_tokens
         widths = [group * (prompt.length + self.settings.max_completion_tokens) for prompt in inputs]
         most_prompts = None if rows is None else max(1, rows // group)
@@ -197,7 +205,7 @@ class _Sampler:
             return decode(policy, join(prefilled), group, sampling, numbers), prefilled
         with torch.no_grad():
             embedded = policy.embed(batch.inputs, batch.audio)
-        return rollout(policy, embedded, group, sampling, numbers, self._most_rows(batch)), []
+        return self.engine.sample(embedded, group, sampling, numbers, self._most_rows(batch)), []
 
     def _most_rows(self, batch: PromptBatch) -> int | None:
         """The rows that are decoded together where a single group is too large."""

@@ -19,6 +19,7 @@ from harken.grpo.rollout_rows import RolloutRow, rollout_rows
 from harken.grpo.sample_completions import sample_completions, stand_in
 from harken.grpo.update import update
 from harken.inference.encoded_audio_cache import EncodedAudioCache
+from harken.inference.engine import RolloutEngine
 from harken.models.audio_lm import ModelInput
 from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
@@ -42,8 +43,8 @@ class GrpoStep:
     """Runs one step after another. Where memory does not suffice for what is computed together, all later
     steps compute less together."""
 
-    def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder) -> None:
-        self._session, self._settings, self._rewarder = session, settings, rewarder
+    def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder, engine: RolloutEngine) -> None:
+        self._session, self._settings, self._rewarder, self._engine = session, settings, rewarder, engine
         self._sizes = step_sizes(session.recipe, settings, session.ranks.size)
         cache = session.recipe.data.encoded_cache
         self._encode_audio = session.policy.encode_audio if cache is None else EncodedAudioCache(session.policy, cache)
@@ -98,6 +99,7 @@ class GrpoStep:
                 sizes=self._sizes,
                 warn=session.warn,
                 ranks=session.ranks,
+                engine=self._engine,
             )
             with abandonable():  # decoding looks for a signal; ranks exchange nothing while they decode
                 batches += (self._rewarder.start_judging(batch) for batch in sampled)

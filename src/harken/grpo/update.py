@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harken.config import GrpoConfig
 from harken.errors import HarkenError
+from harken.grpo.importance import importance_weights
 from harken.grpo.loss import grpo_loss
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
@@ -27,7 +28,8 @@ from harken.training.optimizer import apply_update, set_learning_rate
 @dataclass(frozen=True, slots=True)
 class UpdateFigures:
     """Figures of one update over all ranks. Means are over the tokens in the loss; the gap is |log-probability when
-    sampled - log-probability in this pass|."""
+    sampled - log-probability in this pass|. `importance` is the mean importance weight and `importance_cut` the share
+    of weights at the cap; both are None where the recipe asks for no weights."""
 
     loss: float
     kl: float
@@ -37,6 +39,8 @@ class UpdateFigures:
     ratio_max: float
     logp_gap_mean: float
     logp_gap_max: float
+    importance: float | None
+    importance_cut: float | None
     grad_norm: float
 
 
@@ -85,6 +89,8 @@ class _Pass:
     clipped_low: float
     clipped_high: float
     logp_gap: float
+    importance: float
+    importance_cut: float
     ratio_max: float
     logp_gap_max: float
     logp: Tensor
@@ -120,7 +126,7 @@ def _update_once(
         if batch.old_logp is None:
             batch.old_logp = one_pass.logp
     grad_norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
-    return _figures(passes, size, grad_norm, ranks)
+    return _figures(passes, size, grad_norm, settings, ranks)
 
 
 def _accumulate_gradients(
@@ -149,6 +155,7 @@ def _step_size(batches: Sequence[RewardedBatch], masks: Sequence[Tensor], ranks:
 def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoConfig, size: _StepSize) -> _Pass:
     """Add the gradients of one micro-batch."""
     scores = _policy_scores(policy, batch.sampled, settings)
+    weights = _importance(batch, scores.logp, settings)
     part = grpo_loss(
         scores.logp,
         batch.old_logp,
@@ -162,6 +169,7 @@ def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoCon
         max_completion_tokens=settings.max_completion_tokens,
         total_rows=size.rows,
         total_tokens=size.tokens,
+        importance=weights,
     )
     if part.loss.requires_grad:  # it does not where only the tower trains and no prompt here has a clip
         part.loss.backward()
@@ -176,14 +184,30 @@ def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoCon
         clipped_low=float(part.clipped_low_sum),
         clipped_high=float(part.clipped_high_sum),
         logp_gap=float(gap.sum()),
+        importance=0.0 if weights is None else float((weights * mask).sum()),
+        importance_cut=0.0 if weights is None else float(((weights >= settings.rollout.importance_cap) & mask).sum()),
         ratio_max=float(part.ratio_max),
         logp_gap_max=float(gap.max()),
         logp=logp,
     )
 
 
-def _figures(passes: Sequence[_Pass], size: _StepSize, grad_norm: float, ranks: Ranks) -> UpdateFigures:
-    loss, kl, entropy, clipped_low, clipped_high, logp_gap = ranks.sum(
+def _importance(batch: RewardedBatch, logp: Tensor, settings: GrpoConfig) -> Tensor | None:
+    """[R, L] the weights of what the engine sampled, under the policy whose weights it had; None without a correction.
+
+    The first pass of a step is that policy's own.
+    """
+    if settings.rollout.importance == "none":
+        return None
+    completions = batch.sampled.completions
+    sampled_from = logp if batch.old_logp is None else batch.old_logp
+    return importance_weights(sampled_from, completions.logp, completions.mask, settings.rollout.importance_cap)
+
+
+def _figures(
+    passes: Sequence[_Pass], size: _StepSize, grad_norm: float, settings: GrpoConfig, ranks: Ranks
+) -> UpdateFigures:
+    loss, kl, entropy, clipped_low, clipped_high, logp_gap, importance, importance_cut = ranks.sum(
         [
             sum(one_pass.loss for one_pass in passes),
             sum(one_pass.kl for one_pass in passes),
@@ -191,12 +215,14 @@ def _figures(passes: Sequence[_Pass], size: _StepSize, grad_norm: float, ranks: 
             sum(one_pass.clipped_low for one_pass in passes),
             sum(one_pass.clipped_high for one_pass in passes),
             sum(one_pass.logp_gap for one_pass in passes),
+            sum(one_pass.importance for one_pass in passes),
+            sum(one_pass.importance_cut for one_pass in passes),
         ]
     )
     ratio_max, logp_gap_max = ranks.maximum(
         [max(one_pass.ratio_max for one_pass in passes), max(one_pass.logp_gap_max for one_pass in passes)]
     )
-    tokens = max(1, size.tokens)
+    tokens, weighted = max(1, size.tokens), settings.rollout.importance != "none"
     return UpdateFigures(
         loss=loss,
         kl=kl / tokens,
@@ -206,6 +232,8 @@ def _figures(passes: Sequence[_Pass], size: _StepSize, grad_norm: float, ranks: 
         ratio_max=ratio_max,
         logp_gap_mean=logp_gap / tokens,
         logp_gap_max=logp_gap_max,
+        importance=importance / tokens if weighted else None,
+        importance_cut=importance_cut / tokens if weighted else None,
         grad_norm=grad_norm,
     )
 
