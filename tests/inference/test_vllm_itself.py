@@ -83,7 +83,7 @@ def test_log_probabilities_are_the_policys_before_and_after_five_updates(arch):
             completions = engine.sample(prompts, G, SAMPLING, numbers("abc"))
         gaps.append(gap(policy, prompts, completions))
         updated(policy)
-    print(f"{arch}: gaps {max(gaps):.2g}, with the weights before {min(stale):.2g}")
+    print(f"{arch}: gaps {max(gaps):.2g}, with the weights before {min(stale):.2g}")  # noqa: T201
     assert max(gaps) < 1e-5
     assert min(stale) > 1e-3
 
@@ -107,13 +107,13 @@ def test_old_weights_and_an_old_cache_are_seen(skipped):
     engine._llm.collective_rpc, engine._forget_computed = right
     with engine.holding(moved):
         mended = gap(moved, prompts, engine.sample(prompts, G, SAMPLING, numbers("a")))
-    print(f"without new {skipped}: {broken:.2g}, with them {mended:.2g}")
+    print(f"without new {skipped}: {broken:.2g}, with them {mended:.2g}")  # noqa: T201
     assert broken > 1e-3
     assert mended < 1e-5
 
 
 def test_samples_follow_from_the_random_numbers_whatever_is_decoded_beside_them():
-    """Not promised: a product of another shape may round differently. On a CPU in float32 it holds for these prompts."""
+    """This is not promised, because a product of another shape may round differently. It holds for these prompts."""
     policy = tiny_model("qwen2_audio", torch.float32)
     engine, inputs = engine_of(policy), prompts_of(policy)
     prompts = embedded(policy, inputs)

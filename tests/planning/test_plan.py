@@ -16,6 +16,7 @@ from harken.errors import CheckpointError, ConfigError
 from harken.planning.memory_items import GIB, RESERVE
 from harken.planning.plan import check, print_plan
 from harken.planning.shapes import PUBLISHED, shape_of
+from harken.planning.step_sizes import sizes_that_fit
 from harken.planning.ways_to_fit import plan_of, ways_to_fit
 
 OMNI_7B = next(iter(PUBLISHED))
@@ -76,6 +77,16 @@ def test_plan_prints_what_needs_memory_and_what_would_fit(tmp_path, monkeypatch)
     assert run.exit_code == 1
     run = CliRunner().invoke(app, ["plan", str(file), "--gpu-memory", "80", "--gpus", "8"])
     assert run.exit_code == 0, run.output
+
+
+def test_an_engine_of_its_own_takes_the_language_model_once_more_and_its_cache():
+    values = recipe().model_dump(mode="json")
+    values["model"]["precision"] = "bf16_mixed"
+    values["grpo"]["rollout"] = {"engine": "vllm", "kv_cache_gib": 10}
+    plan, shape = Recipe.model_validate(values), shape_of(OMNI_7B)
+    (engine,) = plan_of(plan, plan.grpo, shape).rollout
+    assert engine.device == 2 * shape.language + 10 * GIB
+    assert sizes_that_fit(plan, plan.grpo, shape, 400 * GIB).rollout_tokens is None
 
 
 def test_a_plan_for_no_checkpoint_is_an_error(tmp_path):

@@ -32,7 +32,7 @@ def open_engine(session: Session, settings: GrpoConfig) -> RolloutEngine:
     print_line(
         session.console,
         f"rollouts by vLLM {engine.version}: samples may depend on what is decoded together, so a resumed run or "
-        "another number of ranks may draw others; rollout/logp_gap_mean says how far its log-probabilities are from the "
-        "policy's",
+        "another number of ranks may draw others; rollout/logp_gap_mean says how far its log-probabilities are from "
+        "the policy's",
     )
     return engine

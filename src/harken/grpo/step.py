@@ -30,6 +30,10 @@ from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
 from harken.types import Question
 
+LARGEST_GAP = 0.1
+"""Nats a token, mean over a step, above which an engine is said to sample from another model; kernels in bfloat16 that
+round differently give about 0.01."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
@@ -72,6 +76,11 @@ class GrpoStep:
             batches = rewards.batches
             figures = update(policy, batches, settings, session.optimizer, learning_rate, session.warn, ranks)
         step_s = time.perf_counter() - started
+        if settings.rollout.engine != "harken" and figures.logp_gap_mean > LARGEST_GAP and ranks.is_main:
+            session.warn(
+                f"step {step}: the engine's log-probabilities are {figures.logp_gap_mean:.2g} nats a token from the "
+                "policy's; does it sample from other weights? Do not trust the run"
+            )
         if len(batches) > len(sampled):
             self._keep_size_that_fits(batches)
         if ranks.is_main:

@@ -19,7 +19,8 @@ def plan_memory(run: PlannedRun) -> MemoryPlan:
         *tower,
         held_memory.feature_cache(run),
     ]
-    rollout = [pass_memory.keys_and_values(run), *pass_memory.gathered_weights(run)] if run.is_grpo else []
+    cache = pass_memory.engine(run) or [pass_memory.keys_and_values(run)]
+    rollout = [*cache, *pass_memory.gathered_weights(run)] if run.is_grpo else []
     activations, logits, gradients = (
         pass_memory.activations(run),
         pass_memory.logits(run),

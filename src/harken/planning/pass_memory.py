@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from harken.config import MemoryConfig
+from harken.config import GrpoConfig, MemoryConfig
 from harken.inference.kv_cache_growing import ROOM_TOKENS
 from harken.inference.log_probabilities import LOGIT_ROWS
-from harken.planning.memory_items import MemoryItem
+from harken.planning.memory_items import GIB, MemoryItem
 from harken.planning.planned_run import FLOAT32_BYTES, PlannedRun
 
 NORMS_PER_BLOCK = 2
@@ -41,6 +41,17 @@ def keys_and_values(run: PlannedRun) -> MemoryItem:
     tokens = run.prompt_tokens + math.ceil(run.completion_tokens / ROOM_TOKENS) * ROOM_TOKENS
     about = f"{rows} rows of {tokens} tokens x {token_bytes(run) / 1024:.0f} KiB"
     return MemoryItem("rollout's keys and values", rows * tokens * token_bytes(run), 0, about)
+
+
+def engine(run: PlannedRun) -> list[MemoryItem]:
+    """An engine of its own has the language model once more, and a cache of the size that the recipe gives it. It
+    sleeps while the update is made."""
+    settings = run.settings
+    if not isinstance(settings, GrpoConfig) or settings.rollout.engine == "harken":
+        return []
+    weights, cache = run.shape.language * run.compute_bytes, int(settings.rollout.kv_cache_gib * GIB)
+    about = f"the language model once more, and {settings.rollout.kv_cache_gib:g} GiB of keys and values"
+    return [MemoryItem("vLLM engine", weights + cache, 0, about)]
 
 
 def token_bytes(run: PlannedRun) -> int:

@@ -72,7 +72,7 @@ def sizes_that_fit(
 
 
 def _rollout_tokens(run: PlannedRun, card_bytes: int) -> int | None:
-    if not run.is_grpo:
+    if not run.is_grpo or pass_memory.engine(run):
         return None
     plan = plan_of(run.recipe, run.settings, run.shape, gpus=run.gpus)
     cache = pass_memory.keys_and_values(run).device
