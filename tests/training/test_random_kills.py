@@ -158,7 +158,7 @@ def test_a_command_that_is_hit_at_random_moments_ends_with_the_bytes_of_one_that
     assert program.returncode == 0, program.stderr
     result = json.loads(program.stdout)
     codes = [code for code, _ in result["ended"]]
-    assert sum(code in (-9, 75) for code in codes) == COUNT
+    assert sum(code in (-9, -15, 75) for code in codes) == COUNT  # -15 while Python itself starts
     assert codes[-1] == 0
     for code, line in result["ended"]:
         assert code != 75 or any(sentence in line for sentence in GOES_ON), line

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import wave
 from typing import get_args
 
 import pytest
-import yaml
 from command_line import harken
+from input_changes import change_answers, change_base, edit, halve_data, silence_clips
 from small_runs import LOOPS, differences, metric_rows, quiet_console, read_run, small_recipe
 from tiny_models import tiny_folder
 
@@ -17,6 +16,7 @@ from harken.data.demo_set import write_demo_set
 from harken.errors import ConfigError
 from harken.report.facts import run_facts
 from harken.report.run import read_run as read_run_folder
+from harken.system.environment import package_versions
 from harken.training.schedule import learning_rate_at
 
 
@@ -40,41 +40,6 @@ def world(made, tmp_path):
     for part in ("model", "data", "run"):
         shutil.rmtree(made / part)
         shutil.copytree(keep / part, made / part)  # copies times too
-
-
-def edit(run, **sections):
-    """Change values in a run's config.yaml."""
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for section, values in sections.items():
-        config[section] = config[section] | values if isinstance(values, dict) else values
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-
-
-def change_answers(world):
-    file = world / "data" / "train.json"
-    records = json.loads(file.read_text())
-    for record in records:
-        record["answer"] = next(choice for choice in record["choices"] if choice != record["answer"])
-    file.write_text(json.dumps(records))
-
-
-def halve_data(world):
-    file = world / "data" / "train.json"
-    file.write_text(json.dumps(json.loads(file.read_text())[:4]))
-
-
-def silence_clips(world):
-    for clip in (world / "data" / "audio").glob("*.wav"):
-        with wave.open(str(clip)) as opened:
-            settings, n = opened.getparams(), opened.getnframes()
-        with wave.open(str(clip), "wb") as opened:
-            opened.setparams(settings)
-            opened.writeframes(b"\0\0" * n)
-
-
-def change_base(world):
-    config = json.loads((world / "model" / "config.json").read_text())
-    (world / "model" / "config.json").write_text(json.dumps(config | {"note": "another"}))
 
 
 REFUSED = {
@@ -116,7 +81,7 @@ def test_a_change_of_an_input_is_refused_by_name_and_accepted_on_demand(change, 
 def test_another_loop_and_other_versions_are_refused(world, monkeypatch):
     with pytest.raises(ConfigError, match="loop: harken sft began the run, harken train is to go on with it"):
         resume(world / "run", "grpo")
-    monkeypatch.setattr(run_inputs, "package_versions", lambda: {"torch": "0.1"})
+    monkeypatch.setattr(run_inputs, "package_versions", lambda: {**package_versions(), "torch": "0.1"})
     with pytest.raises(ConfigError, match=r"version of torch: 2\.\S+ then, 0\.1 now"):
         resume(world / "run")
 

@@ -28,7 +28,8 @@ Resume = Annotated[
     Path | None,
     typer.Option(
         "--resume",
-        help="Continue the stopped run in this folder with its own settings, instead of starting from a recipe.",
+        help="Continue the stopped run in this folder with its own settings, instead of starting from a recipe. --set "
+        "changes those on which no result depends.",
         metavar="RUN",
         rich_help_panel=RECIPE_PANEL,
     ),
@@ -98,11 +99,9 @@ def _settings_and_folder(
     if resume is not None:
         if recipe is not None:
             raise typer.BadParameter("give a recipe to start a run, or --resume RUN, not both", param_hint="RECIPE")
-        if overrides or out is not None:
-            raise typer.BadParameter(
-                "a resumed run keeps its settings and its folder: no --set, no --out", param_hint="--resume"
-            )
-        return load_run_recipe(resume), resume
+        if out is not None:
+            raise typer.BadParameter("a resumed run keeps its folder: no --out", param_hint="--resume")
+        return load_run_recipe(resume, overrides or []), resume
     if recipe is None:
         raise typer.BadParameter("give a recipe to start a run, or --resume RUN to continue one", param_hint="RECIPE")
     settings = load_recipe(recipe, overrides or [])

@@ -41,8 +41,9 @@ class DataConfig(Section):
     max_prompt_tokens: PositiveInt = 4096
     """A question whose prompt is longer is left out, counted and listed. A prompt is never cut."""
     hash_clips: bool = False
-    """Bind a run to the SHA-256 of every clip, which reads all of them when the run starts and when it is resumed. With
-    false it is bound to their sizes and times of change."""
+    """Bind a run to the SHA-256 of every clip and of the base checkpoint's weights, which reads all of them when it
+    starts and when it is resumed. Clips and weights may then be copied. With false a run is bound to their sizes and
+    times of change, and hashes that were recorded earlier count where the times differ."""
     feature_cache_gib: Annotated[float, Field(ge=0)] = 2.0
     """Host memory, in GiB, in which computed mel spectrograms are kept."""
     encoded_cache: Path | None = None

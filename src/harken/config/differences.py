@@ -1,7 +1,10 @@
-"""Compares the recipe that a folder was written with to the one that is to go on with it."""
+"""Compares what a folder was written with to what is to go on with it: its recipe, and other inputs by name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+_SHOWN = 10
+"""So many differences are named."""
 
 
 def recipe_differences(
@@ -22,3 +25,25 @@ def recipe_differences(
         elif before != now:
             lines.append(f"{name}: {before!r} in the folder, {now!r} now")
     return lines
+
+
+def mapping_differences(
+    what: str, stored: Mapping[str, Any], current: Mapping[str, Any], *, show: bool = False
+) -> list[str]:
+    """`WHAT key: changed` for each value that differs; with `show` both values instead."""
+    lines = []
+    for key in {**stored, **current}:
+        before, now = stored.get(key), current.get(key)
+        if before != now:
+            lines.append(f"{what} {key}: " + (f"{before} then, {now} now" if show else how_changed(before, now)))
+    return lines
+
+
+def how_changed(before: object, now: object) -> str:
+    return "new" if before is None else "gone" if now is None else "changed"
+
+
+def shortened(differences: Sequence[str]) -> list[str]:
+    """The first differences, and how many more there are."""
+    rest = len(differences) - _SHOWN
+    return [*differences[:_SHOWN], *([f"{rest} more"] if rest > 0 else [])]

@@ -49,9 +49,12 @@ def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return values
 
 
-def load_run_recipe(run: Path) -> Recipe:
-    """The recipe of a training run, from the `config.yaml` of its folder. Raises ConfigError."""
-    return parse(Recipe, read_run_values(run), str(run / "config.yaml"))
+def load_run_recipe(run: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a training run, from the `config.yaml` of its folder, with overrides. Raises ConfigError."""
+    values = read_run_values(run)
+    for override in overrides:
+        apply_override(values, override)
+    return parse(Recipe, values, str(run / "config.yaml"))
 
 
 def read_run_values(run: Path) -> dict[str, Any]:

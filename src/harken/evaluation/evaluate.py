@@ -108,7 +108,7 @@ def _begin(folder: EvaluationFolder, loaded: Loaded, model: EvaluatedModel) -> _
     usable = [question for question in loaded.questions if question.id not in unusable]
     questions = questions_in_mode(recipe.data.audio, usable, recipe.seed)
     trials = [trial for question in questions for trial in trials_of(question, recipe.permute, recipe.seed)]
-    folder.begin()
+    folder.begin(loaded.questions)
     return _Plan(questions, trials, unusable)
 
 

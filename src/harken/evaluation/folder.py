@@ -1,22 +1,30 @@
-"""The folder of one evaluation, which belongs to one recipe on one version of the data.
+"""The folder of one evaluation, which belongs to one recipe, one model and one version of data and packages.
 
-    <out>/ config.yaml  environment.json  rejected.jsonl  journal.jsonl (while it runs)  predictions.jsonl  summary.json
+    <out>/ config.yaml  environment.json  rejected.jsonl  predictions.jsonl  summary.json
+           journal.jsonl, clips.jsonl (while it runs)
 
-The same recipe continues an evaluation that was stopped there; another recipe is refused, with the values that differ.
+The same recipe continues an evaluation that was stopped there; another recipe, or what else would change an answer, is
+refused, with the names of what differs.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harken.config import EvaluationRecipe, as_yaml, parse, read_run_values
-from harken.config.differences import recipe_differences
+from harken.config.differences import recipe_differences, shortened
+from harken.data.clip_states import clip_differences, clip_states
 from harken.errors import ConfigError
+from harken.evaluation.baselines import BASELINES
 from harken.evaluation.journal import journal_files
-from harken.system.environment import describe_environment
+from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
+from harken.system.environment import describe_environment, package_versions, version_differences
+from harken.system.file_states import FileState
 from harken.system.files import remove_leftovers, write_json, write_text
+from harken.system.json_lines import read_json_lines, write_json_lines
+from harken.types import Question
 
 _CHANGEABLE_KEYS = {
     "published",
@@ -42,6 +50,7 @@ class EvaluationFolder:
         self.rejected = path / "rejected.jsonl"
         self.predictions = path / "predictions.jsonl"
         self.replies = path / "replies.jsonl"
+        self._clips = path / "clips.jsonl"
         self.data_sha256 = _sha256(recipe.data.file)
         self._refuse_another_evaluation()
 
@@ -51,21 +60,47 @@ class EvaluationFolder:
         path = self.path / "summary.json"
         return path.exists() and not json.loads(path.read_text(encoding="utf-8")).get("n_failed")
 
-    def begin(self) -> None:
-        """Write config.yaml and environment.json, unless an earlier command did.
+    def begin(self, questions: Iterable[Question]) -> None:
+        """Write what the evaluation begins with, or compare it with what an earlier command wrote.
 
         config.yaml is written last: from then on the folder belongs to the recipe.
+
+        Raises ConfigError where model, clips or versions are not those of the earlier command.
         """
         remove_leftovers(self.path)
-        if not (self.path / "config.yaml").exists():
-            write_json(self.path / "environment.json", {**describe_environment(), "data_sha256": self.data_sha256})
-            write_text(self.path / "config.yaml", as_yaml(self.recipe))
+        model, clips = self._model_state(), clip_states(questions, hashed=False)
+        if (self.path / "config.yaml").exists():
+            self._refuse_other_inputs(model, clips)
+            return
+        write_json_lines(self._clips, clips)
+        environment = {**describe_environment(), "data_sha256": self.data_sha256, "model": model}
+        write_json(self.path / "environment.json", environment)
+        write_text(self.path / "config.yaml", as_yaml(self.recipe))
+
+    def _model_state(self) -> dict[str, Any] | None:
+        local = self.recipe.model is not None and self.recipe.model not in BASELINES
+        return checkpoint_state(str(self.recipe.model), hashed=False) if local else None
+
+    def _refuse_other_inputs(self, model: Mapping[str, Any] | None, clips: Sequence[FileState]) -> None:
+        environment = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        differences = version_differences(environment.get("packages") or {}, package_versions())
+        if model is not None and isinstance(stored := environment.get("model"), dict):
+            differences += checkpoint_differences(stored, model)
+        if self._clips.exists():
+            differences += clip_differences(read_json_lines(self._clips), clips)
+        if differences:
+            raise ConfigError(
+                f"{self.path}: holds answers from other inputs; choose another --out, or restore them. These differ:\n"
+                + "\n".join(f"  {line}" for line in shortened(differences))
+            )
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the evaluation as finished. Every other file must be there before."""
         write_json(self.path / "summary.json", summary)
         for journal in journal_files(self.path):
             journal.unlink()
+        if self.is_finished:
+            self._clips.unlink(missing_ok=True)
 
     def _refuse_another_evaluation(self) -> None:
         config = self.path / "config.yaml"

@@ -4,6 +4,7 @@ import contextlib
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,23 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("harken", "torch", "transformers", "tokenizers", "safetensors", "numpy", "soundfile", "soxr", "peft")
+from harken.config.differences import mapping_differences
+
+RESULT_PACKAGES = (
+    "harken",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "av",
+    "peft",
+    "torchao",
+)
+"""Packages that compute something of a result. A run keeps their versions: also a patch release may round or decode in
+another way, and a resumed run is to end as one that never stopped."""
+PACKAGES = (*RESULT_PACKAGES, "safetensors")
 
 
 def source_commit() -> str | None:
@@ -48,6 +65,13 @@ def package_versions() -> dict[str, str | None]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
+
+
+def version_differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """`version of NAME: 1.0 then, 1.1 now`, of packages that compute something. What was not installed then computed
+    nothing."""
+    used = {name: value for name, value in stored.items() if name in RESULT_PACKAGES and value is not None}
+    return mapping_differences("version of", used, {name: current.get(name) for name in used}, show=True)
 
 
 CPU_INFO = Path("/proc/cpuinfo")

@@ -1,29 +1,29 @@
 """Binds a run to its inputs: a resumed run goes on only with what it began with.
 
     <run>/ inputs.json    loop, resolved recipe, SHA-256 of every file that the recipe names, base checkpoint, versions
-           clips.jsonl    {file, size, mtime_ns} of every clip; with `data.hash_clips` {file, size, sha256}
+           clips.jsonl    {file, size, mtime_ns} of every clip; with `data.hash_clips` sha256 too
            history.jsonl  {time, step, event, changes}: changes that were accepted, and extensions
 
 What cannot change a result (`CHANGEABLE`) may differ. The folder of an older harken has no inputs.json: nothing is
 compared, and its inputs are recorded from then on.
 """
 
-import hashlib
+import contextlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub import try_to_load_from_cache
-
-from harken.config import Recipe, parse, rename_keys
-from harken.config.differences import recipe_differences
+from harken.config import GrpoConfig, Recipe, as_yaml, load_run_recipe, parse, rename_keys
+from harken.config.differences import mapping_differences, recipe_differences, shortened
+from harken.data.clip_states import COPIED, clip_differences, clip_states
 from harken.errors import ConfigError, DataError
-from harken.models.loading import resolve_checkpoint
-from harken.system.environment import package_versions
-from harken.system.files import write_json
+from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
+from harken.system.environment import package_versions, version_differences
+from harken.system.file_states import sha256_of
+from harken.system.files import write_json, write_text
 from harken.system.json_lines import append_json_lines, read_json_lines, write_json_lines
 from harken.training.run_folder import RunFolder, step_of
 from harken.types import Question
@@ -41,9 +41,12 @@ CHANGEABLE = {
     *("judge.endpoint.retry_wait_s", "judge.local.device", "judge.local.batch_size"),
 }
 """Keys and sections of a recipe that may change while a run goes on. The number of ranks is no part of a recipe."""
-
-_SHOWN = 10
-"""So many differences are named."""
+UNUSED: dict[Loop, set[str]] = {
+    "grpo": {"sft"},
+    "sft": {"reward", "judge", *(f"grpo.{key}" for key in GrpoConfig.model_fields if key != "max_completion_tokens")},
+}
+"""What else may change because the loop does not read it. SFT measures its development part with answers of GRPO's
+length."""
 
 
 def check_inputs(run: RunFolder, recipe: Recipe, loop: Loop, *, accept: bool, resume: bool) -> list[str]:
@@ -58,6 +61,8 @@ def check_inputs(run: RunFolder, recipe: Recipe, loop: Loop, *, accept: bool, re
     differences = [] if stored is None else _differences(stored, current)
     _accept_or_refuse(run, differences, accept)
     write_json(run.path / "inputs.json", current)
+    if resume and load_run_recipe(run.path) != recipe:
+        write_text(run.path / "config.yaml", as_yaml(recipe))
     return differences
 
 
@@ -66,11 +71,10 @@ def check_clips(
 ) -> list[str]:
     """The same for the clips of the questions. Raises ConfigError as `check_inputs` does."""
     file = run.path / "clips.jsonl"
-    clips = sorted({str(question.audio) for question in questions if question.audio is not None})
-    current = [_clip(clip, hashed) for clip in clips]
+    current = clip_states(questions, hashed=hashed)
     stored = read_json_lines(file) if resume and file.exists() else None
-    differences = [] if stored is None else _clip_differences(stored, current)
-    _accept_or_refuse(run, differences, accept)
+    differences = [] if stored is None else clip_differences(stored, current)
+    _accept_or_refuse(run, differences, accept, f". {COPIED}")
     if stored != current:
         write_json_lines(file, current)
     return differences
@@ -98,17 +102,16 @@ def append_history(run: Path, event: str, changes: Sequence[str]) -> None:
     append_json_lines(run / "history.jsonl", [{"time": time, "step": step, "event": event, "changes": [*changes]}])
 
 
-def _accept_or_refuse(run: RunFolder, differences: Sequence[str], accept: bool) -> None:
+def _accept_or_refuse(run: RunFolder, differences: Sequence[str], accept: bool, advice: str = "") -> None:
     if not differences:
         return
     if accept:
         append_history(run.path, "resumed with changes", differences)
         return
-    lines = [*differences[:_SHOWN], *([f"{len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else [])]
-    listed = "\n".join(f"  {line}" for line in lines)
+    listed = "\n".join(f"  {line}" for line in shortened(differences))
     raise ConfigError(
         f"{run.path}: these inputs are not those that the run began with:\n{listed}\nRestore them, or go on with "
-        "--accept-changes, which writes them into the run's history"
+        f"--accept-changes, which writes them into the run's history{advice}"
     )
 
 
@@ -116,8 +119,8 @@ def _inputs(recipe: Recipe, loop: Loop) -> dict[str, Any]:
     return {
         "loop": loop,
         "recipe": recipe.model_dump(mode="json"),
-        "files": {key: _sha256(file) for key, file in _named_files(recipe)},
-        "base": _base(recipe.model.path),
+        "files": {key: sha256_of(file) for key, file in _named_files(recipe)},
+        "base": checkpoint_state(recipe.model.path, hashed=recipe.data.hash_clips),
         "versions": package_versions(),
     }
 
@@ -126,50 +129,50 @@ def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[
     lines = []
     if stored["loop"] != current["loop"]:
         lines.append(f"loop: {COMMANDS[stored['loop']]} began the run, {COMMANDS[current['loop']]} is to go on with it")
-    # Parsed, so that a key that is newer than the run has its default. A file counts by its content, not by its name.
-    before = parse(Recipe, stored["recipe"], "inputs.json").model_dump(mode="json")
-    files = {**stored["files"], **current["files"]}
-    before, now = (_without(recipe, files) for recipe in (before, current["recipe"]))
-    lines += [f"recipe: {line}" for line in recipe_differences(before, now, CHANGEABLE)]
-    lines += _changed("file", stored["files"], current["files"])
-    lines += _changed("base checkpoint", stored["base"], current["base"])
-    lines += _changed("version of", stored["versions"], current["versions"], show=True)
-    return lines
+    # Parsed, so that a key that is newer than the run has its default. What is compared by its content is not compared
+    # by its place.
+    before, now = parse(Recipe, stored["recipe"], "inputs.json").model_dump(mode="json"), current["recipe"]
+    inputs = (stored, current)
+    base = checkpoint_differences(stored["base"], current["base"])
+    places = {**stored["files"], **current["files"], **({} if base else {"model.path": None})}
+    before, now = (_without(recipe, places) for recipe in (before, now))
+    unused = UNUSED[current["loop"]]
+    lines += [f"recipe: {line}" for line in recipe_differences(before, now, CHANGEABLE | unused)]
+    files = ({key: digest for key, digest in each["files"].items() if _root(key) not in unused} for each in inputs)
+    lines += mapping_differences("file", *files)
+    return [*lines, *base, *version_differences(stored["versions"], current["versions"])]
 
 
-def _without(value: Any, keys: Iterable[str], prefix: str = "") -> Any:
-    """A part of a recipe without the names of files, as dictionaries, so that entries of lists have keys too."""
+def _root(key: str) -> str:
+    """The section of a recipe that names a file."""
+    return "reward" if key.startswith("module of a reward: ") else key.partition(".")[0]
+
+
+def _without(value: Any, places: Container[str], prefix: str = "") -> Any:
+    """A part of a recipe without the places of files and of clips, as dictionaries, so that entries of lists have keys
+    too."""
     if isinstance(value, list):
         value = {str(number): entry for number, entry in enumerate(value)}
     if not isinstance(value, dict):
         return value
     return {
-        key: None if f"{prefix}{key}" in keys else _without(entry, keys, f"{prefix}{key}.")
+        key: None if f"{prefix}{key}" in places or key == "audio_root" else _without(entry, places, f"{prefix}{key}.")
         for key, entry in value.items()
     }
 
 
-def _changed(what: str, stored: Mapping[str, Any], current: Mapping[str, Any], *, show: bool = False) -> list[str]:
-    lines = []
-    for key in {**stored, **current}:
-        before, now = stored.get(key), current.get(key)
-        if before != now:
-            lines.append(f"{what} {key}: " + (f"{before} then, {now} now" if show else _how_changed(before, now)))
-    return lines
-
-
-def _how_changed(before: Any, now: Any) -> str:
-    return "new" if before is None else "gone" if now is None else "changed"
-
-
 def _named_files(recipe: Recipe) -> Iterator[tuple[str, Path]]:
-    """(key, file) of every file that the recipe names, and of the modules of its own reward functions."""
+    """(key, file) of every file that the recipe names, and of the modules of its own functions and benchmarks."""
     yield from _files_in(recipe.model_dump(), "")
-    for part in recipe.reward.parts:
-        module = part.name.partition(":")[0] if ":" in part.name else None
-        spec = None if module is None else importlib.util.find_spec(module)
+    named = [("module of a reward: ", part.name) for part in recipe.reward.parts]
+    named += [("module of a benchmark: ", source.reader) for source in recipe.data.train]
+    named.append(("module of a prompt: ", recipe.prompt.style))
+    for what, name in named:
+        spec = None
+        with contextlib.suppress(ImportError, ValueError):  # whoever uses the name says what is wrong with it
+            spec = importlib.util.find_spec(name.partition(":")[0]) if ":" in name else None
         if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            yield f"reward function {part.name}", Path(spec.origin)
+            yield what + name, Path(spec.origin)
 
 
 def _files_in(value: Any, key: str) -> Iterator[tuple[str, Path]]:
@@ -182,46 +185,3 @@ def _files_in(value: Any, key: str) -> Iterator[tuple[str, Path]]:
     elif isinstance(value, list | tuple):
         for number, entry in enumerate(value):
             yield from _files_in(entry, f"{key}.{number}")
-
-
-def _base(path: str) -> dict[str, Any]:
-    """Size and time of each file of the base checkpoint, SHA-256 of small ones; of a Hub id its commit."""
-    folder = Path(resolve_checkpoint(path))
-    if folder.is_dir():
-        files = sorted(file for file in folder.iterdir() if file.is_file())
-        return {"checkpoint": str(folder.resolve()), **{file.name: _state_of(file) for file in files}}
-    cached = try_to_load_from_cache(path, "config.json")
-    return {"checkpoint": path, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
-
-
-def _state_of(file: Path) -> list[Any]:
-    size = file.stat().st_size
-    return [size, _sha256(file) if size < 1 << 24 else file.stat().st_mtime_ns]
-
-
-def _clip(path: str, hashed: bool) -> dict[str, Any]:
-    file = Path(path)
-    state = file.stat()
-    mark = {"sha256": _sha256(file)} if hashed else {"mtime_ns": state.st_mtime_ns}
-    return {"file": path, "size": state.st_size, **mark}
-
-
-def _clip_differences(stored: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A clip is compared by what both know of it."""
-    before, now = ({str(row.get("file")): row for row in rows} for rows in (stored, current))
-    lines = []
-    for name in {**before, **now}:
-        old, new = before.get(name), now.get(name)
-        if old is None or new is None:
-            lines.append(f"clip {name}: {_how_changed(old, new)}")
-        elif any(old[key] != new[key] for key in old.keys() & new.keys()):
-            lines.append(f"clip {name}: changed")
-    return lines
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
