@@ -20,8 +20,9 @@ from harken.cli.app import app
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError
+from harken.export.adapters import export_adapter
 from harken.export.find_checkpoints import starting_checkpoint
-from harken.export.weights import export, export_adapter
+from harken.export.weights import export
 from harken.grpo.loop import train
 from harken.models.loading import load_model
 from harken.training.sft import sft
@@ -33,6 +34,8 @@ PLAIN = {
     "full": transformers.Qwen2_5OmniForConditionalGeneration,
 }
 BASES = [OMNI, AUDIO, "full"]
+AS_IT_IS = {OMNI: "thinker", AUDIO: "full", "full": "full"}
+"""The layout of each base; test_layouts.py tests the others."""
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -128,7 +131,7 @@ def exported(runs, tmp_path_factory) -> dict[str, Path]:
     folders = {}
     for name, run in runs.items():
         folders[name] = tmp_path_factory.mktemp("exported") / name
-        export(run, folders[name])
+        export(run, folders[name], layout=AS_IT_IS[name])
     return folders
 
 
@@ -217,7 +220,7 @@ def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("base", BASES)
 def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
-    export(lora_runs[base], tmp_path / "out")
+    export(lora_runs[base], tmp_path / "out", layout=AS_IT_IS[base])
     assert files_beside_the_card(tmp_path / "out") == base_files(bases[base])
     model, started = (load_model(str(path), device="cpu") for path in (lora_runs[base], lora_runs[base].parent / "sft"))
     loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
@@ -273,7 +276,7 @@ def test_the_base_is_found_through_the_runs_before_and_from_a_checkpoint_folder(
 
 def test_the_trainers_state_is_never_exported_even_where_the_base_has_one(bases, tmp_path):
     trained = moved(bases[OMNI], tmp_path / "trained")
-    export(trained, tmp_path / "out", base=str(trained))
+    export(trained, tmp_path / "out", base=str(trained), layout="thinker")
     assert files_beside_the_card(tmp_path / "out").keys() == files_of(bases[OMNI]).keys()
 
 
@@ -356,7 +359,7 @@ def test_a_snapshot_of_links_is_exported_as_files_with_its_subfolders(bases, tmp
     (snapshot / "assets" / "logo.png").symlink_to(blobs / "logo")
     (snapshot / ".cache").mkdir()
     (snapshot / "pytorch_model.bin").write_bytes(b"the untrained weights again")
-    export(moved(bases[OMNI], tmp_path / "trained"), tmp_path / "out", base=str(snapshot))
+    export(moved(bases[OMNI], tmp_path / "trained"), tmp_path / "out", base=str(snapshot), layout="thinker")
     shutil.rmtree(blobs)
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_symlink()]
     assert files_beside_the_card(tmp_path / "out") == {**base_files(bases[OMNI]), "assets/logo.png": b"png"}
@@ -426,7 +429,7 @@ def test_a_folder_that_exists_is_never_written_into(bases, tmp_path):
 
 
 def test_the_command_exports_a_run_and_prints_where(runs, exported, tmp_path, capsys):
-    app(["export", str(runs[OMNI]), "--out", str(tmp_path / "out")], standalone_mode=False)
+    app(["export", str(runs[OMNI]), "--out", str(tmp_path / "out"), "--layout", "thinker"], standalone_mode=False)
     assert capsys.readouterr().out == (
         f"78 trained tensors: {tmp_path / 'out'}\nnothing of what was trained was rounded\n"
     )

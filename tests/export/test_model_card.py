@@ -15,8 +15,9 @@ from tiny_models import tiny_folder, write_full_omni
 
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
+from harken.export.adapters import export_adapter
 from harken.export.model_card import escaped, model_card
-from harken.export.weights import export, export_adapter
+from harken.export.weights import export
 from harken.inference.predict import predict
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.sampling import Sampling

@@ -16,6 +16,7 @@ from harken.inference.completions import Completions
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.loading import load_model
 from harken.models.lora import add_adapters
+from harken.models.omni_processor import complete_omni_processor
 from harken.models.tiny_checkpoint import omni_config, write_tiny
 
 ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3"]
@@ -49,9 +50,17 @@ def tiny_folder(arch: str) -> Path:
     return folder
 
 
-def write_full_omni(path: Path, **options) -> transformers.Qwen2_5OmniForConditionalGeneration:
-    """A full Qwen2.5-Omni checkpoint with its talker, like the published ones. `options` go to `save_pretrained`."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_5_omni"))
+def write_full_omni(
+    path: Path, thinker: Path | None = None, **options
+) -> transformers.Qwen2_5OmniForConditionalGeneration:
+    """A full Qwen2.5-Omni checkpoint with its talker, like the published ones.
+
+    Args:
+        thinker: a tiny thinker whose tokenizer it has.
+        options: go to `save_pretrained`.
+    """
+    thinker = thinker or tiny_folder("qwen2_5_omni")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(thinker)
     logging.disable(logging.WARNING)  # the tiny talker lacks the published control tokens
     try:
         config = transformers.Qwen2_5OmniConfig(
@@ -66,7 +75,8 @@ def write_full_omni(path: Path, **options) -> transformers.Qwen2_5OmniForConditi
     finally:
         logging.disable(logging.NOTSET)
     tokenizer.save_pretrained(path)
-    transformers.WhisperFeatureExtractor.from_pretrained(tiny_folder("qwen2_5_omni")).save_pretrained(path)
+    transformers.WhisperFeatureExtractor.from_pretrained(thinker).save_pretrained(path)
+    complete_omni_processor(path)
     voice = {"cond": torch.zeros(1, 4), "ref_mel": torch.zeros(1, 3, 16), "bos_token": 1}
     torch.save({"Chelsie": voice}, path / "spk_dict.pt")  # the talker's voices
     return full.eval()

@@ -1,7 +1,7 @@
 """`harken export`: writes a trained model for other programs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +9,7 @@ from harken.cli.options import check_dtype, console
 from harken.system.console import print_line, print_warning
 
 if TYPE_CHECKING:
+    from harken.export.omni_layout import Layout
     from harken.export.rounding import RoundingLoss
 
 UPLOAD_PANEL = "Upload to the Hugging Face Hub"
@@ -31,9 +32,26 @@ def export(
             "--dtype", help="Type of the trained tensors: float32, bfloat16 or float16. Default: the base's type."
         ),
     ] = None,
+    layout: Annotated[
+        Literal["full", "thinker", "vllm"],
+        typer.Option(
+            "--layout",
+            help="How a Qwen2.5-Omni is written. full: as the whole model, with a talker if the base has it; "
+            "transformers and vLLM load it. vllm: the same without the talker. thinker: the thinker alone, which vLLM "
+            "does not load.",
+        ),
+    ] = "full",
     adapter: Annotated[
-        bool, typer.Option("--adapter", help="Copy a LoRA adapter as it is, without merging it into the base.")
+        bool, typer.Option("--adapter", help="Write a LoRA adapter by itself, without merging it into the base.")
     ] = False,
+    program: Annotated[
+        Literal["peft", "vllm"],
+        typer.Option(
+            "--for",
+            help="The program that will apply the adapter of --adapter: peft (also transformers) or vllm. vLLM "
+            "silently ignores an adapter that was written for peft.",
+        ),
+    ] = "peft",
     push_to: Annotated[
         str | None,
         typer.Option(
@@ -54,30 +72,32 @@ def export(
     ] = False,
 ) -> None:
     """Write a folder that transformers and vLLM load: the base's files with the trained weights, and a model card."""
+    from harken.export.adapters import export_adapter
     from harken.export.hub import Hub
-    from harken.export.weights import export_adapter
 
     if push_to is None and (private or replace_card):
         raise typer.BadParameter("--private and --replace-card go with --push-to", param_hint="--push-to")
-    if adapter and (base is not None or dtype is not None):
-        raise typer.BadParameter("an adapter is copied as it is: no --base, no --dtype", param_hint="--adapter")
+    if adapter and (base is not None or dtype is not None or layout != "full"):
+        raise typer.BadParameter("an adapter has no base in it: no --base, --dtype, --layout", param_hint="--adapter")
+    if program != "peft" and not adapter:
+        raise typer.BadParameter("--for goes with --adapter; merged weights are for all programs", param_hint="--for")
     if dtype is not None:
         check_dtype(dtype, auto=False)
     hub = None if push_to is None else Hub(push_to, private=private)
     if adapter:
-        export_adapter(trained, out)
+        export_adapter(trained, out, program)
         print_line(console, f"adapter: {out}")
     else:
-        _export_weights(trained, out, base, dtype)
+        _export_weights(trained, out, base, dtype, layout)
     if hub is not None:
         address, card_kept = hub.push(out, replace_card=replace_card)
         print_line(console, f"pushed: {address}" + (" (its model card left as it was)" if card_kept else ""))
 
 
-def _export_weights(trained: Path, out: Path, base: str | None, dtype: str | None) -> None:
+def _export_weights(trained: Path, out: Path, base: str | None, dtype: str | None, layout: "Layout") -> None:
     from harken.export.weights import export as export_weights
 
-    exported = export_weights(trained, out, base=base, dtype=dtype)
+    exported = export_weights(trained, out, base=base, dtype=dtype, layout=layout)
     print_line(console, f"{exported.n_tensors} trained tensors: {out}")
     _print_rounding(exported.rounding)
 

@@ -21,10 +21,19 @@ def tiny(
             help="A file of questions or a text file (.txt) whose words become tokens of their own. May be repeated.",
         ),
     ] = None,
+    window_s: Annotated[
+        int,
+        typer.Option(
+            "--window-s",
+            min=1,
+            help="Seconds of the fixed window of qwen2_audio and audioflamingo3. Published models have 30, and vLLM "
+            "serves no other. Shorter windows train faster.",
+        ),
+    ] = 6,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random weights.")] = 0,
 ) -> None:
     """Write a tiny checkpoint of a real architecture with random weights, for tests and trials without a GPU."""
     from harken.models.tiny_checkpoint import question_texts, write_tiny
 
-    write_tiny(arch, out, question_texts(text or []), seed)
+    write_tiny(arch, out, question_texts(text or []), seed, window_s)
     print_line(console, f"checkpoint: {out}")

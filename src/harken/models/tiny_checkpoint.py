@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AudioFlamingo3Config,
     AudioFlamingo3ForConditionalGeneration,
@@ -28,6 +29,7 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from harken.data.records import read_records
 from harken.errors import CheckpointError
+from harken.models.omni_processor import complete_omni_processor
 from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
 from harken.models.tiny_tokenizer import AUDIO_TOKENS, CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
 
@@ -47,11 +49,17 @@ def question_texts(files: Iterable[Path]) -> list[str]:
     return list(texts)
 
 
-def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> None:
+WINDOW_S = 6
+"""Length of the window of towers with a fixed one: these towers always run on a whole window."""
+
+
+def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0, window_s: int = WINDOW_S) -> None:
     """Write a random checkpoint of `arch` with about a million parameters.
 
     Args:
         texts: the tokenizer has single tokens for their words.
+        window_s: seconds of the fixed window of Qwen2-Audio and Audio Flamingo 3, 30 as published, which vLLM needs.
+            Qwen2.5-Omni has no fixed window.
 
     Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already.
     """
@@ -62,7 +70,7 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0) -> 
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        WRITERS[arch](folder, texts)
+        WRITERS[arch](folder, texts, window_s)
 
 
 HIDDEN_SIZE = 128
@@ -74,8 +82,6 @@ TOWER_SIZES = {
     "encoder_ffn_dim": 256,
     "num_mel_bins": 128,
 }
-WINDOW_S = 6
-"""Length of the window of towers with a fixed one, 30 s as published: these towers always run on a whole window."""
 
 
 def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
@@ -109,46 +115,47 @@ def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
     )
 
 
-def _write_omni(folder: Path, texts: Iterable[str]) -> None:
+def _write_omni(folder: Path, texts: Iterable[str], window_s: int) -> None:
     tokenizer = build_tokenizer(texts)
     Qwen2_5OmniThinkerForConditionalGeneration(omni_config(tokenizer)).save_pretrained(folder)
     # Length (300 s) and filters (128 mel bins, 10 ms hop) are those of the published checkpoints.
     WhisperFeatureExtractor(feature_size=128, chunk_length=300).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    complete_omni_processor(folder)
 
 
-def _write_qwen_audio(folder: Path, texts: Iterable[str]) -> None:
+def _write_qwen_audio(folder: Path, texts: Iterable[str], window_s: int) -> None:
     element = f"Audio 1: {AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}\n"
     tokenizer = build_tokenizer([element, *texts], special_tokens=(*CHAT_TOKENS, *AUDIO_TOKENS), audio=element)
     model = Qwen2AudioForConditionalGeneration(
         Qwen2AudioConfig(
-            audio_config=_window_tower_config(),
+            audio_config=_window_tower_config(window_s),
             text_config=_qwen2_config(tokenizer, key_value_heads=4),
             audio_token_index=tokenizer.get_vocab()[AUDIO_TOKEN],
         )
     )
-    processor = Qwen2AudioProcessor(_window_extractor(), tokenizer, chat_template=tokenizer.chat_template)
+    processor = Qwen2AudioProcessor(_window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template)
     _save_window_model(folder, model, processor)
 
 
-def _write_audio_flamingo(folder: Path, texts: Iterable[str]) -> None:
+def _write_audio_flamingo(folder: Path, texts: Iterable[str], window_s: int) -> None:
     sound = "<sound>"
     tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound), audio=sound)
     model = AudioFlamingo3ForConditionalGeneration(
         AudioFlamingo3Config(
-            audio_config=_window_tower_config(),
+            audio_config=_window_tower_config(window_s),
             text_config=_qwen2_config(tokenizer, key_value_heads=2),
             audio_token_id=tokenizer.get_vocab()[sound],
         )
     )
     processor = AudioFlamingo3Processor(
-        _window_extractor(), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * WINDOW_S
+        _window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * window_s
     )
     _save_window_model(folder, model, processor)
 
 
-def _window_tower_config() -> dict:
-    return TOWER_SIZES | {"max_source_positions": WINDOW_S * 50}
+def _window_tower_config(window_s: int) -> dict:
+    return TOWER_SIZES | {"max_source_positions": window_s * 50}
 
 
 def _qwen2_config(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> dict:
@@ -162,8 +169,8 @@ def _qwen2_config(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> d
     }
 
 
-def _window_extractor() -> WhisperFeatureExtractor:
-    return WhisperFeatureExtractor(feature_size=128, chunk_length=WINDOW_S)
+def _window_extractor(window_s: int) -> WhisperFeatureExtractor:
+    return WhisperFeatureExtractor(feature_size=128, chunk_length=window_s, return_attention_mask=True)
 
 
 def _save_window_model(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> None:
@@ -174,8 +181,18 @@ def _save_window_model(folder: Path, model: PreTrainedModel, processor: Processo
         eos_token_id=[tokenizer.pad_token_id, tokenizer.eos_token_id], pad_token_id=tokenizer.pad_token_id
     )
     model.save_pretrained(folder)
+    _use_published_names(folder / "model.safetensors")
     processor.save_pretrained(folder)
     processor.feature_extractor.save_pretrained(folder)
+
+
+def _use_published_names(file: Path) -> None:
+    """Rename tensors as published. Before release 5.23, transformers writes `language_model.model.model.` for a model
+    that it did not load from a checkpoint; it loads that, and vLLM does not."""
+    tensors = load_file(file)
+    renamed = {name.replace("language_model.model.model.", "language_model.model."): t for name, t in tensors.items()}
+    if renamed.keys() != tensors.keys():
+        save_file(renamed, file, metadata={"format": "pt"})
 
 
 WRITERS = {

@@ -6,30 +6,32 @@ does becomes a `Failure` with its reason, never an exception.
 """
 
 import asyncio
-import contextlib
-import os
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from harken.config import EndpointConfig
-from harken.errors import ConfigError, short_repr
-from harken.system.model_messages import Failure, Reply, Request, parse_response, request_body
+from harken.errors import short_repr
+from harken.system.http_parts import AttemptError, api_key, header_value, proxy_of, read_body, retry_after_s
+from harken.system.model_messages import (
+    Failure,
+    ListedModel,
+    Reply,
+    Request,
+    parse_model_list,
+    parse_response,
+    request_body,
+)
 from harken.system.reply_cache import ReplyCache, cache_key
 
 MAX_WAIT_S = 60.0
-MAX_REPLY_BYTES = 1 << 24
 MAX_CAUSE = 1000
 """Characters of a server's own words that a reason quotes."""
 FATAL_STATUSES = {401: "the key was refused", 403: "access was refused", 404: "no such model or path"}
@@ -52,8 +54,8 @@ class ModelClient:
     def __init__(self, config: EndpointConfig, cache: Path | None = None) -> None:
         self.config = config
         self.n_requests = self.n_cached = self.n_failed = self.n_retried = 0
-        self._key = _api_key(config)
-        self._extra_headers = {name: _header(name, value) for name, value in config.extra_headers.items()}
+        self._key = api_key(config)
+        self._extra_headers = {name: header_value(name, value) for name, value in config.extra_headers.items()}
         self._cache = ReplyCache(cache)
         self._next_slot_s = 0.0
         self._loop = asyncio.new_event_loop()
@@ -85,6 +87,10 @@ class ModelClient:
         for request, reply in pending:
             yield request, reply.result()
 
+    def list_models(self) -> "Future[tuple[ListedModel, ...]]":
+        """Ask in the background which models the server has; () where it does not say."""
+        return self._run(self._list_models())
+
     def close(self) -> None:
         """Cancel the requests under way, and release the connections and the file of replies."""
         if self._loop.is_closed():
@@ -103,7 +109,7 @@ class ModelClient:
             connector=aiohttp.TCPConnector(limit=0),  # the semaphore limits the number of connections
             headers={"Authorization": f"Bearer {self._key}", **self._extra_headers},
             timeout=aiohttp.ClientTimeout(total=self.config.timeout_s),
-            proxy=_proxy(self.config.base_url),
+            proxy=proxy_of(self.config.base_url),
         )
         return session, asyncio.Semaphore(self.config.concurrency)
 
@@ -129,7 +135,7 @@ class ModelClient:
                 async with self._free_connections:
                     await self._wait_for_rate_limit()
                     reply = await self._send(body)
-            except _AttemptError as error:
+            except AttemptError as error:
                 attempts += 1
                 if not error.retry or attempts > self.config.retries:
                     self.n_failed += 1
@@ -146,34 +152,47 @@ class ModelClient:
         try:
             # A redirect is not followed: it could carry the key to another server.
             async with self._session.post(url, json=body, allow_redirects=False) as response:
-                content = await _read_body(response)
+                content = await read_body(response)
         except TimeoutError as error:
-            raise _AttemptError(f"no reply within {self.config.timeout_s:g} s") from error
+            raise AttemptError(f"no reply within {self.config.timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             cause = self._without_key(short_repr(str(error) or type(error).__name__, MAX_CAUSE))
-            raise _AttemptError(f"{self.config.base_url}: cannot be reached: {cause}") from error
+            raise AttemptError(f"{self.config.base_url}: cannot be reached: {cause}") from error
         if not 200 <= response.status < 300:
             raise self._status_error(response, content)
         reply = parse_response(self.config.api, content)
         if isinstance(reply, Failure):
-            raise _AttemptError(reply.reason, retry=reply.repeatable)
+            raise AttemptError(reply.reason, retry=reply.repeatable)
         return reply
 
-    def _status_error(self, response: aiohttp.ClientResponse, content: bytes) -> "_AttemptError":
+    async def _list_models(self) -> tuple[ListedModel, ...]:
+        """Any reply counts as an answer; only a server that cannot be reached is asked again, as often as a request."""
+        url = f"{self.config.base_url.rstrip('/')}/models"
+        for attempt in range(1, self.config.retries + 2):
+            try:
+                async with self._session.get(url, allow_redirects=False) as response:
+                    return parse_model_list(await read_body(response)) if response.status == 200 else ()
+            except AttemptError:
+                return ()
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                await asyncio.sleep(self._wait_s(attempt, AttemptError("")))
+        return ()
+
+    def _status_error(self, response: aiohttp.ClientResponse, content: bytes) -> "AttemptError":
         status, server = response.status, self.config.base_url
         text = self._without_key(short_repr(content[:4000].decode("utf-8", errors="replace"), MAX_CAUSE))
         if b"insufficient_quota" in content[:4000]:
             reason = f"{server}: status {status}, the account's quota is used up: {text}"
-            return _AttemptError(reason, fatal=True, retry=False)
+            return AttemptError(reason, fatal=True, retry=False)
         if status in FATAL_STATUSES:
             reason = f"{server} (model {self.config.model!r}): status {status}, {FATAL_STATUSES[status]}: {text}"
-            return _AttemptError(reason, fatal=True, retry=False)
+            return AttemptError(reason, fatal=True, retry=False)
         if 300 <= status < 400:
             target = self._without_key(short_repr(response.headers.get("location", "an address it does not name")))
             reason = f"{server}: status {status}, moved to {target}; give the new address as base_url"
-            return _AttemptError(reason, fatal=True, retry=False)
+            return AttemptError(reason, fatal=True, retry=False)
         retry = status in RETRIED_STATUSES or status >= 500
-        return _AttemptError(f"status {status}: {text}", retry=retry, wait_s=_retry_after_s(response))
+        return AttemptError(f"status {status}: {text}", retry=retry, wait_s=retry_after_s(response))
 
     def _without_key(self, text: str) -> str:
         for secret in (self._key, *self._extra_headers.values()):
@@ -188,62 +207,7 @@ class ModelClient:
         self._next_slot_s = slot + 60 / self.config.requests_per_minute
         await asyncio.sleep(slot - now)
 
-    def _wait_s(self, attempts: int, error: "_AttemptError") -> float:
+    def _wait_s(self, attempts: int, error: "AttemptError") -> float:
         """The wait that the server requested; else a random wait whose bound doubles with each attempt."""
         random_s = random.uniform(0, self.config.retry_wait_s * 2 ** min(attempts - 1, 16))
         return min(error.wait_s if error.wait_s is not None else random_s, MAX_WAIT_S)
-
-
-class _AttemptError(Exception):
-    def __init__(self, reason: str, *, fatal: bool = False, retry: bool = True, wait_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.fatal, self.retry, self.wait_s = reason, fatal, retry, wait_s
-
-
-def _api_key(config: EndpointConfig) -> str:
-    if config.api_key_env is None:
-        return "none"
-    key = os.environ.get(config.api_key_env, "")
-    if not key:
-        raise ConfigError(
-            f"api_key_env: the environment variable {config.api_key_env} is not set; set it, or api_key_env: null for "
-            "a server that needs no key"
-        )
-    return key
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > MAX_REPLY_BYTES:
-            raise _AttemptError(f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB", retry=False)
-    return bytes(body)
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address (https_proxy, no_proxy, ...)."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
-def _header(name: str, value: str) -> str:
-    """A header's value, from the environment where it says so."""
-    if not value.startswith("env:"):
-        return value
-    variable = value.removeprefix("env:")
-    if not os.environ.get(variable):
-        raise ConfigError(f"extra_headers: {name}: the environment variable {variable} is not set; set it")
-    return os.environ[variable]
-
-
-def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
-    """The wait that the server asks for: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(response.headers.get("retry-after-ms", "")) / 1000)
-    value = response.headers.get("retry-after", "")
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    return None

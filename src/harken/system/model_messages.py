@@ -70,6 +70,15 @@ class Failure:
     repeatable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model that a server lists: the name to ask for, and whose it is ("vllm" on a vLLM server, "" where it is not
+    said)."""
+
+    name: str
+    owner: str
+
+
 def request_body(config: EndpointConfig, request: Request) -> dict[str, Any]:
     """The JSON body of a request."""
     return {
@@ -104,6 +113,17 @@ def parse_response(api: str, content: bytes) -> Reply | Failure:
         return _no_text(finish_reason)
     counts = _token_count(body, "prompt_tokens"), _token_count(body, "completion_tokens")
     return Reply(text, finish_reason != "length", *counts, reasoning or "")
+
+
+def parse_model_list(content: bytes) -> tuple[ListedModel, ...]:
+    """Read the body of a reply to GET /models; () for anything that is no list of models."""
+    try:
+        entries = [entry for entry in json.loads(content)["data"] if isinstance(entry.get("id"), str)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ()
+    return tuple(
+        ListedModel(entry["id"], owner if isinstance(owner := entry.get("owned_by"), str) else "") for entry in entries
+    )
 
 
 def _no_text(finish_reason: object) -> Failure:

@@ -1,0 +1,103 @@
+"""The layouts in which a Qwen2.5-Omni can be written, and how the base's tensors and config become one of them.
+
+    full     config of the whole model, tensor names with `thinker.`; talker and token2wav where the base has them
+    vllm     the same without talker and token2wav, which answer in speech
+    thinker  config and tensor names of the thinker alone
+
+transformers and vLLM load the first two; vLLM knows no thinker alone. A base without a talker becomes `full` by
+enclosing its config and adding the prefix. Every other architecture has one layout, which is left as it is.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from harken.errors import CheckpointError
+from harken.models.omni_processor import complete_omni_processor
+from harken.system.files import write_json
+
+Layout = Literal["full", "thinker", "vllm"]
+LAYOUTS: tuple[Layout, ...] = ("full", "thinker", "vllm")
+FULL, THINKER = "qwen2_5_omni", "qwen2_5_omni_thinker"
+"""`model_type` of the two kinds of config."""
+PREFIX = "thinker."
+"""A full Omni checkpoint has this before the tensor names of the part that harken trains."""
+SPEECH_PARTS = ("talker.", "token2wav.")
+SPEECH_CONFIGS = ("talker_config", "token2wav_config")
+VOICES = "spk_dict.pt"
+"""The talker's voices. transformers loads no whole model without this file, not even one that does not speak."""
+
+
+class OmniLayout:
+    """How a base is written.
+
+    Args:
+        source: the base's folder.
+
+    Raises CheckpointError where a layout is asked for that the architecture does not have.
+    """
+
+    def __init__(self, source: Path, layout: Layout) -> None:
+        self._model_type = _read_config(source)["model_type"]
+        self._layout = layout
+        if layout == "thinker" and self._model_type not in (FULL, THINKER):
+            raise CheckpointError(f"{source}: only Qwen2.5-Omni has a thinker; leave out --layout")
+
+    @property
+    def changes_names(self) -> bool:
+        """Whether tensors get other names than the base's, or are left out."""
+        if self._model_type == THINKER:
+            return self._layout != "thinker"
+        return self._model_type == FULL and self._layout != "full"
+
+    def written_name(self, base_name: str) -> str | None:
+        """The name under which a tensor of the base is written; None where it is left out."""
+        if not self.changes_names:
+            return base_name
+        if base_name.startswith(SPEECH_PARTS):
+            return None
+        name = base_name.removeprefix(PREFIX)
+        return name if self._layout == "thinker" else PREFIX + name
+
+    def finish(self, folder: Path) -> None:
+        """Make config and processor in the written folder those of the layout."""
+        if self.changes_names:
+            config = _read_config(folder)
+            written = _thinker_config(config) if self._layout == "thinker" else _full_config(config)
+            write_json(folder / "config.json", written)
+        if self._model_type not in (FULL, THINKER):
+            return
+        if self._layout == "thinker":
+            (folder / VOICES).unlink(missing_ok=True)
+            return
+        complete_omni_processor(folder)
+        if not (folder / VOICES).exists():
+            torch.save({}, folder / VOICES)
+
+
+def _full_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a whole model that does not speak."""
+    if config["model_type"] == FULL:
+        kept = {key: value for key, value in config.items() if key not in SPEECH_CONFIGS}
+        return kept | {"enable_audio_output": False} | ({"enable_talker": False} if "enable_talker" in kept else {})
+    outer = {key: config[key] for key in ("dtype", "torch_dtype", "transformers_version") if key in config}
+    inner = {key: value for key, value in config.items() if key not in ("architectures", "transformers_version")}
+    return {
+        "architectures": ["Qwen2_5OmniForConditionalGeneration"],
+        "model_type": FULL,
+        "enable_audio_output": False,
+        **outer,
+        "thinker_config": inner,
+    }
+
+
+def _thinker_config(config: dict[str, Any]) -> dict[str, Any]:
+    outer = {key: config[key] for key in ("dtype", "torch_dtype", "transformers_version") if key in config}
+    own = {"architectures": ["Qwen2_5OmniThinkerForConditionalGeneration"], "model_type": THINKER}
+    return outer | config["thinker_config"] | own
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))

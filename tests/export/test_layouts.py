@@ -1,0 +1,176 @@
+"""A Qwen2.5-Omni is exported whole or as a thinker, and adapters with the names that a program knows."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from tiny_models import adapted, make_prompt, perturbed, plain_arguments, tiny_folder, write_full_omni
+
+from harken.cli.app import app
+from harken.errors import CheckpointError
+from harken.export.adapters import export_adapter
+from harken.export.weights import export
+from harken.models.loading import load_model
+from harken.models.omni_processor import IMAGE_SETTINGS, NAMED_TOKENS, complete_omni_processor
+
+OMNI = "qwen2_5_omni"
+WHOLE = transformers.Qwen2_5OmniForConditionalGeneration
+THINKER = transformers.Qwen2_5OmniThinkerForConditionalGeneration
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("full")
+    write_full_omni(folder, max_shard_size="1MB")
+    return folder
+
+
+def trained_from(base: Path, folder: Path) -> Path:
+    folder.mkdir()
+    perturbed(load_model(str(base), device="cpu"), 0.05).save(folder)
+    return folder
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
+
+
+def config_of(folder: Path) -> dict:
+    return json.loads((folder / "config.json").read_text())
+
+
+def logits_of(model, question) -> torch.Tensor:
+    embedded = model.embed([question], model.encode_audio([question]))[0]
+    positions = torch.arange(question.length)
+    causal = (positions[:, None] >= positions)[None, None]
+    return model.logits(model.hidden(embedded[None], positions[None], causal))[0]
+
+
+@pytest.mark.parametrize("layout", ["full", "thinker", "vllm"])
+@pytest.mark.parametrize("base", ["full", "thinker"])
+def test_every_layout_of_every_base_gives_the_logits_of_the_trained_model(full, tmp_path, base, layout):
+    source = full if base == "full" else tiny_folder(OMNI)
+    trained = trained_from(source, tmp_path / "trained")
+    export(trained, tmp_path / "out", base=str(source), layout=layout)
+    whole = layout != "thinker"
+    config = config_of(tmp_path / "out")
+    assert config["model_type"] == ("qwen2_5_omni" if whole else "qwen2_5_omni_thinker")
+    assert config["architectures"] == [(WHOLE if whole else THINKER).__name__]
+    spoken = base == "full" and layout == "full"
+    names = weights_of(tmp_path / "out").keys()
+    parts = {name.split(".")[0] for name in names}
+    assert parts == (
+        {"thinker"} | ({"talker", "token2wav"} if spoken else set())
+        if whole
+        else {"audio_tower", "lm_head", "model", "visual"}
+    )
+    assert (tmp_path / "out" / "spk_dict.pt").exists() == whole
+    loaded = (WHOLE if whole else THINKER).from_pretrained(tmp_path / "out", dtype=torch.float32)
+    plain = (loaded.thinker if whole else loaded).eval()
+    assert not whole or loaded.has_talker == spoken
+    models = [load_model(str(folder), device="cpu") for folder in (trained, tmp_path / "out")]
+    question = make_prompt(models[0], "Which digit?", 0.5)
+    with torch.no_grad():
+        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+        for model in models:
+            assert (logits_of(model, question) - expected).abs().max() < 1e-5
+    index = tmp_path / "out" / "model.safetensors.index.json"
+    if base == "full":
+        values = json.loads(index.read_text())
+        assert {
+            name: name in load_file(tmp_path / "out" / file) for name, file in values["weight_map"].items()
+        } == dict.fromkeys(names, True)
+        assert values["metadata"]["total_size"] == sum(
+            tensor.nbytes for tensor in weights_of(tmp_path / "out").values()
+        )
+
+
+def test_a_whole_model_has_the_processor_that_engines_load_even_where_its_base_lacks_it(tmp_path):
+    base = shutil.copytree(tiny_folder(OMNI), tmp_path / "base")
+    for file, keys in (("preprocessor_config.json", IMAGE_SETTINGS), ("tokenizer_config.json", NAMED_TOKENS)):
+        values = json.loads((base / file).read_text())
+        values.pop("model_specific_special_tokens", None)
+        (base / file).write_text(json.dumps({key: value for key, value in values.items() if key not in keys}))
+    trained = trained_from(base, tmp_path / "trained")
+    export(trained, tmp_path / "out", base=str(base))
+    settings = json.loads((tmp_path / "out" / "preprocessor_config.json").read_text())
+    assert IMAGE_SETTINGS.items() <= settings.items()
+    assert settings["chunk_length"] == 300
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert {name: getattr(tokenizer, name) for name in NAMED_TOKENS} == NAMED_TOKENS
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").glob("*.json")}
+    complete_omni_processor(tmp_path / "out")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").glob("*.json")} == before
+
+
+def test_a_layout_of_another_architecture_is_refused(tmp_path):
+    base = tiny_folder("qwen2_audio")
+    with pytest.raises(CheckpointError, match=r"only Qwen2\.5-Omni has a thinker; leave out --layout"):
+        export(trained_from(base, tmp_path / "trained"), tmp_path / "out", base=str(base), layout="thinker")
+    assert not (tmp_path / "out").exists()
+
+
+def adapter_of(arch: str, folder: Path, **parts: bool) -> Path:
+    folder.mkdir()
+    chosen = {"audio_tower": False, "projector": False, "language_model": True, **parts}
+    adapted(arch, chosen, torch.float32).save(folder)
+    return folder
+
+
+PLACE = {OMNI: "thinker.model.", "audioflamingo3": "language_model.model."}
+"""Where the layers of the language model are in vLLM's own names."""
+
+
+@pytest.mark.parametrize("arch", PLACE)
+def test_an_adapter_for_vllm_has_its_names_and_the_same_tensors(tmp_path, arch):
+    adapter = adapter_of(arch, tmp_path / "adapter")
+    export_adapter(adapter, tmp_path / "out", "vllm")
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "out"))
+    layers = [
+        f"{n}.{part}"
+        for n in range(3)
+        for part in (
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            "self_attn.o_proj",
+            "mlp.gate_proj",
+            "mlp.up_proj",
+            "mlp.down_proj",
+        )
+    ]
+    assert after.keys() == {
+        f"base_model.model.{PLACE[arch]}layers.{layer}.lora_{side}.weight" for layer in layers for side in "AB"
+    }
+    for name, tensor in before.items():
+        assert torch.equal(after[f"base_model.model.{PLACE[arch]}layers.{name.partition('.layers.')[2]}"], tensor)
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "parts", "reason"),
+    [
+        ("qwen2_audio", {}, "vLLM applies no adapters to qwen2_audio"),
+        (OMNI, {"projector": True}, "vLLM takes no trained projector beside an adapter"),
+        (OMNI, {"audio_tower": True}, r"vLLM adapts the language model alone, and here is \S*audio_tower"),
+    ],
+)
+def test_an_adapter_that_vllm_would_not_apply_whole_is_refused(tmp_path, arch, parts, reason):
+    adapter = adapter_of(arch, tmp_path / "adapter", **parts)
+    with pytest.raises(CheckpointError, match=f"{reason}.*export without --adapter, which merges it"):
+        export_adapter(adapter, tmp_path / "out", "vllm")
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_do_not_go_together_are_refused(tmp_path, capsys):
+    for options in (["--adapter", "--layout", "vllm"], ["--for", "vllm"]):
+        with pytest.raises(SystemExit):
+            app(["export", str(tmp_path), "--out", str(tmp_path / "out"), *options])
+    errors = capsys.readouterr().err
+    assert "an adapter has no base in it" in errors
+    assert "--for goes with --adapter" in errors
