@@ -40,10 +40,14 @@ class _PatientServer(ThreadingHTTPServer):
 
 
 class Server:
-    """`received` lists what was asked, in order of arrival; `most_at_once` is the highest number under way together."""
+    """`received` lists what was asked, in order of arrival; `most_at_once` is the highest number under way together.
 
-    def __init__(self, reply: Callable[[Received], Scripted]) -> None:
+    `listings` counts how often the list of models was asked for. `models` is what it says: name -> owner.
+    """
+
+    def __init__(self, reply: Callable[[Received], Scripted], models: dict[str, str] | None = None) -> None:
         self.received: list[Received] = []
+        self.listings = 0
         self.most_at_once = 0
         self._under_way = 0
         self._lock = threading.Lock()
@@ -68,6 +72,12 @@ class Server:
                 finally:
                     with outer._lock:
                         outer._under_way -= 1
+
+            def do_GET(self) -> None:
+                outer.listings += 1
+                listed = [{"id": name, "owned_by": owner} for name, owner in (models or {}).items()]
+                body = json.dumps({"object": "list", "data": listed}).encode()
+                self._send(Scripted(body) if models is not None else Scripted(b"{}", status=404))
 
             def _send(self, scripted: Scripted) -> None:
                 time.sleep(scripted.delay_s)
@@ -99,8 +109,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(reply: Callable[[Received], Scripted]) -> Iterator[Server]:
-    server = Server(reply)
+def serving(reply: Callable[[Received], Scripted], models: dict[str, str] | None = None) -> Iterator[Server]:
+    server = Server(reply, models)
     try:
         yield server
     finally:

@@ -16,6 +16,7 @@ from scripted_server import Received, Scripted, said, serving
 from harken.config import EndpointConfig, JudgeConfig
 from harken.errors import ConfigError, JudgeError
 from harken.judges import FailureLimit, Verdict, count_failures, judge_answers, open_judge
+from harken.system.model_messages import parse_model_list
 from harken.types import Question
 
 QUESTION = Question("q", "Which animal is heard?", ("a dog", "a cat"), 1, None)
@@ -50,8 +51,8 @@ def test_a_base_model_is_asked_to_go_on_greedily_after_score(tmp_path):
         judge.close()
     (request,) = server.received
     assert request.path == "/v1/completions"
-    assert request.body.keys() == {"model", "prompt", "max_tokens", "temperature"}
-    assert (request.body["max_tokens"], request.body["temperature"]) == (8, 0.0)
+    assert request.body.keys() == {"model", "prompt", "max_tokens", "temperature", "stop"}
+    assert (request.body["max_tokens"], request.body["temperature"], request.body["stop"]) == (8, 0.0, ["\n"])
     assert request.body["prompt"].endswith("Reasoning:\n> It purrs.\nScore:")
 
 
@@ -64,6 +65,55 @@ def test_a_chat_model_gets_the_same_text_as_one_user_turn(tmp_path):
     base, chat = server.received
     assert chat.path == "/v1/chat/completions"
     assert chat.body["messages"] == [{"role": "user", "content": base.body["prompt"]}]
+    assert (base.body["max_tokens"], base.body["stop"], chat.body["max_tokens"]) == (4, ["\n"], 4)
+    assert chat.body.keys() == {"model", "messages", "max_tokens", "temperature"}
+
+
+@pytest.mark.parametrize(
+    ("api", "binary", "tenths"),
+    [
+        ("completion", [" 0", " 1"], [" 0.0", " 0.1", " 0.9", " 1.0"]),
+        ("chat", ["0", "1"], ["0.0", "0.1", "0.9", "1.0"]),
+    ],
+)
+def test_a_vllm_server_is_asked_once_who_it_is_and_told_which_replies_there_are(api, binary, tenths, tmp_path):
+    with serving(lambda request: said(request.body["structured_outputs"]["choice"][-1]), {"m": "vllm"}) as server:
+        judge = open_judge(config(server.url, api=api), tmp_path)
+        for aspect in ("consistency", "quality"):
+            assert ask(judge, *"abcdef", aspect=aspect) == [Verdict(1.0, "")] * 6
+        judge.close()
+    assert server.listings == 1
+    choices = [request.body["structured_outputs"]["choice"] for request in server.received]
+    assert choices[:6] == [binary] * 6
+    assert all([given[0], given[1], given[9], given[10]] == tenths and len(given) == 11 for given in choices[6:])
+
+
+def test_another_server_and_fields_of_the_users_own_are_left_alone(tmp_path):
+    with serving(lambda request: said("1"), {"m": "openai"}) as server:
+        judge = open_judge(config(server.url), tmp_path)
+        ask(judge, "a")
+        judge.close()
+    assert "structured_outputs" not in server.received[0].body
+    own = {"stop": ["END"], "structured_outputs": {"regex": "[01]"}}
+    with serving(lambda request: said("1"), {"m": "vllm"}) as server:
+        judge = open_judge(config(server.url, extra_body=own), tmp_path / "own")
+        ask(judge, "a")
+        judge.close()
+    assert own.items() <= server.received[0].body.items()
+
+
+@pytest.mark.parametrize(
+    "listing", [b"", b"[]", b'{"data": [{"id": 3}]}', b'{"data": {"a": 1}}', b"[" * 100_000, b"\xff"]
+)
+def test_a_list_of_models_that_is_none_names_no_models(listing):
+    assert parse_model_list(listing) == ()
+
+
+def test_a_judge_that_is_closed_while_the_list_is_under_way_leaves_nobody_waiting(tmp_path):
+    judge = open_judge(config("http://127.0.0.1:1/v1", retry_wait_s=60.0), tmp_path)
+    pending = judge.submit("quality", QUESTION, "x", "a cat")
+    judge.close()
+    assert pending.result(timeout=30).reason == "the judge was closed before it replied"
 
 
 def test_answers_are_judged_against_their_references(tmp_path):

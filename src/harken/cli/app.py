@@ -17,6 +17,7 @@ from harken.cli.extend import extend
 from harken.cli.generate.captions import captions
 from harken.cli.generate.questions import questions
 from harken.cli.generate.reasoning import reasoning
+from harken.cli.judge.check import check as check_judge
 from harken.cli.plan import plan
 from harken.cli.prepare.arc import arc
 from harken.cli.prepare.audiomcq import audiomcq
@@ -68,6 +69,8 @@ GENERATE_COMMANDS = {
     "reasoning": reasoning,
 }
 
+JUDGE_COMMANDS = {"check": check_judge}
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -78,6 +81,7 @@ prepare = typer.Typer(
     no_args_is_help=True, help="Turn files that can be downloaded into a manifest: a checked list of questions."
 )
 generate = typer.Typer(no_args_is_help=True, help="Have a language model behind a server write training data.")
+judge = typer.Typer(no_args_is_help=True, help="Look at the language model that scores reasoning and answers.")
 
 for panel, commands in COMMANDS.items():
     for name, command in commands.items():
@@ -87,8 +91,11 @@ for panel, commands in PREPARE_COMMANDS.items():
         prepare.command(name, rich_help_panel=panel)(command)
 for name, command in GENERATE_COMMANDS.items():
     generate.command(name)(command)
+for name, command in JUDGE_COMMANDS.items():
+    judge.command(name)(command)
 app.add_typer(prepare, name="prepare", rich_help_panel="Data")
 app.add_typer(generate, name="generate", rich_help_panel="Data")
+app.add_typer(judge, name="judge", rich_help_panel="Measure")
 
 
 def main() -> None:

@@ -78,7 +78,7 @@ def served_name(client: ModelClient, name: str | None) -> str:
         return name
     listed = [model.name for model in client.list_models().result()]
     if len(listed) != 1:
-        known = f"lists {', '.join(listed)}" if listed else "lists no model"
+        known = f"lists {', '.join(listed)}" if listed else "lists no model, or cannot be reached"
         raise ConfigError(f"{client.config.base_url}: {known}; name the one to compare with --served-model")
     return listed[0]
 

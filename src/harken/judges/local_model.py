@@ -19,10 +19,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
+from harken.judges.judge import Aspect
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.models.loading import checkpoint_errors, pick_device
 from harken.system.model_messages import Failure, Reply
 from harken.system.reply_cache import ReplyCache
+
+LONGEST_REPLY = max(MAX_NEW_TOKENS.values())
 
 
 class LocalJudgeModel:
@@ -43,7 +46,7 @@ class LocalJudgeModel:
         end = self._tokenizer.eos_token_id if end is None else end
         # Replaces the checkpoint's own, from which `generate` would take every setting that is not given.
         self._model.generation_config = GenerationConfig(
-            max_new_tokens=MAX_NEW_TOKENS,
+            max_new_tokens=LONGEST_REPLY,
             do_sample=False,
             eos_token_id=end,
             pad_token_id=end[0] if isinstance(end, list) else end,  # stands after the end, and is not decoded
@@ -54,7 +57,8 @@ class LocalJudgeModel:
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
 
-    def submit(self, text: str) -> Future[Reply | Failure]:
+    def submit(self, text: str, aspect: Aspect) -> Future[Reply | Failure]:
+        """All aspects share batches, so each reply has the room of the longest."""
         content = json.dumps([self._config.path, self._config.style, text])
         key = hashlib.sha256(content.encode()).hexdigest()
         stored = self._cache.get(key)
@@ -77,7 +81,7 @@ class LocalJudgeModel:
         if stored is not None:
             return stored
         batch = {each_key: self._tokens(each_text) for each_key, each_text in self._take_batch(key, text).items()}
-        room = self._longest - MAX_NEW_TOKENS if self._longest is not None else None
+        room = self._longest - LONGEST_REPLY if self._longest is not None else None
         if room is not None and len(batch[key]) > room:
             return Failure(f"prompt too long: {len(batch[key])} tokens, the judge model has room for {room}")
         batch = {each_key: tokens for each_key, tokens in batch.items() if room is None or len(tokens) <= room}

@@ -19,8 +19,8 @@ from harken.types import Question
 class TextModel(Protocol):
     """A language model that continues prompts in the background."""
 
-    def submit(self, text: str) -> Future[Reply | Failure]:
-        """Reply greedily with at most MAX_NEW_TOKENS tokens; replies to earlier prompts come from disk."""
+    def submit(self, text: str, aspect: Aspect) -> Future[Reply | Failure]:
+        """Reply greedily with at most `MAX_NEW_TOKENS[aspect]` tokens; replies to earlier prompts come from disk."""
         ...
 
     def close(self) -> None: ...
@@ -49,16 +49,16 @@ class PromptedJudge:
             else:
                 verdict.set_result(_verdict(aspect, reply.result()))
 
-        self._send(self._prompts.text(aspect, question, reasoning, answer)).add_done_callback(finish)
+        self._send(self._prompts.text(aspect, question, reasoning, answer), aspect).add_done_callback(finish)
         return verdict
 
     def close(self) -> None:
         self._model.close()
 
-    def _send(self, text: str) -> Future[Reply | Failure]:
+    def _send(self, text: str, aspect: Aspect) -> Future[Reply | Failure]:
         with self._lock:
             under_way = self._under_way.get(text)
-            reply = under_way or self._model.submit(text)
+            reply = under_way or self._model.submit(text, aspect)
             self._under_way[text] = reply
         if under_way is None:
             reply.add_done_callback(lambda _: self._under_way.pop(text, None))

@@ -22,8 +22,9 @@ from harken.judges.judge import Aspect
 from harken.judges.quoting import list_entry, quote_ending, quote_lines, quote_text
 from harken.types import Question
 
-MAX_NEW_TOKENS = 8
-"""Longest reply [O]."""
+MAX_NEW_TOKENS: Mapping[Aspect, int] = {"consistency": 4, "quality": 8, "answer": 4}
+"""Longest reply [O]: a space, each digit and each point may be tokens of their own, and so is the end of the line. One
+token more than a score needs shows that a line such as `1.5` goes on."""
 QUESTION_CHARS, OPTION_CHARS, ANSWER_CHARS, REASONING_CHARS = 2000, 300, 300, 6000
 """Longest quoted texts [O]. For comparison, 512 tokens of reasoning are about 2500 characters."""
 ENDING_LINES, ENDING_CHARS = 3, 1000

@@ -6,11 +6,18 @@ upwards. No number is searched for in a longer text: that would read 7 in "7 of 
 """
 
 import re
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
 from harken.errors import short_repr
 from harken.judges.judge import Aspect, Verdict
 
+SCORES: Mapping[Aspect, tuple[str, ...]] = {
+    "consistency": ("0", "1"),
+    "quality": tuple(f"{tenths / 10:.1f}" for tenths in range(11)),
+    "answer": ("0", "1"),
+}
+"""The replies that a judge may give."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
 
 

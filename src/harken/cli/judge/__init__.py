@@ -1,0 +1,1 @@
+"""`harken judge`: one file a command, named as the command."""
