@@ -17,6 +17,8 @@ from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.training.sft import sft
 
 N_TRAIN, N_TEST = 1200, 100
+N_TEXT = 320
+"""Training questions that are asked without their clips too."""
 N_SMALL = 320
 """Training questions of Qwen2-Audio, whose tower runs on windows of 30 s: it is frozen, and each clip encoded once."""
 
@@ -109,20 +111,20 @@ class Workshop:
         values = {
             "name": name,
             "model": {"path": str(base), **changes.get("model", {})},
-            "data": {"train": [{"file": str(self._train_file(n))}], **changes.get("data", {})},
+            "data": {"train": self._training_files(n), **changes.get("data", {})},
             "sft": {"prompts_per_step": 32, "learning_rate": 5e-4, "schedule": "constant", **changes["sft"]},
         }
         sft(Recipe.model_validate(values), run, Console(quiet=True))
         return run
 
-    def _train_file(self, n: int) -> Path:
-        if n == N_TRAIN:
-            return self.data / "train.json"
-        file = self.data / f"train_{n}.json"
-        if not file.exists():
-            records = json.loads((self.data / "train.json").read_text())
-            file.write_text(json.dumps(records[:n]))
-        return file
+    def _training_files(self, n: int) -> list[dict[str, str]]:
+        """`n` questions with their clips, and some of them without, so that a model answers both kinds of prompts."""
+        records = json.loads((self.data / "train.json").read_text())
+        text = [{**record, "id": f"text-{record['id']}"} for record in records[:N_TEXT]]
+        for name, content in (("heard", records[:n]), ("text", text)):
+            (self.data / f"{name}_{n}.json").write_text(json.dumps(content))
+        heard, unheard = (str(self.data / f"{name}_{n}.json") for name in ("heard", "text"))
+        return [{"file": heard}, {"file": unheard, "audio": "none"}]
 
     def _exported(self, run: Path, name: str) -> Path:
         folder = self._folder / "exported" / name

@@ -104,7 +104,9 @@ def _add_agreement(table: Table, model: "AudioLM", url: str, name: str | None, a
     from harken.system.model_client import ModelClient
 
     try:
-        endpoint = EndpointConfig(base_url=url, model=name or "?", api_key_env=api_key_env)
+        endpoint = EndpointConfig.model_validate(
+            {"base_url": url, "model": name or "?", "api_key_env": api_key_env, "retries": 1}
+        )
     except ValidationError as error:
         raise ConfigError(f"--served {url!r}: {error.errors()[0]['msg']}") from error
     try:

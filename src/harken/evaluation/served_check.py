@@ -15,6 +15,7 @@ from harken.config import EndpointConfig, EvaluationRecipe, PromptConfig
 from harken.data.audio_modes import questions_in_mode
 from harken.data.demo_set import write_demo_set
 from harken.errors import ConfigError
+from harken.evaluation.journal import Journal
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import predict
 from harken.inference.prompt_inputs import PromptInputs
@@ -102,7 +103,8 @@ def _agreement(model: AudioLM, endpoint: EndpointConfig, questions: Sequence[Que
     trials = [Trial(question) for question in questions]
     with ModelClient(endpoint) as client:
         served = ServedModel(client, EvaluationRecipe.model_validate(values), prompt)
-        replies = {trial.key: answer for batch in served.answer(trials, "real", Path()) for trial, (answer,) in batch}
+        journal = Journal(Path())  # the client keeps the replies, and nothing is written
+        replies = {trial.key: answer for batch in served.answer(trials, "real", journal) for trial, (answer,) in batch}
     inputs = PromptInputs(model, prompt, cache_gib=0, crop_long_audio=True)
     batches = predict(model, trials, inputs, Sampling(0, MAX_COMPLETION_TOKENS), batch_size=8)
     local = {trial.key: answer.text for batch in batches for trial, (answer,) in batch}
