@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 import transformers
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5OmniThinkerConfig, WhisperFeatureExtractor
 
 from harken.models.audio_features import count_audio_tokens, count_frames, spectrograms, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
+from harken.models.chunked_tower import encode_chunks, use_chunked_attention
 from harken.types import Waveform
 
 AUDIO_BOS, AUDIO_TOKEN, AUDIO_EOS = "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"
@@ -53,6 +53,7 @@ class QwenOmni(ChatAudioModel):
         feature_extractor: WhisperFeatureExtractor,
     ) -> None:
         super().__init__(module, tokenizer, feature_extractor, AUDIO_TOKEN, int(feature_extractor.n_samples))
+        use_chunked_attention(self.parts["audio_tower"])
 
     @classmethod
     def with_module(cls, module: Any, path: str) -> Self:
@@ -79,10 +80,7 @@ class QwenOmni(ChatAudioModel):
         return mel[0, :, : count_frames(len(waveform), extractor.hop_length)].clone()
 
     def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
-        tower: Any = self.parts["audio_tower"]
-        lengths = torch.tensor([features.shape[1] for features in clips], device=self.device)
-        stacked = torch.cat(list(clips), dim=1).to(self.device, tower.conv1.weight.dtype)
-        encoded = tower(stacked, feature_lens=lengths).last_hidden_state
+        encoded = encode_chunks(self.parts["audio_tower"], clips, self.device)
         return split_by_clip(encoded, [count_audio_tokens(features.shape[1]) for features in clips])
 
     def _position_ids(self, positions: Tensor) -> Tensor:

@@ -4,15 +4,17 @@ Both have the same layout of modules and a processor of their own that names the
 template.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 from transformers import ProcessorMixin
 
+from harken.models.audio_features import count_audio_tokens, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
+from harken.models.whisper_tower import encode_windows
 from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
 from harken.types import Waveform
 
@@ -61,20 +63,11 @@ class WhisperWindowModel(ChatAudioModel):
         return self._windows.features(waveform)
 
     def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
-        tower: Any = self.parts["audio_tower"]
-        windows, frames = (tensor.to(self.device) for tensor in self._windows.windows(clips))
-        counts = [audio_tokens_of(features) for features in clips]
-        return self._encode_windows(windows.to(tower.conv1.weight.dtype), frames, counts)
-
-    @abstractmethod
-    def _encode_windows(self, windows: Tensor, frames: Tensor, counts: Sequence[int]) -> Sequence[Tensor]:
-        """Run tower and projector.
-
-        Args:
-            windows: [N, mel bins, frames of a window], in the tower's dtype.
-            frames: [N, frames of a window] bool, True = of a clip.
-            counts: audio tokens of each clip.
-        """
+        windows, frames = self._windows.windows(clips)
+        encoded = encode_windows(self.parts["audio_tower"], windows.to(self.device), frames)
+        projected = self.parts["projector"](encoded)
+        pieces = [window[: count_audio_tokens(n)] for window, n in zip(projected, frames, strict=True)]
+        return split_by_clip(torch.cat(pieces), [audio_tokens_of(features) for features in clips])
 
     def _save_processors(self, folder: Path) -> None:
         self.processor.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Clips cut into the fixed windows of a Whisper encoder, for audio towers that always run on whole windows.
+"""Clips cut into the fixed windows of a Whisper encoder.
 
 `WhisperWindowModel` holds one `WhisperWindows`. The window's length follows from the checkpoint: 30 s as published,
 shorter in tiny checkpoints. Features are kept without most of their padding, which would take 1.5 MB for a clip of any
@@ -52,16 +52,20 @@ class WhisperWindows:
         row = F.pad(mel.transpose(0, 1).flatten(1), (0, TAIL_FRAMES))
         return row[:, : frames + TAIL_FRAMES].clone()
 
-    def windows(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features of several clips -> [N, mel bins, frames] zero-padded, [N, frames] bool, True = of the clip."""
-        windows, masks = [], []
+    def windows(self, clips: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+        """Features of several clips -> [N, mel bins, F] zero-padded, and the frames of each window that are the clip's.
+
+        F is what the longest needs with its tail, and at most a whole window.
+        """
+        pieces, frames = [], []
         for features in clips:
-            frames = features.shape[1] - TAIL_FRAMES
-            for start in range(0, frames, self.frames):
-                piece = features[:, start : start + self.frames]  # the last piece has its tail, as far as it fits
-                windows.append(F.pad(piece, (0, self.frames - piece.shape[1])))
-                masks.append(torch.arange(self.frames) < frames - start)
-        return torch.stack(windows), torch.stack(masks)
+            count = features.shape[1] - TAIL_FRAMES
+            for start in range(0, count, self.frames):
+                pieces.append(features[:, start : start + self.frames])  # the last has its tail, as far as it fits
+                frames.append(min(self.frames, count - start))
+        longest = max(piece.shape[1] for piece in pieces)
+        width = min(self.frames, longest + longest % 2)  # two frames make one position
+        return torch.stack([F.pad(piece, (0, width - piece.shape[1])) for piece in pieces]), frames
 
 
 def audio_tokens_of(features: Tensor) -> int:

@@ -103,7 +103,7 @@ class Shape:
         layers, hidden, intermediate, vocabulary: sizes of the language model.
         queries, keys: elements of the queries and of the keys of one token in one layer.
         tower_layers, tower_hidden, tower_intermediate: sizes of the audio tower.
-        window_s: seconds that the tower always computes; None where it computes the clip's own length.
+        window_s: seconds of one window of the tower; None where it has none.
     """
 
     tower: int
