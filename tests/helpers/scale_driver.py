@@ -24,7 +24,7 @@ import torch
 from small_runs import LOOPS, quiet_console
 
 import harken.grpo.step
-import harken.inference.log_probabilities
+import harken.models.token_scores
 import harken.training.open_session
 import harken.training.sft
 from harken.config import load_recipe
@@ -63,7 +63,7 @@ def signal_self_after(updates: int, number: signal.Signals) -> None:
 
 def do_job(job: dict, rank: int, port: int, result: Path) -> None:
     torch.set_num_threads(1)
-    harken.inference.log_probabilities.LOGIT_ROWS = 8  # one process splits its rows then, and ranks do not
+    harken.models.token_scores.LOGIT_ROWS = 8  # so that rows are split
     if job["size"] > 1:
         places = {"RANK": rank, "WORLD_SIZE": job["size"], "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": job["size"]}
         places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}

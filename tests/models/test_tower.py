@@ -84,9 +84,13 @@ def test_embeddings_and_gradients_are_transformers_own_for_all_lengths_with_adap
     assert_tower_is_transformers_own(arch, clips, checkpointing)
 
 
+IN_FLOAT32 = [(arch, "float32", 1e-5) for arch in ARCHITECTURES]
+IN_BFLOAT16 = [(arch, "bf16_mixed", 0.1) for arch in ("qwen2_5_omni", "audioflamingo3")]
+"""transformers' own merging of audio and text in Qwen2-Audio fails under autocast."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-5), ("bf16_mixed", 0.1)])
+@pytest.mark.parametrize(("arch", "precision", "bound"), [*IN_FLOAT32, *IN_BFLOAT16])
 @torch.no_grad()
 def test_embeddings_are_those_of_transformers_own_tower_in_other_precisions(arch, precision, bound):
     model = tiny_model(arch, torch.float32)

@@ -10,13 +10,12 @@ import yaml
 from rich.console import Console
 from small_optimizers import largest_difference, optimizer_of, small_network
 from small_runs import differences, metric_rows, quiet_console, read_run, small_recipe
-from tiny_models import EVERYTHING, completions, gradients, make_prompt, speaking, tiny_folder, tiny_model, two_prompts
+from tiny_models import make_prompt, speaking, tiny_folder, tiny_model, two_prompts
 
 from harken.config import ModelConfig, Recipe, load_recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError, ConfigError
 from harken.grpo.loop import train
-from harken.inference.log_probabilities import LOGIT_ROWS, score_packed
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.policy import load_policy
@@ -65,30 +64,6 @@ def test_a_recipe_for_one_loop_need_not_fit_the_other(tmp_path):
     with pytest.raises(ConfigError, match=r"set grpo\.max_grad_norm: null"):
         train(plan, tmp_path / "run", quiet_console())
     assert not (tmp_path / "run").exists()
-
-
-def test_logits_of_long_completions_in_pieces_are_the_logits(monkeypatch):
-    found = {}
-    said = None
-    for rows in (LOGIT_ROWS, 3):
-        model = tiny_model("qwen2_5_omni")
-        model.set_trainable(**EVERYTHING)
-        said = said or completions(model, [3, 1, 4, 2])
-        made = []
-        model.module.lm_head.register_forward_hook(lambda head, given, out, made=made: made.append(len(out)))
-        monkeypatch.setattr("harken.inference.log_probabilities.LOGIT_ROWS", rows)
-        inputs = two_prompts(model)
-        scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), said)
-        scores.logp.square().sum().backward()
-        found[rows] = (scores.logp.detach(), scores.entropy, gradients(model), made)
-    one, pieces = found[LOGIT_ROWS], found[3]
-    assert one[3] == [10]
-    assert pieces[3] == [3, 3, 3, 1, *pieces[3][4:]]
-    assert sorted(pieces[3][4:]) == [1, 3, 3, 3]  # once more in the backward pass
-    assert (pieces[0] - one[0]).abs().max() < 1e-12
-    assert (pieces[1] - one[1]).abs().max() < 1e-12
-    for name, gradient in one[2].items():
-        assert (pieces[2][name] - gradient).abs().max() <= 1e-9 * (1 + gradient.abs().max()), name
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 100])

@@ -12,17 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.checkpoint import checkpoint
 
 from harken.inference.completions import Completions
 from harken.inference.packed_rows import distinct_completions, flat_predictors, lay_out, lay_out_after, pad_layouts
 from harken.inference.prefill import PrefilledPrompts, prefill
 from harken.models.audio_lm import AudioLM, ModelInput
-from harken.models.sharding import is_sharded
-
-LOGIT_ROWS = 512
-"""Rows of logits that are computed at once. With a vocabulary of 152,064 in float32 these are 0.3 GB, and about four
-times that while the log-softmax is computed."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -141,30 +135,7 @@ def _select(hidden: Tensor, places: Tensor) -> Tensor:
 
 
 def _score(model: AudioLM, hidden: Tensor, completions: Completions, temperature: float) -> Scores:
-    """Scores from hidden states [N, H], one for each unmasked completion token in row order.
-
-    Where there are more than `LOGIT_ROWS`, logits are computed piece by piece and again in the backward pass, so that
-    memory holds a hidden state for each token and not a number for every word of the vocabulary. A sharded model
-    computes all at once: each piece would send the head's gradients anew, and ranks may have different numbers of
-    pieces.
-    """
-    targets = completions.tokens[completions.mask]
-    if len(targets) <= LOGIT_ROWS or is_sharded(model):
-        logp, entropy = _score_rows(model, hidden, targets, temperature)
-    else:
-        pieces = [
-            checkpoint(_score_rows, model, *piece, temperature, use_reentrant=False, preserve_rng_state=False)
-            for piece in zip(hidden.split(LOGIT_ROWS), targets.split(LOGIT_ROWS), strict=True)
-        ]
-        logp, entropy = (torch.cat(values) for values in zip(*pieces, strict=True))
+    """Scores from hidden states [N, H], one for each unmasked completion token in row order."""
+    logp, entropy = model.token_scores(hidden, completions.tokens[completions.mask], temperature)
     zeros = torch.zeros(completions.mask.shape, dtype=logp.dtype, device=logp.device)
     return Scores(zeros.masked_scatter(completions.mask, logp), zeros.masked_scatter(completions.mask, entropy))
-
-
-def _score_rows(model: AudioLM, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """The log-probability of each target and the entropy of each row: [N] each."""
-    log_probabilities = torch.log_softmax(model.logits(hidden) / temperature, -1)
-    logp = log_probabilities.gather(-1, targets[:, None])[:, 0]
-    with torch.no_grad():
-        entropy = -(log_probabilities.exp() * log_probabilities).sum(-1)
-    return logp, entropy

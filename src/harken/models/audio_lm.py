@@ -112,6 +112,16 @@ class AudioLM(Protocol):
         """[..., H] -> [..., V], at least float32."""
         ...
 
+    def token_scores(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """The log-probability of each target under softmax(logits / temperature), with gradients, and the entropy of
+        each row, without: [N] each, at least float32. The logits of many rows are never there at once.
+
+        Args:
+            hidden: [N, H].
+            targets: [N] int64.
+        """
+        ...
+
     def new_cache(self) -> Cache: ...
 
     def decode(self, token_ids: Sequence[int]) -> str:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 
+from harken.models.token_scores import score_tokens
+
 
 class LanguageModelMethods(ABC):
     """See `AudioLM` for what each public method promises."""
@@ -63,6 +65,9 @@ class LanguageModelMethods(ABC):
     def logits(self, hidden: Tensor) -> Tensor:
         logits = self._head(hidden)
         return logits if logits.dtype == torch.float64 else logits.float()
+
+    def token_scores(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        return score_tokens(self._head, hidden, targets, temperature)
 
     def new_cache(self) -> Cache:
         return DynamicCache(config=self._language_model.config)

@@ -15,7 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import (
+    FSDPModule,
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 from transformers import Cache
 
 from harken.models.audio_lm import AudioLM, ModelInput
@@ -100,6 +105,12 @@ class ShardedAudioLM:
     def logits(self, hidden: Tensor) -> Tensor:
         return self._root(self._model.logits, hidden)
 
+    def token_scores(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        head: Any = _embeddings_and_head(self._model)[1]
+        if head in self.kept_units:
+            return self._root(head.run, self._model.token_scores, hidden, targets, temperature)
+        return self._root(self._model.token_scores, hidden, targets, temperature)  # tied: gathered with the root
+
 
 def _with_gradient(embedded: Tensor) -> Tensor:
     """An embedded prompt that gets a gradient, also where its embeddings are frozen and it has no clip.
@@ -153,6 +164,8 @@ def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None)
     if head.weight is not embeddings.weight:  # tied ones stay with the root, which holds a shared parameter once
         for module in (embeddings, head):
             fully_shard(module, **settings, reshard_after_forward=False)
+        head.run = _run
+        register_fsdp_forward_method(head, "run")
     root = _Root(model.module)
     fully_shard(root, **settings, reshard_after_forward=False)
     sharded = ShardedAudioLM(model, root)
@@ -165,6 +178,11 @@ def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None)
         for before, block in itertools.pairwise(chain):
             block.set_modules_to_backward_prefetch([before])
     return sharded
+
+
+def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A forward pass of the head that uses its weights in another way than its own does."""
+    return function(*arguments)
 
 
 def _blocks(model: AudioLM, part: str) -> list[Any]:

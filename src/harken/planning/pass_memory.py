@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from harken.config import GrpoConfig, MemoryConfig
 from harken.inference.kv_cache_growing import ROOM_TOKENS
-from harken.inference.log_probabilities import LOGIT_ROWS
+from harken.models.token_scores import LOGIT_ROWS
 from harken.planning.memory_items import GIB, MemoryItem
 from harken.planning.planned_run import FLOAT32_BYTES, PlannedRun
 
@@ -23,9 +23,8 @@ its output, and one more for rotation and reordering. With the constants above t
 of a block of transformers' Qwen2, which a test counts."""
 MASK_BYTES = 1
 """Bytes of one pair of positions in a packed row's mask of true and false; its additive form adds `compute_bytes`."""
-LOGIT_FLOAT32_COPIES = 6
-"""Float32 numbers beside one logit: the logit as float32, divided by the temperature, its log-softmax, the probability
-and the product for the entropy, and its gradient."""
+LOGIT_FLOAT32_COPIES = 2
+"""Float32 numbers beside one logit: the logit and its log-softmax, later its log-softmax and its gradient."""
 BLOCKS_GATHERED = 2
 """Whole blocks on a card while a sharded pass runs: FSDP gathers the next one during the computation of one."""
 UPDATE = 10 * 2**24 * FLOAT32_BYTES
@@ -82,10 +81,8 @@ def activations(run: PlannedRun) -> MemoryItem:
 
 
 def logits(run: PlannedRun) -> MemoryItem:
-    """Logits of the completions' tokens: LOGIT_ROWS at once on one card, all at once on several."""
-    rows = run.prompts_per_micro_batch * run.completions_per_prompt * run.completion_tokens
-    if run.gpus == 1:
-        rows = min(rows, LOGIT_ROWS)
+    """Logits of the completions' tokens, at most LOGIT_ROWS at once."""
+    rows = min(run.prompts_per_micro_batch * run.completions_per_prompt * run.completion_tokens, LOGIT_ROWS)
     size = rows * run.shape.vocabulary * (run.compute_bytes + LOGIT_FLOAT32_COPIES * FLOAT32_BYTES)
     return MemoryItem("logits", size, 0, f"{rows} rows of {run.shape.vocabulary} at once")
 
