@@ -8,7 +8,7 @@ Axes have the same letters everywhere:
 Row r of R belongs to prompt r // G and is its completion r % G. harken never orders completions in another way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ Message = dict[str, Any]
 Conversation = list[Message]
 """Hugging Face chat messages: `{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": ...}]}`.
 
-The audio element marks the place of the audio; the waveform is passed beside the conversation. A conversation without
-an audio element has no audio.
+Each audio element marks the place of one clip; the waveforms are passed beside the conversation, in the same order. A
+conversation without an audio element has no audio.
 """
 
 
@@ -54,7 +54,7 @@ def fragment(start_s: float, end_s: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One multiple-choice question, with the clip that it is about or without a clip.
+    """One question, with the clip or clips that it is about or without a clip.
 
     Attributes:
         id: unique in its file.
@@ -62,11 +62,12 @@ class Question:
         choices: two or more texts, in the order in which they are shown. Where a probe asks for a transcript, the
             reference transcript alone.
         answer: index of the right choice; None when the benchmark hides it, or when `answer_text` is set.
-        audio: the file that the model hears; None for a text-only question and when the clip is left out.
-        start_s, end_s: the clip is this part of the file; 0 and None for the whole file.
+        audio: the file that the model hears, or the parts of files where it hears several, in their order; None for a
+            text-only question and when the clip is left out. Files may be given in a list; one alone becomes its path.
+        start_s, end_s: the clip is this part of the file; 0 and None for the whole file and where there are several.
         truncated: what happens to a clip that is cut short or damaged; the recipe says it for each file of questions.
-        clip: name of the clip that the question is about, whether the model hears it or not; "" for a text-only
-            question. Statistics treat the questions of one clip as a cluster.
+        clip: name of the clip that the question is about, whether the model hears it or not; of several clips their
+            names, one a line; "" for a text-only question. Statistics treat the questions of one clip as a cluster.
         task: sound, music, speech and so on; "" when unknown. The same holds for `difficulty`, `category`,
             `subcategory` and `dataset`.
         source: "file:line" of the record, for error messages.
@@ -79,7 +80,7 @@ class Question:
     text: str
     choices: tuple[str, ...]
     answer: int | None
-    audio: Path | None
+    audio: Path | tuple[AudioSpan, ...] | None
     task: str = ""
     difficulty: str = ""
     category: str = ""
@@ -93,10 +94,32 @@ class Question:
     end_s: float | None = None
     truncated: Literal["refuse", "accept"] = "refuse"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.audio, list | tuple):
+            return
+        spans = tuple(span if isinstance(span, AudioSpan) else AudioSpan(Path(span)) for span in self.audio)
+        if len(spans) > 1:
+            object.__setattr__(self, "audio", spans)
+            return
+        span = spans[0] if spans else None
+        object.__setattr__(self, "audio", None if span is None else span.path)
+        object.__setattr__(self, "start_s", 0.0 if span is None else span.start_s)
+        object.__setattr__(self, "end_s", None if span is None else span.end_s)
+
+    @property
+    def audio_spans(self) -> tuple[AudioSpan, ...]:
+        """What the model hears, in order; empty when it hears nothing."""
+        if isinstance(self.audio, tuple):
+            return tuple(replace(span, truncated=self.truncated) for span in self.audio)
+        return () if self.audio is None else (AudioSpan(self.audio, self.start_s, self.end_s, self.truncated),)
+
     @property
     def audio_span(self) -> AudioSpan | None:
-        """What the model hears; None when it hears nothing."""
-        return None if self.audio is None else AudioSpan(self.audio, self.start_s, self.end_s, self.truncated)
+        """The only clip that the model hears; None when it hears nothing. Raises ValueError where it hears several."""
+        spans = self.audio_spans
+        if len(spans) > 1:
+            raise ValueError(f"question {self.id!r} has {len(spans)} clips")
+        return spans[0] if spans else None
 
 
 @dataclass(frozen=True, slots=True)

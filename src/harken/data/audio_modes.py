@@ -13,7 +13,7 @@ import numpy as np
 
 from harken.data.audio import load_waveform
 from harken.errors import DataError
-from harken.types import AudioSpan, Question, Waveform
+from harken.types import Question, Waveform
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
 
@@ -23,14 +23,14 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
 
     shuffled: the clips of these questions, in order of their paths, are put in a random cycle (Sattolo's algorithm)
     and each is replaced by the next. So no clip stays in its place, all questions about one clip get the same other
-    one, and every clip is used. `clip`, which statistics cluster by, stays the question's own.
+    one, and every clip is used; each of a question's several clips is replaced. `clip`, which statistics cluster by, stays the question's own.
     Raises DataError where shuffled has fewer than two clips to choose from.
     """
     if mode == "none":
         return [replace(question, audio=None) for question in questions]
     if mode != "shuffled":
         return list(questions)
-    spans = {question.audio_span for question in questions if question.audio_span is not None}
+    spans = {span for question in questions for span in question.audio_spans}
     clips = sorted(spans, key=lambda span: (span.path, span.start_s, span.end_s or math.inf))
     if len(clips) == 1:
         raise DataError(f"audio: shuffled needs two clips or more, the questions are all about {clips[0]}")
@@ -40,13 +40,8 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
         order[last], order[other] = order[other], order[last]
     next_of = {clip: clips[place] for clip, place in zip(clips, order, strict=True)}
     return [
-        question if question.audio_span is None else _about(question, next_of[question.audio_span])
-        for question in questions
+        replace(question, audio=tuple(next_of[span] for span in question.audio_spans)) for question in questions
     ]
-
-
-def _about(question: Question, span: AudioSpan) -> Question:
-    return replace(question, audio=span.path, start_s=span.start_s, end_s=span.end_s, truncated=span.truncated)
 
 
 def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
@@ -65,13 +60,21 @@ def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Wav
     return (noise * level).astype(np.float32)
 
 
-def load_clip(question: Question) -> Waveform:
-    """The clip of a question that has one. Raises AudioError as `load_waveform`."""
-    span = question.audio_span
-    assert span is not None
-    return load_waveform(span.path, span.start_s, span.end_s, truncated=span.truncated)
+def load_clips(question: Question) -> list[Waveform]:
+    """The clips of a question, in order. Raises AudioError as `load_waveform`."""
+    return [
+        load_waveform(span.path, span.start_s, span.end_s, truncated=span.truncated) for span in question.audio_spans
+    ]
 
 
-def clip_loader(mode: str, seed: int) -> Callable[[Question], Waveform]:
-    """A function that loads the clip of a question and returns what the model hears in this mode."""
-    return lambda question: waveform_in_mode(mode, load_clip(question), question.clip, seed)
+def clip_loader(mode: str, seed: int) -> Callable[[Question], list[Waveform]]:
+    """A function that loads the clips of a question and returns what the model hears in this mode."""
+
+    def load(question: Question) -> list[Waveform]:
+        names = question.clip.split("\n")
+        return [
+            waveform_in_mode(mode, waveform, names[min(place, len(names) - 1)], seed)
+            for place, waveform in enumerate(load_clips(question))
+        ]
+
+    return load

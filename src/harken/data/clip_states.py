@@ -20,7 +20,7 @@ COPIED = (
 
 def clip_states(questions: Iterable[Question], *, hashed: bool) -> list[FileState]:
     """Raises DataError where a clip cannot be read."""
-    clips = sorted({str(question.audio) for question in questions if question.audio is not None})
+    clips = sorted({str(span.path) for question in questions for span in question.audio_spans})
     return [{"file": clip, **file_state(Path(clip), hashed=hashed)} for clip in clips]
 
 

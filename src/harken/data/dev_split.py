@@ -1,6 +1,7 @@
 """Splits questions into a training part and a development part, so that a clip is never in both."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from harken.errors import DataError
@@ -12,14 +13,17 @@ def split_dev(questions: Sequence[Question], share: float, seed: int) -> tuple[l
 
     The clip counts by the last two parts of its path, a text-only question by its id: the split depends neither on the
     order of the questions nor on where the data lies. Clips that are parts of one file stay together, because parts may
-    overlap. About `share` of the clips are for development, not exactly.
+    overlap, and so do the clips of one question. About `share` of the clips are for development, not exactly.
 
     Raises DataError where `share` > 0 leaves a side empty.
     """
     train: list[Question] = []
     dev: list[Question] = []
+    first_of = _first_of_group(questions)
     for question in questions:
-        (dev if _unit_hash(seed, _clip_key(question)) < share else train).append(question)
+        files = _files(question)
+        key = f"clip {first_of[files[0]]}" if files else f"id {question.id}"
+        (dev if _unit_hash(seed, key) < share else train).append(question)
     if share > 0 and not (train and dev):
         raise DataError(
             f"data.dev_share {share} of {len(questions)} questions leaves {len(train)} for training and {len(dev)} "
@@ -28,9 +32,28 @@ def split_dev(questions: Sequence[Question], share: float, seed: int) -> tuple[l
     return train, dev
 
 
-def _clip_key(question: Question) -> str:
-    file = question.clip.removesuffix(fragment(question.start_s, question.end_s))
-    return f"clip {file}" if file else f"id {question.id}"
+def _files(question: Question) -> list[str]:
+    """The names of the files that the question's clips are from."""
+    names = [name for name in question.clip.split("\n") if name]
+    if len(names) == 1:
+        return [question.clip.removesuffix(fragment(question.start_s, question.end_s))]
+    return [re.sub(r"#t=[0-9.e+]*(,[0-9.e+]*)?$", "", name) for name in names]
+
+
+def _first_of_group(questions: Sequence[Question]) -> dict[str, str]:
+    """File -> the first in order of name of all files that questions join to it, directly or through others."""
+    first: dict[str, str] = {}
+
+    def root(file: str) -> str:
+        while first.setdefault(file, file) != file:
+            file = first[file]
+        return file
+
+    for question in questions:
+        roots = sorted({root(file) for file in _files(question)})
+        for other in roots[1:]:
+            first[other] = roots[0]
+    return {file: root(file) for file in list(first)}
 
 
 def _unit_hash(seed: int, key: str) -> float:

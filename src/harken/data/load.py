@@ -74,15 +74,10 @@ def load_sources(
                 audio = None if source.audio == "none" else question.audio
                 questions.append(replace(question, audio=audio, clip=clip_name(question), truncated=source.truncated))
     questions = select(questions)
-    facts_of, fault_of = _check_clips(
-        {question.audio_span for question in questions if question.audio_span is not None}
-    )
-    kept = [question for question in questions if question.audio_span not in fault_of]
-    rejected += [
-        rejection(question, fault_of[question.audio_span])
-        for question in questions
-        if question.audio_span is not None and question.audio_span in fault_of
-    ]
+    facts_of, fault_of = _check_clips({span for question in questions for span in question.audio_spans})
+    faults = {question.id: [fault_of[span] for span in question.audio_spans if span in fault_of] for question in questions}
+    kept = [question for question in questions if not faults[question.id]]
+    rejected += [rejection(question, faults[question.id][0]) for question in questions if faults[question.id]]
     missing = sorted({span.path for span in fault_of if not span.path.is_file()})
     rejected.sort(key=lambda record: (record.file, record.line))
     durations_s = {span: facts.duration_s for span, facts in facts_of.items()}
@@ -118,11 +113,11 @@ def refuse_if_too_many(loaded: Loaded, max_share: float, rejected_path: Path) ->
 
 
 def clip_name(question: Question) -> str:
-    """The last two parts of the clip's path, which are the same wherever the data lies, and the part of the file; ""
-    for a question without a clip."""
-    if question.audio is None:
-        return ""
-    return "/".join(question.audio.parts[-2:]) + fragment(question.start_s, question.end_s)
+    """The last two parts of the clip's path, which are the same wherever the data lies, and the part of the file; the
+    names of several clips are one a line; "" for a question without a clip."""
+    return "\n".join(
+        "/".join(span.path.parts[-2:]) + fragment(span.start_s, span.end_s) for span in question.audio_spans
+    )
 
 
 def _check_clips(clips: set[AudioSpan]) -> tuple[Mapping[AudioSpan, ClipFacts], Mapping[AudioSpan, str]]:

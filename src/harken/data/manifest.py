@@ -1,7 +1,8 @@
 """Reads and writes harken's own file of questions: JSON lines, one `Question` a line.
 
 Clip names are relative to a folder, so that a set can be moved; `start_s` and `end_s`, in seconds from the beginning of
-the file, say that the clip is a part of it. A question that is read equals the one that was written, except `source`,
+the file, say that the clip is a part of it. A question about several clips has a list under `audio`: names, or objects
+with audio, start_s and end_s. A question that is read equals the one that was written, except `source`,
 which says where it was read. Unknown keys are refused: in harken's own format they are misspellings.
 """
 
@@ -14,7 +15,7 @@ from harken.data.record_fields import choices_field, clip_path, label_field, tex
 from harken.data.records import Record, RecordError, read_questions
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import write_json_lines
-from harken.types import Question, Rejected
+from harken.types import AudioSpan, Question, Rejected
 
 _SPAN_KEYS = ("start_s", "end_s")
 _KEYS = (
@@ -51,13 +52,13 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
     if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
         raise RecordError(f"answer: expected an index from 0 to {len(choices) - 1} or null, found {short_repr(answer)}")
     clip = record.get("audio")
-    start_s, end_s = _part(record, has_clip=clip is not None)
+    start_s, end_s = _part(record, has_clip=isinstance(clip, str))
     return Question(
         id=text_field(record, "id"),
         text=text_field(record, "text"),
         choices=choices,
         answer=answer,
-        audio=None if clip is None else clip_path(clip, audio_root),
+        audio=_audio(clip, audio_root, start_s, end_s),
         task=label_field(record, "task"),
         difficulty=label_field(record, "difficulty"),
         category=label_field(record, "category"),
@@ -68,6 +69,24 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
         start_s=start_s,
         end_s=end_s,
     )
+
+
+def _audio(
+    value: object, audio_root: Path, start_s: float, end_s: float | None
+) -> Path | tuple[AudioSpan, ...] | None:
+    """The clip that a name means, or several of a list of names and of objects with audio, start_s and end_s."""
+    if not isinstance(value, list):
+        return None if value is None else clip_path(value, audio_root)
+    if not value:
+        raise RecordError("audio: an empty list; leave the key out where there is no clip")
+    spans = []
+    for entry in value:
+        part: Record = entry if isinstance(entry, dict) else {"audio": entry}
+        for key in part:
+            if key not in ("audio", *_SPAN_KEYS):
+                raise RecordError(f"audio: unknown key {short_repr(key)}; known: audio, {', '.join(_SPAN_KEYS)}")
+        spans.append(AudioSpan(clip_path(part.get("audio"), audio_root), *_part(part, has_clip=True)))
+    return tuple(spans)
 
 
 def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
@@ -90,14 +109,20 @@ def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
 def _record(question: Question, audio_root: Path) -> Record:
     record: Record = {key: getattr(question, key) for key in _KEYS}
     record["choices"] = list(question.choices)
-    if question.start_s != 0 or question.end_s is not None:
-        record |= {"start_s": question.start_s, "end_s": question.end_s}
-    if question.audio is not None:
-        relative = Path(os.path.relpath(question.audio, audio_root)).as_posix()
-        if relative.split("/")[0] == "..":
-            raise DataError(
-                f"question {question.id!r}: clip {question.audio} is outside {audio_root}; "
-                "pass an audio_root that holds every clip"
-            )
-        record["audio"] = relative
+    clips = [_clip(question, span, audio_root) for span in question.audio_spans]
+    if len(clips) > 1:
+        record["audio"] = [clip if clip.keys() - {"audio"} else clip["audio"] for clip in clips]
+    elif clips:
+        record |= clips[0]
     return record
+
+
+def _clip(question: Question, span: AudioSpan, audio_root: Path) -> Record:
+    relative = Path(os.path.relpath(span.path, audio_root)).as_posix()
+    if relative.split("/")[0] == "..":
+        raise DataError(
+            f"question {question.id!r}: clip {span.path} is outside {audio_root}; "
+            "pass an audio_root that holds every clip"
+        )
+    whole = span.start_s == 0 and span.end_s is None
+    return {"audio": relative} | ({} if whole else {"start_s": span.start_s, "end_s": span.end_s})

@@ -46,11 +46,11 @@ class CheckpointModel:
         """
         earlier = journal.open()
         yield [(trial, earlier[trial.key]) for trial in trials if trial.key in earlier]
-        load_clip = clip_loader(audio, self._recipe.seed)
+        load_clips = clip_loader(audio, self._recipe.seed)
         batches = predict(
             self._model,
             trials,
-            PromptInputs(self._model, self._prompt, 0, crop_long_audio=True, load_clip=load_clip),
+            PromptInputs(self._model, self._prompt, 0, crop_long_audio=True, load_clips=load_clips),
             self._sampling,
             batch_size=self._recipe.batch_size,
             samples=self._recipe.samples,

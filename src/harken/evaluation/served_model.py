@@ -1,6 +1,6 @@
 """A model behind an OpenAI-compatible server as the model that an evaluation asks.
 
-A request is the prompt's system turn, if it has one, and a user turn: the clip as `input_audio` (16 kHz mono 16-bit
+A request is the prompt's system turn, if it has one, and a user turn: each clip as `input_audio` (16 kHz mono 16-bit
 WAV in base64) and then the text; a question without a clip is the text alone. Clips are sent whole, because the
 server decides what its model hears. Replies are kept in the evaluation's folder and never requested twice. Failures
 are not kept, so the same command repeats them.
@@ -54,9 +54,9 @@ class ServedModel:
         Raises HarkenError when every other request would fail in the same way (key, model name, address), ServerError
         when MAX_FAILURES_IN_A_ROW requests in a row failed.
         """
-        load_clip = clip_loader(audio, self._recipe.seed)
+        load_clips = clip_loader(audio, self._recipe.seed)
         replies = self._client.send_all(
-            self._request(trial, sample, load_clip) for trial in trials for sample in range(self._recipe.samples)
+            self._request(trial, sample, load_clips) for trial in trials for sample in range(self._recipe.samples)
         )
         in_a_row = 0
         for trial in trials:
@@ -70,13 +70,12 @@ class ServedModel:
                     )
             yield [(trial, answers)]
 
-    def _request(self, trial: Trial, sample: int, load_clip: Callable[[Question], Waveform]) -> Request:
+    def _request(self, trial: Trial, sample: int, load_clips: Callable[[Question], list[Waveform]]) -> Request:
         question = trial.question
         content: str | list[dict[str, Any]] = self._prompt.text(question)
-        if question.audio is not None:
-            waveform = load_clip(question)
-            padding = max(0, MIN_SAMPLES - len(waveform))
-            content = [audio_part(np.pad(waveform, (0, padding))), {"type": "text", "text": content}]
+        if question.audio_spans:
+            padded = [np.pad(clip, (0, max(0, MIN_SAMPLES - len(clip)))) for clip in load_clips(question)]
+            content = [*map(audio_part, padded), {"type": "text", "text": content}]
         text = self._prompt.system
         system = [] if text is None else [{"role": "system", "content": text}]
         return Request(

@@ -53,9 +53,10 @@ def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient,
     reasons = {audio: facts.reason for audio, facts in zip(clips, written, strict=True) if isinstance(facts, Unusable)}
     rejected = list(loaded.rejected)
     for question in loaded.questions:
-        reason = "no clip: a question without audio" if question.audio is None else reasons.get(question.audio)
-        if reason is not None:
-            rejected.append(rejection(question, reason))
+        paths = [span.path for span in question.audio_spans]
+        failed = [reasons[path] for path in paths if path in reasons]
+        if not paths or failed:
+            rejected.append(rejection(question, failed[0] if paths else "no clip: a question without audio"))
     n_questions = len(loaded.questions) + len(loaded.rejected)
     kept = [facts for facts in written if isinstance(facts, ClipFacts)]
     tables = [
@@ -87,9 +88,10 @@ def _empty_facts(questions: Sequence[Question], root: Path) -> dict[Path, ClipFa
     """Audio file -> its clip, named relative to `root`, with the labels of the first question about it."""
     clips: dict[Path, ClipFacts] = {}
     for question in questions:
-        if question.audio is not None and question.audio not in clips:
-            name = question.audio.relative_to(root).as_posix()
-            clips[question.audio] = ClipFacts(name, name, "", task=question.task, dataset=question.dataset)
+        for span in question.audio_spans:
+            if span.path not in clips:
+                name = span.path.relative_to(root).as_posix()
+                clips[span.path] = ClipFacts(name, name, "", task=question.task, dataset=question.dataset)
     return clips
 
 

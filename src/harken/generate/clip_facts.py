@@ -6,8 +6,8 @@ and no tag begins, so that whatever it says stays inside its quotes.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harken.data.record_fields import clip_path, label_field, text_field
@@ -46,6 +46,17 @@ class ClipFacts:
     task: str = ""
     dataset: str = ""
     line: int = 0
+
+
+def facts_of_all(clips: Sequence[ClipFacts]) -> ClipFacts:
+    """The facts about the clips of one question, in order, as one; those of several clips are numbered."""
+    if len(clips) == 1:
+        return clips[0]
+    facts = {
+        name: " ".join(f"Clip {i}: {value}" for i, clip in enumerate(clips, start=1) if (value := getattr(clip, name)))
+        for name in FACT_LABELS
+    }
+    return replace(clips[0], **facts)
 
 
 def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:

@@ -20,7 +20,7 @@ from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import rejection
 from harken.errors import short_repr
 from harken.generate.clients import GeneratorClient
-from harken.generate.clip_facts import ClipFacts, facts_text, quoted, read_clip_facts
+from harken.generate.clip_facts import ClipFacts, facts_of_all, facts_text, quoted, read_clip_facts
 from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
@@ -112,16 +112,17 @@ def pair_with_facts(
     pairs: list[tuple[Question, ClipFacts]] = []
     unpaired: list[tuple[Question, str]] = []
     for question in questions:
-        clip = None if question.audio is None else clip_of.get(question.audio)
+        paths = [span.path for span in question.audio_spans]
+        known = [clip_of[path] for path in paths if path in clip_of]
         if question.answer is None:
             unpaired.append((question, "no answer: the manifest hides it"))
-        elif question.audio is None:
+        elif not paths:
             unpaired.append((question, "no clip: a question without audio"))
-        elif clip is None:
-            name = question.audio.relative_to(root).as_posix()
+        elif len(known) < len(paths):
+            name = next(path for path in paths if path not in clip_of).relative_to(root).as_posix()
             unpaired.append((question, f"no facts: no record of the captions file has audio {short_repr(name)}"))
         else:
-            pairs.append((question, clip))
+            pairs.append((question, facts_of_all(known)))
     return pairs, unpaired
 
 

@@ -32,11 +32,11 @@ class EncodedAudioCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        # Each clip is encoded alone, so that the result does not depend on which clips the folder holds already.
+        # Each prompt's clips are encoded alone, so that the result does not depend on which the folder holds already.
         return [None if prompt.features is None else self._read_or_encode(prompt, prompt.features) for prompt in inputs]
 
     def _read_or_encode(self, prompt: ModelInput, features: Tensor) -> Tensor:
-        file = self._folder / f"{self._name(features)}.safetensors"
+        file = self._folder / f"{self._name(features, prompt.clip_frames)}.safetensors"
         if file.exists():
             try:
                 return load_file(file)["audio"].to(self._model.device)
@@ -54,10 +54,11 @@ class EncodedAudioCache:
             raise
         return encoded
 
-    def _name(self, features: Tensor) -> str:
+    def _name(self, features: Tensor, clip_frames: tuple[int, ...]) -> str:
         device = self._model.device.type
         arithmetic = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "plain"
         key = hashlib.sha256(f"{self._weights} {arithmetic} {tuple(features.shape)}".encode())
+        key.update(f"{clip_frames}".encode() if clip_frames else b"")
         key.update(features.contiguous().numpy().tobytes())
         return key.hexdigest()
 

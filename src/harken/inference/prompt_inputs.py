@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from harken.data.audio_modes import load_clip
+from harken.data.audio_modes import load_clips
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.questions.prompt import Prompt
 from harken.types import AudioSpan, Question, Waveform
@@ -22,7 +22,7 @@ class PromptInputs:
     """Renders questions for one model and one prompt, and keeps the most recently used within a memory budget.
 
     Args:
-        load_clip: loads the waveform of a question that has a clip; default: the clip as it is.
+        load_clips: loads the waveforms of a question's clips; default: the clips as they are.
 
     Attributes:
         padded: the clips that were padded with silence so far.
@@ -36,9 +36,9 @@ class PromptInputs:
         cache_gib: float,
         *,
         crop_long_audio: bool = False,
-        load_clip: Callable[[Question], Waveform] = load_clip,
+        load_clips: Callable[[Question], Sequence[Waveform]] = load_clips,
     ) -> None:
-        self._model, self._prompt, self._crop, self._load_clip = model, prompt, crop_long_audio, load_clip
+        self._model, self._prompt, self._crop, self._load_clips = model, prompt, crop_long_audio, load_clips
         self._budget_bytes = int(cache_gib * 2**30)
         self._used_bytes = 0
         self._cache: OrderedDict[str, ModelInput] = OrderedDict()
@@ -69,8 +69,10 @@ class PromptInputs:
         return [self._store(question, item.result()) if isinstance(item, Future) else item for question, item in window]
 
     def _render(self, question: Question) -> ModelInput:
-        waveform = None if question.audio_span is None else self._fit(question.audio_span, self._load_clip(question))
-        return self._model.render(self._prompt.conversation(question), waveform)
+        spans = question.audio_spans
+        waveforms = self._load_clips(question) if spans else ()
+        fitted = [self._fit(span, waveform) for span, waveform in zip(spans, waveforms, strict=True)]
+        return self._model.render(self._prompt.conversation(question), fitted)
 
     def _cached(self, question: Question) -> ModelInput | None:
         cached = self._cache.get(question.id)

@@ -46,8 +46,8 @@ def why_unusable(
         crop: a clip that is too long will be cropped, so it is no reason.
         max_prompt_tokens: None = no limit.
     """
-    samples, span = None, question.audio_span
-    if span is not None:
+    lengths = []
+    for span in question.audio_spans:
         samples = max(model.min_samples, round(durations_s[span] * SAMPLE_RATE_HZ))
         if samples > model.max_samples and not crop:
             clip_s, longest_s = durations_s[span], model.max_samples / SAMPLE_RATE_HZ
@@ -55,9 +55,9 @@ def why_unusable(
                 f"{span}: {clip_s:.1f} s, the model hears {longest_s:.0f} s "
                 f"({samples:,} of {model.max_samples:,} samples at 16 kHz); cut the clip"
             )
-        samples = min(samples, model.max_samples)
+        lengths.append(min(samples, model.max_samples))
     try:
-        length = model.prompt_length(prompt.conversation(question), samples)
+        length = model.prompt_length(prompt.conversation(question), lengths)
     except ValueError as error:  # a control token in the text, or more choices than letters
         return str(error)
     if max_prompt_tokens is not None and length > max_prompt_tokens:
@@ -69,6 +69,6 @@ def count_short_and_long_clips(
     questions: Iterable[Question], durations_s: Mapping[AudioSpan, float], model: AudioLM
 ) -> tuple[int, int]:
     """How many different clips are shorter than the model's shortest, and how many are longer than its longest."""
-    clips = {question.audio_span for question in questions if question.audio_span is not None}
+    clips = {span for question in questions for span in question.audio_spans}
     samples = [round(durations_s[clip] * SAMPLE_RATE_HZ) for clip in clips]
     return sum(n < model.min_samples for n in samples), sum(n > model.max_samples for n in samples)

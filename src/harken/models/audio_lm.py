@@ -24,13 +24,22 @@ class ModelInput:
 
     Attributes:
         input_ids: [T] int64, with one placeholder token for each audio feature.
-        features: [mel bins, F] float32, or None without audio.
-        text: the rendered prompt for people, with one placeholder for the clip.
+        features: [mel bins, F] float32, those of several clips one after another, or None without audio.
+        text: the rendered prompt for people, with one placeholder for each clip.
+        clip_frames: the frames of each clip; empty where there is one clip or none.
     """
 
     input_ids: Tensor
     features: Tensor | None
     text: str
+    clip_frames: tuple[int, ...] = ()
+
+    @property
+    def clips(self) -> Sequence[Tensor]:
+        """The features of each clip, [mel bins, F] each."""
+        if self.features is None:
+            return []
+        return self.features.split(self.clip_frames, dim=1) if self.clip_frames else [self.features]
 
     @property
     def length(self) -> int:
@@ -59,21 +68,24 @@ class AudioLM(Protocol):
         """The modules audio_tower, projector and language_model. Tower and language model have blocks in `layers`."""
         ...
 
-    def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
+    def render(self, conversation: Conversation, waveforms: Waveform | Sequence[Waveform] | None) -> ModelInput:
         """Apply chat template, tokenizer and feature extractor. Needs no weights.
 
-        Raises ValueError where the conversation has an audio element and there is no waveform or the other way round,
-        where the waveform is outside [min_samples, max_samples], or where a text holds a control token.
+        Args:
+            waveforms: one for each audio element, in order; the one alone, or None, where there is one or none.
+
+        Raises ValueError where there are more or fewer waveforms than audio elements, where a waveform is outside [min_samples, max_samples], or where a text holds a control token.
         """
         ...
 
-    def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
-        """The number of tokens that `render` gives for the conversation and a clip of so many samples; None = no
+    def prompt_length(self, conversation: Conversation, samples: int | Sequence[int] | None) -> int:
+        """The number of tokens that `render` gives for the conversation and clips of so many samples; None = no
         clip."""
         ...
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        """Run audio tower and projector once for each prompt: [audio tokens, H] each, None for a prompt without audio.
+        """Run audio tower and projector once for each prompt: [audio tokens, H] each, those of several clips one after
+        another; None for a prompt without audio.
 
         Raises ValueError unless the number of features equals the number of placeholder tokens of that prompt.
         The result carries a graph where gradients are enabled and the tower or the projector trains.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
@@ -96,26 +97,33 @@ class ChatAudioModel(LanguageModelMethods):
     def _count_audio_tokens(self, samples: int) -> int:
         return count_audio_tokens(count_frames(samples, self.feature_extractor.hop_length))
 
-    def render(self, conversation: Conversation, waveform: Waveform | None) -> ModelInput:
-        text = self._chat.render_text(conversation, has_audio=waveform is not None)
-        if waveform is None:
-            return ModelInput(self._chat.tokenize(text, 0), None, text)
-        check_clip_length(waveform, self.min_samples, self.max_samples)
-        ids = self._chat.tokenize(text, self._count_audio_tokens(len(waveform)))
-        return ModelInput(ids, self._features(waveform), text)
+    def render(self, conversation: Conversation, waveforms: Waveform | Sequence[Waveform] | None) -> ModelInput:
+        clips = [waveforms] if isinstance(waveforms, np.ndarray) else list(waveforms or ())
+        text = self._chat.render_text(conversation, len(clips))
+        for waveform in clips:
+            check_clip_length(waveform, self.min_samples, self.max_samples)
+        ids = self._chat.tokenize(text, [self._count_audio_tokens(len(waveform)) for waveform in clips])
+        features = [self._features(waveform) for waveform in clips]
+        if len(features) < 2:
+            return ModelInput(ids, features[0] if features else None, text)
+        return ModelInput(ids, torch.cat(features, dim=1), text, tuple(one.shape[1] for one in features))
 
-    def prompt_length(self, conversation: Conversation, samples: int | None) -> int:
-        text = self._chat.render_text(conversation, has_audio=samples is not None)
-        return len(self._chat.tokenize(text, 0 if samples is None else self._count_audio_tokens(samples)))
+    def prompt_length(self, conversation: Conversation, samples: int | Sequence[int] | None) -> int:
+        clips = [samples] if isinstance(samples, int) else list(samples or ())
+        text = self._chat.render_text(conversation, len(clips))
+        return len(self._chat.tokenize(text, [self._count_audio_tokens(clip) for clip in clips]))
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        clips = [prompt.features for prompt in inputs if prompt.features is not None]
+        clips = [clip for prompt in inputs for clip in prompt.clips]
         encoded: Sequence[Tensor] = ()
         if clips:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
                 encoded = self._encode(clips)
         remaining = iter(encoded)
-        audio = [None if prompt.features is None else next(remaining) for prompt in inputs]
+        audio: list[Tensor | None] = []
+        for prompt in inputs:
+            own = [next(remaining) for _ in prompt.clips]
+            audio.append(torch.cat(own) if len(own) > 1 else own[0] if own else None)
         for prompt, features in zip(inputs, audio, strict=True):
             self._check_placeholders(prompt, features)
         return audio

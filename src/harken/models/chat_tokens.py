@@ -32,20 +32,22 @@ class ChatTokens:
         self.audio_token = audio_token
         self.audio_token_id = audio_token_id
 
-    def render_text(self, conversation: Conversation, *, has_audio: bool) -> str:
-        """The prompt with one placeholder in the place of the clip, ready for the assistant's answer."""
+    def render_text(self, conversation: Conversation, clips: int) -> str:
+        """The prompt with one placeholder in the place of each clip, ready for the assistant's answer."""
         refuse_control_tokens(conversation, self.tokenizer)
         text = self._apply_template(conversation, add_generation_prompt=True)
-        if text.count(self.audio_token) != has_audio:
+        if text.count(self.audio_token) != clips:
             raise ValueError(
-                f"{text.count(self.audio_token)} audio places in the rendered prompt for {int(has_audio)} clips: "
+                f"{text.count(self.audio_token)} audio places in the rendered prompt for {clips} clips: "
                 f"{text[:200]!r}"
             )
         return text
 
-    def tokenize(self, text: str, audio_tokens: int) -> Tensor:
-        """[T] int64, with the placeholder repeated `audio_tokens` times."""
-        return self._ids(text.replace(self.audio_token, self.audio_token * audio_tokens))
+    def tokenize(self, text: str, audio_tokens: Sequence[int]) -> Tensor:
+        """[T] int64, with each clip's placeholder repeated as often as `audio_tokens` says of the clip."""
+        first, *others = text.split(self.audio_token)
+        repeated = [self.audio_token * n + part for n, part in zip(audio_tokens, others, strict=True)]
+        return self._ids(first + "".join(repeated))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)

@@ -93,7 +93,7 @@ def draw_sample(questions: Sequence[Question], size: int, seed: int) -> list[Que
 def question_digest(question: Question) -> str:
     """Identify what the reviewer sees: id, text, choices, answer, reasoning and clip."""
     content = [question.id, question.text, question.choices, question.answer, question.reasoning]
-    content.append(None if question.audio is None else question.audio.name)
+    content.append(", ".join(span.path.name for span in question.audio_spans) or None)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -120,7 +120,7 @@ def summary_lines(
     lines = [f"Sample of {size} of {n} questions, seed {seed}; {len(reviewed)} reviewed."]
     if reviewed:
         accepted = [float(decisions[question.id].accepted) for question in reviewed]
-        clips = [question.id if question.audio is None else str(question.audio) for question in reviewed]
+        clips = ["\n".join(str(span.path) for span in question.audio_spans) or question.id for question in reviewed]
         share = percent(mean_interval(accepted, clips))
         counts = f"{int(sum(accepted))} of {len(reviewed)}; 95 % interval, clustered by clip"
         lines += ["", f"Accepted: {share} % ({counts})."]
@@ -148,8 +148,10 @@ def replace_section(card: str, lines: Sequence[str]) -> str:
 def _ask(question: Question, keys: Keys, player: Player, console: Console) -> tuple[str, str]:
     """Play the clip and wait for a decision: (a, r, b or q; the note)."""
     note = ""
-    if question.audio is not None:
-        player.play(question.audio)
+    clips = [span.path for span in question.audio_spans]
+    for clip in clips[:1]:
+        player.play(clip)
+    playing = 0
     while True:
         shown_note = f"   [note: {escape_unprintable(note)}]" if note else ""
         console.print(HELP + shown_note, markup=False, highlight=False)
@@ -157,17 +159,18 @@ def _ask(question: Question, keys: Keys, player: Player, console: Console) -> tu
         if key == "n":
             console.print("note: ", end="")
             note = keys.line()
-        elif key == "p" and question.audio is not None:
-            player.play(question.audio)
+        elif key == "p" and clips:
+            playing = (playing + 1) % len(clips)
+            player.play(clips[playing])
         elif key in ("a", "r", "b", "q"):
             player.stop()
             return key, note
 
 
 def _show(console: Console, question: Question, number: int, size: int) -> None:
-    lines = [f"{number} of {size}   {question.id}", f"clip: {question.audio or 'none'}", question.text]
-    if question.audio is not None and not question.audio.is_file():
-        lines[1] += " (no such file)"
+    paths = [span.path for span in question.audio_spans]
+    named = ", ".join(f"{path}{'' if path.is_file() else ' (no such file)'}" for path in paths)
+    lines = [f"{number} of {size}   {question.id}", f"clip: {named or 'none'}", question.text]
     for index, choice in enumerate(question.choices):
         lines.append(f"  {'*' if index == question.answer else ' '} {choice}")
     lines += question.reasoning.split("\n") if question.reasoning else []

@@ -164,7 +164,7 @@ def _check(benchmark: Benchmark, questions: Sequence[Question], predictions: Map
 
 
 def _scored(benchmark: Benchmark, question: Question, text: str | None, letters: bool, bare: bool) -> ScoredItem:
-    clip = question.clip or (str(question.audio) if question.audio is not None else question.id)
+    clip = question.clip or "\n".join(map(str, question.audio_spans)) or question.id
     if text is None:
         return ScoredItem(question, clip, True, False, False, None, False)
     graded = grade(text, question.choices, question.answer, letters_shown=letters)
