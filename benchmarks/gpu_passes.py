@@ -27,7 +27,7 @@ class OnePrompt:
         self.model = build_model(work)
         enable_gradient_checkpointing(self.model.module)
         prompt = Prompt.from_config(PromptConfig())
-        self._inputs = PromptInputs(self.model, prompt, 0, load_clip=noise_loader(work))(make_questions(work)[:1])
+        self._inputs = PromptInputs(self.model, prompt, 0, load_clips=noise_loader(work))(make_questions(work)[:1])
         generator = np.random.default_rng(0)
         self._uniforms = torch.from_numpy(generator.random((work.group, longest)))
         tokens = torch.from_numpy(generator.integers(20, 200, (work.group, work.completion))).to(work.device)

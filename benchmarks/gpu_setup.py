@@ -80,12 +80,12 @@ def make_questions(work: Work) -> list[Question]:
     return [Question(f"q{i}", TEXT, CHOICES, i % 4, Path(f"clip{i}.wav")) for i in range(work.prompts)]
 
 
-def noise_loader(work: Work) -> Callable[[Question], np.ndarray]:
-    """A loader of clips that gives noise, by the number in the question's id."""
+def noise_loader(work: Work) -> Callable[[Question], list[np.ndarray]]:
+    """A loader of clips that gives one of noise, by the number in the question's id."""
 
-    def load_noise(question: Question) -> np.ndarray:
+    def load_noise(question: Question) -> list[np.ndarray]:
         generator = np.random.default_rng(int(question.id[1:]))
-        return (generator.standard_normal(int(work.seconds * 16_000)) * 0.1).astype(np.float32)
+        return [(generator.standard_normal(int(work.seconds * 16_000)) * 0.1).astype(np.float32)]
 
     return load_noise
 

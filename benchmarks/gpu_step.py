@@ -56,7 +56,7 @@ class MeasuredSteps:
             self.model.module, learning_rate=1e-6, betas=self.settings.betas, weight_decay=0.0, memory=memory
         )
         self._prompt = Prompt.from_config(PromptConfig())
-        self._inputs = PromptInputs(self.model, self._prompt, 0, load_clip=noise_loader(work))
+        self._inputs = PromptInputs(self.model, self._prompt, 0, load_clips=noise_loader(work))
         self.prompt_tokens = self._inputs(make_questions(work))[0].length
         self.peaks: dict[str, float | None] = {}
         self.warnings: list[str] = []

@@ -100,7 +100,7 @@ def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float) 
     """The figures of so many rounds."""
     model = build()
     questions = questions_of(prompts)
-    inputs = PromptInputs(model, PROMPT, 1, load_clip=lambda question: clip(question, seconds))(questions)
+    inputs = PromptInputs(model, PROMPT, 1, load_clips=lambda question: [clip(question, seconds)])(questions)
     settings = GrpoConfig(
         prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
     )

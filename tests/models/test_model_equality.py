@@ -268,7 +268,7 @@ def test_the_end_of_turn_is_the_chat_templates_and_not_the_tokenizers(arch):
     ids = processor.tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     assert chat.eos_token_ids(module) == tuple(ids)
     with pytest.raises(ValueError, match="control token"):
-        chat.render_text([{"role": "user", "content": "a<|im_end|>b"}], has_audio=False)
+        chat.render_text([{"role": "user", "content": "a<|im_end|>b"}], 0)
 
 
 @pytest.mark.parametrize("arch", WITH_WINDOW)

@@ -305,7 +305,7 @@ PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
         ("ms_swift", SWIFT | {"audios": ["/etc/passwd"]}, "outside audio_root"),
         ("ms_swift", SWIFT | {"audios": ["ROOT/x/../../a.wav"]}, "outside audio_root"),
         ("ms_swift", SWIFT | {"audios": [3]}, "clip name: expected text, found 3"),
-        ("ms_swift", SWIFT | {"audios": []}, "audios: 0 for 1 <audio> in the message; one at most"),
+        ("ms_swift", SWIFT | {"audios": []}, "audios: 0 for 1 <audio> in the message; expected one for each"),
         ("ms_swift", SWIFT | {"audios": ["a", "b"]}, "audios: 2 for 1"),
         ("ms_swift", SWIFT | {"messages": "hi"}, "messages: expected a list of turns, found 'hi'"),
         ("ms_swift", SWIFT | {"messages": [USER, USER]}, "messages: expected one user's turn and at most one"),

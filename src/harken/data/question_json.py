@@ -5,15 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harken.types import Question
+from harken.types import AudioSpan, Question
 
 
 def question_to_json(question: Question) -> dict[str, Any]:
     """Every field of a question as a JSON value."""
-    return {**asdict(question), "audio": None if question.audio is None else str(question.audio)}
+    spans = [{"path": str(span.path), "start_s": span.start_s, "end_s": span.end_s} for span in question.audio_spans]
+    return {**asdict(question), "audio": spans}
 
 
 def question_from_json(row: Mapping[str, Any]) -> Question:
     """The question that `question_to_json` wrote."""
-    audio = None if row["audio"] is None else Path(row["audio"])
-    return Question(**{**row, "choices": tuple(row["choices"]), "audio": audio})
+    spans = tuple(AudioSpan(Path(span["path"]), span["start_s"], span["end_s"]) for span in row["audio"])
+    return Question(**{**row, "choices": tuple(row["choices"]), "audio": spans})

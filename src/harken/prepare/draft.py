@@ -84,10 +84,10 @@ def draft_from_records(source: DataSource, records: SourceRecords, parse: Callab
 
 def measure_draft_clips(draft: Draft, workers: int, on_progress: OnProgress) -> None:
     """Decode the clips of a draft where they are, and reject the questions whose clip cannot be decoded."""
-    spans = list(dict.fromkeys(question.audio_span for question in draft.questions if question.audio_span is not None))
+    spans = list(dict.fromkeys(span for question in draft.questions for span in question.audio_spans))
     results = dict(zip(spans, measure_clips(spans, workers, on_progress), strict=True)) if spans else {}
     faults = {span: result for span, result in results.items() if isinstance(result, str)}
-    draft.reject(lambda question: None if question.audio_span is None else faults.get(question.audio_span))
+    draft.reject(lambda question: next((faults[span] for span in question.audio_spans if span in faults), None))
     draft.measures |= {span: result for span, result in results.items() if isinstance(result, ClipMeasures)}
 
 
@@ -100,7 +100,7 @@ def write_draft(draft: Draft, out: Path, audio_root: Path, against: Sequence[Com
 
     Raises DataError where a benchmark cannot be read.
     """
-    records = [_compared_record(question) for question in draft.questions]
+    records = [record for question in draft.questions for record in _compared_records(question)]
     leaks, leak_table = leak_reasons(records, against, workers)
     draft.reject(lambda question: leaks.get(question.id))
     assert len(draft.questions) + len(draft.rejected) == draft.n_records, "a record is neither kept nor rejected"
@@ -113,7 +113,7 @@ def write_draft(draft: Draft, out: Path, audio_root: Path, against: Sequence[Com
 
 
 def _tables(draft: Draft) -> list[CardTable]:
-    kept_spans = {question.audio_span for question in draft.questions}
+    kept_spans = {span for question in draft.questions for span in question.audio_spans}
     clips = [measures for span, measures in draft.measures.items() if span in kept_spans]
     tables = account_tables(len(draft.questions), count_reasons(draft.rejected))
     if draft.repairs:
@@ -130,6 +130,8 @@ def _tables(draft: Draft) -> list[CardTable]:
     return [*tables, answer_position_table(draft.questions), duplicates]
 
 
-def _compared_record(question: Question) -> ComparedRecord:
-    name = "" if question.audio is None else question.audio.stem
-    return record_of_clip_name(question.id, name, word_set(question.text, *question.choices), question.audio_span)
+def _compared_records(question: Question) -> list[ComparedRecord]:
+    """One record for each clip, or one without a clip."""
+    words = word_set(question.text, *question.choices)
+    clips = [(span.path.stem, span) for span in question.audio_spans] or [("", None)]
+    return [record_of_clip_name(question.id, name, words, span) for name, span in clips]

@@ -15,7 +15,7 @@ from harken.data.record_fields import clip_path
 from harken.data.records import Record, RecordError, read_records
 from harken.errors import DataError
 from harken.prepare.clip_source import ClipSource, clip_source
-from harken.prepare.sound_fields import sounds_of
+from harken.prepare.sound_fields import SOUND_KEYS, sounds_of
 from harken.types import AudioSpan
 
 _URL_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([A-Za-z0-9_-]{11})")
@@ -69,7 +69,8 @@ def read_compared_records(path: Path, audio_root: Path | None = None) -> list[Co
         records = [_compared_record(record, root, place) for place, record in _csv_records(path)]
     else:
         raw_records, _ = read_records(path)
-        records = [_compared_record(record, root, f"{path.name}:{line}") for line, record in raw_records]
+        places = [(f"{path.name}:{line}", record) for line, record in raw_records]
+        records = [compared for place, record in places for compared in _compared_records(record, root, place)]
     if not any(record.names_clip or record.words for record in records):
         raise DataError(f"{path}: no record names a clip or asks a question; give a manifest, a benchmark or a list")
     return records
@@ -85,6 +86,18 @@ def record_of_clip_name(
 def word_set(*texts: str) -> frozenset[str]:
     """The words of texts, in lower case."""
     return frozenset(word for text in texts for word in re.findall(r"\w+", text.casefold()))
+
+
+def _compared_records(record: Record, root: Path, place: str) -> list[ComparedRecord]:
+    """One for each clip of a record; one without a clip for a record that names none."""
+    try:
+        clips = [sound for sound in sounds_of(record) if isinstance(sound, str)]
+    except RecordError:
+        clips = []
+    if len(clips) < 2 or "video_name" in record:
+        return [_compared_record(record, root, place)]
+    bare = {key: value for key, value in record.items() if key not in SOUND_KEYS}
+    return [_compared_record({**bare, "audio": clip}, root, place) for clip in clips]
 
 
 def _compared_record(record: Record, root: Path, place: str) -> ComparedRecord:

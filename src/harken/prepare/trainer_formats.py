@@ -1,7 +1,7 @@
 """Read and write questions in the record formats of R1-AQA, ms-swift and TRL.
 
     r1_aqa    {"id", "question_text", "multi_choice", "answer": index, "audio_path", "dataset_name", ...}
-    ms_swift  {"id", "messages": [{"role": "user", "content": "<audio>..."}], "audios": [path], "solution"}
+    ms_swift  {"id", "messages": [{"role": "user", "content": "<audio>..."}], "audios": [path, ...], "solution"}
     trl       {"id", "prompt": [{"role": "user", "content": [{"type": "audio", "audio": path}, {"type": "text",
               "text": ...}]}], "solution"}
 
@@ -15,7 +15,7 @@ an audio root. A question that would not be read back the same is an error when 
 import ast
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.questions.prompt import Prompt
-from harken.types import Question
+from harken.types import AudioSpan, Question
 
 _PROMPT = Prompt.from_config(PromptConfig())
 _MARKER = " Please choose the answer from the following options: "
@@ -62,14 +62,14 @@ def read_ms_swift(record: Record, audio_root: Path, source: str) -> Question:
     content = text_field(turns["user"], "content")
     audios = record.get("audios")
     clips = audios if isinstance(audios, list) else [] if audios is None else [audios]
-    if content.count(_AUDIO_TAG) != len(clips) or len(clips) > 1:
+    if content.count(_AUDIO_TAG) != len(clips):
         n_tags = content.count(_AUDIO_TAG)
-        raise RecordError(f"audios: {len(clips)} for {n_tags} {_AUDIO_TAG} in the message; one at most")
-    text = content.removeprefix(_AUDIO_TAG) if clips else content
+        raise RecordError(f"audios: {len(clips)} for {n_tags} {_AUDIO_TAG} in the message; expected one for each")
+    text = content.removeprefix(_AUDIO_TAG * len(clips))
     if _AUDIO_TAG in text:
         raise RecordError(f"messages: {_AUDIO_TAG} stands inside the text, not before it: {short_repr(content)}")
-    audio = _clip_inside(audio_root, clips[0] if clips else None)
-    return _question(record, text.removeprefix("\n"), audio, turns, source)
+    paths = _clips_inside(audio_root, clips)
+    return _question(record, text.removeprefix("\n"), paths, turns, source)
 
 
 def read_trl(record: Record, audio_root: Path, source: str) -> Question:
@@ -81,10 +81,10 @@ def read_trl(record: Record, audio_root: Path, source: str) -> Question:
         raise RecordError(f"prompt: expected text or a list of parts, found {short_repr(content)}")
     texts = [text_field(part, "text") for part in parts if part.get("type") == "text"]
     sounds = [part for part in parts if part.get("type") in ("audio", "input_audio")]
-    if len(texts) != 1 or len(sounds) > 1 or len(texts) + len(sounds) != len(parts):
-        raise RecordError(f"prompt: expected one text and at most one audio, found {short_repr(parts)}")
+    if len(texts) != 1 or len(texts) + len(sounds) != len(parts):
+        raise RecordError(f"prompt: expected one text and parts of audio, found {short_repr(parts)}")
     clips = [next((part[key] for key in ("audio", "audio_url", "path", "url") if part.get(key)), "") for part in sounds]
-    return _question(record, texts[0], _clip_inside(audio_root, clips[0] if clips else None), turns, source)
+    return _question(record, texts[0], _clips_inside(audio_root, clips), turns, source)
 
 
 def write_r1_aqa(question: Question) -> Record:
@@ -92,8 +92,11 @@ def write_r1_aqa(question: Question) -> Record:
 
     Raises RecordError for a question without a clip or an answer, which that code needs.
     """
-    if question.audio is None or question.answer is None:
-        raise RecordError(f"no {'clip' if question.audio is None else 'answer'}: R1-AQA's format needs one")
+    paths = _absolute_paths(question)
+    if not paths or question.answer is None:
+        raise RecordError(f"no {'answer' if paths else 'clip'}: R1-AQA's format needs one")
+    if len(paths) > 1:
+        raise RecordError(f"{len(paths)} clips: R1-AQA's format has a place for one")
     return {
         "id": question.id,
         "question_text": question.text,
@@ -102,24 +105,22 @@ def write_r1_aqa(question: Question) -> Record:
         "question_relation": question.category,
         "question_type": question.subcategory,
         "dataset_name": "AVQA",
-        "audio_path": _absolute_path(question),
+        "audio_path": paths[0],
     }
 
 
 def write_ms_swift(question: Question) -> Record:
     """Write a record for ms-swift's GRPO; the solution is a column beside the messages."""
-    path = _absolute_path(question)
-    tag = "" if path is None else _AUDIO_TAG
-    messages = [{"role": "user", "content": tag + _PROMPT.text(question)}]
-    audios = {} if path is None else {"audios": [path]}
+    paths = _absolute_paths(question)
+    messages = [{"role": "user", "content": _AUDIO_TAG * len(paths) + _PROMPT.text(question)}]
+    audios = {"audios": paths} if paths else {}
     return {"id": question.id, "messages": messages, **audios, **_solution(question)}
 
 
 def write_trl(question: Question) -> Record:
     """Write a record for TRL's GRPO."""
-    path = _absolute_path(question)
-    sound = [] if path is None else [{"type": "audio", "audio": path}]
-    content = [*sound, {"type": "text", "text": _PROMPT.text(question)}]
+    sounds = [{"type": "audio", "audio": path} for path in _absolute_paths(question)]
+    content = [*sounds, {"type": "text", "text": _PROMPT.text(question)}]
     return {"id": question.id, "prompt": [{"role": "user", "content": content}], **_solution(question)}
 
 
@@ -140,12 +141,12 @@ FORMATS = {
 
 def to_record(question: Question, name: str) -> Record:
     """Write a question in a format. Raises RecordError where reading it back would give another question."""
-    if question.start_s != 0 or question.end_s is not None:
+    if any(span.start_s != 0 or span.end_s is not None for span in question.audio_spans):
         raise RecordError("a part of a file: this format has no place for start_s and end_s; cut the clip")
     record = FORMATS[name].write(question)
-    path = _absolute_path(question)
-    written = replace(question, audio=path and Path(path))
-    read_back = FORMATS[name].read(record, Path("/") if path is None else Path(path).parent, "")
+    paths = [Path(path) for path in _absolute_paths(question)]
+    written = replace(question, audio=tuple(map(AudioSpan, paths)))
+    read_back = FORMATS[name].read(record, paths[0].parent if len(paths) == 1 else Path("/"), "")
     for key in ("id", "audio", "text", "choices", "answer"):
         before, after = getattr(written, key), getattr(read_back, key)
         if before != after:
@@ -184,7 +185,9 @@ def _quoted_list(text: str, start: int) -> tuple[str, ...] | None:
     return tuple(choices)
 
 
-def _question(record: Record, prompt: str, audio: Path | None, turns: dict[str, Record], source: str) -> Question:
+def _question(
+    record: Record, prompt: str, clips: tuple[AudioSpan, ...], turns: dict[str, Record], source: str
+) -> Question:
     question_text, texts = parse_prompt(prompt)
     choices = choices_field({"choices": list(texts)})
     solution = record.get("solution")
@@ -195,7 +198,7 @@ def _question(record: Record, prompt: str, audio: Path | None, turns: dict[str, 
         text=text_field({"question": question_text}, "question"),
         choices=choices,
         answer=None if solution is None else _right_choice(solution, choices),
-        audio=audio,
+        audio=clips,
         source=source,
     )
 
@@ -242,5 +245,9 @@ def _clip_inside(audio_root: Path, name: object) -> Path | None:
     return clip_path(name, audio_root)
 
 
-def _absolute_path(question: Question) -> str | None:
-    return None if question.audio is None else os.path.abspath(question.audio)
+def _clips_inside(audio_root: Path, names: Iterable[object]) -> tuple[AudioSpan, ...]:
+    return tuple(AudioSpan(path) for name in names if (path := _clip_inside(audio_root, name)) is not None)
+
+
+def _absolute_paths(question: Question) -> list[str]:
+    return [os.path.abspath(span.path) for span in question.audio_spans]
