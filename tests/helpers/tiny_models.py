@@ -169,7 +169,7 @@ def plain_arguments(inputs: Sequence[ModelInput], module: torch.nn.Module) -> di
         ids[row, longest - prompt.length :] = prompt.input_ids
         mask[row, longest - prompt.length :] = 1
     arguments = {"input_ids": ids, "attention_mask": mask}
-    clips = [prompt.features for prompt in inputs if prompt.features is not None]
+    clips = [clip for prompt in inputs for clip in prompt.clips]
     if clips:
         arguments |= WINDOWED.get(module.config.model_type, plain_features)(clips, module.config)
     return arguments

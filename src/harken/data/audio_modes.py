@@ -23,7 +23,8 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
 
     shuffled: the clips of these questions, in order of their paths, are put in a random cycle (Sattolo's algorithm)
     and each is replaced by the next. So no clip stays in its place, all questions about one clip get the same other
-    one, and every clip is used; each of a question's several clips is replaced. `clip`, which statistics cluster by, stays the question's own.
+    one, and every clip is used; each of a question's several clips is replaced. `clip`, which statistics cluster by,
+    stays the question's own.
     Raises DataError where shuffled has fewer than two clips to choose from.
     """
     if mode == "none":
@@ -39,9 +40,7 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
         other = int(random.integers(last))
         order[last], order[other] = order[other], order[last]
     next_of = {clip: clips[place] for clip, place in zip(clips, order, strict=True)}
-    return [
-        replace(question, audio=tuple(next_of[span] for span in question.audio_spans)) for question in questions
-    ]
+    return [replace(question, audio=tuple(next_of[span] for span in question.audio_spans)) for question in questions]
 
 
 def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:

@@ -75,7 +75,9 @@ def load_sources(
                 questions.append(replace(question, audio=audio, clip=clip_name(question), truncated=source.truncated))
     questions = select(questions)
     facts_of, fault_of = _check_clips({span for question in questions for span in question.audio_spans})
-    faults = {question.id: [fault_of[span] for span in question.audio_spans if span in fault_of] for question in questions}
+    faults = {
+        question.id: [fault_of[span] for span in question.audio_spans if span in fault_of] for question in questions
+    }
     kept = [question for question in questions if not faults[question.id]]
     rejected += [rejection(question, faults[question.id][0]) for question in questions if faults[question.id]]
     missing = sorted({span.path for span in fault_of if not span.path.is_file()})

@@ -71,9 +71,7 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
     )
 
 
-def _audio(
-    value: object, audio_root: Path, start_s: float, end_s: float | None
-) -> Path | tuple[AudioSpan, ...] | None:
+def _audio(value: object, audio_root: Path, start_s: float, end_s: float | None) -> Path | tuple[AudioSpan, ...] | None:
     """The clip that a name means, or several of a list of names and of objects with audio, start_s and end_s."""
     if not isinstance(value, list):
         return None if value is None else clip_path(value, audio_root)

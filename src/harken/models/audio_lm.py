@@ -74,7 +74,8 @@ class AudioLM(Protocol):
         Args:
             waveforms: one for each audio element, in order; the one alone, or None, where there is one or none.
 
-        Raises ValueError where there are more or fewer waveforms than audio elements, where a waveform is outside [min_samples, max_samples], or where a text holds a control token.
+        Raises ValueError where there are more or fewer waveforms than audio elements, where a waveform is outside
+        [min_samples, max_samples], or where a text holds a control token.
         """
         ...
 

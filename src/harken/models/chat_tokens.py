@@ -38,8 +38,7 @@ class ChatTokens:
         text = self._apply_template(conversation, add_generation_prompt=True)
         if text.count(self.audio_token) != clips:
             raise ValueError(
-                f"{text.count(self.audio_token)} audio places in the rendered prompt for {clips} clips: "
-                f"{text[:200]!r}"
+                f"{text.count(self.audio_token)} audio places in the rendered prompt for {clips} clips: {text[:200]!r}"
             )
         return text
 

@@ -73,8 +73,8 @@ class Prompt:
         return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 
     def conversation(self, question: Question) -> Conversation:
-        """The system turn, if there is one, and a user turn: an audio place for each clip before the text, or text alone
-        where the question has no clip."""
+        """The system turn, if there is one, and a user turn: an audio place for each clip before the text, or text
+        alone where the question has no clip."""
         audio = [{"type": "audio"} for _ in question.audio_spans]
         system = [] if self.system is None else [{"role": "system", "content": [{"type": "text", "text": self.system}]}]
         return [*system, {"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]

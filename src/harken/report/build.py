@@ -17,7 +17,7 @@ from harken.report.facts import run_facts, run_names, shared_facts_first
 from harken.report.page import render_page, render_summary
 from harken.report.paper import paper_tables
 from harken.report.question_sample import spread_kinds, take_within
-from harken.report.questions import TRAINING, Item, evaluation_items, set_names, training_items
+from harken.report.questions import TRAINING, Item, clips_of, evaluation_items, set_names, training_items
 from harken.report.run import Run, read_run
 from harken.system.files import write_text
 
@@ -76,7 +76,7 @@ def run_summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequen
 
 def _coverage(items: Sequence[Item], kept: Sequence[Item], n_clips: int) -> str:
     """How much of the runs the page holds."""
-    all_clips = len({(item["set"], item["clip"]) for item in items if item["clip"]})
+    all_clips = len({(item["set"], clip["clip"]) for item in items for clip in clips_of(item) if clip["clip"]})
     if len(kept) == len(items) and n_clips == all_clips:
         return f"This file holds all {len(items):,} questions and all {n_clips:,} clips."
     if len(kept) == len(items):

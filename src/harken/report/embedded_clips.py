@@ -13,7 +13,7 @@ from harken.errors import AudioError
 from harken.report.accuracy import QuestionSet
 from harken.report.clip_picture import draw_clip
 from harken.report.clips import ClipFinder, as_mp3, data_uri, load_clip
-from harken.report.questions import TRAINING, Item, set_names
+from harken.report.questions import TRAINING, Item, clips_of, set_names
 from harken.report.run import Run
 
 SOUND_BUDGET = 6_000_000
@@ -41,13 +41,15 @@ def clip_finders(runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> 
 def embed_clips(items: Sequence[Item], finders: Mapping[str, ClipFinder], default: ClipFinder) -> list[dict[str, Any]]:
     """Encode the clips of the items, in order, until the budget is spent, and return them.
 
-    Each item gets `sound`, the index of its clip in the returned list, or None; then `silent` gives the reason.
+    Each item, and each of its further clips, gets `sound`, the index of its clip in the returned list, or None; then
+    `silent` gives the reason.
 
     Args:
         finders: the finder for each set of questions.
         default: the finder for sets that have none.
     """
-    keys = dict.fromkeys((item["set"], item["clip"]) for item in items if item["clip"])
+    named = [(item["set"], clip) for item in items for clip in clips_of(item)]
+    keys = dict.fromkeys((name, clip["clip"]) for name, clip in named if clip["clip"])
     clips: list[dict[str, Any]] = []
     places: dict[ClipKey, int] = {}
     faults: dict[ClipKey, str] = {}
@@ -57,11 +59,11 @@ def embed_clips(items: Sequence[Item], finders: Mapping[str, ClipFinder], defaul
         else:
             places[key] = len(clips)
             clips.append(clip)
-    for item in items:
-        key = item["set"], item["clip"]
-        item["sound"] = places.get(key)
-        if item["clip"] and key not in places:
-            item["silent"] = faults.get(key, "This clip was left out because the file would become too large.")
+    for name, clip in named:
+        key = name, clip["clip"]
+        clip["sound"] = places.get(key)
+        if clip["clip"] and key not in places:
+            clip["silent"] = faults.get(key, "This clip was left out because the file would become too large.")
     return clips
 
 

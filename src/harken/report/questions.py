@@ -25,6 +25,8 @@ LONGEST_PART = 60
 """Characters of the name of a reward part."""
 LONGEST_NAME = 600
 """Characters of a clip's name."""
+MOST_CLIPS = 20
+"""Further clips of one question that are shown."""
 GROUPS = 6
 """Groups of one question of one run that are kept: the first, the last, and some between."""
 
@@ -84,6 +86,11 @@ def ready_item(item: Item) -> Item:
     return {**item, "groups": [_ready_group(group) for group in item["groups"]]}
 
 
+def clips_of(item: Item) -> list[Item]:
+    """The item itself, which holds its first clip, and its further clips: each has `clip`, and gets `sound`."""
+    return [item, *item.get("more_clips", ())]
+
+
 def cut(value: Any, longest: int) -> str:
     """A text as the page shows it: of a long one the beginning and the end, and how much is left out between.
 
@@ -103,10 +110,12 @@ def _item(row: JsonObject, name: str) -> Item:
     choices, clip = row.get("choices"), row.get("clip")
     if not choices or clip == row.get("id"):
         clip = None  # a rejected record has no clip; a text-only question is named as its own clip
+    first, *others = clip.split("\n") if isinstance(clip, str) else [""]
     return {
         "set": name,
         "id": cut(row.get("id"), LONGEST_LABEL),
-        "clip": clip[:LONGEST_NAME] if isinstance(clip, str) else "",
+        "clip": first[:LONGEST_NAME],
+        **({"more_clips": [{"clip": other[:LONGEST_NAME]} for other in others[:MOST_CLIPS]]} if others else {}),
         "task": cut(row.get("task", ""), LONGEST_LABEL),
         "difficulty": cut(row.get("difficulty", ""), LONGEST_LABEL),
         "text": cut(row.get("question", ""), LONGEST_TEXT),

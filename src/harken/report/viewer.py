@@ -24,7 +24,7 @@ from harken.report.curves import SECTIONS, panels
 from harken.report.facts import progress_line, run_names
 from harken.report.page import encodable, render_page, script_json
 from harken.report.question_sample import take_within
-from harken.report.questions import evaluation_items, training_items
+from harken.report.questions import clips_of, evaluation_items, training_items
 from harken.report.run import Run, read_run
 
 TEXT_BUDGET = 4_000_000
@@ -91,9 +91,10 @@ class Viewer:
         sets = question_sets(run, with_start=False)
         items = [*training_items([run]), *evaluation_items([sets])]
         kept = take_within(items, TEXT_BUDGET)
-        for item in kept:
-            item["sound"] = item["clip"] or None
-        self._clip_names = frozenset(item["clip"] for item in kept if item["clip"])
+        clips = [clip for item in kept for clip in clips_of(item)]
+        for clip in clips:
+            clip["sound"] = clip["clip"] or None
+        self._clip_names = frozenset(clip["clip"] for clip in clips if clip["clip"])
         number = f"all {len(kept):,}" if len(kept) == len(items) else f"the newest {len(kept):,} of {len(items):,}"
         state = {
             "live": True,

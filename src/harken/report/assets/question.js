@@ -1,6 +1,6 @@
 // Draws one question: choices, clip, the greedy answers of the evaluations, and the completions sampled in training.
 
-let drawn = null; // what is on the screen: { content, key, sound, place }
+let drawn = null; // what is on the screen: { content, key, sounds, place }
 
 const verdict = (completion) => completion.correct === null || completion.correct === undefined
   ? mutedText("answer hidden")
@@ -83,9 +83,10 @@ function drawQuestion() {
   }
   const content = JSON.stringify({ ...item, lower: null });
   if (drawn && drawn.content === content) return;
-  const samePlayer = drawn && drawn.key === key(item) && drawn.sound === item.sound;
+  const sounds = JSON.stringify(clipsOf(item).map((clip) => clip.sound));
+  const samePlayer = drawn && drawn.key === key(item) && drawn.sounds === sounds;
   const place = samePlayer ? drawn.place : h("div", { class: "place" });
-  drawn = { content, key: key(item), sound: item.sound, place };
+  drawn = { content, key: key(item), sounds, place };
   const labels = [item.set, item.task, item.difficulty, item.id].filter(Boolean);
   const turn = (sign, by, label) =>
     h("button", { type: "button", class: "chip", onclick: () => move(by), "aria-label": label }, sign);
@@ -98,17 +99,22 @@ function drawQuestion() {
   if (item.answers.length)
     $("question").append(h("h4", {}, "Answers in evaluation (greedy decoding)"), answersTable(item));
   if (item.groups.length) $("question").append(groupsView(item));
-  if (!samePlayer) drawClip(item, place);
+  if (!samePlayer) drawClips(item, place);
 }
 
-async function drawClip(item, place) {
+const clipsOf = (item) => [item, ...(item.more_clips || [])];
+
+// One player for each clip of the question, in the order in which the model hears them.
+async function drawClips(item, place) {
   stopSound();
-  if (item.sound === null) {
-    const reason = item.clip ? dataText("span", "", item.silent) : "This question has no clip.";
-    return place.replaceChildren(h("p", { class: "muted" }, reason));
-  }
   place.replaceChildren(h("p", { class: "muted" }, "…"));
-  const clip = await clipOf(item.sound);
+  const clips = clipsOf(item);
+  const loaded = await Promise.all(clips.map((clip) => (clip.sound === null ? null : clipOf(clip.sound))));
   if (!drawn || drawn.place !== place) return; // another question was chosen meanwhile
-  place.replaceChildren(clip.fault ? dataText("p", "muted", clip.fault) : makePlayer(clip));
+  place.replaceChildren(...clips.flatMap((clip, i) => [
+    clips.length > 1 ? dataText("p", "muted", `clip ${i + 1} of ${clips.length}: ${clip.clip}`) : null,
+    loaded[i] === null
+      ? h("p", { class: "muted" }, clip.clip ? dataText("span", "", clip.silent) : "This question has no clip.")
+      : loaded[i].fault ? dataText("p", "muted", loaded[i].fault) : makePlayer(loaded[i]),
+  ]).filter(Boolean));
 }
