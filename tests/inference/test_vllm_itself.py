@@ -1,6 +1,6 @@
 """vLLM itself as rollout engine: log-probabilities, old weights and caches, and whole runs with it.
 
-`make vllm` runs these tests in an environment that has vLLM.
+They run in an environment that has vLLM: `pytest -m vllm`.
 """
 
 import json

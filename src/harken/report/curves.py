@@ -56,6 +56,8 @@ _TITLES = {
     "memory/rss_gib": "Memory of the process, GiB",
     "rollout/logp_gap_mean": "Mean gap of log-probabilities, rollout to training",
     "rollout/logp_gap_max": "Largest gap of log-probabilities, rollout to training",
+    "rollout/importance_mean": "Mean importance weight",
+    "rollout/importance_cut": "Share of importance weights at the cap",
 }
 _ORDER = {key: index for index, key in enumerate(_TITLES)}
 _DETAILS = {
