@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from small_runs import quiet_console
-from tiny_models import EVERYTHING, MODELS, adapted, make_prompt, perturbed, tiny_folder, tiny_model, two_prompts
+from scale_runs import completions_of_run, on_ranks, write_questions, write_recipe
+from small_runs import metric_rows, quiet_console
+from tiny_models import EVERYTHING, MODELS, make_prompt, perturbed, tiny_folder, tiny_model, two_prompts
 
 from harken.config import Recipe
 from harken.config.rollout import RolloutConfig
@@ -174,9 +175,13 @@ def test_a_run_trains_with_the_engine_and_corrects_for_it(lora, data, tmp_path):
     assert rows[-1]["loss/kl"] > 1e-3  # the policy has moved, and the engine with it
 
 
-def test_adapters_reach_the_engine_merged():
-    policy = adapted("qwen2_audio", EVERYTHING, torch.float32)
-    engine, inputs = engine_of(policy), prompts_of(policy)
-    prompts = embedded(policy, inputs)
-    with engine.holding(policy):
-        assert gap(policy, prompts, engine.sample(prompts, G, SAMPLING, numbers("abc"))) < 1e-5
+def test_two_ranks_with_an_engine_each_train_as_one_does(tmp_path):
+    write_questions(tmp_path)
+    rollout = {"engine": "vllm", "importance": "truncate", "kv_cache_gib": 0.25}
+    recipe = write_recipe(tmp_path, grpo={"rollout": rollout, "steps": 3, "learning_rate": 0.01})
+    jobs = [{"recipe": str(recipe), "loop": "grpo", "out": str(tmp_path / f"{n}"), "size": n} for n in (1, 2)]
+    for job in on_ranks(tmp_path, *jobs):
+        assert not any(job["exits"]), job["errors"]
+    assert completions_of_run(tmp_path / "1") == completions_of_run(tmp_path / "2")
+    for row in metric_rows(tmp_path / "2"):
+        assert row["rollout/logp_gap_max"] < 1e-5

@@ -93,6 +93,9 @@ class VllmEngine:
             except (ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
                 raise ConfigError(f"grpo.rollout.engine: vllm: the engine does not start ({reason})") from error
+            if joins_ranks:
+                # When an engine goes, vLLM destroys the process group of the ranks, which is not its own.
+                self._llm.llm_engine.engine_core._finalizer.detach()
             self._sleep()
 
     @contextlib.contextmanager
