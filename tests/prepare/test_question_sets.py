@@ -1,6 +1,8 @@
 """ARC, AudioMCQ, benchmarks and formats of other programs become manifests; manifests become those formats."""
 
+import io
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_media import tone, write_wav
 
+from harken.data.audio import load_waveform
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import RecordError
 from harken.errors import DataError
 from harken.prepare.arc import prepare_arc
 from harken.prepare.audiomcq import prepare_audiomcq
 from harken.prepare.benchmarks import prepare_benchmark
+from harken.prepare.clip_finder import ClipFinder
+from harken.prepare.prompt_choices import parse_prompt
 from harken.prepare.source_records import HubDataset
-from harken.prepare.trainer_formats import FORMATS, parse_prompt, to_record
+from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.prepare.trainer_jsonl import export_jsonl, prepare_jsonl
 from harken.types import Question
 
@@ -208,7 +213,7 @@ def test_a_question_comes_back_from_each_format_as_it_was_or_is_refused(name, qu
         tags = any(mark in text for mark in ("<a", "/answer") for text in (question.text, *question.choices))
         assert tags or question.text.startswith("\n")  # ms-swift's tag may stand on a line of its own
         return
-    back = FORMATS[name].read(json.loads(json.dumps(record)), Path("/data/clips"), "f:1")
+    back = FORMATS[name].read(json.loads(json.dumps(record)), clips_in(Path("/data/clips")), "f:1")
     for key in ("id", "audio", "text", "choices", "answer"):
         assert getattr(back, key) == getattr(question, key)
 
@@ -284,13 +289,109 @@ def test_other_writers_records_are_read_too(tmp_path):
         {"role": "user", "content": f"<audio>\n{text}"},
         {"role": "assistant", "content": "<think>hm</think><answer> b </answer>"},
     ]
-    question = FORMATS["ms_swift"].read({"id": 7, "messages": turns, "audios": "x/a.wav"}, tmp_path, "f:1")
+    question = FORMATS["ms_swift"].read({"id": 7, "messages": turns, "audios": "x/a.wav"}, clips_in(tmp_path), "f:1")
     assert (question.id, question.text, question.choices, question.answer) == ("7", "Which?", ("a", "b"), 1)
     assert question.audio == tmp_path / "x" / "a.wav"
     sound = {"type": "audio", "audio_url": str(tmp_path / "x" / "a.wav")}
     prompt = [{"role": "user", "content": [{"type": "text", "text": text}, sound]}]
-    same = FORMATS["trl"].read({"id": "7", "prompt": prompt, "solution": "b"}, tmp_path, "f:1")
-    assert replace(same, source="") == replace(question, source="")
+    same = FORMATS["trl"].read({"id": "7", "prompt": prompt, "solution": "b"}, clips_in(tmp_path), "f:1")
+    assert question.reasoning == "hm"
+    assert replace(same, source="") == replace(question, source="", reasoning="")
+
+
+def clips_in(folder, **options):
+    return ClipFinder(folder, folder / "embedded", **options)
+
+
+def kept_of_case(shared, tmp_path, name, file):
+    """Prepare a file of the public cases beside one clip; returns the kept questions and the reasons of the others."""
+    write_wav(tmp_path / "clips" / "a.wav", tone(440, 16_000, 0.2))
+    root = None if file.endswith("parquet") else tmp_path / "clips"
+    prepare_jsonl(shared / "cases" / "data" / file, name, root, tmp_path / "out", reword=False, workers=1)
+    return read_manifest(tmp_path / "out" / "manifest.jsonl", root)[0], reasons(tmp_path / "out")
+
+
+def test_a_clip_under_another_key_is_found_and_an_empty_key_of_sound_is_rejected(shared, tmp_path):
+    kept, left_out = kept_of_case(shared, tmp_path, "r1_aqa", "noaudio.jsonl")
+    assert [(question.id, question.audio and question.audio.name) for question in kept] == [
+        *(("1", "a.wav"), ("2", "a.wav"), ("4", "a.wav")),
+    ]
+    assert kept[2].answer == 1  # an index written as text
+    assert [reason.split(";")[0] for _, reason in left_out] == ["audio_path: holds no sound: ''"]
+
+
+def test_conversations_without_ids_are_kept_with_ids_made_of_their_content(shared, tmp_path):
+    kept, left_out = kept_of_case(shared, tmp_path, "ms_swift", "sw.jsonl")
+    assert left_out == []
+    assert len(kept) == 8
+    assert {question.choices[question.answer] for question in kept} == {"siren"}
+    assert {question.audio.name for question in kept} == {"a.wav"}
+    assert kept[2].text == "What is the main source of sound?"
+    assert kept[4].reasoning == "I hear a siren."
+    assert kept[1].id == f"{kept[0].id}-2"  # the same question again
+    again, _ = kept_of_case(shared, tmp_path, "ms_swift", "sw.jsonl")
+    assert [question.id for question in again] == [question.id for question in kept]
+
+
+@pytest.mark.parametrize(("name", "file", "n"), [("ms_swift", "swans.jsonl", 8), ("trl", "trl.jsonl", 4)])
+def test_answers_of_a_column_and_clips_beside_a_conversation_are_read(shared, tmp_path, name, file, n):
+    kept, left_out = kept_of_case(shared, tmp_path, name, file)
+    assert left_out == []
+    assert [question.choices[question.answer] for question in kept] == ["siren"] * n
+
+
+def test_sound_inside_a_parquet_file_is_written_out_once_and_an_empty_file_is_an_error(shared, tmp_path):
+    kept, left_out = kept_of_case(shared, tmp_path, "r1_aqa", "struct_audio.parquet")
+    assert left_out == []
+    assert all(question.audio.parent == tmp_path / "out" / "audio" for question in kept)
+    assert load_waveform(kept[0].audio).size > 100
+    with pytest.raises(DataError, match=r"empty\.parquet: holds no record"):
+        kept_of_case(shared, tmp_path, "r1_aqa", "empty.parquet")
+
+
+def test_a_webdataset_tar_is_read_sample_by_sample(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(440, 16_000, 0.2))
+    fields = {"question_text": "Q", "multi_choice": ["x", "y"], "answer": 0}
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        for key in ("s1", "s2"):
+            for suffix, data in (("json", json.dumps(fields).encode()), ("wav", (tmp_path / "a.wav").read_bytes())):
+                member = tarfile.TarInfo(f"train/{key}.{suffix}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    prepare_jsonl(tmp_path / "set.tar", "r1_aqa", None, tmp_path / "out", reword=False, workers=1)
+    kept, _ = read_manifest(tmp_path / "out" / "manifest.jsonl")
+    assert len(kept) == 2
+    assert {question.audio.name.split(".")[0] for question in kept} == {"s1", "s2"}
+
+
+def test_text_only_leaves_clips_out_and_a_name_without_a_folder_is_refused(tmp_path):
+    record = {"question_text": "Q", "multi_choice": ["x", "y"], "answer": 0, "sound": "a.wav"}
+    assert FORMATS["r1_aqa"].read(record, clips_in(tmp_path, text_only=True), "f:1").audio is None
+    with pytest.raises(RecordError, match=r"names the clip 'a.wav', and --audio-root does not say"):
+        FORMATS["r1_aqa"].read(record, ClipFinder(None, tmp_path), "f:1")
+    with pytest.raises(RecordError, match="leave --audio-root out"):
+        FORMATS["r1_aqa"].read(record | {"sound": {"bytes": b"RIFF", "path": None}}, clips_in(tmp_path), "f:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "choices"),
+    [
+        ("Q?\nPlease choose the answer from the following options: ['a', 'b'].", "Q?", ("a", "b")),
+        ("Q? Please choose the answer from the following options: [a, b c].", "Q?", ("a", "b c")),
+        ("Q?\nOptions: ['a', 'b']", "Q?", ("a", "b")),
+        ("Q?\nA. a\nB. b\nAnswer with the letter.", "Q?", ("a", "b")),
+        ("Q? (A) a dog (B) a cat", "Q?", ("a dog", "a cat")),
+        ("Q?\nChoices:\nA) a\nB) b\nC) c", "Q?", ("a", "b", "c")),
+        (
+            "What is note A. and B.? Choose one of the options:\nA. low\nB. high",
+            "What is note A. and B.?",
+            ("low", "high"),
+        ),
+    ],
+)
+def test_options_are_read_in_the_forms_that_people_write(text, question, choices):
+    parsed = parse_prompt(text)
+    assert (parsed.question, parsed.choices) == (question, choices)
 
 
 USER = {"role": "user", "content": "<audio>Q Please choose the answer from the following options: ['a', 'b']"}
@@ -304,15 +405,15 @@ PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
         ("ms_swift", SWIFT | {"audios": ["../a.wav"]}, "clip name '../a.wav' is outside audio_root"),
         ("ms_swift", SWIFT | {"audios": ["/etc/passwd"]}, "outside audio_root"),
         ("ms_swift", SWIFT | {"audios": ["ROOT/x/../../a.wav"]}, "outside audio_root"),
-        ("ms_swift", SWIFT | {"audios": [3]}, "clip name: expected text, found 3"),
-        ("ms_swift", SWIFT | {"audios": []}, "audios: 0 for 1 <audio> in the message; expected one for each"),
-        ("ms_swift", SWIFT | {"audios": ["a", "b"]}, "audios: 2 for 1"),
+        ("ms_swift", SWIFT | {"audios": [3]}, "audios: expected a file name or the bytes of a file, found 3"),
+        ("ms_swift", SWIFT | {"audios": []}, "audios: holds no sound: []"),
+        ("ms_swift", SWIFT | {"audios": ["a", "b"]}, "messages: 1 <audio> in the text for 2 clips; expected one for each"),
+        ("ms_swift", {"messages": [USER], "solution": "a"}, "messages: 1 <audio> in the text for 0 clips"),
         ("ms_swift", SWIFT | {"messages": "hi"}, "messages: expected a list of turns, found 'hi'"),
         ("ms_swift", SWIFT | {"messages": [USER, USER]}, "messages: expected one user's turn and at most one"),
         ("ms_swift", SWIFT | {"messages": [{"role": "tool"}]}, "messages: expected one user's turn"),
         ("ms_swift", SWIFT | {"solution": "c"}, "solution: answer 'c' is not one of the 2 choices"),
         ("ms_swift", SWIFT | {"solution": 1}, "solution: expected text, found 1"),
-        ("ms_swift", {"messages": [USER], "audios": ["a.wav"]}, "key 'id' is missing"),
         ("trl", {"id": "q", "prompt": "hi"}, "prompt: expected a list of turns, found 'hi'"),
         ("trl", {"id": "q", "prompt": [{"role": "user", "content": 3}]}, "prompt: expected text or a list of parts"),
         ("trl", {"id": "q", "prompt": [{"role": "user", "content": [{"type": "image"}]}]}, "prompt: expected one text"),
@@ -324,7 +425,7 @@ PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
 def test_a_bad_conversation_is_refused_with_its_field(tmp_path, name, record, reason):
     record = json.loads(json.dumps(record).replace("ROOT", str(tmp_path)))
     with pytest.raises(RecordError) as raised:
-        FORMATS[name].read(record, tmp_path, "f:1")
+        FORMATS[name].read(record, clips_in(tmp_path), "f:1")
     assert reason in str(raised.value)
 
 
@@ -349,8 +450,8 @@ def test_a_prompt_without_a_list_of_quoted_texts_is_refused_and_never_evaluated(
 @given(text=st.text(max_size=60).map(lambda tail: f"Q Please choose the answer from the following options: [{tail}"))
 def test_whatever_a_prompt_holds_it_is_a_list_or_refused(text):
     try:
-        text_before, choices = parse_prompt(text)
+        parsed = parse_prompt(text)
     except RecordError:
         return
-    assert text_before.startswith("Q")
-    assert all(isinstance(choice, str) for choice in choices)
+    assert parsed.question.startswith("Q")
+    assert all(isinstance(choice, str) for choice in parsed.choices)

@@ -7,13 +7,13 @@ manifest.jsonl, each whole or not at all. Every record read is either kept or re
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harken.data.load import write_rejected
 from harken.data.manifest import write_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.errors import short_repr
+from harken.errors import DataError, short_repr
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
 from harken.prepare.data_card import (
     Card,
@@ -63,14 +63,24 @@ class Draft:
 def draft_from_records(source: DataSource, records: SourceRecords, parse: Callable[[Record, str], Question]) -> Draft:
     """Parse the records of a source. A record whose id an earlier one has is rejected.
 
+    A record without an id has one that is made of its content; the second of equal ones gets `-2` behind it, and so on.
+
     Args:
         parse: takes a record and its place ("file:number"); raises RecordError for a record that cannot be used.
+
+    Raises DataError for a source without a record.
     """
-    draft = Draft(source, len(records.records) + len(records.rejected), [], list(records.rejected))
+    draft = Draft(source, len(records.rejected), [], list(records.rejected))
     place_of: dict[str, str] = {}
+    n_equal: Counter[str] = Counter()
     for place, record in records.records:
+        draft.n_records += 1
         try:
             question = parse(record, place)
+            if "id" not in record:
+                n_equal[question.id] += 1
+                if n_equal[question.id] > 1:
+                    question = replace(question, id=f"{question.id}-{n_equal[question.id]}")
             if question.id in place_of:
                 raise RecordError(f"id taken: {short_repr(question.id)} is the record of {place_of[question.id]}")
         except RecordError as error:
@@ -79,6 +89,8 @@ def draft_from_records(source: DataSource, records: SourceRecords, parse: Callab
         else:
             place_of[question.id] = place
             draft.questions.append(question)
+    if draft.n_records == 0:
+        raise DataError(f"{records.name}: holds no record; check that the file is the right one and whole")
     return draft
 
 

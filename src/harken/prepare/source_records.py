@@ -1,17 +1,23 @@
 """Read the records of a data set from a file or from the Hugging Face Hub, with the place of each.
 
-The file is JSON, JSON lines or parquet. Columns of sound are not decoded. parquet and the Hub need the extra `data`
-(`pip install 'harken[data]'`).
+The file is JSON, JSON lines, parquet, or a WebDataset tar, in which the files `<key>.json` and `<key>.wav` (or another
+sound) are one record. Columns of sound are not decoded. parquet and the Hub need the extra `data` (`pip install
+'harken[data]'`). Records of parquet files and tars are read one after another, because they may hold their sound.
 """
 
-from collections.abc import Iterable
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harken.data.records import Record, read_records
 from harken.errors import ConfigError, DataError
 from harken.types import Rejected
+
+_SOUND_SUFFIXES = frozenset(["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "webm", "mp4"])
+_TEXT_SUFFIXES = frozenset(["txt", "cls"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,16 @@ class HubDataset:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecords:
-    """The records of a source. len(records) + len(rejected) = records in the source.
+    """The records of a source. Records + rejected = records in the source.
 
     Attributes:
-        records: (place, record) pairs; a place is "file:number" or "name/split:number", counted from 1.
+        name: of the source, for messages.
+        records: (place, record) pairs, which can be read once; a place is "file:number" or "name/split:number", counted
+            from 1.
     """
 
-    records: list[tuple[str, Record]]
+    name: str
+    records: Iterable[tuple[str, Record]]
     rejected: list[Rejected]
 
 
@@ -39,29 +48,69 @@ def read_source(source: Path | HubDataset) -> SourceRecords:
     """Raises DataError where the source cannot be read, ConfigError where the extra is missing."""
     if isinstance(source, HubDataset):
         return _numbered(f"{source.name}/{source.split}", _load(source.name, source.config, source.split))
+    if source.suffix in (".parquet", ".tar") and not source.is_file():
+        raise DataError(f"{source}: no such file")
     if source.suffix == ".parquet":
-        if not source.is_file():
-            raise DataError(f"{source}: no such file")
         return _numbered(str(source), _load("parquet", None, "train", str(source)))
+    if source.suffix == ".tar":
+        return _numbered(str(source), _tar_records(source))
     records, rejected = read_records(source)
-    return SourceRecords([(f"{source}:{line}", record) for line, record in records], rejected)
+    return SourceRecords(str(source), [(f"{source}:{line}", record) for line, record in records], rejected)
 
 
-def _numbered(place: str, rows: Iterable[Record]) -> SourceRecords:
-    return SourceRecords([(f"{place}:{number}", row) for number, row in enumerate(rows, start=1)], [])
+def _numbered(name: str, rows: Iterable[Record]) -> SourceRecords:
+    return SourceRecords(name, ((f"{name}:{number}", row) for number, row in enumerate(rows, start=1)), [])
 
 
-def _load(name: str, config: str | None, split: str, data_files: str | None = None) -> Iterable[Record]:
+def _tar_records(path: Path) -> Iterator[Record]:
+    """The samples of a WebDataset tar: neighbouring files whose names are equal up to the first dot."""
+    try:
+        with tarfile.open(path) as archive:
+            key, sample = "", {}
+            for member in archive:
+                if not member.isfile():
+                    continue
+                name = PurePosixPath(member.name)
+                stem, _, suffix = name.name.partition(".")
+                if (own := str(name.with_name(stem))) != key:
+                    if sample:
+                        yield sample
+                    key, sample = own, {"__key__": own}
+                file = archive.extractfile(member)
+                sample |= _tar_field(stem, suffix.lower(), b"" if file is None else file.read())
+            if sample:
+                yield sample
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"{path}: cannot be read as a tar: {error}") from error
+
+
+def _tar_field(stem: str, suffix: str, data: bytes) -> Record:
+    """What a file of a sample adds to its record: the fields of a JSON object, a sound, or a text."""
+    if suffix == "json":
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):
+            return {"json": data.decode("utf-8", "replace")}
+        return value if isinstance(value, dict) else {"json": value}
+    if suffix in _SOUND_SUFFIXES:
+        return {"audio": {"bytes": data, "path": f"{stem}.{suffix}"}}
+    return {suffix: data.decode("utf-8", "replace")} if suffix in _TEXT_SUFFIXES else {}
+
+
+def _load(name: str, config: str | None, split: str, data_files: str | None = None) -> Iterator[Record]:
     try:
         import datasets
+        from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ConfigError(f"{name}: reading it needs `datasets`: pip install 'harken[data]'") from error
     try:
+        if data_files is not None and ParquetFile(data_files).metadata.num_rows == 0:
+            return
         # Streaming makes no second copy beside the Hub's own download.
         rows: Any = datasets.load_dataset(name, config, split=split, data_files=data_files, streaming=True)
+        for column, feature in (rows.features or {}).items():
+            if isinstance(feature, datasets.Audio):
+                rows = rows.cast_column(column, datasets.Audio(decode=False))
+        yield from rows
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{data_files or name}: cannot be read as a data set: {error}") from error
-    for column, feature in (rows.features or {}).items():
-        if isinstance(feature, datasets.Audio):
-            rows = rows.cast_column(column, datasets.Audio(decode=False))
-    return rows

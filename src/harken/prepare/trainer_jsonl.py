@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
+from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.data_card import Card, account_tables, count_reasons
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
@@ -27,29 +28,34 @@ from harken.types import Question
 def prepare_jsonl(
     source: Path | HubDataset,
     name: str,
-    audio_root: Path,
+    audio_root: Path | None,
     out: Path,
     *,
     reword: bool,
     workers: int,
+    text_only: bool = False,
     against: Sequence[ComparedSet] = (),
     on_progress: OnProgress = no_progress,
 ) -> Card:
-    """Write manifest.jsonl, rejected.jsonl and card.md below `out`; clips are named relative to `audio_root`.
+    """Write manifest.jsonl, rejected.jsonl and card.md below `out`.
 
     Args:
         name: of the source's format, a key of FORMATS.
+        audio_root: the folder that the manifest names clips relative to. None for records that hold their sound
+            themselves: it is written to `<out>/audio`, and named relative to `out`.
+        text_only: leave the clips of all records out.
         reword: turn questions about videos into questions about their sound, as `prepare avqa` does.
     """
     read = FORMATS[name].read
+    clips = ClipFinder(audio_root, out / "audio", text_only=text_only)
 
     def parse(record: Record, place: str) -> Question:
-        question = read(record, audio_root, place)
+        question = read(record, clips, place)
         return replace(question, text=reword_for_audio(question.text)) if reword else question
 
     draft = draft_from_records(OWN, read_source(source), parse)
     measure_draft_clips(draft, workers, on_progress)
-    return write_draft(draft, out, audio_root, against, workers)
+    return write_draft(draft, out, out if audio_root is None else audio_root, against, workers)
 
 
 def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) -> Card:

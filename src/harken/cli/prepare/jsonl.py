@@ -1,5 +1,6 @@
 """`harken prepare jsonl`: questions in another training program's JSON lines become a manifest."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +12,18 @@ from harken.system.progress import StepProgress
 
 def jsonl(
     format: options.TrainerFormat,
-    audio_root: options.ClipFolder,
     out: options.PreparedFolder,
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(
+            "--audio-root",
+            help="Folder to which the clips' names are relative. Leave it out where the records hold their sound.",
+            rich_help_panel=options.SOURCE_PANEL,
+        ),
+    ] = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="Leave the clips out: the questions are meant without sound.")
+    ] = False,
     data: options.DataFile = None,
     hub: options.HubName = None,
     config: options.HubConfig = None,
@@ -35,6 +46,7 @@ def jsonl(
             audio_root,
             out,
             reword=reword,
+            text_only=text_only,
             workers=workers,
             against=benchmarks,
             on_progress=progress.update,
