@@ -133,3 +133,28 @@ def test_a_result_that_is_no_reply_leaves_its_request_to_ask(response, tmp_path)
     assert again.code == 0, again.err
     assert "0 replies stored, 2 results without one" in again.out
     assert lines_of(requests) == [row]
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(("--batch-max-requests", 3), [3, 3, 2]), (("--batch-max-mb", 0.009), None)]
+)
+def test_requests_beyond_the_limits_of_a_provider_go_to_several_files_that_are_read_together(tmp_path, limit, sizes):
+    captions, out = write_captions(tmp_path / "captions.jsonl", 8), tmp_path / "out"
+    (tmp_path / "send-009.jsonl").write_text("left by an earlier command")
+    done = harken(*words(captions, out), "--batch-requests", tmp_path / "send.jsonl", *limit)
+    assert done.code == 0, done.err
+    files = sorted(tmp_path.glob("send*.jsonl"))
+    assert [file.name for file in files] == [f"send-{n:03d}.jsonl" for n in range(1, len(files) + 1)]
+    assert len(files) > 1
+    assert sum(len(lines_of(file)) for file in files) == 8
+    if sizes is not None:
+        assert [len(lines_of(file)) for file in files] == sizes
+    else:
+        assert all(file.stat().st_size <= 9_000 for file in files)
+    results = []
+    for file in files:
+        results += ["--batch-results", tmp_path / f"got-{file.name}"]
+        answered(file, results[-1])
+    done = harken(*words(captions, out), *results, "--batch-requests", tmp_path / "next.jsonl")
+    assert done.code == 0, done.err
+    assert [path.name for path in tmp_path.glob(".*")] == []

@@ -31,7 +31,7 @@ from scripted_server import Scripted, said, serving
 
 from harken.data.manifest import read_manifest
 from harken.generate.answer_positions import balance_answer_positions
-from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts, write_clip_facts
+from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts, states_absence, write_clip_facts
 from harken.generate.instructions import QUESTIONS
 from harken.generate.questions import read_question
 from harken.generate.reply_json import BadReplyError
@@ -78,6 +78,34 @@ def test_the_manifest_is_read_back_with_its_clips_beside_the_captions(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("fact", "absent"),
+    [
+        ("I'm sorry, but there is no speech.", True),
+        ("There is no music in this audio.", True),
+        ("No speech is present. The language cannot be determined.", True),
+        ("none", True),
+        ("N/A", True),
+        ("The audio does not contain any music, so the genre is unknown.", True),
+        ("There is no speech, but a man laughs.", False),
+        ("A woman speaks; nothing is known about her language.", False),
+        ("Instrumental music without singing, played on a piano.", False),
+        ("A man says no.", False),
+        ("A solo piano piece, no singing.", False),
+        ("The song has no lyrics.", False),
+        ("No, a woman speaks French.", False),
+        ("No voices or singing.", True),
+        ("Sorry, I cannot determine the emotion of the speaker.", True),
+        ("Speech is absent.", True),
+        ("", False),
+    ],
+)
+def test_a_fact_that_only_says_that_there_is_no_speech_or_music_is_left_out_of_the_prompt(fact, absent):
+    assert states_absence(fact) == absent
+    shown = facts_text(replace(CLIP, speech=fact, music=""))
+    assert ("A3: " in shown) == (bool(fact) and not absent)
+
+
 @pytest.mark.parametrize(("fact", "label"), [("caption", "A1"), ("sounds", "A2"), ("speech", "A3"), ("music", "A4")])
 def test_a_fact_that_holds_instructions_is_data_inside_the_prompt(fact, label, tmp_path):
     captions = tmp_path / "captions.jsonl"
@@ -99,8 +127,9 @@ def test_a_fact_that_holds_instructions_is_data_inside_the_prompt(fact, label, t
 )
 def test_a_fact_is_one_line_that_gives_the_fact_back(caption, music):
     lines = facts_text(replace(CLIP, caption=caption, music=music)).splitlines()
-    assert [line[:4] for line in lines] == ["A1: ", *(["A4: "] if music else [])]
-    assert [json.loads(line[4:]) for line in lines] == [caption, *([music] if music else [])]
+    assert [line[:4] for line in lines] == ["A1: ", *(["A4: "] if music and not states_absence(music) else [])]
+    shown = [music] if music and not states_absence(music) else []
+    assert [json.loads(line[4:]) for line in lines] == [caption, *shown]
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -211,7 +240,7 @@ def test_the_worked_example_passes_the_rules_it_illustrates():
     [
         ({"id": "a", "audio": "a.wav"}, "key 'caption' is missing"),
         ({"id": "a", "audio": "../a.wav", "caption": "x"}, "clip name '../a.wav' is outside"),
-        ({"id": "a", "caption": "x"}, "key 'audio' is missing"),
+        ({"id": "a", "caption": "x"}, "names no clip (key 'audio'); prepare the captions with --audio-root"),
         (
             {"id": "a", "audio": "a.wav", "caption": "x", "sound": "y"},
             "unknown key 'sound'; known: id, audio, caption,",
@@ -260,8 +289,7 @@ def test_a_prompt_file_replaces_the_wording(tmp_path):
         done = generate(captions, tmp_path / "out", server.url, "--prompt-file", tmp_path / "mine.txt")
     assert done.code == 0
     assert server.received[0].body["messages"][0]["content"] == (
-        'Invent a riddle {0} {choices}.\nA1: "Clip c0000: a dog barks near a bell."\n'
-        'A2: "dog, bell"\nA4: "There is no music."\nDone.'
+        'Invent a riddle {0} {choices}.\nA1: "Clip c0000: a dog barks near a bell."\nA2: "dog, bell"\nDone.'
     )
     assert "The wording of its instruction is `mine.txt`." in (tmp_path / "out" / "card.md").read_text()
 

@@ -231,3 +231,20 @@ def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
     ]
     assert "| records read | 9 |" in card.markdown()
     assert "| present, no usable sound | 1 |" in card.markdown()
+
+
+def test_captions_find_clips_under_every_spelling_of_their_names(shared, tmp_path):
+    """The files have padded starts, unpadded ones, AudioSet's Y and none; two lie in the root itself."""
+    for name in ("audio/-0pJqpNjft4_000267.wav", "audio/0f0Rq7e5yX8_160.wav", "-TL8Mp3xcUM.wav", "6VBURvUgzls_30.WAV"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / name).touch()
+    captions = shared / "cases" / "data" / "cap_unpadded.csv"
+    prepare_audiosetcaps([captions], [], tmp_path / "out", audio_root=tmp_path / "clips")
+    assert [record["audio"] for record in lines_of(tmp_path / "out" / "manifest.jsonl")] == [
+        *("audio/-0pJqpNjft4_000267.wav", "audio/0f0Rq7e5yX8_160.wav", "-TL8Mp3xcUM.wav", "6VBURvUgzls_30.WAV"),
+    ]
+
+
+def test_captions_without_a_folder_of_clips_say_that_nothing_can_be_generated_from_them(shared, tmp_path):
+    card = prepare_audiosetcaps([shared / "cases" / "data" / "cap_unpadded.csv"], [], tmp_path / "out")
+    assert "`harken generate` needs clips: give their folder as --audio-root" in card.markdown()

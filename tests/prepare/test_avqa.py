@@ -16,11 +16,9 @@ from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
-from harken.prepare.avqa import needed_clips, prepare_avqa, read_avqa
-from harken.prepare.clip_names import ClipName
+from harken.prepare.avqa import missing_avqa_clips, prepare_avqa, read_avqa
 from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet
-from harken.prepare.media_index import index_media
 
 CHOICES = ["car", "dog", "bird", "rain"]
 
@@ -220,10 +218,14 @@ def test_counting_the_clips_opens_no_media(world, tmp_path):
             copy = tmp_path / path.relative_to(media)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.touch(mode=0o000)
-    wanted = needed_clips(annotations, Filters())
-    index = index_media(tmp_path, wanted)
-    assert (len(wanted), len(index.file_of), index.n_spare) == (13, 12, 1)
-    assert ClipName("AAAAAAAAAA9", 1) in wanted - index.file_of.keys()
+    card = missing_avqa_clips(annotations, tmp_path, tmp_path / "out", Filters()).markdown()
+    assert (tmp_path / "out" / "missing.txt").read_text() == "AAAAAAAAAA9_000001\n"
+    rejected = lines_of(tmp_path / "out" / "rejected.jsonl")
+    assert "Licence: annotations: not stated" in card
+    assert f"| rejected | {len(rejected)} |" in card
+    assert rejected
+    for line in ("| needed | 13 |", "| present | 12 |", "| missing | 1 |", "| further files of the same clips | 1 |"):
+        assert line in card
 
 
 def test_filters_are_off_unless_asked_for_and_each_gives_its_reason(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 from command_line import harken
 from scripted_server import said, serving
 
+from harken.prepare.data_card import commonest_reasons
+
 RECORD = {"id": "q1", "question": "Which?", "choices": ["a", "b"], "answer": "a", "audio_id": "missing.wav"}
 TRAINER = {"id": "q1", "problem": "<audio>Which? A. a\nB. b", "solution": "<answer>A</answer>", "audio": "missing.wav"}
 AVQA = {
@@ -39,6 +41,12 @@ def test_preparing_a_set_of_which_nothing_is_left_is_an_error(folder, command):
     assert done.code == 2
     assert "error: out/manifest.jsonl: no record was kept; the reasons are in out/rejected.jsonl" in done.err
     assert (folder / "out" / "rejected.jsonl").exists()
+    assert ". The commonest:\n  1 x " in done.err
+
+
+def test_the_three_commonest_reasons_are_shown_with_an_example_each():
+    reasons = ["no clip: a", "cut short: 3 s", "no clip: b", "no clip: c", "cut short: 4 s", "empty", "rare (1)"]
+    assert commonest_reasons(reasons) == (". The commonest:\n  3 x no clip: a\n  2 x cut short: 3 s\n  1 x empty")
 
 
 def test_an_export_of_which_nothing_is_left_is_an_error(folder):

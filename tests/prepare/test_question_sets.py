@@ -407,7 +407,11 @@ PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
         ("ms_swift", SWIFT | {"audios": ["ROOT/x/../../a.wav"]}, "outside audio_root"),
         ("ms_swift", SWIFT | {"audios": [3]}, "audios: expected a file name or the bytes of a file, found 3"),
         ("ms_swift", SWIFT | {"audios": []}, "audios: holds no sound: []"),
-        ("ms_swift", SWIFT | {"audios": ["a", "b"]}, "messages: 1 <audio> in the text for 2 clips; expected one for each"),
+        (
+            "ms_swift",
+            SWIFT | {"audios": ["a", "b"]},
+            "messages: 1 <audio> in the text for 2 clips; expected one for each",
+        ),
         ("ms_swift", {"messages": [USER], "solution": "a"}, "messages: 1 <audio> in the text for 0 clips"),
         ("ms_swift", SWIFT | {"messages": "hi"}, "messages: expected a list of turns, found 'hi'"),
         ("ms_swift", SWIFT | {"messages": [USER, USER]}, "messages: expected one user's turn and at most one"),

@@ -9,7 +9,7 @@ from harken.data.records import RecordError
 from harken.prepare.choices import BLANK_DROPPED, NULL_DROPPED, NUMBER_CONVERTED, REPEAT_DROPPED, clean_choices
 from harken.prepare.clip_names import ClipName, parse_clip_name
 from harken.prepare.data_card import duration_table, reason_kind
-from harken.prepare.media_index import index_media
+from harken.prepare.media_index import index_media, media_notes
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.snr import frame_powers, snr_db
 
@@ -51,6 +51,30 @@ def test_media_are_found_at_any_depth_and_only_wanted_ones_count(tmp_path):
     assert index_media(tmp_path / "gone", {other}).file_of == {}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vAAAAAAAAAA1_30_40_out.mkv", "AAAAAAAAAA1_30.000_40.000.mp4", "[AAAAAAAAAA1]-[30-40].webm"),
+        *("AAAAAAAAAA1_30000_40000.flac", "YAAAAAAAAAA1_30_40.wav", "AAAAAAAAAA1_30_trimmed.wav"),
+    ],
+)
+def test_the_names_that_downloaders_write_are_found(name, tmp_path):
+    (tmp_path / name).touch()
+    clip = ClipName("AAAAAAAAAA1", 30)
+    assert index_media(tmp_path, {clip}).file_of == {clip: tmp_path / name}
+
+
+def test_files_whose_names_cannot_be_used_are_shown_with_the_spellings_that_are_read(tmp_path):
+    for name in ("one.wav", "two.mp4", "three.mkv", "four.wav", "AAAAAAAAAA1.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    unread, without_start = media_notes(index_media(tmp_path, {ClipName("AAAAAAAAAA1", 30)}))
+    assert unread.startswith(
+        "4 media files have a name of no known spelling, for example four.wav, one.wav, three.mkv. "
+    )
+    assert "<id>_<start>" in unread
+    assert without_start.startswith("1 files of wanted videos do not say where the clip begins and are not used, for ")
+
+
 def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_by_path(tmp_path):
     clip = ClipName("AAAAAAAAAAA", 1)
     for name in ("AAAAAAAAAAA_1.mp4", "AAAAAAAAAAA_000001.webm", "b/AAAAAAAAAAA_1.wav", "a/AAAAAAAAAAA_1.wav"):
@@ -67,6 +91,12 @@ def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_b
         ("the video's frames; Frame. FRAME", "the audio's segments; Segment. SEGMENT"),
         ("videotape, subvideo, video_1, framework, videos2", "videotape, subvideo, video_1, framework, videos2"),
         ("no such word", "no such word"),
+        ("This is a video of what?", "This is an audio of what?"),
+        ("Is this A VIDEO or a frame?", "Is this An AUDIO or a segment?"),
+        ("Who plays the video game in the video?", "Who plays the video game in the audio?"),
+        ("Is it a music video or a video camera?", "Is it a music video or a video camera?"),
+        ("Which picture frame falls in this frame?", "Which picture frame falls in this segment?"),
+        ("Is a frame drum heard in the video clip?", "Is a frame drum heard in the audio clip?"),
     ],
 )
 def test_words_about_pictures_become_words_about_sound_as_whole_words(text, reworded):

@@ -159,6 +159,14 @@ def print_end(summary: Mapping[str, Any], folder: Path, commands: Sequence[str],
 
 
 def refuse_empty(written: Path, rejected: Path) -> None:
-    """Raise DataError where a command has kept no record: the next command could do nothing with an empty file."""
-    if written.stat().st_size == 0:
-        raise DataError(f"{written}: no record was kept; the reasons are in {rejected}")
+    """Raise DataError with the commonest reasons where a command has kept no record.
+
+    The next command could do nothing with an empty file.
+    """
+    if written.stat().st_size:
+        return
+    from harken.prepare.data_card import commonest_reasons
+    from harken.system.json_lines import read_json_lines
+
+    reasons = commonest_reasons(row["reason"] for row in read_json_lines(rejected))
+    raise DataError(f"{written}: no record was kept; the reasons are in {rejected}{reasons}")

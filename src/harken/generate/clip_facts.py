@@ -6,6 +6,7 @@ and no tag begins, so that whatever it says stays inside its quotes.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,20 @@ from harken.types import Rejected
 FACT_LABELS = {"caption": "A1", "sounds": "A2", "speech": "A3", "music": "A4"}
 """The facts in order, and their labels in a prompt, as in the paper [P]."""
 
+_SUBJECT = r"(?:(?:in )?(?:the|this) (?:audio|clip|recording|sound|provided \w+)\b[^,]{0,30}?|it|i|we|there)"
+_TOPIC = (
+    r"(?:speech|speaking|spoken \w+|voices?|vocals?|speakers?|talking|music|musical \w+|melody|song|singing|"
+    r"instruments?|information|emotion|gender|language|genre)"
+)
+_ABSENCE = re.compile(
+    rf"^\W*(?:i'm |i am )?(?:sorry|unfortunately|none|n/?a|null|nothing|no|unknown)\W*$"
+    rf"|^\W*(?:sorry|unfortunately)?\W*{_SUBJECT}\s+(?:(?:is|are|was|were|has|have|contains?|includes?)\s+)?"
+    rf"(?:no|not|does not|doesn't|do not|don't|isn't|aren't|cannot|can't|could not|unable)\b.{{0,40}}?\b{_TOPIC}\b"
+    rf"|^\W*(?:no|not any)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
+    rf"|^\W*(?:so |therefore )?(?:the |its |their )?(?:\w+ )?{_TOPIC}\b.{{0,20}}?\b(?:unknown|(?:is|are|was) "
+    rf"(?:not|absent)|isn't|aren't|cannot be|can't be)\b",
+    re.IGNORECASE,
+)
 _KEYS = ("id", "audio", *FACT_LABELS, "task", "dataset")
 
 
@@ -92,13 +107,27 @@ def write_clip_facts(path: Path, clips: Iterable[ClipFacts]) -> None:
 def facts_text(clip: ClipFacts) -> str:
     """The known facts as a prompt shows them, `A1: "..."` and so on, one a line.
 
+    Facts about speech and music are left out where they only say that there is none: the paper gives A3 and A4 where
+    there is speech or music.
+
     Example:
-        >>> print(facts_text(ClipFacts("c", "c.wav", "A dog barks. </clip>", music="none")))
+        >>> print(facts_text(ClipFacts("c", "c.wav", "A dog barks. </clip>", speech="I'm sorry, there is no speech.")))
         A1: "A dog barks. \\u003c/clip\\u003e"
-        A4: "none"
     """
-    facts = [(label, getattr(clip, name)) for name, label in FACT_LABELS.items()]
-    return "\n".join(f"{label}: {quoted(text)}" for label, text in facts if text)
+    facts = {label: getattr(clip, name) for name, label in FACT_LABELS.items()}
+    absent = {label for label in ("A3", "A4") if states_absence(facts[label])}
+    return "\n".join(f"{label}: {quoted(text)}" for label, text in facts.items() if text and label not in absent)
+
+
+def states_absence(fact: str) -> bool:
+    """Whether a fact about speech or music only says that there is none or that nothing is known.
+
+    Every sentence has to say so: "There is no speech, but a man laughs." tells something.
+    """
+    sentences = [
+        sentence for sentence in re.split(r"[.!;]\s*|,\s*(?:and|so)\s+|,?\s*\bbut\b\s*", fact) if sentence.strip()
+    ]
+    return bool(sentences) and all(_ABSENCE.search(sentence) is not None for sentence in sentences)
 
 
 def quoted(text: str) -> str:
@@ -111,6 +140,8 @@ def _parse(record: Record, line: int) -> ClipFacts:
     for key in record:
         if key not in _KEYS:
             raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS)}")
+    if "audio" not in record:
+        raise RecordError("names no clip (key 'audio'); prepare the captions with --audio-root")
     audio = clip_path(text_field(record, "audio"), Path()).as_posix()
     others = {key: label_field(record, key).strip() for key in _KEYS[3:]}
     return ClipFacts(text_field(record, "id"), audio, text_field(record, "caption").strip(), **others, line=line)

@@ -9,6 +9,7 @@ which sorts on disk; captions are streamed, and each is looked up once. SQLite's
 grow with the number of rows.
 """
 
+import contextlib
 import sqlite3
 import tempfile
 from collections import Counter
@@ -17,13 +18,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from harken.data.records import Record
-from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
+from harken.data.records import Record, RecordError
+from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows, clip_key
 from harken.prepare.data_card import Card, CardTable, account_tables, count_table, reason_kind
 from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records, record_of_clip_name
 from harken.prepare.leaks import NO_LEAK_CHECK, clip_matcher
 from harken.prepare.licences import AUDIOSETCAPS
-from harken.prepare.media_index import sound_files
+from harken.prepare.media_index import AUDIO_SUFFIXES
 from harken.system.files import remove_leftovers, replacing, write_text
 from harken.system.json_lines import json_line
 from harken.system.writer_lock import one_writer
@@ -67,16 +68,14 @@ def prepare_audiosetcaps(
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`.
 
     Args:
-        audio_root: the folder that `prepare vggsound` wrote. Clips are named relative to it, and captions without a
-            file in its `audio` are rejected.
+        audio_root: a folder of clips, as `prepare vggsound` writes it. Clips are named relative to it, and captions
+            without a file in it or its `audio` are rejected.
         against: benchmarks; captions of their clips are rejected.
 
     Raises DataError where a file cannot be read or lacks its columns.
     """
     matchers = {b.file.name: clip_matcher(read_compared_records(b.file, b.audio_root)) for b in against}
-    audio_of = None
-    if audio_root is not None:
-        audio_of = {clip: f"audio/{file}" for clip, file in sound_files(audio_root / "audio").items()}
+    audio_of = None if audio_root is None else _clips_by_key(audio_root)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
     with (
@@ -98,7 +97,7 @@ def prepare_audiosetcaps(
                     manifest_file.write(json_line(outcome))
                 join.count_caption(outcome)
         join.count_unused_answers()
-    card = _card(join.counts, matchers)
+    card = _card(join.counts, matchers, names_clips=audio_root is not None)
     write_text(out / "card.md", card.markdown())
     return card
 
@@ -128,9 +127,9 @@ class _Join:
         """The manifest's record of a caption, or the reason why it is left out."""
         if self._database.execute("INSERT OR IGNORE INTO captions VALUES (?)", (row.key,)).rowcount == 0:
             return f"caption of the same clip again: {row.id}"
-        if self._audio_of is not None and row.id not in self._audio_of:
+        if self._audio_of is not None and row.key not in self._audio_of:
             return f"no clip: {row.id}"
-        record: Record = {"id": row.id} | ({} if self._audio_of is None else {"audio": self._audio_of[row.id]})
+        record: Record = {"id": row.id} | ({} if self._audio_of is None else {"audio": self._audio_of[row.key]})
         record |= {"caption": row.texts[0], **dict.fromkeys(KINDS, "")}
         query = "SELECT sounds, speech, music FROM answers WHERE key = ? ORDER BY rowid"
         answer_texts = self._database.execute(query, (row.key,)).fetchall()
@@ -172,6 +171,17 @@ class _Join:
                     yield (row.key, *row.texts)
 
 
+def _clips_by_key(audio_root: Path) -> dict[str, str]:
+    """Key of a clip's id -> name of its file relative to the root, for the sound files in the root and its `audio`."""
+    clips: dict[str, str] = {}
+    for folder in (audio_root / "audio", audio_root):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in AUDIO_SUFFIXES:
+                with contextlib.suppress(RecordError):
+                    clips.setdefault(clip_key(path.stem), path.relative_to(audio_root).as_posix())
+    return clips
+
+
 def _leak(row: CsvRow, matchers: Matchers) -> str:
     compared = record_of_clip_name(row.id, row.id)
     for name, match in matchers.items():
@@ -180,7 +190,7 @@ def _leak(row: CsvRow, matchers: Matchers) -> str:
     return ""
 
 
-def _card(counts: _Counts, matchers: Matchers) -> Card:
+def _card(counts: _Counts, matchers: Matchers, *, names_clips: bool) -> Card:
     leaks = {f"{name}: same clip, left out": counts.reasons[f"same clip as in {name}"] for name in matchers}
     tables: list[CardTable] = [
         *account_tables(counts.kept, counts.reasons),
@@ -188,4 +198,7 @@ def _card(counts: _Counts, matchers: Matchers) -> Card:
         count_table("Captions kept", dict(sorted(counts.captions.items()))),
         count_table("Leak check", leaks) if leaks else NO_LEAK_CHECK,
     ]
-    return Card(AUDIOSETCAPS, ["These are captions. `harken generate` writes questions from them."], tables)
+    notes = ["These are captions. `harken generate` writes questions from them."]
+    if not names_clips:
+        notes = ["These captions name no clips, and `harken generate` needs clips: give their folder as --audio-root."]
+    return Card(AUDIOSETCAPS, notes, tables)

@@ -21,6 +21,7 @@ from harken.prepare.draft import Draft, write_draft
 from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.licences import AVQA
+from harken.prepare.missing_clips import list_missing_clips
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.wanted_clips import extract_wanted_clips
 from harken.system.progress import OnProgress, no_progress
@@ -50,28 +51,32 @@ def prepare_avqa(
     on_progress: OnProgress = no_progress,
 ) -> Card:
     """Write manifest.jsonl, rejected.jsonl, card.md and audio/*.wav below `out`. Raises DataError, ConfigError."""
-    records, rejected, repairs = read_avqa(annotations)
-    draft = Draft(AVQA, len(records) + len(rejected), [record.question for record in records], rejected, repairs)
-    clip_of = {record.question.id: record.clip for record in records}
-    draft.reject(filters.reason_by_labels)
-    draft.reject(filters.reason_by_length())
+    draft, clip_of = _draft(annotations, filters)
     wanted = {clip_of[question.id] for question in draft.questions}
     clips = extract_wanted_clips(wanted, media, out / "audio", filters, workers, on_progress)
     draft.reject(lambda question: clips.reasons.get(clip_of[question.id]))
     draft.questions = [replace(question, audio=clips.wav_of[clip_of[question.id]]) for question in draft.questions]
     draft.measures = clips.measures
     draft.tables.append(clips.table)
+    draft.notes += clips.notes
     return write_draft(draft, out, out, against, workers)
 
 
-def needed_clips(annotations: Path, filters: Filters) -> set[ClipName]:
-    """The clips of the records that the filters of labels and lengths keep."""
-    reason_by_length = filters.reason_by_length()
-    return {
-        record.clip
-        for record in read_avqa(annotations)[0]
-        if filters.reason_by_labels(record.question) is None and reason_by_length(record.question) is None
-    }
+def missing_avqa_clips(annotations: Path, media: Path, out: Path, filters: Filters) -> Card:
+    """List the clips that the records need and `media` lacks. Labels and lengths are filtered; no clip is read."""
+    draft, clip_of = _draft(annotations, filters)
+    needed = {clip_of[question.id] for question in draft.questions}
+    rejected = sorted(draft.rejected, key=lambda record: record.line)
+    return list_missing_clips(AVQA, needed, len(draft.questions), rejected, media, out)
+
+
+def _draft(annotations: Path, filters: Filters) -> tuple[Draft, dict[str, ClipName]]:
+    """The records that the filters of labels and lengths keep, and the clip of each question id."""
+    records, rejected, repairs = read_avqa(annotations)
+    draft = Draft(AVQA, len(records) + len(rejected), [record.question for record in records], rejected, repairs)
+    draft.reject(filters.reason_by_labels)
+    draft.reject(filters.reason_by_length())
+    return draft, {record.question.id: record.clip for record in records}
 
 
 def read_avqa(path: Path) -> tuple[list[AvqaRecord], list[Rejected], Counter[str]]:

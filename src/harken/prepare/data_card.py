@@ -80,6 +80,19 @@ def count_reasons(rejected: Iterable[Rejected]) -> Counter[str]:
     return Counter(reason_kind(record.reason) for record in rejected)
 
 
+def commonest_reasons(reasons: Iterable[str]) -> str:
+    """The three commonest kinds of reasons with their numbers and an example each, a line each for an error; "" where
+    there are none."""
+    example: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        kind = reason_kind(reason)
+        example.setdefault(kind, reason)
+        counts[kind] += 1
+    lines = [f"\n  {n:,} x {example[kind]}" for kind, n in counts.most_common(3)]
+    return f". The commonest:{''.join(lines)}" if lines else ""
+
+
 def reason_kind(reason: str) -> str:
     """Cut a reason before its value, detail or advice: `answer out of range: 7 of 4` -> `answer out of range`."""
     return re.split(r": | \(|; ", reason, maxsplit=1)[0][:120]

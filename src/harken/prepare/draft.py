@@ -42,7 +42,7 @@ class Draft:
         n_records: records that were read.
         repairs: kind of repair -> number of records that it was made in.
         measures: the clips of `questions`; those of rejected questions may be there too.
-        tables: further tables for the card.
+        tables, notes: further tables and sentences for the card.
     """
 
     source: DataSource
@@ -52,6 +52,7 @@ class Draft:
     repairs: Counter[str] = field(default_factory=Counter)
     measures: dict[AudioSpan, ClipMeasures] = field(default_factory=dict)
     tables: list[CardTable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def reject(self, reason_of: Callable[[Question], str | None]) -> None:
         """Move the questions that have a reason to the rejected records."""
@@ -117,7 +118,7 @@ def write_draft(draft: Draft, out: Path, audio_root: Path, against: Sequence[Com
     draft.reject(lambda question: leaks.get(question.id))
     assert len(draft.questions) + len(draft.rejected) == draft.n_records, "a record is neither kept nor rejected"
     draft.rejected.sort(key=lambda record: (record.file, record.line))
-    card = Card(draft.source, [], [*_tables(draft), leak_table])
+    card = Card(draft.source, draft.notes, [*_tables(draft), leak_table])
     write_rejected(out / "rejected.jsonl", draft.rejected)
     write_text(out / "card.md", card.markdown())
     write_manifest(out / "manifest.jsonl", draft.questions, audio_root)

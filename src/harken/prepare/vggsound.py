@@ -14,6 +14,7 @@ from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet, record_of_clip_name
 from harken.prepare.leaks import leak_reasons
 from harken.prepare.licences import VGGSOUND
+from harken.prepare.missing_clips import list_missing_clips
 from harken.prepare.vggsound_list import ListedClip, read_clip_list
 from harken.prepare.wanted_clips import WantedClips, extract_wanted_clips
 from harken.system.files import write_text
@@ -53,9 +54,8 @@ def prepare_vggsound(
     on_progress: OnProgress = no_progress,
 ) -> Card:
     """Write manifest.jsonl, rejected.jsonl, card.md and audio/*.wav below `out`. `split` keeps rows of one split."""
-    draft = _ClipDraft(clip_list, *read_clip_list(clip_list))
+    draft = _draft(clip_list, split)
     n_rows = len(draft.rows) + len(draft.rejected)
-    draft.reject(lambda row: None if split in (None, row.split) else f"split filtered: {row.split!r}")
     wanted = {row.clip for row in draft.rows}
     clips = extract_wanted_clips(wanted, media, out / "audio", filters, workers, on_progress)
     draft.reject(lambda row: clips.reasons.get(row.clip))
@@ -65,12 +65,25 @@ def prepare_vggsound(
     draft.reject(lambda row: leaks.get(str(row.clip)))
     assert len(draft.rows) + len(draft.rejected) == n_rows, "a row is neither kept nor rejected"
     draft.rejected.sort(key=lambda record: record.line)
-    notes = ["This is a list of clips. `harken generate` writes questions about them."]
+    notes = ["This is a list of clips. `harken generate` writes questions about them.", *clips.notes]
     card = Card(VGGSOUND, notes, [*_tables(draft, clips), leak_table])
     write_rejected(out / "rejected.jsonl", draft.rejected)
     write_text(out / "card.md", card.markdown())
     write_json_lines(out / "manifest.jsonl", [_record(row, clips.wav_of[row.clip]) for row in draft.rows])
     return card
+
+
+def missing_vggsound_clips(clip_list: Path, media: Path, out: Path, *, split: str | None = None) -> Card:
+    """List the clips of the list that `media` lacks. No clip is read."""
+    draft = _draft(clip_list, split)
+    needed = {row.clip for row in draft.rows}
+    return list_missing_clips(VGGSOUND, needed, len(draft.rows), draft.rejected, media, out)
+
+
+def _draft(clip_list: Path, split: str | None) -> _ClipDraft:
+    draft = _ClipDraft(clip_list, *read_clip_list(clip_list))
+    draft.reject(lambda row: None if split in (None, row.split) else f"split filtered: {row.split!r}")
+    return draft
 
 
 def _tables(draft: _ClipDraft, clips: WantedClips) -> list[CardTable]:

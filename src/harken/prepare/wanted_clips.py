@@ -12,7 +12,7 @@ from harken.prepare.clip_extraction import ClipMeasures, ExtractionJob, extract_
 from harken.prepare.clip_names import ClipName
 from harken.prepare.data_card import CardTable
 from harken.prepare.filters import Filters
-from harken.prepare.media_index import index_media, media_table
+from harken.prepare.media_index import index_media, media_notes, media_table
 from harken.system.files import remove_leftovers
 from harken.system.progress import OnProgress
 from harken.types import AudioSpan
@@ -26,13 +26,14 @@ class WantedClips:
         wav_of: WAV of each clip that can be used.
         measures: of these WAVs.
         reasons: why each other clip cannot be used.
-        table: for the card.
+        table, notes: for the card.
     """
 
     wav_of: dict[ClipName, Path]
     measures: dict[AudioSpan, ClipMeasures]
     reasons: dict[ClipName, str]
     table: CardTable
+    notes: list[str]
 
 
 def extract_wanted_clips(
@@ -54,4 +55,4 @@ def extract_wanted_clips(
             wav_of[clip] = job.target
             measures[AudioSpan(job.target)] = result
     n_faulty = sum(isinstance(result, str) for result in results)
-    return WantedClips(wav_of, measures, reasons, media_table(wanted, index, n_faulty))
+    return WantedClips(wav_of, measures, reasons, media_table(wanted, index, n_faulty), media_notes(index))

@@ -52,6 +52,21 @@ BatchRequests = Annotated[
         rich_help_panel=BATCH_PANEL,
     ),
 ]
+BatchMaxRequests = Annotated[
+    int,
+    Option(
+        "--batch-max-requests",
+        min=1,
+        help="The largest number of requests in a file; more are written to several files.",
+        rich_help_panel=BATCH_PANEL,
+    ),
+]
+BatchMaxMb = Annotated[
+    float,
+    Option(
+        "--batch-max-mb", min=0.001, help="The largest file of requests, in megabytes.", rich_help_panel=BATCH_PANEL
+    ),
+]
 BatchResults = Annotated[
     list[Path] | None,
     Option(

@@ -18,6 +18,8 @@ def reasoning(
     api_key_env: ApiKeyVariable = None,
     concurrency: Concurrency = None,
     batch_requests: options.BatchRequests = None,
+    batch_max_requests: options.BatchMaxRequests = 50_000,
+    batch_max_mb: options.BatchMaxMb = 200,
     batch_results: options.BatchResults = None,
     overrides: Overrides = None,
     prompt_file: options.PromptFile = None,

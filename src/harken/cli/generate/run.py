@@ -49,12 +49,13 @@ def run_generation(
         with ModelClient(recipe.endpoint, replies) as client:
             generate(recipe, out, ServerClient(client), console)
     else:
-        with contextlib.closing(BatchFileClient(recipe.endpoint, replies)) as batch:
+        limits = given["batch_max_requests"], given["batch_max_mb"]
+        with contextlib.closing(BatchFileClient(recipe.endpoint, replies, Path(batch_requests), *limits)) as batch:
             generate(recipe, out, batch, console)
-        if not batch.complete:
-            n_requests = batch.write_requests(Path(batch_requests))
-            print_line(console, f"{n_requests} requests to send: {batch_requests}")
-            return
+            if not batch.complete:
+                files = ", ".join(str(file) for file in batch.finish())
+                print_line(console, f"{batch.n_missing:,} requests to send: {files}")
+                return
     refuse_empty(out / written, out / "rejected.jsonl")
     print_line(console, f"written: {out / written}")
 

@@ -29,7 +29,7 @@ def audiosetcaps(
         Path | None,
         typer.Option(
             "--audio-root",
-            help="Folder that `harken prepare vggsound` wrote: keep only the captions of its clips.",
+            help="Folder of the clips, as `harken prepare vggsound` writes it: keep only the captions of its clips.",
             rich_help_panel=options.SOURCE_PANEL,
         ),
     ] = None,

@@ -48,9 +48,8 @@ def avqa(
     workers: options.Workers = 2,
 ) -> None:
     """Turn AVQA's annotations and videos into questions about the videos' sound."""
-    from harken.prepare.avqa import needed_clips, prepare_avqa
+    from harken.prepare.avqa import missing_avqa_clips, prepare_avqa
     from harken.prepare.filters import Filters
-    from harken.prepare.missing_clips import list_missing_clips
 
     filters = Filters(
         relations=tuple(relation) if relation else None,
@@ -61,7 +60,7 @@ def avqa(
         tokenizer=tokenizer,
     )
     if index_only:
-        list_missing_clips(needed_clips(annotations, filters), media, out).show(console)
+        missing_avqa_clips(annotations, media, out, filters).show(console)
         return
     benchmarks = options.parse_against(against)
     with StepProgress(console, "clips", 0, 1000) as progress:

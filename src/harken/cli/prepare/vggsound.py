@@ -35,13 +35,10 @@ def vggsound(
 ) -> None:
     """Turn VGGSound's list and videos into clips that questions can be generated about."""
     from harken.prepare.filters import Filters
-    from harken.prepare.missing_clips import list_missing_clips
-    from harken.prepare.vggsound import prepare_vggsound
-    from harken.prepare.vggsound_list import read_clip_list
+    from harken.prepare.vggsound import missing_vggsound_clips, prepare_vggsound
 
     if index_only:
-        needed = {row.clip for row in read_clip_list(clip_list)[0] if split in (None, row.split)}
-        list_missing_clips(needed, media, out).show(console)
+        missing_vggsound_clips(clip_list, media, out, split=split).show(console)
         return
     filters = Filters(min_duration_s=min_duration, min_snr_db=min_snr)
     benchmarks = options.parse_against(against)
