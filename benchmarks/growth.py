@@ -7,7 +7,6 @@ pass of the packed row, each storage counted once and weights left out, against 
 of a rollout are listed beside it. The sum includes the packed row's attention mask, which grows with (P + G R)^2.
 """
 
-import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import numpy as np
 import torch
 
 from harken.inference.completions import as_completions
-from harken.inference.kv_cache_growing import ROOM_TOKENS
 from harken.inference.log_probabilities import score_packed
 from harness import arguments, interleaved, ratio, summary, timed, write_cases
 from text_model import SHAPE, TextModel, write_text_model
@@ -52,7 +50,7 @@ def saved_bytes(model: TextModel, prompt: int, completion: int, group: int) -> i
 def cache_bytes(prompt: int, completion: int, group: int) -> int:
     """Bytes of the float32 keys and values at the end of a rollout."""
     head = SHAPE["hidden_size"] // SHAPE["num_attention_heads"]
-    row = prompt + math.ceil(completion / ROOM_TOKENS) * ROOM_TOKENS
+    row = prompt + completion
     return 2 * 4 * SHAPE["num_hidden_layers"] * SHAPE["num_key_value_heads"] * head * group * row
 
 

@@ -19,7 +19,7 @@ def filled(layers=2, prompts=2, tokens=5) -> DynamicCache:
 def test_it_holds_what_transformers_own_cache_holds_while_it_grows_and_rows_are_removed():
     transformers_cache, growing_cache = filled(), filled()
     transformers_cache.batch_repeat_interleave(3)
-    branch(growing_cache, 3)
+    branch(growing_cache, 3, 5 + ROOM_TOKENS + 10)
     numbers, rows = torch.Generator().manual_seed(1), 6
     for step in range(ROOM_TOKENS + 10):
         if step in (4, ROOM_TOKENS + 3):
@@ -40,7 +40,7 @@ def test_branching_leaves_the_prompts_tensors_as_they_are():
     cache = filled()
     before = copy.deepcopy([(layer.keys, layer.values) for layer in cache.layers])
     tensors = [(layer.keys, layer.values) for layer in cache.layers]
-    branch(cache, 1)
+    branch(cache, 1, 9)
     cache.update(torch.ones(2, 3, 1, 4), torch.ones(2, 3, 1, 4), 0)
     for (keys, values), (keys_before, values_before) in zip(tensors, before, strict=True):
         assert torch.equal(keys, keys_before)
@@ -49,6 +49,15 @@ def test_branching_leaves_the_prompts_tensors_as_they_are():
 
 def test_a_token_is_written_behind_the_others_and_not_copied_with_them():
     cache = filled()
-    branch(cache, 2)
+    branch(cache, 2, 5 + 2 * ROOM_TOKENS)
     places = {cache.update(torch.ones(4, 3, 1, 4), torch.ones(4, 3, 1, 4), 0)[0].data_ptr() for _ in range(ROOM_TOKENS)}
     assert len(places) == 1
+
+
+def test_there_is_never_more_room_than_tokens_can_come():
+    cache = filled()
+    branch(cache, 2, 5 + 3)
+    assert [layer._all_keys.shape for layer in cache.layers] == [(4, 3, 5 + 3, 4)] * 2
+    for _ in range(4):  # one more than was announced
+        cache.update(torch.ones(4, 3, 1, 4), torch.ones(4, 3, 1, 4), 0)
+    assert cache.layers[0].keys.shape[2] == 9

@@ -144,7 +144,8 @@ def _decoder(
     model: AudioLM, prompts: PrefilledPrompts, group: int, sampling: Sampling, fixed: FixedCacheDecoder | None
 ) -> GrowingCacheDecoder | FixedCacheDecoder:
     if not sampling.cuda_graph:
-        return GrowingCacheDecoder(model, prompts.cache, prompts.mask, prompts.padded, group)
+        longest = sampling.max_completion_tokens
+        return GrowingCacheDecoder(model, prompts.cache, prompts.mask, prompts.padded, group, longest)
     if fixed is None:
         rows, tokens = len(prompts.mask) * group, prompts.mask.shape[1]
         fixed = FixedCacheDecoder(model, rows, tokens, sampling.max_completion_tokens)

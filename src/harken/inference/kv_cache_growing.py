@@ -12,29 +12,32 @@ from transformers import Cache, DynamicLayer
 
 from harken.models.audio_lm import AudioLM
 
-ROOM_TOKENS = 16
-"""Tokens of room that are added whenever a layer is full."""
+ROOM_TOKENS = 64
+"""Tokens of room that are added whenever a layer is full, which copies it; fewer where fewer can come."""
 
 
 class GrowingLayer(DynamicLayer):
-    """Keys and values [B, heads, T, D] of one layer, as views of larger tensors in which the next token is written."""
+    """Keys and values [B, heads, T, D] of one layer, as views of larger tensors in which the next token is written.
+
+    Args:
+        longest: most tokens that a row will have, the prompt's included.
+    """
 
     keys: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]
     values: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, keys: Tensor, values: Tensor, rows_per_prompt: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, rows_per_prompt: int, longest: int) -> None:
         super().__init__()
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
-        self._all_keys = repeat_with_room(keys, rows_per_prompt, ROOM_TOKENS)
-        self._all_values = repeat_with_room(values, rows_per_prompt, ROOM_TOKENS)
+        self._longest = longest
+        self._grow(keys, values, rows_per_prompt)
         self._view(keys.shape[-2])
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         if end > self._all_keys.shape[-2]:
-            self._all_keys = repeat_with_room(self.keys, 1, ROOM_TOKENS)
-            self._all_values = repeat_with_room(self.values, 1, ROOM_TOKENS)
+            self._grow(self.keys, self.values, 1)
         self._all_keys[..., start:end, :] = key_states
         self._all_values[..., start:end, :] = value_states
         self._view(end)
@@ -43,6 +46,11 @@ class GrowingLayer(DynamicLayer):
     def batch_select_indices(self, indices: Tensor) -> None:
         self._all_keys, self._all_values = self._all_keys[indices], self._all_values[indices]
         self._view(self.keys.shape[-2])
+
+    def _grow(self, keys: Tensor, values: Tensor, rows_per_prompt: int) -> None:
+        room = min(ROOM_TOKENS, max(1, self._longest - keys.shape[-2]))
+        self._all_keys = repeat_with_room(keys, rows_per_prompt, room)
+        self._all_values = repeat_with_room(values, rows_per_prompt, room)
 
     def _view(self, tokens: int) -> None:
         self.keys, self.values = self._all_keys[..., :tokens, :], self._all_values[..., :tokens, :]
@@ -55,10 +63,11 @@ class GrowingCacheDecoder:
         cache: keys and values of the prompts; used up.
         mask: [P, T] bool, False where the prompts are padded.
         padded: whether any prompt is padded.
+        longest: most tokens of a completion.
     """
 
-    def __init__(self, model: AudioLM, cache: Cache, mask: Tensor, padded: bool, group: int) -> None:
-        branch(cache, group)
+    def __init__(self, model: AudioLM, cache: Cache, mask: Tensor, padded: bool, group: int, longest: int) -> None:
+        branch(cache, group, mask.shape[1] + longest)
         self._model, self._cache, self._padded = model, cache, padded
         self._mask = mask.repeat_interleave(group, 0)
         self._position = self._mask.sum(1)[:, None]
@@ -78,17 +87,19 @@ class GrowingCacheDecoder:
         return hidden
 
 
-def branch(cache: Cache, rows_per_prompt: int) -> None:
-    """Repeat each prompt's keys and values for its rows, with room for the tokens to come. `cache` itself changes; the
-    tensors that it held do not."""
+def branch(cache: Cache, rows_per_prompt: int, longest: int) -> None:
+    """Repeat each prompt's keys and values for its rows, with room for the tokens to come, at most `longest` with the
+    prompt's. `cache` itself changes; the tensors that it held do not."""
     layers: list[Any] = cache.layers
-    cache.layers = [GrowingLayer(layer.keys, layer.values, rows_per_prompt) for layer in layers]  # pyright: ignore
+    cache.layers = [  # pyright: ignore
+        GrowingLayer(layer.keys, layer.values, rows_per_prompt, longest) for layer in layers
+    ]
 
 
 def repeat_with_room(tensor: Tensor, rows_per_prompt: int, room: int) -> Tensor:
-    """[P, heads, T, D] -> [P * rows_per_prompt, heads, T + room, D]: a copy with zeros in the room."""
+    """[P, heads, T, D] -> [P * rows_per_prompt, heads, T + room, D]: a copy. What the room holds is never read before a
+    token is written there."""
     prompts, heads, tokens, width = tensor.shape
     larger = tensor.new_empty(prompts, rows_per_prompt, heads, tokens + room, width)
     larger[:, :, :, :tokens] = tensor[:, None]
-    larger[:, :, :, tokens:] = 0.0  # masked values may be anything but NaN
     return larger.flatten(0, 1)

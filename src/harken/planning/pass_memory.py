@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from harken.config import GrpoConfig, MemoryConfig
-from harken.inference.kv_cache_growing import ROOM_TOKENS
 from harken.models.token_scores import LOGIT_ROWS
 from harken.planning.memory_items import GIB, MemoryItem
 from harken.planning.planned_run import FLOAT32_BYTES, PlannedRun
@@ -32,12 +31,12 @@ UPDATE = 10 * 2**24 * FLOAT32_BYTES
 
 
 def keys_and_values(run: PlannedRun) -> MemoryItem:
-    """The cache of the rollout; it grows by ROOM_TOKENS tokens at a time. Where the recipe leaves the number of rows to
-    the card's memory, one group at least is decoded together."""
+    """The cache of the rollout at its longest. Where the recipe leaves the number of rows to the card's memory, one
+    group at least is decoded together."""
     rows = run.completions_per_prompt
     if run.recipe.memory.rollout_rows is not None:
         rows = min(run.prompts_per_card * rows, run.recipe.memory.rollout_rows)
-    tokens = run.prompt_tokens + math.ceil(run.completion_tokens / ROOM_TOKENS) * ROOM_TOKENS
+    tokens = run.prompt_tokens + run.completion_tokens
     about = f"{rows} rows of {tokens} tokens x {token_bytes(run) / 1024:.0f} KiB"
     return MemoryItem("rollout's keys and values", rows * tokens * token_bytes(run), 0, about)
 
