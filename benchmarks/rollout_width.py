@@ -5,12 +5,15 @@ architecture. Both forms encode the clips, prefill and decode; they alternate in
 median of the ratios of their CPU times. No token ends a completion, so both decode equally many.
 
     OMP_NUM_THREADS=1 python benchmarks/rollout_width.py --rounds 3
+
+With `--before FOLDER`, a checkout of commit 1845dae (`git worktree add FOLDER 1845dae`), that commit takes part: its
+recipes sampled one prompt at a time.
 """
 
 import argparse
 import copy
 import json
-import statistics
+import os
 import sys
 import tempfile
 import time
@@ -18,40 +21,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from harken.config import GrpoConfig, PromptConfig
+from harken.config import GrpoConfig
 from harken.grpo.sample_completions import sample_completions
-from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.qwen_omni import QwenOmni
 from harken.models.tiny_checkpoint import write_tiny
 from harken.planning.step_sizes import StepSizes
-from harken.questions.prompt import Prompt
 from harken.types import Question
+from harness import Cost, Peer, Side, interleaved, machine, ratio
+from own_step import PROMPT
+from peers.rollout_side import clip, questions_of
 from text_model import SHAPE
 
-PROMPT = Prompt.from_config(PromptConfig())
-
-
-def questions_of(prompts: int) -> list[Question]:
-    """Questions of different lengths, each about a clip of its own."""
-    return [
-        Question(
-            f"q{i}",
-            "Which sound is heard in the audio? " + "Listen closely. " * (i % 4),
-            ("one", "two"),
-            0,
-            Path(f"{i}"),
-        )
-        for i in range(prompts)
-    ]
-
-
-def clip(question: Question, seconds: float) -> np.ndarray:
-    noise = np.random.default_rng(int(question.id[1:])).normal(size=int(16_000 * seconds))
-    return (0.1 * noise).astype(np.float32)
+BEFORE, NARROW, WIDE = "commit 1845dae", "one prompt at a time", "all together"
 
 
 def rollout_seconds(
@@ -96,33 +80,50 @@ def build() -> QwenOmni:
     return model
 
 
-def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float) -> dict[str, object]:
+def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float, before: Path | None) -> dict[str, Any]:
     """The figures of so many rounds."""
     model = build()
     questions = questions_of(prompts)
-    inputs = PromptInputs(model, PROMPT, 1, load_clips=lambda question: [clip(question, seconds)])(questions)
+    inputs = [model.render(PROMPT.conversation(question), clip(i, seconds)) for i, question in enumerate(questions)]
     settings = GrpoConfig(
         prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
     )
-    pairs, equal = [], True
     rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)  # warms up
-    for number in range(rounds):
-        narrow, apart = rollout_seconds(model, questions, inputs, settings, number, 1)
-        wide, together = rollout_seconds(model, questions, inputs, settings, number, prompts)
-        equal &= apart == together
-        pairs.append((narrow, wide))
-        print(f"round {number + 1}: {narrow:.1f} s one prompt at a time, {wide:.1f} s together", file=sys.stderr)
-    narrow, wide = ([pair[i] for pair in pairs] for i in (0, 1))
+    texts: dict[str, dict[int, Any]] = {NARROW: {}, WIDE: {}}
+
+    def side(name: str, width: int) -> Side:
+        def run() -> Cost:
+            step = len(texts[name])
+            cpu_s, texts[name][step] = rollout_seconds(model, questions, inputs, settings, step, width)
+            return Cost(cpu_s, cpu_s)
+
+        return run
+
+    sides: dict[str, Side] = {NARROW: side(NARROW, 1), WIDE: side(WIDE, prompts)}
+    with tempfile.TemporaryDirectory() as folder:
+        if before is not None:
+            model.save(Path(folder) / "model")
+            sides[BEFORE] = earlier(before, Path(folder), [str(n) for n in (prompts, group, tokens, seconds)])
+        costs = interleaved(sides, rounds=rounds, warm_up=0)
+        if before is not None:
+            sides[BEFORE].close()  # pyright: ignore[reportFunctionMemberAccess]
     return {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "machine": machine(),
         "work": f"{prompts} prompts x {group} completions x {tokens} tokens, clips of {seconds} s",
         "prompt_tokens": sorted(prompt.length for prompt in inputs),
-        "one prompt at a time, CPU s": [round(value, 2) for value in narrow],
-        "all together, CPU s": [round(value, 2) for value in wide],
-        "ratio": round(statistics.median(a / b for a, b in pairs), 2),
-        "same completions": equal,
+        "cpu_s": {name: [round(cost.cpu_s, 2) for cost in side] for name, side in costs.items()},
+        "ratio": {name: ratio(costs[name], costs[WIDE]) for name in costs if name != WIDE},
+        "same completions": texts[NARROW] == texts[WIDE],
     }
+
+
+def earlier(checkout: Path, folder: Path, shape: list[str]) -> Peer:
+    """The rollout of an earlier commit in a process of its own."""
+    program = Path(__file__).parent / "peers" / "rollout_side.py"
+    path = os.pathsep.join(str(checkout.resolve() / part) for part in ("src", "benchmarks"))
+    environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, str(program), str(folder / "model"), *shape]
+    return Peer(command, folder / "log", **environment)
 
 
 def main() -> None:
@@ -132,9 +133,8 @@ def main() -> None:
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip")
-    arguments = parser.parse_args()
-    figures = measure(arguments.rounds, arguments.prompts, arguments.group, arguments.tokens, arguments.seconds)
-    print(json.dumps(figures, indent=1))
+    parser.add_argument("--before", type=Path, help="checkout of an earlier commit")
+    print(json.dumps(measure(**vars(parser.parse_args())), indent=1))
 
 
 if __name__ == "__main__":
