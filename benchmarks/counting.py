@@ -5,13 +5,11 @@ and in blocks that checkpointing computes again. It needs torch alone, so that i
 """
 
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 READING_METHODS = {torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu}
 """Methods that read a CPU tensor without an operator."""
@@ -31,6 +29,8 @@ INDEXING = {"aten::index.Tensor", "aten::index_put", "aten::index_put_", "aten::
 WITHOUT_KERNEL = ("aten::empty", "aten::new_empty", "aten::detach", "aten::lift_fresh", "aten::resize_", "profiler::")
 """Beginnings of the names of operators that are no views and start no kernel: they reserve memory, or mark."""
 ATTENTION = torch.nn.functional.scaled_dot_product_attention
+TOWER_NAMES = ("Audio", "Whisper")
+"""Parts of the names of transformers' classes of attention in an audio tower."""
 VARLEN = ("aten::_flash_attention_forward", "torch_attn::_varlen_attn")
 """Beginnings of the names of the operators that `torch.nn.attention.varlen` calls."""
 
@@ -50,7 +50,7 @@ class Counter:
 
     def __init__(self) -> None:
         self._modes = (_Functions(self), _Operators(self))
-        self._inside_read = False
+        self._inside_read = self._inside_attention = False
         self.take()
 
     def take(self) -> dict[str, int]:
@@ -79,7 +79,7 @@ class Counter:
 
     def add_attention(self, mask: torch.Tensor | None) -> None:
         self.add("attention_calls")
-        if _caller_is_a_tower():
+        if _is_of_a_tower(_attention_class()):
             self.add("tower_attention_calls")
         if mask is not None and mask.untyped_storage().data_ptr() not in self._masks:
             self._masks[mask.untyped_storage().data_ptr()] = mask
@@ -97,9 +97,15 @@ class _Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is ATTENTION:
             self._counter.add_attention(args[3] if len(args) > 3 else kwargs.get("attn_mask"))
+            self._counter._inside_attention = True  # it may become matrix products and a softmax
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self._counter._inside_attention = False
         if func is torch.Tensor.backward:  # a block that is computed again calls attention in here
             with self:
-                return torch.autograd.backward(args[0], *args[1:], **_without(kwargs, "inputs"))
+                kwargs["grad_tensors"] = kwargs.pop("gradient", None)
+                return torch.autograd.backward(*args, **kwargs)
         if func not in READING_METHODS:
             return func(*args, **kwargs)
         self._counter.add_read(func.__name__)
@@ -124,6 +130,8 @@ class _Operators(TorchDispatchMode):
             counter.add("launches")
         if name.startswith(VARLEN):
             counter.add_attention(None)
+        elif name == "aten::_softmax" and not counter._inside_attention and _attention_class():
+            counter.add_attention(None)  # a tower that spells attention out
         if name == "aten::_to_copy" and result.dtype != args[0].dtype:
             counter.add("cast_bytes", args[0].nbytes + result.nbytes)
         elif name == "aten::copy_" and args[0].dtype != args[1].dtype:
@@ -131,27 +139,21 @@ class _Operators(TorchDispatchMode):
         return result
 
 
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name or value is not None}
-
-
 def _has_boolean_mask(indices: Any) -> bool:
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
-def _caller_is_a_tower() -> bool:
-    """Whether the module that calls attention belongs to an audio tower, by the names of transformers' classes."""
+def _attention_class() -> type[torch.nn.Module] | None:
+    """The class of the attention module whose forward pass this is called from; None outside of one."""
     frame = sys._getframe(1)
     while frame is not None:
         module = frame.f_locals.get("self")
         if isinstance(module, torch.nn.Module) and "Attention" in type(module).__name__:
-            return (
-                any(word in type(module).__name__ for word in ("Audio", "Whisper"))
-                and "Text" not in type(module).__name__
-            )
+            return type(module)
         frame = frame.f_back
-    return False
+    return None
 
 
-def tensors_of(values: Any) -> Iterable[torch.Tensor]:
-    return (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
+def _is_of_a_tower(attention: type[torch.nn.Module] | None) -> bool:
+    names = [] if attention is None else [base.__name__ for base in attention.__mro__]
+    return any(word in name for name in names for word in TOWER_NAMES)

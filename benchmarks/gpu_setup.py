@@ -22,6 +22,7 @@ from harken.types import Question
 TEXT = "Which of these instruments is playing the melody in the second half of the recording?"
 CHOICES = ("an acoustic guitar", "a violin", "a grand piano", "a clarinet")
 SIZES = {"7b": "Qwen/Qwen2.5-Omni-7B", "3b": "Qwen/Qwen2.5-Omni-3B", "tiny": None}
+"""Name of a size -> the published model that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Work:
     Attributes:
         layers: blocks of the language model; None for as many as published.
         seconds: length of a clip.
-        prompts, group, completion: prompts of a step, completions per prompt, tokens of a completion.
+        prompts, group: prompts of a step, completions per prompt.
+        direct, thinking: tokens of a direct answer, and of one with reasoning.
         repeats: measured rounds, after one that warms up.
     """
 
@@ -41,17 +43,14 @@ class Work:
     seconds: float
     prompts: int
     group: int
-    completion: int
+    direct: int
+    thinking: int
     repeats: int
 
 
-def build_model(work: Work, dtype: torch.dtype = torch.bfloat16) -> QwenOmni:
+def build_model(work: Work, dtype: torch.dtype) -> QwenOmni:
     """A thinker with random weights, made on the device. No token ends a completion."""
-    path = SIZES[work.size]
-    changes = {} if work.layers is None else {"num_hidden_layers": work.layers}
-    config: Any = None if path is None else published_config(path, **changes)
-    tokenizer = _build_tokenizer(config)
-    config = config or omni_config(tokenizer)
+    config, tokenizer = config_of(work)
     default_dtype = torch.get_default_dtype()
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
@@ -66,14 +65,18 @@ def build_model(work: Work, dtype: torch.dtype = torch.bfloat16) -> QwenOmni:
     return model
 
 
-def _build_tokenizer(config: Any):
-    """A tokenizer of the question's text; its control tokens are entered in the configuration."""
+def config_of(work: Work) -> tuple[Any, Any]:
+    """The configuration of the model, and a tokenizer of the question's text, whose control tokens it names."""
+    path = SIZES[work.size]
+    changes = {} if work.layers is None else {"num_hidden_layers": work.layers}
     tokenizer = build_tokenizer([TEXT, *CHOICES])
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in ("<|AUDIO|>", "<|IMAGE|>", "<|VIDEO|>")}
-    if config is not None:
-        config.audio_token_id = ids["<|AUDIO|>"]
-        config.image_token_id, config.video_token_id = ids["<|IMAGE|>"], ids["<|VIDEO|>"]
-    return tokenizer
+    if path is None:
+        return omni_config(tokenizer), tokenizer
+    config = published_config(path, **changes)
+    names = {"audio_token_id": "<|AUDIO|>", "image_token_id": "<|IMAGE|>", "video_token_id": "<|VIDEO|>"}
+    for name, token in names.items():
+        setattr(config, name, tokenizer.convert_tokens_to_ids(token))
+    return config, tokenizer
 
 
 def make_questions(work: Work) -> list[Question]:

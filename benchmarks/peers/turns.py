@@ -2,7 +2,7 @@
 
 A trainer calls a `Turns` at the end of every step, and once before the first. A step lasts from one call to the next,
 so that everything a trainer does between two steps counts. It needs the standard library alone, because it runs in the
-peer's environment.
+peer's environment. With HARKEN_COUNT in the environment the answer is what `counting.py` counted in the step, instead.
 """
 
 import json
@@ -16,12 +16,22 @@ class Turns:
         self._out = os.fdopen(os.dup(1), "w")  # what the peer prints goes elsewhere
         os.dup2(2, 1)
         self._started: tuple[float, float] | None = None
+        self._counter = None
+        if os.environ.get("HARKEN_COUNT"):
+            from counting import Counter
+
+            self._counter = Counter().__enter__()
 
     def __call__(self) -> None:
         if self._started is not None:
             wall, cpu = self._started
             cost = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-            print("COST", json.dumps(cost), file=self._out, flush=True)
+            if self._counter is None:
+                print("COST", json.dumps(cost), file=self._out, flush=True)
+            else:
+                print("COUNTS", json.dumps(self._counter.take()), file=self._out, flush=True)
         if not sys.stdin.readline():
             os._exit(0)  # the peer may hold threads that would wait
+        if self._counter is not None:
+            self._counter.take()
         self._started = time.perf_counter(), time.process_time()

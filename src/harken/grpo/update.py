@@ -81,18 +81,18 @@ class _StepSize:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Pass:
-    """The pass over one micro-batch: sums over its tokens in the loss, maxima, and the log-probabilities [R, L]."""
+    """The pass over one micro-batch. Everything stays on the device, so that the host can launch the next pass while
+    this one runs.
 
-    loss: float
-    kl: float
-    entropy: float
-    clipped_low: float
-    clipped_high: float
-    logp_gap: float
-    importance: float
-    importance_cut: float
-    ratio_max: float
-    logp_gap_max: float
+    Attributes:
+        sums: [8] of loss, KL, entropy, tokens clipped low, tokens clipped high, gap, importance weights and weights
+            that were cut, over the tokens in the loss.
+        maxima: [2] of the ratio and of the gap.
+        logp: [R, L].
+    """
+
+    sums: Tensor
+    maxima: Tensor
     logp: Tensor
 
 
@@ -146,7 +146,7 @@ def _accumulate_gradients(
 
 def _step_size(batches: Sequence[RewardedBatch], masks: Sequence[Tensor], ranks: Ranks) -> _StepSize:
     rows = sum(len(batch.sampled.responses) for batch in batches)
-    tokens = sum(int(mask.sum()) for mask in masks)
+    tokens = int(torch.stack([mask.sum() for mask in masks]).sum())
     sampled = [batch.sampled for batch in batches if batch.sampled.responses]  # a stand-in's silent clip does not count
     clips = sum(prompt.features is not None for batch in sampled for prompt in batch.inputs)
     return _StepSize(*(int(total) for total in ranks.sum([rows, tokens, clips])))
@@ -177,17 +177,13 @@ def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoCon
     gap = torch.zeros_like(logp)
     if not settings.temperature_in_loss:  # else `logp` is of other logits than those that were sampled from
         gap = ((logp - batch.sampled.completions.logp) * mask).abs()
+    weighted = torch.zeros_like(logp) if weights is None else weights * mask
+    cut = weighted >= settings.rollout.importance_cap
+    sums = [part.loss, part.kl_sum, (scores.entropy * mask).sum(), part.clipped_low_sum, part.clipped_high_sum]
+    sums += [gap.sum(), weighted.sum(), cut.sum()]
     return _Pass(
-        loss=float(part.loss.detach()),
-        kl=float(part.kl_sum),
-        entropy=float((scores.entropy * mask).sum()),
-        clipped_low=float(part.clipped_low_sum),
-        clipped_high=float(part.clipped_high_sum),
-        logp_gap=float(gap.sum()),
-        importance=0.0 if weights is None else float((weights * mask).sum()),
-        importance_cut=0.0 if weights is None else float(((weights >= settings.rollout.importance_cap) & mask).sum()),
-        ratio_max=float(part.ratio_max),
-        logp_gap_max=float(gap.max()),
+        sums=torch.stack([value.detach().double() for value in sums]),
+        maxima=torch.stack([part.ratio_max.double(), gap.max().double()]),
         logp=logp,
     )
 
@@ -207,21 +203,11 @@ def _importance(batch: RewardedBatch, logp: Tensor, settings: GrpoConfig) -> Ten
 def _figures(
     passes: Sequence[_Pass], size: _StepSize, grad_norm: float, settings: GrpoConfig, ranks: Ranks
 ) -> UpdateFigures:
-    loss, kl, entropy, clipped_low, clipped_high, logp_gap, importance, importance_cut = ranks.sum(
-        [
-            sum(one_pass.loss for one_pass in passes),
-            sum(one_pass.kl for one_pass in passes),
-            sum(one_pass.entropy for one_pass in passes),
-            sum(one_pass.clipped_low for one_pass in passes),
-            sum(one_pass.clipped_high for one_pass in passes),
-            sum(one_pass.logp_gap for one_pass in passes),
-            sum(one_pass.importance for one_pass in passes),
-            sum(one_pass.importance_cut for one_pass in passes),
-        ]
-    )
-    ratio_max, logp_gap_max = ranks.maximum(
-        [max(one_pass.ratio_max for one_pass in passes), max(one_pass.logp_gap_max for one_pass in passes)]
-    )
+    sums = torch.stack([one_pass.sums for one_pass in passes]).sum(0)
+    maxima = torch.stack([one_pass.maxima for one_pass in passes]).amax(0)
+    own = torch.cat([sums, maxima]).tolist()  # the one place at which the host waits for the passes
+    loss, kl, entropy, clipped_low, clipped_high, logp_gap, importance, importance_cut = ranks.sum(own[:8])
+    ratio_max, logp_gap_max = ranks.maximum(own[8:])
     tokens, weighted = max(1, size.tokens), settings.rollout.importance != "none"
     return UpdateFigures(
         loss=loss,

@@ -11,12 +11,13 @@ in each step, and a sharded model gathers its weights to other addresses.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicLayer
 
+from harken.inference.kv_cache_growing import dtype_in_attention
 from harken.models.audio_lm import AudioLM
 
 LENGTH_STEP = 64
@@ -28,8 +29,9 @@ class FixedLayer(DynamicLayer):
 
     def __init__(self, like: Tensor, rows: int, tokens: int, place: Tensor) -> None:
         super().__init__()
-        self.dtype, self.device, self.is_initialized, self._place = like.dtype, like.device, True, place
-        self._keys = like.new_zeros(rows, like.shape[1], tokens, like.shape[3])  # masked values may not be NaN
+        self.dtype, self.device, self.is_initialized, self._place = dtype_in_attention(like), like.device, True, place
+        shape = (rows, like.shape[1], tokens, like.shape[3])
+        self._keys = like.new_zeros(shape, dtype=self.dtype)  # masked values may not be NaN
         self._values = torch.zeros_like(self._keys)
 
     def start(self, keys: Tensor, values: Tensor, group: int, end: int) -> None:
@@ -40,25 +42,29 @@ class FixedLayer(DynamicLayer):
             rows[:, :, :, end - tokens : end] = given[:, None]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        self._keys.index_copy_(2, self._place, key_states)
-        self._values.index_copy_(2, self._place, value_states)
+        self._keys.index_copy_(2, self._place, key_states.to(self._keys.dtype))
+        self._values.index_copy_(2, self._place, value_states.to(self._keys.dtype))
         return self._keys, self._values
 
 
 class FixedCacheDecoder:
     """Computes the next hidden state of G rows for each of P prompts, token after token, one batch after another.
 
+    Attributes:
+        can_record: False once the driver or a kernel has refused to record, for all decoders of this process.
+
     Args:
         rows, tokens: most rows of a batch, and most tokens of a prompt.
         longest: most tokens that a row can take after its prompt.
     """
+
+    can_record: ClassVar[bool] = True
 
     def __init__(self, model: AudioLM, rows: int, tokens: int, longest: int) -> None:
         self._model, self._rows, self._longest = model, rows, longest
         self._end = -(-(tokens + longest) // LENGTH_STEP) * LENGTH_STEP - longest  # of the prompts
         self._cache: Cache | None = None
         self._replay: Callable[[], Tensor] | None = None
-        self._records = True
 
     def start(self, cache: Cache, mask: Tensor, group: int) -> None:
         """Begin a batch.
@@ -92,7 +98,7 @@ class FixedCacheDecoder:
     def next_hidden(self, tokens: Tensor) -> Tensor:
         """[A] tokens, one for each reported row -> [A, H]."""
         self._token[self._active] = tokens
-        if self._tokens_done == 1 and self._replay is None and self._records and self._token.device.type == "cuda":
+        if self._tokens_done == 1 and self._replay is None and self.can_record and self._token.device.type == "cuda":
             self._replay = self._record()
         hidden = (self._replay or self._compute)()
         self._place += 1
@@ -120,9 +126,9 @@ class FixedCacheDecoder:
     def _record(self) -> Callable[[], Tensor] | None:
         """Record the token at `place`. Recording computes nothing; each replay writes its token over.
 
-        Returns None, after a warning, where the driver or a kernel refuses; each token is then launched by itself.
+        Returns None, after a warning, where the driver or a kernel refuses; each token is then launched by itself, also
+        in later rollouts, which do not try again.
         """
-        self._records = False
         main, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(main)
         with torch.cuda.stream(aside):  # libraries set things up here that they must not while a graph is recorded
@@ -136,6 +142,7 @@ class FixedCacheDecoder:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
+            FixedCacheDecoder.can_record = False
             reason = str(error).partition("\n")[0]
             warnings.warn(f"decoding goes on without a CUDA graph: {reason}", RuntimeWarning, stacklevel=2)
             return None

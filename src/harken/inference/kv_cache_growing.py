@@ -28,7 +28,7 @@ class GrowingLayer(DynamicLayer):
 
     def __init__(self, keys: Tensor, values: Tensor, rows_per_prompt: int, longest: int) -> None:
         super().__init__()
-        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self.dtype, self.device, self.is_initialized = dtype_in_attention(keys), keys.device, True
         self._longest = longest
         self._grow(keys, values, rows_per_prompt)
         self._view(keys.shape[-2])
@@ -49,8 +49,8 @@ class GrowingLayer(DynamicLayer):
 
     def _grow(self, keys: Tensor, values: Tensor, rows_per_prompt: int) -> None:
         room = min(ROOM_TOKENS, max(1, self._longest - keys.shape[-2]))
-        self._all_keys = repeat_with_room(keys, rows_per_prompt, room)
-        self._all_values = repeat_with_room(values, rows_per_prompt, room)
+        self._all_keys = repeat_with_room(keys, rows_per_prompt, room, dtype_in_attention(keys))
+        self._all_values = repeat_with_room(values, rows_per_prompt, room, dtype_in_attention(values))
 
     def _view(self, tokens: int) -> None:
         self.keys, self.values = self._all_keys[..., :tokens, :], self._all_values[..., :tokens, :]
@@ -96,10 +96,17 @@ def branch(cache: Cache, rows_per_prompt: int, longest: int) -> None:
     ]
 
 
-def repeat_with_room(tensor: Tensor, rows_per_prompt: int, room: int) -> Tensor:
+def repeat_with_room(tensor: Tensor, rows_per_prompt: int, room: int, dtype: torch.dtype) -> Tensor:
     """[P, heads, T, D] -> [P * rows_per_prompt, heads, T + room, D]: a copy. What the room holds is never read before a
     token is written there."""
     prompts, heads, tokens, width = tensor.shape
-    larger = tensor.new_empty(prompts, rows_per_prompt, heads, tokens + room, width)
+    larger = tensor.new_empty(prompts, rows_per_prompt, heads, tokens + room, width, dtype=dtype)
     larger[:, :, :, :tokens] = tensor[:, None]
     return larger.flatten(0, 1)
+
+
+def dtype_in_attention(keys: Tensor) -> torch.dtype:
+    """The number type in which attention will read keys and values. Under autocast over float32 weights keys come in
+    float32, since rotary positions do; attention then rounds all of them for every token, unless they are kept so."""
+    kind = keys.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else keys.dtype
