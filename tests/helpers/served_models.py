@@ -41,16 +41,16 @@ class ServedForm:
 
 
 class Workshop:
-    """Makes the models in one folder when they are needed. What is there already is not made again."""
+    """Makes the models in `folder` when they are needed. What is there already is not made again."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def data(self) -> Path:
         """Folder of train.json and test.json."""
-        folder = self._folder / "data"
+        folder = self.folder / "data"
         if not (folder / "test.json").exists():
             write_demo_set(folder, seed=0, n_train=N_TRAIN, n_test=N_TEST)
         return folder
@@ -61,7 +61,7 @@ class Workshop:
     def _qwen2_audio(self) -> ServedForm:
         base = self._tiny("qwen2_audio")
         changes = {"model": {"train_audio_tower": False, "train_projector": False}}
-        changes["data"] = {"encoded_cache": str(self._folder / "encoded")}
+        changes["data"] = {"encoded_cache": str(self.folder / "encoded")}
         changes["sft"] = {"steps": 110, "prompts_per_step": 8, "learning_rate": 1e-3}
         run = self._trained("qwen2_audio", base, changes, n=N_SMALL)
         return ServedForm(base, run, self._exported(run, "qwen2_audio"))
@@ -72,7 +72,7 @@ class Workshop:
         return ServedForm(base, run, self._exported(run, "omni_thinker"))
 
     def _omni_full(self) -> ServedForm:
-        base = self._folder / "full"
+        base = self.folder / "full"
         if not (base / "config.json").exists():
             base.mkdir()
             write_full_omni(base, self._tiny("qwen2_5_omni"))
@@ -85,7 +85,7 @@ class Workshop:
 
     def _lora_adapter(self) -> ServedForm:
         weak, run = self._lora_run()
-        adapter = self._folder / "exported" / "adapter"
+        adapter = self.folder / "exported" / "adapter"
         if not adapter.exists():
             export_adapter(run, adapter, "vllm")
         return ServedForm(weak, run, self._exported(weak, "lora_base"), adapter)
@@ -96,14 +96,14 @@ class Workshop:
         return weak, self._trained("lora", weak, lora)
 
     def _tiny(self, arch: str) -> Path:
-        folder = self._folder / arch
+        folder = self.folder / arch
         if not (folder / "config.json").exists():
             write_tiny(arch, folder, question_texts([self.data / "train.json"]), window_s=30)
         return folder
 
     def _trained(self, name: str, base: Path, changes: dict[str, Any], n: int = N_TRAIN) -> Path:
         """The run folder of a supervised training. One that was stopped is made again from the beginning."""
-        run = self._folder / "runs" / name
+        run = self.folder / "runs" / name
         steps = changes["sft"]["steps"]
         if (run / "checkpoints" / f"step_{steps:06d}").exists():
             return run
@@ -127,7 +127,7 @@ class Workshop:
         return [{"file": heard}, {"file": unheard, "audio": "none"}]
 
     def _exported(self, run: Path, name: str) -> Path:
-        folder = self._folder / "exported" / name
+        folder = self.folder / "exported" / name
         if not folder.exists():
             export(run, folder)
         return folder
