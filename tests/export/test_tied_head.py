@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import Qwen2_5OmniThinkerConfig
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniTextConfig
 
 from harken.errors import CheckpointError
 from harken.export.tied_head import state_tied_head
@@ -33,9 +35,21 @@ def test_a_shared_head_is_stated_at_every_level_that_speaks_of_it(tmp_path):
     config = {"tie_word_embeddings": True, "text_config": {"vocab_size": 2, "tie_word_embeddings": False}}
     changed = json.loads(written(tmp_path, config, "model.embed_tokens.weight"))
     assert changed["text_config"]["tie_word_embeddings"] is True
+    inner = {"thinker_config": {"text_config": {"vocab_size": 2, "tie_word_embeddings": True}}}
+    changed = json.loads(written(tmp_path, inner, "thinker.model.embed_tokens.weight"))
+    assert changed["thinker_config"]["tie_word_embeddings"] is True  # transformers looks here
 
 
-@pytest.mark.parametrize("config", [{"text_config": {"vocab_size": 2}}, {"tie_word_embeddings": False}])
+def test_a_text_model_that_says_nothing_is_made_to_speak_because_its_class_decides_otherwise(tmp_path):
+    assert Qwen2_5OmniTextConfig().tie_word_embeddings is True
+    assert Qwen2_5OmniThinkerConfig().tie_word_embeddings is False
+    changed = json.loads(written(tmp_path, {"thinker_config": {"text_config": {"vocab_size": 2}}}, EMBEDDINGS, HEAD))
+    assert changed == {"thinker_config": {"text_config": {"vocab_size": 2, "tie_word_embeddings": False}}}
+
+
+@pytest.mark.parametrize(
+    "config", [{"text_config": {"vocab_size": 2, "tie_word_embeddings": False}}, {"tie_word_embeddings": False}]
+)
 def test_a_config_that_is_right_is_left_byte_for_byte(tmp_path, config):
     assert written(tmp_path, config, EMBEDDINGS, HEAD) == json.dumps(config).encode()
 

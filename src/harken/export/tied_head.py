@@ -1,7 +1,8 @@
 """Makes config.json say of every language model in it whether its head shares the weights of its embeddings.
 
 Loaders look at different levels of the config: transformers at the outer one, vLLM at the text model's. Where the inner
-level says `tie_word_embeddings: true` beside head weights of their own, vLLM leaves these out and answers nonsense.
+level says `tie_word_embeddings: true` beside head weights of their own, vLLM leaves these out and answers nonsense. It
+does so too where Omni's inner level says nothing, because true is what transformers then takes.
 """
 
 import json
@@ -27,12 +28,13 @@ def state_tied_head(folder: Path) -> None:
     file = folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     tied = not _has_head(folder)
-    levels = list(_language_models(config))
+    levels = _language_models(config)
     if tied and not any(level.get(KEY, False) for level in levels):
         raise CheckpointError(
             f"{folder}: has no lm_head.weight, and config.json does not say {KEY}: true; the base lacks its head"
         )
-    wrong = [level for level in levels if KEY in level and bool(level[KEY]) != tied]
+    # An outer level that says nothing means that no head is shared; what a text model then means depends on its class.
+    wrong = [level for level in levels if level.get(KEY, None if "vocab_size" in level else False) is not tied]
     for level in wrong:
         level[KEY] = tied
     if wrong:
@@ -49,11 +51,11 @@ def _has_head(folder: Path) -> bool:
 
 
 def _language_models(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The sections that say whether a head is shared: each with the key, and each text config."""
+    """The sections that say whether a head is shared: those with the key, the text models, and what holds one."""
     sections: list[dict[str, Any]] = []
     for name, section in config.items():
         if isinstance(section, dict) and name not in OTHER_PARTS:
             sections += _language_models(section)
-    if KEY in config or "vocab_size" in config:
+    if {KEY, "vocab_size", "text_config"} & config.keys():
         sections.append(config)
     return sections
