@@ -51,7 +51,13 @@ RULES: tuple[tuple[str, tuple[str, ...], bool, tuple[str, ...]], ...] = (
         "A choice that is denied, asked for or held to be undecidable does not count.",
         PETS,
         False,
-        ("It is a cat, not a dog.", "It is not a dog.", "Is it a dog?", "Sorry, I cannot tell whether it is a dog."),
+        (
+            "It is a cat, not a dog.",
+            "It is not a dog.",
+            "a dog, not a dog",
+            "Is it a dog?",
+            "Sorry, I cannot tell whether it is a dog.",
+        ),
     ),
     ("Two choices that are named alike are several choices.", PETS, False, ("a dog or a cat",)),
 )

@@ -367,3 +367,29 @@ def test_form_reasoning_and_answer_are_kept_apart(text, expected):
     said = understand(text, asked, letters_shown=False, tokens=3, ended=True)
     assert (said.form, said.reasoning, said.grade.extracted) == expected
     assert (said.text, said.question, said.tokens, said.ended) == (text, asked, 3, True)
+
+
+COUNTS = ("one", "two", "three", "four")
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "reading"),
+    [
+        ("a dog, not a dog", PETS, None),
+        ("a dog or a dog, not a dog", PETS, None),
+        ("The answer is a dog. It is not a dog.", PETS, None),
+        ("a dog, neither a cat nor a dog", PETS, None),
+        ("It is not a dog. No wait, it is a dog.", PETS, "dog"),
+        ("It is not just a dog barking, it is a dog.", PETS, "dog"),
+        ("is it a dog, not a cat", PETS, None),
+        ("could it be a dog", PETS, None),
+        ("Is it a dog? Yes, it is a dog.", PETS, "dog"),
+        ("two four or three", COUNTS, None),
+        ("two and four", COUNTS, None),
+        ("I hear two", COUNTS, "two"),
+    ],
+)
+def test_an_answer_that_denies_what_it_states_or_asks_without_a_mark_is_no_answer(text, choices, reading):
+    """Training found these: a policy that hedges at its start was paid for them."""
+    found = grade(text, choices, None, letters_shown=False).choice
+    assert (None if found is None else choices[found]) == reading

@@ -40,6 +40,13 @@ _DENIED_AFTER = re.compile(
     r"|(?:isn't|wasn't|aren't|weren't|doesn't|don't|didn't|can't|couldn't|wouldn't|won't|cannot))",
     re.IGNORECASE,
 )
+_DIRECT_DENIAL = re.compile(
+    r"(?:\b(?:not|never|neither|nor|no)\b|n't\b|不是|没有|并非)(?:\s+(?:a|an|the|any|or|nor|and|x+))*[\s\"'`*_(\[]*$",
+    re.IGNORECASE,
+)
+_INVERTED = re.compile(
+    r"^\W*(?:is|was|are|were|could|would|can|does|do|did) (?:it|this|that|there|they|he|she|you|we)\b", re.IGNORECASE
+)
 _EXPLAINS = re.compile(
     r"\b(?:because|since|as|given that|due to|explanation|reason|compared|unlike)\b|因为", re.IGNORECASE
 )
@@ -84,6 +91,14 @@ def denies_after(text: str, place: int) -> bool:
     return _DENIED_AFTER.match(clause_after(text, place)) is not None
 
 
+def denies_directly(text: str, place: int) -> bool:
+    """Whether a denial stands right before what is named at `place`: "not a dog", "neither a cat nor a dog".
+
+    Choices stand as runs of the letter x in `text`.
+    """
+    return _DIRECT_DENIAL.search(clause_before(text, place)) is not None
+
+
 def hedges(text: str, place: int) -> bool:
     """Whether the clause only holds what is named at `place` possible."""
     return _HEDGE.search(clause_before(text, place)) is not None
@@ -102,7 +117,11 @@ def explains(text: str, place: int) -> bool:
 
 
 def is_question(text: str, place: int) -> bool:
-    """Whether the sentence around `place` ends with a question mark."""
+    """Whether the sentence around `place` ends with a question mark, or begins as a question does ("is it a dog")."""
+    start = max(0, place - _REACH)
+    begins = max((match.end() for match in _SENTENCE_END.finditer(text, start, place)), default=start)
+    if _INVERTED.match(text[begins:place]):
+        return True
     match = _SENTENCE_END.search(text, place, place + _REACH)
     if match is not None and match[0] in "?？":
         return True

@@ -14,6 +14,7 @@ from harken.questions.clauses import (
     clause_before,
     denies_after,
     denies_before,
+    denies_directly,
     explains,
     follows_denied_list,
     hedges,
@@ -87,7 +88,21 @@ def named_choice(answer: str, choices: Sequence[str], level: int) -> tuple[int |
     others = [mention for mention in stated if mention.choice != last.choice]
     if others and not (heaviest >= 2 and _CORRECTION.search(text[others[-1].end : last.start])):
         return None, "several choices"
+    if _contradicts(text, named, last):
+        return None, "denied or asked"
     return last.choice, "contained"
+
+
+def _contradicts(text: str, named: Sequence[Mention], stated: Mention) -> bool:
+    """Whether the answer denies the choice that it states ("a dog, not a dog"), and does not correct itself between."""
+    masked = _masked(text, named)
+    for mention in named:
+        if mention.choice == stated.choice and denies_directly(masked, mention.start):
+            first, last = sorted((mention, stated), key=lambda both: both.start)
+            corrected = first is mention and _CORRECTION.search(text[first.end : last.start])
+            if not corrected:
+                return True
+    return False
 
 
 def mentioned_choices(text: str, choices: Sequence[str]) -> set[int]:

@@ -108,6 +108,7 @@ _ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd"}
 _ORDINALS |= {word: f"{n}th" for n, word in enumerate(_FOURTH_TO_TWELFTH, 4)}
 _NUMBER_WORD = "|".join([*_VALUES, *_SCALES])
 _NUMBER = re.compile(rf"\b(?:{_NUMBER_WORD})(?:(?:[ -]| and )(?:{_NUMBER_WORD}))*\b(?![-'])")
+_NUMBER_PART = re.compile(rf"\b({_NUMBER_WORD})\b([ -]and[ -]| and |[ -]|)")
 _NOT_A_NUMBER_BEFORE = re.compile(r"(?:\b(?:the|this|that|no|which|any|each|every|some|another)|\d(?:st|nd|rd|th)) $")
 _NOT_A_NUMBER_AFTER = re.compile(r" (?:of|that|who|which|another|can|could|might)\b")
 _ORDINAL = re.compile(rf"(?<!\d )(?<!at )(?<![\w-])(?:{'|'.join(_ORDINALS)})\b(?!s)(?!-)")
@@ -160,12 +161,30 @@ def as_spoken(text: str) -> str:
 
 
 def _digits(match: re.Match[str]) -> str:
-    """The number that words spell ("twenty-two" is 22), or the words where they are no number."""
-    words = [word for word in re.split("[ -]", match[0]) if word != "and"]
-    if words[0] == "one" and len(words) == 1:
+    """The numbers that words spell: "twenty-two" is 22, "two four" is 2 4, "twenty-one and two" is 21 and 2."""
+    if match[0] == "one":
         before, after = match.string[max(0, match.start() - 10) : match.start()], match.string[match.end() :][:10]
         if _NOT_A_NUMBER_BEFORE.search(before) or _NOT_A_NUMBER_AFTER.match(after):
             return match[0]
+    pieces: list[str] = []
+    number: list[str] = []
+    gap = ""
+    for word, next_gap in _NUMBER_PART.findall(match[0]):
+        if number and _value([*number, word]) is None:
+            pieces += [_spelled(number), gap]
+            number = []
+        number.append(word)
+        gap = next_gap
+    return "".join([*pieces, _spelled(number)])
+
+
+def _spelled(words: Sequence[str]) -> str:
+    value = _value(words)
+    return " ".join(words) if value is None else str(value)
+
+
+def _value(words: Sequence[str]) -> int | None:
+    """The number that words spell; None where they are no one number, as "two four" and "two twenty"."""
     total = group = 0
     last = 1000  # a smaller word than the last one may follow: twenty-two, but not two-twenty
     for word in words:
@@ -177,9 +196,9 @@ def _digits(match: re.Match[str]) -> str:
         else:
             value = _VALUES[word]
             if (value >= 10 and last <= 20) or (value < 10 and last < 20) or last == 0:
-                return match[0]
+                return None
             group, last = group + value, value if value < 20 else 20
-    return str(total + group)
+    return total + group
 
 
 _PLURAL = re.compile(r"\b([^\W\d_]{3,}?)(?:(?<=sh|ch)es|(?<![sui])s)\b")
