@@ -111,7 +111,7 @@ class ChatAudioModel(LanguageModelMethods):
     def prompt_length(self, conversation: Conversation, samples: int | Sequence[int] | None) -> int:
         clips = [samples] if isinstance(samples, int) else list(samples or ())
         text = self._chat.render_text(conversation, len(clips))
-        return len(self._chat.tokenize(text, [self._count_audio_tokens(clip) for clip in clips]))
+        return self._chat.count(text, [self._count_audio_tokens(clip) for clip in clips])
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         clips = [clip for prompt in inputs for clip in prompt.clips]

@@ -29,12 +29,13 @@ class ChatTokens:
                 f"{tokenizer.convert_tokens_to_ids(audio_token)}: model and tokenizer are of different checkpoints"
             )
         self.tokenizer = tokenizer
+        self._control_tokens = control_tokens(tokenizer)
         self.audio_token = audio_token
         self.audio_token_id = audio_token_id
 
     def render_text(self, conversation: Conversation, clips: int) -> str:
         """The prompt with one placeholder in the place of each clip, ready for the assistant's answer."""
-        refuse_control_tokens(conversation, self.tokenizer)
+        refuse_control_tokens(conversation, self._control_tokens)
         text = self._apply_template(conversation, add_generation_prompt=True)
         if text.count(self.audio_token) != clips:
             raise ValueError(
@@ -47,6 +48,11 @@ class ChatTokens:
         first, *others = text.split(self.audio_token)
         repeated = [self.audio_token * n + part for n, part in zip(audio_tokens, others, strict=True)]
         return self._ids(first + "".join(repeated))
+
+    def count(self, text: str, audio_tokens: Sequence[int]) -> int:
+        """The number of tokens that `tokenize` gives. A placeholder is one token whatever stands beside it, so that a
+        long clip needs no long text."""
+        return len(self._id_list(text)) + sum(audio_tokens) - len(audio_tokens)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)
@@ -87,15 +93,21 @@ class ChatTokens:
         return text
 
     def _ids(self, text: str) -> Tensor:
-        return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0].long()
+        return torch.tensor(self._id_list(text), dtype=torch.long)
+
+    def _id_list(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False, return_attention_mask=False)["input_ids"]
 
 
-def refuse_control_tokens(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> None:
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Every token that is no text. `all_special_tokens` holds only those that have a role in the tokenizer."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*tokenizer.all_special_tokens, *added})
+
+
+def refuse_control_tokens(conversation: Conversation, control: Sequence[str]) -> None:
     """Raise DataError where a text of the conversation contains a control token. Questions are data: one that contains
     `<|im_end|>` would end its own turn."""
-    # `all_special_tokens` holds only the tokens that have a role in the tokenizer.
-    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    control = sorted({*tokenizer.all_special_tokens, *added})
     for message in conversation:
         content = message["content"]
         texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
