@@ -3,8 +3,8 @@ records over them checked, trained on for two steps, and evaluated for 1,000 rec
 
     python benchmarks/data_scale.py --out runs/data-scale
 
-The clips are sounds of one second, the model is a tiny Qwen2.5-Omni thinker. Each command is a process of its own, whose
-peak memory and CPU seconds, those of its workers included, are what the operating system says. --records and --clips
+The clips are sounds of one second, the model is a tiny Qwen2.5-Omni thinker. Each command is a process of its own, and
+its peak memory and CPU seconds, with those of its workers, are what the operating system says. --records and --clips
 set other sizes. Writes results.json, and prints the table of docs/data.md.
 """
 
