@@ -22,7 +22,8 @@ from harken.prepare.leak_check_sets import (
     record_of_clip_name,
     word_set,
 )
-from harken.prepare.leaks import clip_matcher, similar_questions
+from harken.prepare.leaks import clip_matcher
+from harken.prepare.similar_questions import similar_questions
 from harken.prepare.sound_print import PrintIndex, sound_print
 from harken.types import Question
 

@@ -11,7 +11,6 @@ Two records of the sets (leak_check_sets.py) are the same by one of four rules:
 `harken prepare` leaves leaks out of a set (`leak_reasons`); `harken prepare check` compares finished sets.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,10 +19,10 @@ from harken.prepare.clip_identity import identify_clips
 from harken.prepare.clip_source import ClipSource, evidence_of_id
 from harken.prepare.data_card import CardTable
 from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records
+from harken.prepare.similar_questions import similar_questions
 from harken.prepare.sound_print import PrintIndex
 from harken.types import AudioSpan
 
-_SIMILARITY = (4, 5)
 CLIP_RULES = ("clip", "content", "sound")
 RULES = (*CLIP_RULES, "question")
 
@@ -224,31 +223,3 @@ def _possible_sources(record: ComparedRecord) -> Iterator[ClipSource]:
         part = record.name[first : first + 11]
         if evidence_of_id(part) == 3:
             yield ClipSource("youtube", part)
-
-
-def similar_questions(
-    training: Sequence[ComparedRecord], benchmark: Sequence[ComparedRecord]
-) -> Iterator[tuple[ComparedRecord, ComparedRecord]]:
-    """Pair records whose sets of words have at least the similarity t.
-
-    Such sets share a word among the first n - ceil(t n) + 1 of each, with the words in one order for both (prefix
-    filter, Chaudhuri et al. 2006). The rarest words come first, so that few candidates are compared.
-    """
-    over, under = _SIMILARITY
-    frequency = Counter(word for record in (*training, *benchmark) for word in record.words)
-
-    def prefix(words: frozenset[str]) -> list[str]:
-        ordered = sorted(words, key=lambda word: (frequency[word], word))
-        return ordered[: len(words) + -over * len(words) // under + 1]
-
-    benchmark_with: dict[str, list[int]] = {}
-    for index, record in enumerate(benchmark):
-        for word in prefix(record.words):
-            benchmark_with.setdefault(word, []).append(index)
-    for record in training:
-        candidates = sorted({index for word in prefix(record.words) for index in benchmark_with.get(word, ())})
-        for index in candidates:
-            other = benchmark[index].words
-            if under * len(record.words & other) >= over * len(record.words | other):
-                yield record, benchmark[index]
-                break
