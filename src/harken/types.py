@@ -53,14 +53,23 @@ def fragment(start_s: float, end_s: float | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Criterion:
+    """One point of a rubric by which a judge scores an answer: what is asked for, and the scores that it may give."""
+
+    name: str
+    rule: str
+    scores: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question, with the clip or clips that it is about or without a clip.
 
     Attributes:
         id: unique in its file.
         text: the question, without choices and without instructions.
-        choices: two or more texts, in the order in which they are shown. Where a probe asks for a transcript, the
-            reference transcript alone.
+        choices: two or more texts, in the order in which they are shown; empty for an open question. Where a probe
+            asks for a transcript, the reference transcript alone.
         answer: index of the right choice; None when the benchmark hides it, or when `answer_text` is set.
         audio: the file that the model hears, or the parts of files where it hears several, in their order; None for a
             text-only question and when the clip is left out. Files may be given in a list; one alone becomes its path.
@@ -72,8 +81,11 @@ class Question:
             `subcategory` and `dataset`.
         source: "file:line" of the record, for error messages.
         answer_text: the right answer as published when it is the text of no choice (five items of MMAR's first file),
-            else "". The official matchers score it; no choice is right then.
+            else "". The official matchers score it; no choice is right then. For an open question it is the reference.
         reasoning: text that leads to the answer, for SFT, without tags; "" when the record has none.
+        rubric: by what a judge scores an open answer or the reasoning; empty where the benchmark has no rubric.
+        check: what an answer is checked for in place of a right answer, as JSON that the benchmark's rule reads; "" for
+            a question that has a right answer.
     """
 
     id: str
@@ -93,6 +105,13 @@ class Question:
     start_s: float = 0.0
     end_s: float | None = None
     truncated: Literal["refuse", "accept"] = "refuse"
+    rubric: tuple[Criterion, ...] = ()
+    check: str = ""
+
+    @property
+    def answer_hidden(self) -> bool:
+        """Whether nothing says what is right: the benchmark keeps it for its own server."""
+        return self.answer is None and not self.answer_text and not self.check
 
     def __post_init__(self) -> None:
         if not isinstance(self.audio, list | tuple):

@@ -4,7 +4,7 @@ import pytest
 from benchmark_files import changed, read_records_of
 
 from harken.benchmarks.mmar import MMAR
-from harken.types import Question
+from harken.types import Criterion, Question
 
 RECORD = {
     "id": "abc_00-00-01_00-00-05",
@@ -48,10 +48,21 @@ def test_an_mmar_record_becomes_a_question_with_the_clip_of_audio_path(read, tmp
                 category="Perception Layer",
                 subcategory="Correlation Analysis",
                 source=f"{tmp_path}/q.json:1",
+                reasoning="It barks." if lines else "",
+                rubric=(Criterion("Cue", "Award 1 point for the bark.", (0, 1)),) if lines else (),
             )
         ],
         [],
     )
+
+
+@pytest.mark.parametrize(
+    "rubric", ["x", ["x"], [{"name": "Cue"}], [{"name": "Cue", "scoring_point": "x", "choices": [0, "1"]}]]
+)
+def test_a_rubric_that_cannot_be_read_is_a_reason(read, rubric):
+    questions, [rejected] = read(changed(RECORD, rubric=rubric))
+    assert questions == []
+    assert rejected.reason.startswith("rubric: ")
 
 
 def test_an_mmar_answer_that_is_no_choice_is_kept_as_text(read):

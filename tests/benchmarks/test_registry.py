@@ -23,7 +23,9 @@ def test_every_benchmark_is_found_by_its_name(name):
 
 def test_manifest_is_a_reader_and_no_benchmark():
     assert find_reader("manifest") is read_manifest
-    with pytest.raises(ConfigError, match="no benchmark is called 'manifest'; one of mmau, mmar, airbench, mmsu, or"):
+    with pytest.raises(
+        ConfigError, match="no benchmark is called 'manifest'; one of mmau, mmar, airbench, mmsu, mmau_pro, or"
+    ):
         find_benchmark("manifest")
 
 
@@ -51,7 +53,10 @@ def test_a_benchmark_of_the_users_own_is_found_by_module_and_object():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mmlu", "data.reader: no reader is called 'mmlu'; one of manifest, mmau, mmar, airbench, mmsu, or module:obj"),
+        (
+            "mmlu",
+            "data.reader: no reader is called 'mmlu'; one of manifest, mmau, mmar, airbench, mmsu, mmau_pro, or module",
+        ),
         ("my_benchmarks:YOURS", "data.reader: my_benchmarks:YOURS: my_benchmarks defines no YOURS"),
         ("my_benchmarks:NOTHING", "data.reader: my_benchmarks:NOTHING is no Benchmark but int"),
         ("nowhere:MINE", "data.reader: nowhere:MINE: cannot be imported .*; install the module or put its folder on"),

@@ -128,8 +128,36 @@ def mmsu_records(n: int = 94, seed: int = 0) -> list[Record]:
     ]
 
 
-RECORDS = {"mmau": mmau_records, "mmar": mmar_records, "airbench": airbench_records, "mmsu": mmsu_records}
-KEY = {"mmau": "model_output", "mmar": "answer_prediction", "airbench": "response", "mmsu": "response"}
+def mmau_pro_records(n: int = 60, seed: int = 0) -> list[Record]:
+    """Questions with choices, each fifth about two clips."""
+    draw = random.Random(seed)
+    records = []
+    for i in range(n):
+        choices = draw.sample(THINGS, draw.randint(2, 6))
+        record = {
+            **{"id": f"p{i}", "question": f"Which is it in {i}?", "category": ("sound", "music", "speech")[i % 3]},
+            **{"audio_path": [f"data/{i}.wav", *([f"data/{i}b.wav"] if i % 5 == 4 else [])]},
+            **{"choices": choices, "answer": draw.choice(choices), "length_type": ("short", "long")[i % 2]},
+            **{"sub-cat": None, "task_identifier": None, "kwargs": None},
+        }
+        records.append(record)
+    return records
+
+
+RECORDS = {
+    "mmau": mmau_records,
+    "mmar": mmar_records,
+    "airbench": airbench_records,
+    "mmsu": mmsu_records,
+    "mmau_pro": mmau_pro_records,
+}
+KEY = {
+    "mmau": "model_output",
+    "mmar": "answer_prediction",
+    "airbench": "response",
+    "mmsu": "response",
+    "mmau_pro": "model_output",
+}
 
 
 def gold(record: Record) -> str:

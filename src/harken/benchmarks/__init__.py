@@ -8,5 +8,6 @@ BENCHMARKS = {
     "mmar": "harken.benchmarks.mmar:MMAR",
     "airbench": "harken.benchmarks.airbench:AIRBENCH",
     "mmsu": "harken.benchmarks.mmsu:MMSU",
+    "mmau_pro": "harken.benchmarks.mmau_pro:MMAU_PRO",
 }
 """Modules are named, not imported, so that the command line lists the benchmarks without loading them."""

@@ -58,6 +58,10 @@ class Benchmark:
         part: the part of the benchmark that these records are; "" where there is only one.
         official_rule: takes a question and the text of a prediction; returns what the official script would say.
             Raises ValueError where the benchmark hides the answer. None where harken has no such rule.
+        undecided: what the official rule returns None for although the script scores it, in a few words; "" where None
+            always means that the script drops the question.
+        judged: tells of a question whether the authors have a language model score it, so that it has no official
+            verdict and counts in no figure but the judge's. None where none is.
         reads_letters: whether the benchmark's own prompt shows letters and its script reads a letter; otherwise the
             script reads the text of a choice. `harken.results.score.check_rule` tells where it is set wrongly.
         states: returns the published states of the benchmark's file, by which its version is recognised. None where
@@ -82,6 +86,8 @@ class Benchmark:
     parse: Callable[[Record, Path, str], Question]
     part: str = ""
     official_rule: Callable[[Question, str], Verdict] | None = None
+    undecided: str = ""
+    judged: Callable[[Question], bool] | None = None
     reads_letters: bool = False
     states: Callable[[], PublishedStates] | None = None
     groups: Mapping[str, Callable[[Question], str]] = field(default_factory=dict)
@@ -114,7 +120,7 @@ class Benchmark:
 
 
 def _known_text(question: Question) -> str | None:
-    return None if question.answer is None and not question.answer_text else right_text(question)
+    return right_text(question) if question.answer is not None or question.answer_text else None
 
 
 def right_text(question: Question) -> str:

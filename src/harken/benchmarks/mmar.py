@@ -1,8 +1,9 @@
 """MMAR: questions about sound, music, speech and their mixtures that ask for several steps of reasoning.
 
-There are two files: the first (2025, a JSON list) and the one with rubrics (2026, JSON lines), whose rubrics are not
-read. In the first file the answers of five questions are the text of no choice. The official script scores them, so
-they are kept, with answer None and the published text in `answer_text`.
+There are two files: the first (2025, a JSON list) and the one with rubrics (2026, JSON lines). By the rubric of a
+question a judge scores the reasoning, where the answer is right (MMAR-Rubrics). In the first file the answers of five
+questions are the text of no choice. The official script scores them, so they are kept, with answer None and the
+published text in `answer_text`.
 """
 
 from functools import partial
@@ -14,7 +15,7 @@ from harken.benchmarks.word_match import word_rule
 from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
-from harken.types import Question
+from harken.types import Criterion, Question
 
 MODALITIES = (
     *("sound", "music", "speech", "mix-sound-music", "mix-sound-speech", "mix-music-speech"),
@@ -24,8 +25,8 @@ LAYERS = ("Signal Layer", "Perception Layer", "Semantic Layer", "Cultural Layer"
 
 
 def parse_mmar(record: Record, audio_root: Path, source: str) -> Question:
-    """A record with id, audio_path, question, choices, answer (text), modality, category (one of four layers) and
-    sub-category as a Question; further keys are ignored.
+    """A record with id, audio_path, question, choices, answer (text), modality, category (one of four layers),
+    sub-category and, in the file with rubrics, rubric and thinking as a Question; further keys are ignored.
 
     The clip is the file that audio_path names, not the id. The modality is the Question's `task`. Four records end in
     an empty choice, which is left out: it has no words, so the official script never sees it. Raises RecordError with
@@ -45,7 +46,23 @@ def parse_mmar(record: Record, audio_root: Path, source: str) -> Question:
         subcategory=label_field(record, "sub-category"),
         source=source,
         answer_text=answer if index is None else "",
+        reasoning=label_field(record, "thinking"),
+        rubric=_rubric(record.get("rubric")),
     )
+
+
+def _rubric(value: object) -> tuple[Criterion, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
+        raise RecordError(f"rubric: expected a list of points, found {short_repr(value)}")
+    criteria = []
+    for point in value:
+        scores = point.get("choices")
+        if not isinstance(scores, list) or not scores or any(type(score) is not int or score < 0 for score in scores):
+            raise RecordError(f"rubric: choices: expected whole numbers, found {short_repr(scores)}")
+        criteria.append(Criterion(text_field(point, "name"), text_field(point, "scoring_point"), tuple(scores)))
+    return tuple(criteria)
 
 
 def _without_empty(choices: object) -> object:

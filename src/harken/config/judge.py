@@ -90,6 +90,9 @@ class JudgeConfig(Section):
     answer_prompt_file: Path | None = None
     """A text that replaces our wording of the answer prompt [O], with lines `{reference}`, `{prediction}` and, if
     wanted, `{question}` and `{options}`."""
+    rubric_prompt_file: Path | None = None
+    """A text that replaces our wording of the rubric prompt [O], with lines `{criteria}`, `{reasoning}`, `{prediction}`
+    and, if wanted, `{question}`, `{options}`, `{reference}` and `{ideal}`."""
     max_failed_share: Share = 0.2
     """The run stops if more than this share of a step's calls fail [O]."""
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harken.types import AudioSpan, Question
+from harken.types import AudioSpan, Criterion, Question
 
 
 def question_to_json(question: Question) -> dict[str, Any]:
@@ -17,4 +17,5 @@ def question_to_json(question: Question) -> dict[str, Any]:
 def question_from_json(row: Mapping[str, Any]) -> Question:
     """The question that `question_to_json` wrote."""
     spans = tuple(AudioSpan(Path(span["path"]), span["start_s"], span["end_s"]) for span in row["audio"])
-    return Question(**{**row, "choices": tuple(row["choices"]), "audio": spans})
+    rubric = tuple(Criterion(each["name"], each["rule"], tuple(each["scores"])) for each in row["rubric"])
+    return Question(**{**row, "choices": tuple(row["choices"]), "audio": spans, "rubric": rubric})

@@ -18,7 +18,8 @@ def random_guess(questions: Sequence[Question]) -> list[int]:
     """[n] a choice of each question, drawn with equal probability from a hash of the question's id."""
     words = [hashlib.sha256(question.id.encode(errors="surrogatepass")).digest()[:8] for question in questions]
     return [
-        int.from_bytes(word, "big") % len(question.choices) for word, question in zip(words, questions, strict=True)
+        int.from_bytes(word, "big") % max(1, len(question.choices))
+        for word, question in zip(words, questions, strict=True)
     ]
 
 
@@ -32,7 +33,7 @@ def most_frequent_choice(questions: Sequence[Question]) -> list[int]:
     if not counts:
         raise DataError("the benchmark hides its answers: no choice is the most frequent one")
     most = min(counts, key=lambda position: (-counts[position], position))
-    return [min(most, len(question.choices) - 1) for question in questions]
+    return [max(0, min(most, len(question.choices) - 1)) for question in questions]
 
 
 BASELINES: dict[str, Callable[[Sequence[Question]], list[int]]] = {
@@ -59,5 +60,8 @@ class Baseline:
     def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
         """Yield all answers in one batch. `journal` is not used."""
         chosen = self._choose([trial.question for trial in trials])
-        texts = [trial.question.choices[choice] for trial, choice in zip(trials, chosen, strict=True)]
+        texts = [
+            trial.question.choices[choice] if trial.question.choices else ""
+            for trial, choice in zip(trials, chosen, strict=True)
+        ]
         yield [(trial, [Answer(text, 0, True)] * self._samples) for trial, text in zip(trials, texts, strict=True)]

@@ -23,7 +23,7 @@ from harken.evaluation.journal import Answers, Journal
 from harken.evaluation.load_questions import load_questions
 from harken.evaluation.prediction_rows import prediction_row, rejected_row, unusable_row
 from harken.evaluation.share_trials import ask
-from harken.judges import add_judged_column, open_judge
+from harken.judges import add_judged_column, add_rubric_column, open_judge
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.evaluation_rows import Row
@@ -195,12 +195,14 @@ def _failures(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[str, Any]]:
-    """The rows with a judge's column and the judge's entry of the summary, when the recipe names a judge."""
+    """The rows with a judge's columns and the judge's entries of the summary, when the recipe names a judge."""
     if folder.recipe.judge is None:
         return rows, {}
+    questions = {question.id: question for question in loaded.questions}
     with contextlib.closing(open_judge(folder.recipe.judge, folder.path / "judge")) as judge:
-        rows, judged = add_judged_column(judge, {question.id: question for question in loaded.questions}, rows)
-    return rows, {"judged": judged}
+        rows, judged = add_judged_column(judge, questions, rows)
+        rows, by_rubric = add_rubric_column(judge, questions, rows)
+    return rows, {"judged": judged, **by_rubric}
 
 
 def _is_whole(recipe: EvaluationRecipe) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from harken.data.load import clip_name
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.grader import grade
-from harken.questions.output_parts import form, reasoning
+from harken.questions.output_parts import answer_part, form, reasoning
 from harken.questions.prompt import Prompt
 from harken.types import Grade, Question, Rejected
 
@@ -15,6 +15,8 @@ def prediction_row(trial: Trial, answer: Answer, prompt: Prompt) -> dict[str, An
     question = trial.question
     if answer.failure:
         graded = Grade(None, False, "", f"failed: {answer.failure}")
+    elif not question.choices:
+        graded = Grade(None, False, answer_part(answer.text) or "", "open question")
     else:
         graded = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
     return _row(question, prompt.text(question), answer, graded)

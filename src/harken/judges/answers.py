@@ -13,6 +13,7 @@ from harken.stats import mean_interval
 from harken.types import Question
 
 EMPTY_ANSWER = Verdict(0.0, "nothing was said")
+NOT_ASKED = Verdict(0.0, "another choice, or nothing was said")
 
 
 def judge_answers(judge: Judge, questions: Sequence[Question], predictions: Sequence[str]) -> list[Verdict]:
@@ -55,6 +56,45 @@ def add_judged_column(
         "n_failed": sum(verdict.score is None for verdict in verdicts),
     }
     return judged_rows, summary
+
+
+def add_rubric_column(
+    judge: Judge, questions: Mapping[str, Question], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Add `rubric_score` and `rubric_reason` to the rows of questions that have a rubric.
+
+    The score is points / most points, from 0 to 1. As in MMAR-Rubrics, an answer with another choice than the right one
+    has 0 and is not sent to the judge; nor is an empty one. A failure counts as 0 and is counted.
+
+    Returns:
+        The rows, and the entry `rubric` of the summary: score (an estimate), n, n_asked, n_failed; {} without a rubric.
+    """
+    scored = [row for row in rows if row["id"] in questions and questions[row["id"]].rubric]
+    if not scored:
+        return [dict(row) for row in rows], {}
+    sent = [row for row in scored if row["extracted"].strip() and (row["correct"] or not row["choices"])]
+    calls = [judge.submit("rubric", questions[row["id"]], _said_before(row), row["extracted"]) for row in sent]
+    verdict_of = {row["id"]: call.result() for row, call in zip(sent, calls, strict=True)}
+    ids = {row["id"] for row in scored}
+    judged = []
+    for row in rows:
+        verdict = verdict_of.get(row["id"], NOT_ASKED) if row["id"] in ids else None
+        columns = {} if verdict is None else {"rubric_score": verdict.score, "rubric_reason": verdict.reason}
+        judged.append({**row, **columns})
+    scores = [verdict_of.get(row["id"], NOT_ASKED).score or 0.0 for row in scored]
+    summary = {
+        "score": asdict(mean_interval(scores, [row["clip"] for row in scored])),
+        "n": len(scored),
+        "n_asked": len(sent),
+        "n_failed": sum(verdict.score is None for verdict in verdict_of.values()),
+    }
+    return judged, {"rubric": summary}
+
+
+def _said_before(row: Mapping[str, Any]) -> str:
+    """The reasoning of a completion: that in its tags, or all that stands before its answer."""
+    text: str = row["completion"]
+    return row["reasoning"] or text.removesuffix(row["extracted"]).strip()
 
 
 def _columns(row: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 
 from harken.types import Question
 
-Aspect = Literal["consistency", "quality", "answer"]
+Aspect = Literal["consistency", "quality", "answer", "rubric"]
 """What is scored. consistency: whether the reasoning supports the answer, 0 or 1. quality: how good the reasoning is,
-whatever the answer, 0 to 1 in steps of 0.1. answer: whether the answer means the same as the reference, 0 or 1."""
+whatever the answer, 0 to 1 in steps of 0.1. answer: whether the answer means the same as the reference, 0 or 1.
+rubric: how far reasoning and answer meet the criteria of the question's rubric, points / most points."""
 
 
 @dataclass(frozen=True, slots=True)

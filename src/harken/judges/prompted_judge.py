@@ -11,7 +11,7 @@ from typing import Protocol
 
 from harken.judges.judge import Aspect, Verdict
 from harken.judges.prompts import JudgePrompts
-from harken.judges.score_parsing import parse_score
+from harken.judges.score_parsing import parse_points, parse_score
 from harken.system.model_messages import Failure, Reply
 from harken.types import Question
 
@@ -41,13 +41,17 @@ class PromptedJudge:
             verdict.set_result(Verdict(None, f"no reference: question {question.id!r} hides its answer"))
             return verdict
 
+        if aspect == "rubric" and not question.rubric:
+            verdict.set_result(Verdict(None, f"no rubric: question {question.id!r} has none"))
+            return verdict
+
         def finish(reply: Future[Reply | Failure]) -> None:
             if reply.cancelled():
                 verdict.set_result(Verdict(None, "the judge was closed before it replied"))
             elif error := reply.exception():
                 verdict.set_exception(error)  # a bug of harken
             else:
-                verdict.set_result(_verdict(aspect, reply.result()))
+                verdict.set_result(_verdict(aspect, question, reply.result()))
 
         self._send(self._prompts.text(aspect, question, reasoning, answer), aspect).add_done_callback(finish)
         return verdict
@@ -65,7 +69,9 @@ class PromptedJudge:
         return reply
 
 
-def _verdict(aspect: Aspect, reply: Reply | Failure) -> Verdict:
+def _verdict(aspect: Aspect, question: Question, reply: Reply | Failure) -> Verdict:
     if isinstance(reply, Failure):
         return Verdict(None, reply.reason, reply.fatal)
+    if aspect == "rubric":
+        return parse_points(question.rubric, reply.text)
     return parse_score(aspect, reply.text)

@@ -10,7 +10,7 @@ shows question, options and reasoning. Neither shows the reference, and quality 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,11 +20,12 @@ from harken.config import JudgeConfig
 from harken.errors import ConfigError
 from harken.judges.judge import Aspect
 from harken.judges.quoting import list_entry, quote_ending, quote_lines, quote_text
-from harken.types import Question
+from harken.types import Criterion, Question
 
-MAX_NEW_TOKENS: Mapping[Aspect, int] = {"consistency": 4, "quality": 8, "answer": 4}
+MAX_NEW_TOKENS: Mapping[Aspect, int] = {"consistency": 4, "quality": 8, "answer": 4, "rubric": 64}
 """Longest reply [O]: a space, each digit and each point may be tokens of their own, and so is the end of the line. One
 token more than a score needs shows that a line such as `1.5` goes on."""
+CRITERION_CHARS = 1000
 QUESTION_CHARS, OPTION_CHARS, ANSWER_CHARS, REASONING_CHARS = 2000, 300, 300, 6000
 """Longest quoted texts [O]. For comparison, 512 tokens of reasoning are about 2500 characters."""
 ENDING_LINES, ENDING_CHARS = 3, 1000
@@ -35,13 +36,15 @@ _MAY_SEE: dict[Aspect, tuple[str, ...]] = {
     "consistency": ("options", "reasoning", "answer"),
     "quality": ("question", "options", "reasoning"),
     "answer": ("question", "options", "reference", "prediction"),
+    "rubric": ("question", "options", "reference", "ideal", "criteria", "reasoning", "prediction"),
 }
 _MUST_SEE: dict[Aspect, tuple[str, ...]] = {
     "consistency": ("reasoning", "answer"),
     "quality": ("reasoning",),
     "answer": ("reference", "prediction"),
+    "rubric": ("criteria", "reasoning", "prediction"),
 }
-_NAMES = "question|options|reasoning|answer|reference|prediction"
+_NAMES = "question|options|reasoning|answer|reference|prediction|ideal|criteria"
 _MENTIONED = re.compile(rf"\{{({_NAMES})\}}")
 _PLACEHOLDER = re.compile(rf"^\{{({_NAMES})\}}$", re.MULTILINE)
 
@@ -59,13 +62,17 @@ class JudgePrompts:
             "consistency": config.consistency_prompt_file,
             "quality": config.quality_prompt_file,
             "answer": config.answer_prompt_file,
+            "rubric": config.rubric_prompt_file,
         }
         return cls({aspect: _wording(aspect, file) for aspect, file in files.items()})
 
     def text(self, aspect: Aspect, question: Question, reasoning: str, answer: str) -> str:
-        """Write the prompt. Raises ValueError for aspect "answer" where the question has no reference."""
+        """Write the prompt. Raises ValueError for aspect "answer" where the question has no reference, and for aspect
+        "rubric" where it has no rubric."""
         if aspect == "answer" and question.answer is None:
             raise ValueError(f"question {question.id!r} has no reference to compare with")
+        if aspect == "rubric" and not question.rubric:
+            raise ValueError(f"question {question.id!r} has no rubric")
         quoted = {
             "question": lambda: quote_text(question.text, QUESTION_CHARS),
             "options": lambda: _quoted_options(question.choices),
@@ -75,11 +82,26 @@ class JudgePrompts:
                 else quote_text(reasoning, REASONING_CHARS)
             ),
             "answer": lambda: quote_text(answer, ANSWER_CHARS),
-            "reference": lambda: quote_text(question.choices[question.answer or 0], ANSWER_CHARS),
+            "reference": lambda: quote_text(_reference(question), ANSWER_CHARS),
             "prediction": lambda: quote_text(answer, REASONING_CHARS),
+            "ideal": lambda: quote_text(question.reasoning, REASONING_CHARS),
+            "criteria": lambda: _quoted_criteria(question.rubric),
         }
         # One pass, not str.format: a judged text that holds "{reference}" stays as it is.
         return _PLACEHOLDER.sub(lambda placeholder: quoted[placeholder[1]](), self.wording[aspect])
+
+
+def _reference(question: Question) -> str:
+    return question.answer_text if question.answer is None else question.choices[question.answer]
+
+
+def _quoted_criteria(rubric: Sequence[Criterion]) -> str:
+    lines = [
+        f"{number}. {list_entry(each.name, OPTION_CHARS)} ∶ {list_entry(each.rule, CRITERION_CHARS)} "
+        f"({' or '.join(map(str, each.scores))})"
+        for number, each in enumerate(rubric, start=1)
+    ]
+    return quote_lines(lines)
 
 
 def _quoted_options(choices: tuple[str, ...]) -> str:

@@ -6,11 +6,12 @@ upwards. No number is searched for in a longer text: that would read 7 in "7 of 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from harken.errors import short_repr
 from harken.judges.judge import Aspect, Verdict
+from harken.types import Criterion
 
 SCORES: Mapping[Aspect, tuple[str, ...]] = {
     "consistency": ("0", "1"),
@@ -19,6 +20,27 @@ SCORES: Mapping[Aspect, tuple[str, ...]] = {
 }
 """The replies that a judge may give."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
+
+
+def parse_points(rubric: Sequence[Criterion], reply: str) -> Verdict:
+    """Points / most points of a reply that gives one number for each criterion, apart by spaces or commas, in its first
+    line. Never raises, whatever the reply.
+
+    Example:
+        >>> parse_points([Criterion("a", "", (0, 1)), Criterion("b", "", (0, 1))], " 1 0\\n").score
+        0.5
+    """
+    line = reply.strip().partition("\n")[0].strip()
+    if not line:
+        return Verdict(None, "empty reply")
+    numbers = re.split(r"\s*,\s*|\s+", line)
+    if len(numbers) != len(rubric):
+        return Verdict(None, f"not {len(rubric)} scores: {short_repr(line)}")
+    for number, criterion in zip(numbers, rubric, strict=True):
+        if number not in map(str, criterion.scores):
+            return Verdict(None, f"not one of {', '.join(map(str, criterion.scores))}: {short_repr(number)}")
+    most = sum(max(criterion.scores) for criterion in rubric)
+    return Verdict(sum(map(int, numbers)) / most if most else 0.0, "")
 
 
 def parse_score(aspect: Aspect, reply: str) -> Verdict:

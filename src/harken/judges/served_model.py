@@ -53,7 +53,7 @@ class ServedJudgeModel:
     def _request(self, text: str, aspect: Aspect, *, takes_choice: bool) -> Request:
         chat = self._config.api == "chat"
         options: dict[str, Any] = {} if chat else {"stop": ["\n"]}
-        if takes_choice:
+        if takes_choice and aspect in SCORES:
             # After `Score:` a base model writes a space first, as the worked cases of the prompt do.
             scores = [score if chat else f" {score}" for score in SCORES[aspect]]
             options["structured_outputs"] = {"choice": scores}

@@ -27,5 +27,6 @@ def prepare_benchmark(
     questions, rejected = benchmark.read(data, audio_root)
     source = DataSource(benchmark.title, benchmark.url, licence)
     draft = Draft(source, len(questions) + len(rejected), questions, rejected)
+    draft.reject(lambda question: None if question.choices else "no choices: a manifest holds questions with choices")
     measure_draft_clips(draft, workers, on_progress)
     return write_draft(draft, out, audio_root, (), workers)

@@ -68,7 +68,10 @@ class Prompt:
         return cls(template, config.choices or style.choices, style.form, config.system)
 
     def text(self, question: Question) -> str:
-        """The user's text. Raises DataError for more choices than letters where letters are shown."""
+        """The user's text; an open question stands alone. Raises DataError for more choices than letters where letters
+        are shown."""
+        if not question.choices:
+            return question.text
         parts = {"{question}": question.text, "{choices}": self._choices(question)}
         return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 

@@ -44,6 +44,13 @@ def _summary_notes(summary: Mapping[str, Any]) -> list[str]:
     if judged is not None and judged["accuracy"] is not None:
         accuracy = percent(Estimate(**judged["accuracy"]))
         notes.append(f"a judge finds {accuracy} % right, {judged['n_failed']} calls failed (counted as wrong)")
+    rubric = summary.get("rubric")
+    if rubric is not None:
+        score = percent(Estimate(**rubric["score"]))
+        notes.append(
+            f"a judge gives {score} % of the points of the rubrics of {rubric['n']} questions, "
+            f"{rubric['n_failed']} calls failed (counted as 0)"
+        )
     if "official" in summary:
         official = summary["official"]
         value, groups = official["official_accuracy"]["value"], [name for name, by in official["by"].items() if by]

@@ -38,7 +38,7 @@ def official_figures(reader: str, file: Path, rows: Sequence[Mapping[str, Any]],
     if version in ("unknown", "mixed"):
         return {}
     measured = {"benchmark": {"name": benchmark.name, "version": version, "part": benchmark.part}}
-    hidden = any(question.answer is None and not question.answer_text for question in questions)
+    hidden = any(question.answer_hidden for question in questions)
     if hidden or benchmark.official_rule is None:
         return measured
     completion_of = {row["id"]: row["completion"] for row in reversed(rows)}  # the first row of an id counts

@@ -201,6 +201,8 @@ def _texts(choices: object) -> list[str] | None:
 
 
 def _own_choice(record: Record) -> tuple[str, str]:
+    if record["reason"] == "open question" and isinstance(record.get("extracted"), str):
+        return "extracted", record["extracted"]  # an open question, or an instruction
     choice = record["choice"]
     if choice is not None and not isinstance(choice, str):
         raise FaultError("have a prediction that is not text", f"choice: {short_repr(choice)}")

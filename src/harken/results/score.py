@@ -15,6 +15,7 @@ from typing import Any
 from harken.benchmarks.base import Benchmark, Verdict
 from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.questions.grader import grade
+from harken.questions.output_parts import answer_part
 from harken.questions.prompt import LETTERS
 from harken.stats import Estimate, mean_interval
 from harken.types import Question
@@ -39,7 +40,8 @@ class ScoredItem:
         unreadable: there is a prediction, and the grader read no choice in it.
         lettered: an unreadable prediction that names a choice by its letter.
         official: the script's verdict; None where there is no prediction or the script drops it.
-        strict: whether the choice that the grader read is the right one.
+        strict: whether the choice that the grader read is the right one; for a question without choices, whether the
+            official rule counts it as right.
     """
 
     question: Question
@@ -73,7 +75,8 @@ def score(
         denominator); official_accuracy, official_accuracy_all, choice_accuracy, each {"value": share, "ci95": [low,
         high]}; by.task, by.difficulty, by.category, by.sub_category and the benchmark's own groups with the same for
         each label, {} where the benchmark has no such label; n_unreadable_letters: unreadable predictions that name a
-        choice by its letter; with `bare`, n_right_refused: questions whose right choice alone the script does not
+        choice by its letter; n_judged, where the benchmark has such questions: those that only a judge scores, which
+        are in no figure; with `bare`, n_right_refused: questions whose right choice alone the script does not
         count; and `averages` where the benchmark has further means.
 
     Raises DataError where the benchmark has no official rule, for no questions, an id that two questions share, hidden
@@ -84,11 +87,15 @@ def score(
     if bare:
         check_rule(benchmark, questions)
     letters = benchmark.reads_letters if letters_shown is None else letters_shown
+    n_questions = len(questions)
+    if benchmark.judged is not None:
+        questions = [question for question in questions if not benchmark.judged(question)]
     items = [_scored(benchmark, question, predictions.get(question.id), letters, bare) for question in questions]
     labels = {**LABELS, **benchmark.groups}
     result: dict[str, Any] = {
         **_figures(items),
         "n_unreadable_letters": sum(item.lettered for item in items),
+        **({"n_judged": n_questions - len(questions)} if benchmark.judged is not None else {}),
         **({"n_right_refused": len(_refused(benchmark, questions))} if bare else {}),
         "by": {
             name: {value: _figures(members) for value, members in _groups(benchmark, items, name, label).items()}
@@ -149,7 +156,7 @@ def _check(benchmark: Benchmark, questions: Sequence[Question], predictions: Map
     ids = {question.id for question in questions}
     if len(ids) < len(questions):
         raise DataError(f"{name}: {len(questions) - len(ids)} of {len(questions)} questions repeat an id")
-    hidden = sum(question.answer is None and not question.answer_text for question in questions)
+    hidden = sum(question.answer_hidden for question in questions)
     if hidden:
         raise DataError(
             f"{name}: {hidden} of {len(questions)} questions hide their answer: they cannot be scored here"
@@ -167,6 +174,10 @@ def _scored(benchmark: Benchmark, question: Question, text: str | None, letters:
     clip = question.clip or "\n".join(map(str, question.audio_spans)) or question.id
     if text is None:
         return ScoredItem(question, clip, True, False, False, None, False)
+    if not question.choices:
+        answer = (answer_part(text) or "") if bare else text
+        verdict = _verdict(benchmark, question, answer)
+        return ScoredItem(question, clip, False, False, False, verdict, verdict is True)
     graded = grade(text, question.choices, question.answer, letters_shown=letters)
     verdict = _verdict(benchmark, question, _bare(benchmark, question, graded.choice) if bare else text)
     unreadable = graded.choice is None

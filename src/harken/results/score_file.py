@@ -47,6 +47,7 @@ def score_file(
     return {
         **_heading(benchmark, data, predictions, published, read),
         "answers_of": answers,
+        "undecided": benchmark.undecided,
         "official_input": "bare choice" if read.own else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,
         **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=read.own),

@@ -34,6 +34,10 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
     further = [label for label, groups in result["by"].items() if groups and label not in SHOWN_LABELS]
     if further:
         notes.append(f"accuracies by {', '.join(further)}: with --json")
+    if result.get("n_judged"):
+        notes.append(f"{result['n_judged']} open questions are in no figure: a judge scores them in `harken evaluate`")
+    if result["undecided"] and result["n_official"] + result["n_missing"] < result["n"]:
+        notes.append(f"the official column leaves out what has no closed form: {result['undecided']}")
     if result.get("n_right_refused"):
         notes.append(f"the script does not count the right choice alone in {result['n_right_refused']} items")
     notes += _file_notes(result)

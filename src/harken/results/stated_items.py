@@ -50,10 +50,10 @@ def differences(record: Record, line: int, question: Question) -> list[Differenc
     result = []
     choices, text = _choices(record), record.get("question")
     answer = _answer(record, question.choices if choices is None else choices)
-    if choices is not None and choices != list(question.choices):
+    if question.choices and choices is not None and choices != list(question.choices):
         result.append(Difference(question.id, line, "choices", choices, list(question.choices)))
-    hidden = question.answer is None and not question.answer_text
-    if answer is not None and not hidden and answer.strip() != right_text(question).strip():
+    scored = question.answer is not None or question.answer_text != ""
+    if answer is not None and scored and answer.strip() != right_text(question).strip():
         result.append(Difference(question.id, line, "answer", answer, right_text(question)))
     if isinstance(text, str) and text.strip() != question.text.strip():
         result.append(Difference(question.id, line, "question", text, question.text))
@@ -62,9 +62,11 @@ def differences(record: Record, line: int, question: Question) -> list[Differenc
 
 def as_stated(question: Question, found: Sequence[Difference], answers: AnswersOf) -> Question:
     """The question with the choices that the predictions state, and with the answer that counts."""
+    if not question.choices or not found:
+        return question
     choices = next((difference.file for difference in found if difference.field == "choices"), question.choices)
     stated = next((difference.file for difference in found if difference.field == "answer"), None)
-    hidden = question.answer is None and not question.answer_text
+    hidden = question.answer_hidden
     right = str(stated) if stated is not None and answers == "file" else None if hidden else right_text(question)
     assert isinstance(choices, (list, tuple))
     index = None if right is None else find_answer(right, choices)
@@ -78,7 +80,7 @@ def _choices(record: Record) -> list[str] | None:
     if choices is None and "choice_a" in record:
         lettered = [record.get(f"choice_{letter.lower()}") for letter in LETTERS]
         choices = [str(choice) for choice in lettered if choice not in (None, "")]
-    if choices is None:
+    if choices is None or choices == []:
         return None
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         raise StatedItemError(f"choices: expected a list of texts, found {short_repr(choices)}")

@@ -28,9 +28,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "n": len(rows),
         "n_hidden_answer": len(rows) - len(known),
-        "n_unreadable": sum(row["choice"] is None for row in rows),
+        "n_unreadable": sum(row["choice"] is None and row["reason"] != "open question" for row in rows),
         "n_cut_at_maximum": sum(not row["ended"] for row in rows),
-        "n_rejected": sum(not row["choices"] for row in rows),
+        "n_rejected": sum(row["reason"].startswith("rejected: ") for row in rows),
         "reasons": dict(Counter(row["reason"].split(":")[0] for row in rows).most_common()),
         "chance": chance([len(row["choices"]) for row in rows if row["choices"]]),
         "accuracy": {name: asdict(accuracy(members)) for name, members in group_rows(known).items() if members},
