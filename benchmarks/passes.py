@@ -1,8 +1,9 @@
-"""Policy and reference passes over G completions of a prompt: the shared prompt against the repeated form.
+"""Policy and reference passes over G completions of a prompt: the packed row against the repeated form.
 
-Model, prompts and completions are the same. The repeated form has G plain rows, each with its own prompt; all forms
-make logits for completion tokens alone. The policy pass is forward and backward, the reference pass is forward without
-gradients. The bound is the ratio of tokens, G (P + R) / (P + G R).
+Model, prompts and completions are the same. The repeated form has G plain rows, each with its own prompt; the masked
+form is the packed row with one mask over all of it. All forms make logits for completion tokens alone. The policy pass
+is forward and backward, the reference pass is forward without gradients. The bound is the ratio of tokens,
+G (P + R) / (P + G R).
 
     python benchmarks/passes.py
 """
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import torch
 
+from harken.inference import packed_rows
 from harken.inference.completions import as_completions
-from harken.inference.log_probabilities import Scores, score_packed, score_repeated, score_shared
+from harken.inference.log_probabilities import Scores, score_packed, score_repeated
 from harken.models.audio_lm import ModelInput
 from harness import Side, arguments, interleaved, ratio, summary, timed, write_cases
 from text_model import TextModel, write_text_model
@@ -23,11 +25,12 @@ SHAPES = tuple(product((300, 700), (10, 100), (4, 8)))
 """(prompt tokens, completion tokens, G)."""
 AIMED_SHARE = 0.85
 """The share of the bound that is aimed at."""
-FORMS = ("shared", "packed", "repeated")
+FORMS = ("packed", "masked", "repeated")
+TWO_PARTS = packed_rows.PAIRS_FOR_TWO_PARTS
 
 
 def sides(model: TextModel, prompt: int, completion: int, group: int) -> dict[str, Side]:
-    """Each pass in each form, named "policy shared" and so on."""
+    """Each pass in each form, named "policy packed" and so on."""
     numbers = torch.Generator().manual_seed(0)
     inputs = [ModelInput(torch.randint(3, 4000, (prompt,), generator=numbers), None, "")]
     answers = torch.randint(3, 4000, (group, completion), generator=numbers)
@@ -36,7 +39,8 @@ def sides(model: TextModel, prompt: int, completion: int, group: int) -> dict[st
     def score(form: str) -> Scores:
         if form == "repeated":
             return score_repeated(model, inputs, completions)
-        return (score_packed if form == "packed" else score_shared)(model, model.embed(inputs, [None]), completions)
+        packed_rows.PAIRS_FOR_TWO_PARTS = TWO_PARTS if form == "packed" else float("inf")
+        return score_packed(model, model.embed(inputs, [None]), completions)
 
     def policy(form: str) -> None:
         model.module.zero_grad(set_to_none=True)
@@ -66,7 +70,7 @@ def main() -> None:
             costs = interleaved(sides(model, prompt, completion, group), rounds=options.rounds, warm_up=0)
             bound = group * (prompt + completion) / (prompt + group * completion)
             ratios = {
-                kind: ratio(costs[f"{kind} repeated"], costs[f"{kind} shared"]) for kind in ("policy", "reference")
+                kind: ratio(costs[f"{kind} repeated"], costs[f"{kind} packed"]) for kind in ("policy", "reference")
             }
             case = {"aim": AIMED_SHARE * bound, "bound": bound, "ratio": ratios, "seconds": summary(costs)}
             shares = {kind: round(values["median"] / bound, 3) for kind, values in ratios.items()}

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from harken.models.audio_lm import ModelInput
 from harken.models.language_model import LanguageModelMethods
+from harken.models.shared_prefix import use_shared_prefix
 
 SHAPE = {
     "vocab_size": 4096,
@@ -54,6 +55,7 @@ class TextModel(LanguageModelMethods):
     def __init__(self, module: Qwen2ForCausalLM, tokenizer: Any) -> None:
         self.module: Any = module
         self.tokenizer = tokenizer
+        use_shared_prefix(module.model)
 
     @classmethod
     def load(cls, folder: Path) -> "TextModel":

@@ -5,8 +5,9 @@ import torch
 from prompt_batches import BATCHES, LENGTHS, relative_errors
 from tiny_models import ARCHITECTURES, completions, gradients, make_prompt, tiny_model
 
+from harken.inference import packed_rows
 from harken.inference.completions import Completions, as_completions
-from harken.inference.log_probabilities import score_continued, score_packed, score_repeated, score_shared
+from harken.inference.log_probabilities import score_continued, score_packed, score_repeated
 from harken.inference.prefill import prefill
 from harken.models.policy import enable_gradient_checkpointing
 
@@ -33,8 +34,6 @@ def both_forms(
         rows = completions(model, LENGTHS) if rows is None else rows
         if form == "packed":
             scores = score_packed(model, model.embed(inputs, model.encode_audio(inputs)), rows)
-        elif form == "shared":
-            scores = score_shared(model, model.embed(inputs, model.encode_audio(inputs)), rows)
         elif form == "continued":
             scores = score_continued(model, prefill(model, model.embed(inputs, model.encode_audio(inputs))), rows)
         else:
@@ -53,11 +52,30 @@ def assert_equal_forms(shared, repeated):
     assert max(errors.values()) < 1e-8, max(errors, key=errors.__getitem__)
 
 
+FORMS = {"two parts": 0.0, "one mask": float("inf")}
+"""How attention of packed rows is computed -> the value of PAIRS_FOR_TWO_PARTS that has it so."""
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("trained", TRAINED)
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
-def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkpointing):
+def test_packed_row_equals_repeated_form_in_float64(arch, batch, trained, checkpointing, monkeypatch):
+    form = "one mask" if checkpointing and trained == "frozen tower" else "two parts"
+    monkeypatch.setattr(packed_rows, "PAIRS_FOR_TWO_PARTS", FORMS[form])
+    assert_equal_forms(*both_forms(arch, batch, trained, checkpointing, torch.float64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("trained", TRAINED)
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("form", FORMS)
+def test_packed_row_equals_repeated_form_in_float64_with_attention_in_either_form(
+    arch, batch, trained, checkpointing, form, monkeypatch
+):
+    monkeypatch.setattr(packed_rows, "PAIRS_FOR_TWO_PARTS", FORMS[form])
     assert_equal_forms(*both_forms(arch, batch, trained, checkpointing, torch.float64))
 
 
@@ -73,17 +91,34 @@ def test_packed_row_equals_repeated_form_in_float32(arch, batch, checkpointing):
     assert max(errors.values()) < 1e-4, max(errors, key=errors.__getitem__)
 
 
-@pytest.mark.parametrize(("more", "rows"), [(0, [1]), (1, [1, 3])])
-def test_completions_longer_than_half_their_prompt_are_rows_of_their_own(more, rows, monkeypatch):
+def largest_masks(prompts: int, lengths: list[int], parts: float, monkeypatch) -> tuple[list[int], int]:
+    """The numbers in each attention mask that is kept for the backward pass, largest first, and the row's width."""
+    monkeypatch.setattr(packed_rows, "PAIRS_FOR_TWO_PARTS", parts)
     model = tiny_model("qwen2_5_omni", torch.float32)
-    (embedded,) = model.embed([make_prompt(model, "What is 2 + 2?", None)], [None])
-    tokens = len(embedded) // 2 + more
-    long_rows, passes, hidden = completions(model, [4, 5, tokens - 9]), [], model.hidden
-    monkeypatch.setattr(
-        model, "hidden", lambda rows, *rest, **named: passes.append(len(rows)) or hidden(rows, *rest, **named)
-    )
-    score_shared(model, [embedded], long_rows)
-    assert passes == rows
+    model.set_trainable(audio_tower=False, projector=False, language_model=True)
+    (prompt,) = model.embed([make_prompt(model, "What is 2 + 2?", None)], [None])
+    rows, kept = completions(model, lengths), {}
+
+    def keep(tensor):
+        if tensor.is_floating_point() and tensor.isinf().any():
+            kept[tensor.untyped_storage().data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        scores = score_packed(model, [prompt[:prompts]], rows)
+    assert scores.logp.requires_grad
+    return sorted(kept.values(), reverse=True), prompts + sum(lengths) - len(lengths)
+
+
+@pytest.mark.parametrize(("lengths", "form"), [([3, 3], "one mask"), ([30, 40, 40], "two parts")])
+def test_attention_takes_two_parts_where_completions_are_long_and_no_layer_keeps_a_mask_of_its_own(
+    lengths, form, monkeypatch
+):
+    """With 20 tokens of prompt and completions of 3 tokens the row has 24 x 24 = 576 pairs, and two parts would have
+    20 x 20 + 2 x 2 x 22 = 488, of which 1.25 times is 610. With 30, 40 and 40 tokens the row has 127 x 127 pairs; in
+    two parts the completions' mask has 39 x (20 + 39) numbers."""
+    masks, width = largest_masks(20, lengths, packed_rows.PAIRS_FOR_TWO_PARTS, monkeypatch)
+    assert masks == ([width * width] if form == "one mask" else [39 * 59])
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -118,9 +153,11 @@ REPEATS = {
 
 
 @pytest.mark.parametrize("rows", REPEATS)
-@pytest.mark.parametrize("shared", ["packed", "continued", "shared"])
+@pytest.mark.parametrize("shared", ["two parts", "one mask", "continued"])
 @pytest.mark.parametrize("batch", ["audio", "mixed"])
-def test_long_and_repeated_completions_have_the_scores_and_gradients_of_plain_rows(rows, shared, batch):
+def test_long_and_repeated_completions_have_the_scores_and_gradients_of_plain_rows(rows, shared, batch, monkeypatch):
+    monkeypatch.setattr(packed_rows, "PAIRS_FOR_TWO_PARTS", FORMS.get(shared, 0.0))
+    shared = "packed" if shared in FORMS else shared
     forms = both_forms("qwen2_5_omni", batch, "everything", False, torch.float64, shared=shared, rows=REPEATS[rows])
     assert_equal_forms(*forms)
 

@@ -21,6 +21,7 @@ from transformers import AutoProcessor, WhisperFeatureExtractor
 from harken.errors import CheckpointError
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
+from harken.models import shared_prefix
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.chat_tokens import ChatTokens
 from harken.models.loading import load_model, load_renderer
@@ -251,7 +252,7 @@ def test_a_renderer_without_weights_renders_the_same(arch):
 def test_attention_is_set_on_the_language_model_and_an_answer_ends_its_turn(arch):
     model = tiny_model(arch)
     language_model = getattr(model.module.model, "language_model", model.module.model)
-    assert language_model.config._attn_implementation == "sdpa"
+    assert language_model.config._attn_implementation == shared_prefix.NAME
     assert model.decode(model.encode_answer("one two").tolist()) == "one two"
     end = int(model.encode_answer("one")[-1])
     assert end == model.eos_token_ids[0]

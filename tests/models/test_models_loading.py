@@ -18,9 +18,12 @@ from tiny_models import (
     write_full_omni,
 )
 
+from harken.config import ModelConfig
 from harken.errors import CheckpointError
 from harken.inference.clip_sensitivity import logit_change_between_clips
+from harken.models import loading
 from harken.models.loading import load_model, load_renderer, resolve_checkpoint
+from harken.models.policy import load_policy
 
 OMNI = "qwen2_5_omni"
 
@@ -211,3 +214,17 @@ def test_an_answer_is_its_tokens_and_the_end_of_the_turn(arch):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_doctor_sees_that_the_model_hears(arch):
     assert logit_change_between_clips(tiny_model(arch, torch.float32)) > 1e-3
+
+
+def test_cudnn_attention_is_off_unless_a_recipe_has_it_and_a_judge_loaded_later_leaves_it(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", chosen.append)
+    loading._avoid_cudnn_attention.cache_clear()
+    folder = str(tiny_folder("qwen2_5_omni"))
+    load_model(folder, device="cpu")
+    assert chosen == [False]
+    load_policy(ModelConfig(path=folder, device="cpu"))
+    assert chosen == [False, False]
+    load_policy(ModelConfig(path=folder, device="cpu", cudnn_attention=True))
+    load_model(folder, device="cpu")
+    assert chosen == [False, False, True]

@@ -38,6 +38,9 @@ class ModelConfig(Section):
     loaded in the precision of their file whatever this is."""
     gradient_checkpointing: bool = False
     """Keep only the input of each block, and compute the block again in the backward pass."""
+    cudnn_attention: bool = False
+    """Let torch take cuDNN's attention on CUDA. It plans anew for each shape, and so for each decoded token; see
+    docs/hardware.md. Changes speed and rounding only."""
     device: str = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
 

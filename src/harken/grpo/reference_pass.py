@@ -11,9 +11,9 @@ from torch import Tensor
 from harken.config import GrpoConfig
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
-from harken.inference.log_probabilities import score_packed, score_repeated, score_shared
+from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.models.audio_lm import AudioLM
-from harken.models.sharding import is_sharded, reshard
+from harken.models.sharding import reshard
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 
 
@@ -68,6 +68,4 @@ def _reference_logp(policy: AudioLM, reference: AudioLM, batch: SampledBatch, se
     audio = None if policy.audio_trains else batch.audio
     if audio is None:
         audio = reference.encode_audio(batch.inputs)
-    # `score_shared` chooses its form by lengths, so the ranks would gather a sharded block a different number of times.
-    score = score_packed if is_sharded(reference) else score_shared
-    return score(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp
+    return score_packed(reference, reference.embed(batch.inputs, audio), batch.completions, temperature).logp

@@ -2,8 +2,8 @@
 
 `score_packed` computes each prompt once, in one row with all its completions. `score_continued` takes prompts that are
 prefilled already and computes the completions alone; it keeps the prompts' activations in memory while completions are
-sampled, and it does not work with gradient checkpointing, which empties a cache without an error. `score_shared` takes
-the cheaper of the two, and `score_repeated` is the plain form that the others are checked against.
+sampled, and it does not work with gradient checkpointing, which empties a cache without an error. `score_repeated` is
+the plain form that the others are checked against.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from harken.inference.completions import Completions
-from harken.inference.packed_rows import distinct_completions, flat_predictors, lay_out, lay_out_after, pad_layouts
-from harken.inference.prefill import PrefilledPrompts, prefill
+from harken.inference.packed_rows import (
+    attention_of,
+    distinct_completions,
+    flat_predictors,
+    lay_out,
+    lay_out_after,
+    pad_layouts,
+    segment_mask,
+)
+from harken.inference.prefill import PrefilledPrompts
 from harken.models.audio_lm import AudioLM, ModelInput
 
 
@@ -42,14 +50,16 @@ def score_packed(
     """
     distinct = distinct_completions(completions, len(prompts))
     embedded, lengths = _embed_completions(model, distinct.completions)
-    rows, layouts = [], []
+    rows, shapes = [], []
     for prompt, group in zip(prompts, distinct.groups, strict=True):
         rows.append(torch.cat([prompt, *(embedded[r] for r in group)]))
-        layouts.append(lay_out(prompt.shape[0], [lengths[r] for r in group]))
+        shapes.append((prompt.shape[0], [lengths[r] for r in group]))
     embeddings = pad_sequence(rows, batch_first=True)
-    positions, attention = pad_layouts(layouts, embeddings.device)
+    layouts = [lay_out(*shape) for shape in shapes]
+    positions, segments = pad_layouts(layouts, embeddings.device)
     places = flat_predictors(layouts, embeddings.shape[1])
-    hidden = model.hidden(embeddings, positions, attention[:, None], read=places)
+    attention = attention_of(shapes, segments, embeddings)
+    hidden = model.hidden(embeddings, positions, attention, read=places)
     return _score(model, _select(hidden, places), distinct.completions, temperature).rows(distinct.row_of)
 
 
@@ -77,22 +87,12 @@ def score_continued(
     embeddings = pad_sequence([torch.cat([embedded[r] for r in group]) for group in groups], batch_first=True)
     hidden = prompts.last_hidden[owners, None]
     if embeddings.shape[1] > 0:  # where every completion is one token, the prompts predict them all
-        positions, own = pad_layouts(layouts, embeddings.device)
+        positions, segments = pad_layouts(layouts, embeddings.device)
         to_prompt = prompts.mask[owners, None].expand(-1, embeddings.shape[1], -1)
-        attention = torch.cat([to_prompt, own], 2)[:, None]
+        attention = torch.cat([to_prompt, segment_mask(segments)], 2)[:, None]
         hidden = torch.cat([hidden, model.hidden(embeddings, positions, attention, cache)], 1)
     places = flat_predictors(layouts, hidden.shape[1])
     return _score(model, _select(hidden, places), distinct.completions, temperature).rows(distinct.row_of)
-
-
-def score_shared(
-    model: AudioLM, prompts: Sequence[Tensor], completions: Completions, temperature: float = 1.0
-) -> Scores:
-    """Score like `score_packed`, in the form that is cheaper for these lengths. Does not work with gradient
-    checkpointing in train mode."""
-    if _are_long(completions, sum(len(prompt) for prompt in prompts)):
-        return score_continued(model, prefill(model, prompts), completions, temperature)
-    return score_packed(model, prompts, completions, temperature)
 
 
 def score_repeated(

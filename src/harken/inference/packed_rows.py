@@ -12,6 +12,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from harken.inference.completions import Completions
+from harken.models.shared_prefix import SharedPrefix, shared_prefix
+
+PAIRS_FOR_TWO_PARTS = 1.25
+"""Attention is computed in two parts where the mask over whole rows has so many times the pairs of positions. Two parts
+take more kernels and copy the prompt's keys and values for each completion."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,10 +90,33 @@ def lay_out_after(prompt_tokens: int, lengths: Sequence[int]) -> RowLayout:
 
 
 def pad_layouts(rows: Sequence[RowLayout], device: torch.device) -> tuple[Tensor, Tensor]:
-    """B rows padded to one width -> positions [B, W] and the attention mask among them [B, W, W] bool."""
+    """B rows padded to one width -> positions and segments, [B, W] each; the segment of padding is -1."""
     positions = pad_sequence([row.positions for row in rows], batch_first=True)
     segments = pad_sequence([row.segments for row in rows], batch_first=True, padding_value=-1)
-    return positions.to(device), segment_mask(segments.to(device))
+    return positions.to(device), segments.to(device)
+
+
+def attention_of(
+    shapes: Sequence[tuple[int, Sequence[int]]], segments: Tensor, embeddings: Tensor
+) -> Tensor | SharedPrefix:
+    """The attention of packed rows: in two parts where that saves enough pairs of positions, with a mask otherwise.
+
+    Args:
+        shapes: the arguments of `lay_out` for each row.
+        segments: [B, W].
+        embeddings: [B, W, H].
+    """
+    parts = [(prompt, [n - 1 for n in lengths]) for prompt, lengths in shapes]
+    if takes_two_parts(parts, segments.shape[1]):
+        return shared_prefix(parts, embeddings)
+    return segment_mask(segments)[:, None]
+
+
+def takes_two_parts(parts: Sequence[tuple[int, Sequence[int]]], width: int) -> bool:
+    """Whether rows of this width, each with the tokens of its prompt and the places of its completions, have so many
+    pairs of positions that attention is computed in two parts."""
+    needed = sum(prompt**2 + len(own) * max(own) * (prompt + max(own)) for prompt, own in parts)
+    return len(parts) * width**2 > PAIRS_FOR_TWO_PARTS * needed
 
 
 def segment_mask(segments: Tensor) -> Tensor:

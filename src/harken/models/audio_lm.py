@@ -15,6 +15,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import Cache
 
+from harken.models.shared_prefix import SharedPrefix
 from harken.types import Conversation, Waveform
 
 
@@ -105,7 +106,7 @@ class AudioLM(Protocol):
         self,
         embeddings: Tensor,
         positions: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | SharedPrefix | None,
         cache: Cache | None = None,
         read: Tensor | None = None,
     ) -> Tensor:
@@ -115,7 +116,8 @@ class AudioLM(Protocol):
             embeddings: [B, T, H].
             positions: [B, T] int64, always given, never inferred.
             mask: [B, 1, T, T + cached] bool, True = may attend. None = each token attends to itself and to all before
-                it, which has faster kernels; only for a single token, or with nothing cached.
+                it, which has faster kernels; only for a single token, or with nothing cached. A SharedPrefix = packed
+                rows whose completions are long; only with nothing cached.
             cache: extended in place; only in eval mode.
             read: [N] places in the flattened [B * T] that the caller reads; other places may hold anything. None = all.
         """

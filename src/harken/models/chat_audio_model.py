@@ -19,6 +19,7 @@ from harken.models.audio_features import check_clip_length, count_audio_tokens, 
 from harken.models.audio_lm import ModelInput
 from harken.models.chat_tokens import ChatTokens
 from harken.models.language_model import LanguageModelMethods
+from harken.models.shared_prefix import use_shared_prefix
 from harken.models.weights import load_weights, save_weights
 from harken.types import Conversation, Waveform
 
@@ -56,6 +57,7 @@ class ChatAudioModel(LanguageModelMethods):
         self.eos_token_ids = self._chat.eos_token_ids(module)
         self.min_samples = shortest_clip(feature_extractor.hop_length)
         self.max_samples = max_samples
+        use_shared_prefix(self._language_model)
 
     @classmethod
     @abstractmethod

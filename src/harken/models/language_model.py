@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 
+from harken.models.attention_mask import additive_mask, compute_dtype
+from harken.models.shared_prefix import SharedPrefix
 from harken.models.token_scores import score_tokens
 
 
@@ -45,10 +47,12 @@ class LanguageModelMethods(ABC):
         self,
         embeddings: Tensor,
         positions: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | SharedPrefix | None,
         cache: Cache | None = None,
         read: Tensor | None = None,
     ) -> Tensor:
+        if isinstance(mask, Tensor):
+            mask = additive_mask(mask, compute_dtype(embeddings))
         with _last_feed_forward_at(self._language_model, embeddings, read):
             return self._language_model(
                 inputs_embeds=embeddings,

@@ -5,6 +5,7 @@ without weights that renders prompts. `MODEL_TYPES` names the class of each arch
 """
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,7 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     Raises CheckpointError naming the path where the folder is missing, is no checkpoint, has another architecture, or
     lacks a file or has a damaged one.
     """
+    _avoid_cudnn_attention()
     model = _load(resolve_checkpoint(path), dtype)
     model.module.to(pick_device(device))
     model.module.eval().requires_grad_(False)
@@ -58,6 +60,13 @@ def _load(path: str, dtype: torch.dtype) -> AudioLM:
         return model
     with checkpoint_errors(path):
         return _model_class(path).load(path, dtype)
+
+
+@functools.cache
+def _avoid_cudnn_attention() -> None:
+    """Switch cuDNN's attention off for this process, once, so that a later model does not undo the choice of a recipe
+    (docs/hardware.md)."""
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def load_renderer(path: str) -> AudioLM:

@@ -50,6 +50,7 @@ def load_policy_exactly(
     needs_bfloat16 = weights != "float32" or frozen_dtype == torch.bfloat16
     load_dtype = torch.bfloat16 if needs_bfloat16 and _holds_bfloat16(path) else torch.float32
     policy = load_model(path, dtype=load_dtype, device="cpu")
+    torch.backends.cuda.enable_cudnn_sdp(config.cudnn_attention)
     _choose_what_trains(policy, config)
     corrections: dict[str, Tensor] = {}
     rounded = {"trained": 0, "frozen": 0}

@@ -25,6 +25,7 @@ from transformers import Cache
 
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharded_tensors import gather_tensor
+from harken.models.shared_prefix import SharedPrefix
 
 
 class ShardedAudioLM:
@@ -96,7 +97,7 @@ class ShardedAudioLM:
         self,
         embeddings: Tensor,
         positions: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | SharedPrefix | None,
         cache: Cache | None = None,
         read: Tensor | None = None,
     ) -> Tensor:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from harken.config import GrpoConfig, MemoryConfig
+from harken.inference.packed_rows import takes_two_parts
 from harken.models.token_scores import LOGIT_ROWS
 from harken.planning.memory_items import GIB, MemoryItem
 from harken.planning.planned_run import FLOAT32_BYTES, PlannedRun
@@ -66,7 +67,8 @@ def gathered_weights(run: PlannedRun) -> list[MemoryItem]:
 
 
 def activations(run: PlannedRun) -> MemoryItem:
-    """What the language model keeps of a micro-batch of packed rows for the backward pass, and the rows' masks."""
+    """What the language model keeps of a micro-batch of packed rows for the backward pass, and what attention needs: a
+    mask over each row, which all blocks share, or each completion's keys and values with the prompt's before them."""
     shape, checkpointing = run.shape, run.recipe.model.gradient_checkpointing
     block = NORMS_PER_BLOCK * (FLOAT32_BYTES + run.stream_bytes) * shape.hidden + run.compute_bytes * (
         HIDDEN_KEPT * shape.hidden + INTERMEDIATE_KEPT * shape.intermediate + QUERIES_KEPT * shape.queries
@@ -74,9 +76,18 @@ def activations(run: PlannedRun) -> MemoryItem:
     token = shape.layers * run.stream_bytes * shape.hidden + block if checkpointing else shape.layers * block
     width = run.packed_tokens
     tokens = run.prompts_per_micro_batch * width
-    masks = run.prompts_per_micro_batch * width * width * (MASK_BYTES + run.compute_bytes)
+    if takes_two_parts([(run.prompt_tokens, [run.completion_tokens - 1] * run.completions_per_prompt)], width):
+        tokens_after_prompts = run.completions_per_prompt * (run.prompt_tokens + run.completion_tokens)
+        attention = tokens_after_prompts * token_bytes(run) // (shape.layers if checkpointing else 1)
+    else:
+        attention = width * width * (MASK_BYTES + run.compute_bytes)
     kept = "a block's input each and one block whole" if checkpointing else "all of every block"
-    return MemoryItem("activations", tokens * token + masks, 0, f"{tokens} tokens a micro-batch, {kept}")
+    return MemoryItem(
+        "activations",
+        tokens * token + run.prompts_per_micro_batch * attention,
+        0,
+        f"{tokens} tokens a micro-batch, {kept}",
+    )
 
 
 def logits(run: PlannedRun) -> MemoryItem:

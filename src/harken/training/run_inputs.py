@@ -33,7 +33,7 @@ COMMANDS: dict[Loop, str] = {"grpo": "harken train", "sft": "harken sft"}
 
 CHANGEABLE = {
     *("name", "published", "logging", "memory", "probe"),
-    *("model.device", "model.gradient_checkpointing"),
+    *("model.device", "model.gradient_checkpointing", "model.cudnn_attention"),
     *("data.feature_cache_gib", "data.encoded_cache", "data.hash_clips"),
     *("grpo.tokens_per_micro_batch", "sft.tokens_per_micro_batch"),
     *("judge.endpoint.base_url", "judge.endpoint.api_key_env", "judge.endpoint.concurrency"),
