@@ -132,6 +132,11 @@ def test_the_second_record_with_an_id_is_rejected(read):
     assert rejected.reason == "id 'q1' is taken by the record in line 1"
 
 
+def test_a_record_may_name_several_clips(read):
+    [question], _ = read(changed(RECORD, audio_id=["a.wav", "b/c.wav"]), audio_root=Path("/clips"))
+    assert [span.path for span in question.audio_spans] == [Path("/clips/a.wav"), Path("/clips/b/c.wav")]
+
+
 @pytest.mark.parametrize("name", ["mmau-test-mini.original.json", "mmau-test-mini.v05.15.25.json"])
 def test_every_item_of_the_real_mmau_is_read(shared, name):
     path = shared / "benchmarks" / name

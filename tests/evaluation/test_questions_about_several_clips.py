@@ -24,6 +24,7 @@ from harken.grpo.loop import train
 from harken.inference.encoded_audio_cache import EncodedAudioCache
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.unusable_questions import why_unusable
+from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.questions.prompt import Prompt
 from harken.report.questions import clips_of, training_items
@@ -188,7 +189,8 @@ def test_a_checkpoint_answers_and_rows_name_every_clip(folder, tmp_path, monkeyp
 @pytest.mark.parametrize("name", ["ms_swift", "trl"])
 def test_formats_of_other_trainers_hold_several_clips(questions, name):
     record = to_record(questions["two"], name)
-    read = FORMATS[name].read(record, questions["two"].audio_spans[0].path.parent, "")
+    folder = questions["two"].audio_spans[0].path.parent
+    read = FORMATS[name].read(record, ClipFinder(folder, folder), "")
     assert [span.path for span in read.audio_spans] == [span.path for span in questions["two"].audio_spans]
     with pytest.raises(ValueError, match="2 clips: R1-AQA's format has a place for one"):
         to_record(questions["two"], "r1_aqa")

@@ -119,7 +119,7 @@ def test_open_questions_of_mmau_pro_are_judged_and_the_others_have_their_figures
     with serving(reply) as server:
         summary = evaluate(recipe(tmp_path / "pro.json", "mmau_pro", server.url), tmp_path / "out")
     assert summary["rubric"]["score"]["mean"] == 16 / 20
-    assert (summary["n"], summary["n_hidden_answer"], summary["n_unreadable"], summary["n_rejected"]) == (4, 2, 0, 0)
+    assert [summary[key] for key in ("n", "n_open", "n_hidden_answer", "n_unreadable", "n_rejected")] == [4, 2, 0, 0, 0]
     assert summary["accuracy"]["all"]["n"] == 2
     official = summary["official"]
     assert [official[key] for key in ("n", "n_judged", "n_official")] == [3, 1, 3]

@@ -11,7 +11,7 @@ from pathlib import Path
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.published_states import published_states
 from harken.benchmarks.word_match import word_rule
-from harken.data.record_fields import answer_index, choices_field, clip_path, find_answer, label_field, text_field
+from harken.data.record_fields import answer_index, choices_field, clips_field, find_answer, label_field, text_field
 from harken.data.records import Record
 from harken.types import Question
 
@@ -20,8 +20,8 @@ _AUTHORS_FOLDER = "/fs/gamma-projects/audio/sonal_brain/mmau_audios/"
 
 
 def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
-    """A record with id, audio_id, question, choices, answer (text), task, category, sub-category, difficulty and
-    dataset as a Question; further keys are ignored.
+    """A record with id, audio_id (a name or a list), question, choices, answer (text), task, category, sub-category,
+    difficulty and dataset as a Question; further keys are ignored.
 
     Data sets in MMAU's form may say audio_path for audio_id and modality for task. A record without `answer`
     (test-full) has answer None; one without a clip name is a text-only question. Choices are stripped and otherwise
@@ -39,7 +39,7 @@ def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
         text=text_field(record, "question"),
         choices=tuple(choice.strip() for choice in choices),
         answer=answer if isinstance(answer, int) else None,
-        audio=None if clip is None else clip_path(clip, audio_root),
+        audio=clips_field(clip, audio_root),
         task=label_field(record, "task", "modality"),
         difficulty=label_field(record, "difficulty"),
         category=label_field(record, "category"),

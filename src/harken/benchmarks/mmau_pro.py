@@ -14,10 +14,10 @@ from typing import Any
 
 from harken.benchmarks.base import Benchmark, right_text
 from harken.benchmarks.instruction_checks import NoSentencesError, follows
-from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, text_field
+from harken.data.record_fields import choices_field, clips_field, find_answer, label_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
-from harken.types import AudioSpan, Criterion, Question
+from harken.types import Criterion, Question
 
 OPEN, INSTRUCTION = "open", "instruction following"
 """Categories that are scored in another way than by choices."""
@@ -48,7 +48,7 @@ def parse_mmau_pro(record: Record, audio_root: Path, source: str) -> Question:
         text=text_field(record, "question"),
         choices=tuple(choice.strip() for choice in choices),
         answer=index,
-        audio=_clips(record.get("audio_path"), audio_root),
+        audio=clips_field(record.get("audio_path"), audio_root),
         task=task,
         category=label_field(record, "length_type"),
         subcategory=label_field(record, "sub-cat"),
@@ -64,11 +64,6 @@ def _choices(record: Record) -> tuple[str, ...]:
     if value is None or (isinstance(value, list) and len({str(choice).strip() for choice in value}) < 2):
         return ()
     return choices_field(record)
-
-
-def _clips(value: object, audio_root: Path) -> tuple[AudioSpan, ...]:
-    names = value if isinstance(value, list) else [] if value is None else [value]
-    return tuple(AudioSpan(clip_path(name, audio_root)) for name in names)
 
 
 def _check(record: Record) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
+from harken.types import AudioSpan
 
 
 def text_field(record: Record, key: str) -> str:
@@ -80,6 +81,12 @@ def letter_index(letter: str, choices: Sequence[str]) -> int:
     if len(letter) != 1 or letter not in letters:
         raise RecordError(f"answer {short_repr(letter)} is not one of the letters {', '.join(letters)}")
     return letters.index(letter)
+
+
+def clips_field(value: object, audio_root: Path) -> tuple[AudioSpan, ...]:
+    """The files that a clip name or a list of names means, in order; none where it is null."""
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    return tuple(AudioSpan(clip_path(name, audio_root)) for name in names)
 
 
 def clip_path(name: object, audio_root: Path) -> Path:

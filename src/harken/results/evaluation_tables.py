@@ -14,6 +14,7 @@ _COUNTS = {
     "n_cut_at_maximum": "were cut at the maximum length",
     "n_rejected": "records were rejected (counted as wrong)",
     "n_repeated": "records repeat an earlier one (not counted again; listed in rejected.jsonl)",
+    "n_open": "have no choices (scored by the official rule or by a judge's rubric, not here)",
     "n_hidden_answer": "have a hidden answer (not scored)",
     "clips_cut": "clips are cut short or damaged, and used as far as they decode",
     "clips_beyond_full_scale": "clips are louder than full scale in places, which are clipped",

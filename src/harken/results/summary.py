@@ -22,13 +22,15 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """The summary of one evaluation, ready for JSON.
 
     Accuracy is over the rows whose answer is known. Rows whose answer the benchmark hides are counted in
-    `n_hidden_answer`; where all are hidden, `accuracy` is empty.
+    `n_hidden_answer`, open questions and instructions in `n_open`; where none is known, `accuracy` is empty.
     """
     known = [row for row in rows if row["correct"] is not None]
+    n_open = sum(row["reason"] == "open question" for row in rows)
     return {
         "n": len(rows),
-        "n_hidden_answer": len(rows) - len(known),
-        "n_unreadable": sum(row["choice"] is None and row["reason"] != "open question" for row in rows),
+        "n_hidden_answer": len(rows) - len(known) - n_open,
+        "n_open": n_open,
+        "n_unreadable": sum(row["choice"] is None for row in rows) - n_open,
         "n_cut_at_maximum": sum(not row["ended"] for row in rows),
         "n_rejected": sum(row["reason"].startswith("rejected: ") for row in rows),
         "reasons": dict(Counter(row["reason"].split(":")[0] for row in rows).most_common()),
