@@ -91,8 +91,8 @@ class Workshop:
         return ServedForm(weak, run, self._exported(weak, "lora_base"), adapter)
 
     def _lora_run(self) -> tuple[Path, Path]:
-        weak = self._trained("weak", self._tiny("qwen2_5_omni"), {"sft": {"steps": 40}})
-        lora = {"model": {"lora": {"rank": 16, "alpha": 32}}, "sft": {"steps": 120, "learning_rate": 2e-3}}
+        weak = self._trained("weak", self._tiny("qwen2_5_omni"), {"sft": {"steps": 60}})
+        lora = {"model": {"lora": {"rank": 16, "alpha": 32}}, "sft": {"steps": 200, "learning_rate": 4e-3}}
         return weak, self._trained("lora", weak, lora)
 
     def _tiny(self, arch: str) -> Path:
