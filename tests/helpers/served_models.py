@@ -19,8 +19,8 @@ from harken.training.sft import sft
 N_TRAIN, N_TEST = 1200, 100
 N_TEXT = 320
 """Training questions that are asked without their clips too."""
-N_SMALL = 320
-"""Training questions of Qwen2-Audio, whose tower runs on windows of 30 s: it is frozen, and each clip encoded once."""
+FEW_CLIPS, MUCH_TEXT = 64, 1000
+"""The same for Qwen2-Audio, whose tower runs on windows of 30 s: it is frozen, and each clip is encoded once."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Workshop:
         base = self._tiny("qwen2_audio")
         changes = {"model": {"train_audio_tower": False, "train_projector": False}}
         changes["data"] = {"encoded_cache": str(self.folder / "encoded")}
-        changes["sft"] = {"steps": 110, "prompts_per_step": 8, "learning_rate": 1e-3}
-        run = self._trained("qwen2_audio", base, changes, n=N_SMALL)
+        changes["sft"] = {"steps": 200, "prompts_per_step": 16, "learning_rate": 1e-3}
+        run = self._trained("qwen2_audio", base, changes, FEW_CLIPS, MUCH_TEXT)
         return ServedForm(base, run, self._exported(run, "qwen2_audio"))
 
     def _omni_thinker(self) -> ServedForm:
@@ -101,7 +101,9 @@ class Workshop:
             write_tiny(arch, folder, question_texts([self.data / "train.json"]), window_s=30)
         return folder
 
-    def _trained(self, name: str, base: Path, changes: dict[str, Any], n: int = N_TRAIN) -> Path:
+    def _trained(
+        self, name: str, base: Path, changes: dict[str, Any], n_heard: int = N_TRAIN, n_text: int = N_TEXT
+    ) -> Path:
         """The run folder of a supervised training. One that was stopped is made again from the beginning."""
         run = self.folder / "runs" / name
         steps = changes["sft"]["steps"]
@@ -111,20 +113,20 @@ class Workshop:
         values = {
             "name": name,
             "model": {"path": str(base), **changes.get("model", {})},
-            "data": {"train": self._training_files(n), **changes.get("data", {})},
+            "data": {"train": self._training_files(n_heard, n_text), **changes.get("data", {})},
             "sft": {"prompts_per_step": 32, "learning_rate": 5e-4, "schedule": "constant", **changes["sft"]},
         }
         sft(Recipe.model_validate(values), run, Console(quiet=True))
         return run
 
-    def _training_files(self, n: int) -> list[dict[str, str]]:
-        """`n` questions with their clips, and some of them without, so that a model answers both kinds of prompts."""
+    def _training_files(self, n_heard: int, n_text: int) -> list[dict[str, str]]:
+        """Questions with their clips and questions without, so that a model answers both kinds of prompts."""
         records = json.loads((self.data / "train.json").read_text())
-        text = [{**record, "id": f"text-{record['id']}"} for record in records[:N_TEXT]]
-        for name, content in (("heard", records[:n]), ("text", text)):
-            (self.data / f"{name}_{n}.json").write_text(json.dumps(content))
-        heard, unheard = (str(self.data / f"{name}_{n}.json") for name in ("heard", "text"))
-        return [{"file": heard}, {"file": unheard, "audio": "none"}]
+        text = [{**record, "id": f"text-{record['id']}"} for record in records[:n_text]]
+        heard_file, text_file = self.data / f"heard_{n_heard}.json", self.data / f"text_{n_text}.json"
+        heard_file.write_text(json.dumps(records[:n_heard]))
+        text_file.write_text(json.dumps(text))
+        return [{"file": str(heard_file)}, {"file": str(text_file), "audio": "none"}]
 
     def _exported(self, run: Path, name: str) -> Path:
         folder = self.folder / "exported" / name
