@@ -4,11 +4,15 @@ They run in an environment that has vLLM: `pytest -m vllm`.
 """
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scale_runs import completions_of_run, on_ranks, write_questions, write_recipe
+from scale_runs import completions_of_run, write_questions, write_recipe
 from small_runs import metric_rows, quiet_console
 from tiny_models import EVERYTHING, MODELS, make_prompt, perturbed, tiny_folder, tiny_model, two_prompts
 
@@ -179,9 +183,15 @@ def test_two_ranks_with_an_engine_each_train_as_one_does(tmp_path):
     write_questions(tmp_path)
     rollout = {"engine": "vllm", "importance": "truncate", "kv_cache_gib": 0.25}
     recipe = write_recipe(tmp_path, grpo={"rollout": rollout, "steps": 3, "learning_rate": 0.01})
-    jobs = [{"recipe": str(recipe), "loop": "grpo", "out": str(tmp_path / f"{n}"), "size": n} for n in (1, 2)]
-    for job in on_ranks(tmp_path, *jobs):
-        assert not any(job["exits"]), job["errors"]
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "helpers"), *sys.path])
+    for n in ("1", "2"):
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", n, "-m", "harken"]
+        ended = subprocess.run(
+            [*launch, "train", str(recipe), "--out", str(tmp_path / n)],
+            **{"capture_output": True, "text": True, "timeout": 600, "env": {**os.environ, "PYTHONPATH": path}},
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
     assert completions_of_run(tmp_path / "1") == completions_of_run(tmp_path / "2")
     for row in metric_rows(tmp_path / "2"):
         assert row["rollout/logp_gap_max"] < 1e-5

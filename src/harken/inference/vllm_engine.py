@@ -67,29 +67,11 @@ class VllmEngine:
         longest = min(longest, config["max_position_embeddings"])
         with tempfile.TemporaryDirectory(prefix="harken-vllm-") as folder, self._apart():
             (Path(folder) / "config.json").write_text(json.dumps(config), encoding="utf-8")
-            options: dict[str, Any] = {
-                "model": folder,
-                "skip_tokenizer_init": True,
-                "enable_prompt_embeds": True,
-                "load_format": "dummy",  # weights come with `holding`
-                "dtype": str(dtype).removeprefix("torch."),
-                "max_model_len": longest,
-                "max_num_seqs": min(rows, MOST_ROWS),
-                "logprobs_mode": "raw_logprobs",  # before temperature, as harken's own
-                "kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB),
-                "gpu_memory_utilization": 0.05,  # what must be free at the start; the cache has its own size
-                "enable_sleep_mode": self._sleeps,
-                "disable_log_stats": True,
-                "seed": 0,
-            }
-            if not self._sleeps:
-                # vLLM 0.32 takes a number back where a prompt is computed in pieces, which generators of a CPU refuse.
-                options |= {"enforce_eager": True, "enable_chunked_prefill": False}
-                options["max_num_batched_tokens"] = max(longest, 8192)
+            options = _options(policy.device, settings, dtype, longest, rows)
             if joins_ranks:
                 options["distributed_executor_backend"] = "external_launcher"
             try:
-                self._llm: Any = vllm.LLM(**options)
+                self._llm: Any = vllm.LLM(model=folder, **options)
             except (ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
                 raise ConfigError(f"grpo.rollout.engine: vllm: the engine does not start ({reason})") from error
@@ -167,6 +149,31 @@ class VllmEngine:
             torch.no_grad(),
         ):
             yield
+
+
+def _options(
+    device: torch.device, settings: RolloutConfig, dtype: torch.dtype, longest: int, rows: int
+) -> dict[str, Any]:
+    """The arguments of `vllm.LLM`."""
+    options: dict[str, Any] = {
+        "skip_tokenizer_init": True,
+        "enable_prompt_embeds": True,
+        "load_format": "dummy",  # weights come with `holding`
+        "dtype": str(dtype).removeprefix("torch."),
+        "max_model_len": longest,
+        "max_num_seqs": min(rows, MOST_ROWS),
+        "logprobs_mode": "raw_logprobs",  # before temperature, as harken's own
+        "kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB),
+        "gpu_memory_utilization": 0.05,  # what must be free at the start; the cache has its own size
+        "enable_sleep_mode": device.type == "cuda",
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    if device.type == "cpu":
+        # vLLM 0.32 takes a number back where a prompt is computed in pieces, which generators of a CPU refuse.
+        options |= {"enforce_eager": True, "enable_chunked_prefill": False}
+        options["max_num_batched_tokens"] = max(longest, 8192)
+    return options
 
 
 def read_completions(rows: Sequence[Any], device: torch.device) -> Completions:
