@@ -66,6 +66,7 @@ def test_words_and_numbers_of_eleven_characters_are_no_id(name):
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_30000", True),
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_50000_60000", False),
         ("-HG3Omg_89c_000030", "dog-HG3Omg_89c (copy)", True),  # an unknown spelling that holds the id
+        ("fsdd_5_theo_10", "fsdd_5_theo_1", False),  # no capital: a word, as far as anybody can tell
         ("17196__dog-lover__bark", "17196__dog-lover__bark.aiff", True),  # Freesound
         ("17196__dog-lover__bark", "17197__dog-lover__bark", False),
         ("-HG3Omg_89c_000030", "-HG3Omg_89d_000030", False),
@@ -97,6 +98,13 @@ def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, be
     }
     pairs = {record.id: other.id for record, other in similar_questions(a, b)}
     assert pairs == {ident: other for ident, other in expected.items() if other is not None}
+
+
+def test_an_id_that_looks_like_a_word_is_found_where_the_other_set_says_that_it_is_one(tmp_path):
+    (tmp_path / "list.csv").write_text("abc4efghijk_000030.mp4,rain\n")
+    match = clip_matcher(read_compared_records(tmp_path / "list.csv"))
+    assert match(record_of_clip_name("t", "abc4efghijk_31_41_out")) is not None
+    assert match(record_of_clip_name("t", "abc4efghijk_50")) is None
 
 
 def test_words_are_compared_without_case_order_and_punctuation():

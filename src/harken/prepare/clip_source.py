@@ -50,8 +50,9 @@ class NamePattern:
     """A spelling of a clip's name: what it looks like, an example, and the expression that reads it.
 
     `evidence` is how much the 11 characters must look like an id, because words can be as long: nothing (0) in
-    brackets; a capital or a digit (1) before a start; a capital and another kind of character (2) alone; small letters,
-    capitals and digits (3) behind a title, where any word can stand.
+    brackets; a capital and another kind of character (2) before a start or alone; small letters, capitals and digits
+    (3) behind a title, where any word can stand. `doubtful` names may have one less, because one id in 300 has no
+    capital.
     """
 
     shown: str
@@ -70,13 +71,13 @@ _WORD = r"(?:[_. -](?:out|trim|trimmed|cut|clip|crop|cropped|audio|sound|video|m
 PATTERNS = tuple(
     NamePattern(shown, example, re.compile(regex), evidence)
     for shown, example, regex, evidence in (
-        ("<id>_<start>, <id>_<start>_<end>", "M1pPtg6a_g8_000230", rf"{_ID}[_-]{_PART}{_WORD}", 1),
-        ("<id>_<hh-mm-ss>_<hh-mm-ss>", "-HG3Omg_89c_00-00-00_00-00-30", rf"{_ID}_{_CLOCK}", 1),
+        ("<id>_<start>, <id>_<start>_<end>", "M1pPtg6a_g8_000230", rf"{_ID}[_-]{_PART}{_WORD}", 2),
+        ("<id>_<hh-mm-ss>_<hh-mm-ss>", "-HG3Omg_89c_00-00-00_00-00-30", rf"{_ID}_{_CLOCK}", 2),
         ("<id>, <id>_trimmed", "0f0Rq7e5yX8_trimmed", rf"{_ID}{_WORD}", 2),
         ("Y<id>, v<id>_<start>_<end>_out", "vNMQiKrTkl10_39_49_out", rf"[Yv]{_ID}(?:[_-]{_PART})?{_WORD}", 2),
         ("[<id>]-[<start>-<end>]", "[aEYwqY-Zt_k]-[11-21]", rf".*\[{_ID}\](?:[_-]\[?{_PART}\]?)?{_WORD}", 0),
         ("<title>-<id>, <label>_<id>_<start>", "Dog-0f0Rq7e5yX8", rf".+[_ -]{_ID}(?:[_-]{_PART})?{_WORD}", 3),
-        ("<id>_<digits and more>", "0f0Rq7e5yX8_3x", rf"{_ID}_[0-9].*", 1),
+        ("<id>_<digits and more>", "0f0Rq7e5yX8_3x", rf"{_ID}_[0-9].*", 2),
     )
 )
 """The spellings of YouTube's clips, read in this order."""
@@ -84,8 +85,11 @@ _FREESOUND = re.compile(r"(?P<id>[0-9]{1,7})__[^_].*__.+")
 FREESOUND_SHOWN, FREESOUND_EXAMPLE = "<number>__<user>__<title>", "17196__dog-lover__bark"
 
 
-def clip_source(name: str) -> ClipSource | None:
+def clip_source(name: str, *, doubtful: bool = False) -> ClipSource | None:
     """The recording and the part that the name of a clip says, without folder and extension; None where it says none.
+
+    Args:
+        doubtful: also take a name whose 11 characters look like an id a little less than they should.
 
     Numbers without a unit are seconds. A start and an end that are both whole thousands are milliseconds, as AudioSet's
     segments are written; a start alone that is a whole thousand and not padded may be either.
@@ -98,7 +102,7 @@ def clip_source(name: str) -> ClipSource | None:
         return ClipSource("freesound", match["id"])
     for pattern in PATTERNS:
         match = pattern.regex.fullmatch(name)
-        if match is not None and evidence_of_id(match["id"]) >= pattern.evidence:
+        if match is not None and evidence_of_id(match["id"]) >= pattern.evidence - doubtful:
             return ClipSource("youtube", match["id"], *_times(match.groupdict()))
     return None
 

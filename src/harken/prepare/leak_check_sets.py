@@ -108,6 +108,8 @@ def _compared_record(record: Record, root: Path, place: str) -> ComparedRecord:
     name = PurePosixPath(clip).name
     stem = name if "video_name" in record else PurePosixPath(name).stem
     source = _stated_source(record) or clip_source(stem)
+    if source is None and "video_name" in record:  # AVQA's and VGGSound's names are ids, whatever they look like
+        source = clip_source(stem, doubtful=True)
     return ComparedRecord(ident, stem, source, words, _span(record, clip, root))
 
 
@@ -163,7 +165,7 @@ def _csv_record(cells: Sequence[str], header: Sequence[str] | None) -> Record:
         named = row.get("file_name") or row.get("filename") or row.get("audio") or row.get("id")
         return row if _first_text(row, _ID_KEYS) else {"id": named, "audio": named}
     name = f"{cells[0].strip()}_{cells[1].strip()}" if len(cells) == 4 else cells[0].strip()
-    return {"id": PurePosixPath(name).stem, "audio": name}
+    return {"id": PurePosixPath(name).stem, "video_name": PurePosixPath(name).stem}
 
 
 def _choices(record: Record) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from harken.errors import DataError
 from harken.prepare.clip_identity import identify_clips
-from harken.prepare.clip_source import ClipSource, evidence_of_id
+from harken.prepare.clip_source import ClipSource, clip_source, evidence_of_id
 from harken.prepare.data_card import CardTable
 from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records
 from harken.prepare.similar_questions import similar_questions
@@ -194,31 +194,42 @@ def leak_reasons(
 def clip_matcher(benchmark: Sequence[ComparedRecord]) -> Callable[[ComparedRecord], ComparedRecord | None]:
     """Return a function that gives the first benchmark record with the same clip as a record, or None.
 
-    Where a name has no known spelling, every id that it may hold is taken to be the recording's.
+    A name of no known spelling is compared with the recordings of the other set by what may be an id in it. Two such
+    names are not compared: words can look like ids.
     """
     by_name = {record.name: record for record in reversed(benchmark) if record.name}
-    by_recording: dict[tuple[str, str], list[tuple[ComparedRecord, ClipSource]]] = {}
+    certain: _Recordings = {}
+    doubtful: _Recordings = {}
     for record in benchmark:
+        recordings = doubtful if record.source is None else certain
         for source in _possible_sources(record):
-            by_recording.setdefault((source.site, source.ident), []).append((record, source))
+            recordings.setdefault((source.site, source.ident), []).append((record, source))
 
     def match(record: ComparedRecord) -> ComparedRecord | None:
         if record.name in by_name:
             return by_name[record.name]
+        tables = (certain,) if record.source is None else (certain, doubtful)
         for source in _possible_sources(record):
-            for other, other_source in by_recording.get((source.site, source.ident), ()):
-                if source.may_overlap(other_source):
-                    return other
+            for recordings in tables:
+                for other, other_source in recordings.get((source.site, source.ident), ()):
+                    if source.may_overlap(other_source):
+                        return other
         return None
 
     return match
 
 
+_Recordings = dict[tuple[str, str], list[tuple[ComparedRecord, ClipSource]]]
+
+
 def _possible_sources(record: ComparedRecord) -> Iterator[ClipSource]:
-    """The recording of a record; where its name has no known spelling, every 11 characters that look like an id."""
+    """The recording of a record; where its name has no known spelling, every one that the name may mean."""
     if record.source is not None:
         yield record.source
         return
+    doubtful = clip_source(record.name, doubtful=True)
+    if doubtful is not None:
+        yield doubtful
     for first in range(len(record.name) - 10):
         part = record.name[first : first + 11]
         if evidence_of_id(part) == 3:

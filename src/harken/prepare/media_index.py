@@ -54,7 +54,7 @@ def index_media(folder: Path, wanted: Collection[ClipName]) -> MediaIndex:
         for file_name in file_names:
             stem, suffix = os.path.splitext(file_name)
             is_media = suffix.lower() in AUDIO_SUFFIXES + VIDEO_SUFFIXES
-            source = clip_source(stem) if is_media else None
+            source = clip_source(stem, doubtful=True) if is_media else None
             clip = next((clip for clip in _clips_of(source) if clip in wanted), None)
             if clip is not None:
                 paths_of.setdefault(clip, []).append(Path(parent, file_name))
