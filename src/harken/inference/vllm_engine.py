@@ -84,6 +84,7 @@ class VllmEngine:
     def holding(self, policy: AudioLM) -> Iterator[None]:
         with self._apart():
             if self._sleeps:
+                torch.cuda.empty_cache()  # the engine's memory does not come from torch's
                 self._llm.wake_up(tags=["weights"])
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": vllm_weights(policy)})
             if self._sleeps:
