@@ -19,12 +19,15 @@ from harken.evaluation.listening import evaluate_listening
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
+from harken.models.sharded_tensors import distribute_like
 from harken.models.sharding import gathered
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import save_checkpoint
+from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.open_session import open_session
+from harken.training.optimizer import apply_update
 from harken.training.run_folder import RunFolder
 from harken.types import Question
 
@@ -121,6 +124,26 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
         "figures": {name: value for name, value in rewards.figures.items() if not name.startswith("time/")},
         "warnings": rewards.warnings,
     }
+
+
+def update_in_mode(ranks: Ranks, job: dict) -> None:
+    """Make three updates of a tiny model in a mode of memory, along gradients that are the same on any number of ranks,
+    and write its checkpoint."""
+    recipe = load_recipe(Path(job["recipe"]))
+    session = open_session(recipe, recipe.grpo, Path(job["out"]), quiet_console(), resume=False)
+    generator, optimizer = torch.Generator().manual_seed(0), session.optimizer
+    for _ in range(3):
+        for parameter in session.policy.module.parameters():
+            if parameter.requires_grad:
+                gradient = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+                parameter.grad = distribute_like(gradient, parameter)
+                if recipe.memory.step_in_backward:
+                    assert isinstance(optimizer, MemorySavingAdamW)
+                    optimizer._update_in_backward(parameter)
+        apply_update(optimizer, 1e-3, None)
+    if ranks.is_main:
+        session.run.append_metrics({"step": 1})
+    save_checkpoint(session.run, 1, session.policy, optimizer, keep=1, ranks=ranks)
 
 
 def save_again(ranks: Ranks, job: dict) -> None:

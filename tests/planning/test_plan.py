@@ -13,13 +13,15 @@ import harken.planning.plan
 from harken.cli.app import app
 from harken.config import Recipe
 from harken.errors import CheckpointError, ConfigError
+from harken.planning.cards import CARDS
 from harken.planning.memory_items import GIB, RESERVE
 from harken.planning.plan import check, print_plan
 from harken.planning.shapes import PUBLISHED, shape_of
 from harken.planning.step_sizes import sizes_that_fit
-from harken.planning.ways_to_fit import plan_of, ways_to_fit
+from harken.planning.ways_to_fit import GRADIENT_BITS, PRECISION, plan_of, step_seconds, ways_to_fit
 
 OMNI_7B = next(iter(PUBLISHED))
+A6000 = CARDS["a6000"]
 
 
 def recipe() -> Recipe:
@@ -31,19 +33,39 @@ def test_every_way_named_fits_and_is_a_recipe_and_the_default_does_not_fit():
     plan, shape = recipe(), shape_of(OMNI_7B)
     card = 48 * GIB
     assert plan_of(plan, plan.grpo, shape).peak + RESERVE > card
-    ways = ways_to_fit(plan, shape, card)
+    ways = ways_to_fit(plan, shape, A6000, card)
     assert ways
+    assert [way.step_s for way in ways] == sorted(way.step_s for way in ways)
     for way in ways:
         values = plan.model_dump(mode="json")
         for words in str(way).split("--set ")[1:]:
             harken.config.apply_override(values, words.strip().replace("'", ""))
         changed = Recipe.model_validate(values)
         assert plan_of(changed, changed.grpo, shape).peak == way.peak <= card - RESERVE
-    assert ways_to_fit(plan, shape, 200 * GIB)[0].changes == {}
-    small = ways_to_fit(plan, shape, 24 * GIB)
+    small = ways_to_fit(plan, shape, A6000, 24 * GIB)
     assert small
     assert all("model.lora" in way.changes or "memory.optimizer" in way.changes for way in small)
-    assert ways_to_fit(plan, shape, 8 * GIB) == []
+    assert ways_to_fit(plan, shape, A6000, 8 * GIB) == []
+
+
+def test_no_known_change_that_fits_and_gives_up_no_more_is_faster():
+    plan, shape, card = recipe(), shape_of(OMNI_7B), 80 * GIB
+    ways = {way.gives_up: way for way in ways_to_fit(plan, shape, CARDS["h100"], card)}
+    others = {
+        GRADIENT_BITS: ["memory.weights=bf16_corrected memory.optimizer=offloaded memory.reference=streamed"],
+        PRECISION: [
+            "memory.weights=bf16_stochastic memory.optimizer=adamw_8bit model.gradient_checkpointing=true",
+            "memory.weights=bf16_corrected memory.optimizer=adamw_8bit memory.reference=int8",
+        ],
+    }
+    for gives_up, changes in others.items():
+        for words in changes:
+            values = plan.model_dump(mode="json")
+            for word in ["model.precision=bf16_mixed", *words.split()]:
+                harken.config.apply_override(values, word)
+            changed = Recipe.model_validate(values)
+            if plan_of(changed, changed.grpo, shape).peak + RESERVE <= card:
+                assert ways[gives_up].step_s <= step_seconds(changed, shape, CARDS["h100"], card) * 1.0001
 
 
 def test_training_is_refused_before_loading_with_the_settings_that_fit(monkeypatch):
@@ -68,15 +90,24 @@ def test_plan_prints_what_needs_memory_and_what_would_fit(tmp_path, monkeypatch)
     file = tmp_path / "r.yaml"
     file.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
     printed = io.StringIO()
-    assert not print_plan(recipe(), 48, 1, 10.0, Console(file=printed, width=160))
+    assert not print_plan(recipe(), A6000, 48, 1, 10.0, Console(file=printed, width=160))
     for word in ("weights", "gradients", "optimizer", "reference", "activations", "logits", "keys and values", "cache"):
         assert word in printed.getvalue()
     assert "does not fit a card of 48 GiB" in printed.getvalue()
     assert "\nfits, " in printed.getvalue()
     run = CliRunner().invoke(app, ["plan", str(file), "--gpu-memory", "48"])
     assert run.exit_code == 1
-    run = CliRunner().invoke(app, ["plan", str(file), "--gpu-memory", "80", "--gpus", "8"])
+    run = CliRunner().invoke(app, ["plan", str(file), "--card", "h100", "--gpus", "8"])
     assert run.exit_code == 0, run.output
+    assert "GPU hours" in run.output
+    for options, says in (
+        ([], "give --gpu-memory"),
+        (["--card", "b52"], "known are a6000"),
+        (["--measure"], "no CUDA"),
+    ):
+        run = CliRunner().invoke(app, ["plan", str(file), *options])
+        assert isinstance(run.exception, ConfigError) or says in run.output
+        assert says in str(run.exception) + run.output
 
 
 def test_an_engine_of_its_own_takes_the_language_model_once_more_and_its_cache():

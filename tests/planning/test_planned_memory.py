@@ -6,11 +6,13 @@ from tiny_models import ARCHITECTURES, make_prompt, tiny_folder
 
 import harken.config
 import harken.planning.plan
+import harken.training.host_adamw
 import harken.training.memory_saving_adamw
 from harken.config import Recipe
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
 from harken.models.policy import load_policy
+from harken.planning.held_memory import HOST_BUFFERS
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB
 from harken.planning.pass_memory import UPDATE
@@ -85,7 +87,7 @@ def test_weights_optimizer_and_reference_have_the_planned_bytes(arch, mode):
     weights = list(policy.module.parameters())
     # The rest are buffers, an embedding of audio boundaries that never trains, and tensors too small for 8 bits.
     assert item(expected, "weights").device == pytest.approx(held_bytes(weights), rel=0.01)
-    # 8 bits hold the tensors whose size is a multiple of 256, which that of the tiny vocabulary is not.
+    # The account has one scale for 256 moments, as in the published models; rows of the tiny one have 96 to 256.
     eight = memory.optimizer == "adamw_8bit"
     counted = {p: values for p, values in optimizer.state.items() if not eight or "exp_avg_scale" in values}
     state = [value for values in counted.values() for value in values.values() if value.ndim > 0]
@@ -93,12 +95,13 @@ def test_weights_optimizer_and_reference_have_the_planned_bytes(arch, mode):
     size = held_bytes(state) * trained / sum(p.numel() for p in counted)
     # Towers with a window have position embeddings that never train; in a tiny tower they are a visible share.
     entry = item(expected, "optimizer")
-    assert entry.device + entry.host == pytest.approx(size, rel=0.01 if arch == ARCHITECTURES[0] else 0.04)
+    host = entry.host
+    if memory.optimizer == "offloaded":  # on a CPU the weights are their own float32 form
+        host -= HOST_BUFFERS + 4 * trained
+    assert entry.device + host == pytest.approx(size, rel=0.02 if arch == ARCHITECTURES[0] else 0.04)
     assert (entry.host > 0) == (memory.optimizer == "offloaded")
-    codes = [buffer for name, buffer in reference.module.named_buffers() if name.endswith((".weight", ".scale"))]
     shared = {weight.untyped_storage().data_ptr() for weight in weights}
-    tensors = [*reference.module.parameters(), *codes]
-    own = [tensor for tensor in tensors if tensor.untyped_storage().data_ptr() not in shared]
+    own = [tensor for tensor in reference.module.parameters() if tensor.untyped_storage().data_ptr() not in shared]
     beyond = held_bytes(own)
     entry = item(expected, "reference")
     if memory.reference == "streamed":
@@ -189,6 +192,23 @@ def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
 
 def test_the_bytes_of_the_update_are_ten_of_the_optimizers_pieces():
     assert UPDATE == 10 * 4 * harken.training.memory_saving_adamw.PIECE
+
+
+def test_the_host_buffers_are_those_of_the_offloaded_optimizer():
+    optimizer = harken.training.host_adamw
+    assert HOST_BUFFERS == 2 * optimizer.BUFFERS * optimizer.PIECE * 4
+
+
+def test_a_checkpoint_on_its_way_is_counted_in_host_memory():
+    """By hand: 8.255 B weights as float32 are 33.0 GB; with bfloat16 weights and their corrections too; several cards
+    hold the bfloat16 reference beside that."""
+    weights = 635_056_128 + 1280 * 3584 + 3584 + 2 * 152_064 * 3584 + 28 * 233_057_792 + 3584
+    assert item(planned(recipe()), "checkpoint").host == 4 * weights
+    corrected = recipe(model={"precision": "bf16_mixed"}, memory={"weights": "bf16_corrected"})
+    assert item(planned(corrected), "checkpoint").host == 4 * weights
+    several = planned(recipe(model={"precision": "bf16_mixed"}), gpus=8)
+    assert item(several, "checkpoint").host == 6 * weights
+    assert several.host(8) == max(6 * weights, 8 * 2 * GIB)
 
 
 def test_more_cards_share_weights_and_gather_them_for_a_rollout():

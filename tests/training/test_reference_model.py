@@ -38,6 +38,32 @@ def test_a_streamed_reference_is_the_copy_bit_for_bit(arch, tower):
     assert {name: parameter.shape for name, parameter in streamed.module.named_parameters()} == shapes
 
 
+@pytest.mark.parametrize(
+    ("arch", "mode", "finer"),
+    [
+        *((arch, "copy", False) for arch in ARCHITECTURES),
+        ("qwen2_5_omni", "copy", True),
+        ("qwen2_audio", "streamed", True),
+    ],
+)
+def test_a_reference_in_bfloat16_gives_the_bits_of_the_float32_copy_under_autocast(arch, mode, finer):
+    policy = tiny_model(arch, torch.float32)
+    policy.set_trainable(**EVERYTHING)
+    if not finer:
+        for parameter in policy.module.parameters():
+            parameter.data.copy_(parameter.data.bfloat16())
+    said = completions(policy, [3, 1, 4, 2])
+    reference = make_reference(policy, mode, mixed=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = scored(frozen_copy(policy), said)
+        assert torch.equal(scored(reference, said), expected)
+    embedding = reference.module.get_input_embeddings().weight
+    assert (embedding.dtype == torch.float32) == finer
+    matrices = [p for p in reference.module.parameters() if p.ndim > 1 and p.shape != embedding.shape]
+    halved = sum(p.numel() for p in matrices if p.dtype == torch.bfloat16)
+    assert halved > 0.95 * sum(p.numel() for p in matrices)
+
+
 def test_a_streamed_reference_survives_a_pass_that_was_broken_off():
     policy = tiny_model("qwen2_5_omni", torch.float32)
     policy.set_trainable(**EVERYTHING)
@@ -62,12 +88,12 @@ def test_an_8_bit_reference_has_a_scale_a_row_and_is_near_the_copy(arch):
     eight, said = make_reference(policy, "int8"), completions(policy, [3, 1, 4, 2])
     error = (scored(eight, said) - scored(policy, said)).abs().max()
     assert 0 < error < 0.2
-    codes = dict(eight.module.named_buffers())["lm_head.weight"]
+    codes = dict(eight.module.named_parameters())["lm_head.weight"]
     assert codes.dtype == torch.int8
     assert eight.device == policy.device
     for name, linear in policy.module.named_modules():
         if type(linear) is torch.nn.Linear:
-            codes, scale = (dict(eight.module.named_buffers())[f"{name}.{kind}"] for kind in ("weight", "scale"))
+            codes, scale = (dict(eight.module.named_parameters())[f"{name}.{kind}"] for kind in ("weight", "scale"))
             assert (codes * scale - linear.weight).abs().max() <= scale.max() / 2 * 1.001
             assert codes.abs().amax(1).eq(127).all()
 

@@ -105,13 +105,13 @@ def test_encoded_clips_are_kept_once_for_any_number_of_ranks(data, tmp_path):
 
 def test_options_that_work_on_one_process_only_are_refused_before_anything_is_written(data, tmp_path):
     job = {
-        "recipe": str(write_recipe(data, memory={"reference": "streamed"})),
+        "recipe": str(write_recipe(data, grpo={"policy_pass": "continued"})),
         "loop": "grpo",
         "out": str(tmp_path / "run"),
     }
     (job_result,) = on_ranks(tmp_path, {**job, "size": 2})
     assert job_result["exits"] == ["error"] * 2
-    fix = "memory.reference: streamed is for one process: set memory.reference: copy"
+    fix = "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
     assert job_result["errors"] == [f"ConfigError: {fix}", f"ReportedByOtherRankError: rank 0: {fix}"]
     assert not (tmp_path / "run").exists()
 

@@ -108,30 +108,24 @@ def test_a_judge_that_never_answers_is_given_up_before_the_ranks_meet(quick):
         assert "no verdict before the step's deadline" in rank["warnings"][0]
 
 
+def test_the_continued_pass_is_refused_on_several_ranks():
+    settings = GrpoConfig(prompts_per_step=1, policy_pass="continued")
+    refusal = MemoryConfig().refusal(settings, 2)
+    assert refusal == "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
+    assert MemoryConfig().refusal(settings, 1) is None
+
+
 @pytest.mark.parametrize(
-    ("memory", "grpo", "fix"),
+    "memory",
     [
-        ({"weights": "bf16_corrected"}, {}, "memory.weights: float32"),
-        ({"weights": "bf16_stochastic"}, {}, "memory.weights: float32"),
-        ({"optimizer": "adamw_8bit"}, {}, "memory.optimizer: adamw"),
-        ({"optimizer": "offloaded"}, {}, "memory.optimizer: adamw"),
-        ({"reference": "streamed"}, {}, "memory.reference: copy"),
-        ({"reference": "int8"}, {}, "memory.reference: copy"),
-        ({"step_in_backward": True}, {"max_grad_norm": None}, "memory.step_in_backward: false"),
-        ({}, {"policy_pass": "continued"}, "grpo.policy_pass: packed"),
+        {"rollout_rows": 3},
+        {"weights": "bf16_corrected", "optimizer": "offloaded", "reference": "streamed"},
+        {"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "reference": "int8", "step_in_backward": True},
     ],
 )
-def test_options_that_work_on_one_process_only_are_refused_on_several(memory, grpo, fix):
-    settings = GrpoConfig(prompts_per_step=1, **grpo)
-    refusal = MemoryConfig(**memory).refusal(settings, 2)
-    assert refusal is not None
-    assert refusal.endswith(f"is for one process: set {fix}")
-    assert MemoryConfig(**memory).refusal(settings, 1) is None
-
-
-def test_the_default_memory_and_parts_of_a_rollout_are_for_any_number_of_ranks():
-    for settings in (GrpoConfig(), SftConfig()):
-        assert MemoryConfig(rollout_rows=3).refusal(settings, 8) is None
+def test_every_mode_of_memory_is_for_any_number_of_ranks(memory):
+    for settings in (GrpoConfig(max_grad_norm=None), SftConfig(max_grad_norm=None)):
+        assert MemoryConfig(**memory).refusal(settings, 8) is None
 
 
 def test_out_of_memory_on_one_of_several_ranks_names_the_setting_and_halves_nothing():

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from harken.config.section import PositiveInt, Section
 from harken.config.training import GrpoConfig, SftConfig
 
@@ -22,8 +24,9 @@ class MemoryConfig(Section):
     so. Checkpoints of bf16_corrected hold float32."""
     optimizer: Literal["adamw", "adamw_8bit", "offloaded"] = "adamw"
     """How AdamW's two moments of each weight are kept. adamw: in float32. adamw_8bit: in 8 bits with a scale for each
-    256 (arXiv 2110.02861); it gives up their precision. offloaded: in host memory, where the update is made; it gives
-    up speed alone."""
+    256 (arXiv 2110.02861); it gives up their precision. offloaded: in host memory with a float32 form of the weights,
+    12 bytes a weight; torch's fused AdamW updates them there, and with step_in_backward it does so beside the backward
+    pass. It gives up speed alone. Because it keeps float32, bfloat16 weights are then bf16_corrected."""
     step_in_backward: bool = False
     """Update each weight as soon as its gradient is complete, so that the gradients of two layers are never in memory
     together. It gives up the sum over micro-batches, so that a step has one, and the norm of all gradients, so that
@@ -31,11 +34,22 @@ class MemoryConfig(Section):
     reference: Literal["copy", "streamed", "int8"] = "copy"
     """How the reference policy of the KL term is kept. copy: the trained weights once more; with lora the adapters
     alone. streamed: blocks are in host memory and are brought in one by one. It gives the same numbers and gives up
-    speed if a pass is short. int8: linear layers in 8 bits with one scale a row. It gives up exactness: how far the KL
-    is off is measured and printed at the start."""
+    speed if a pass is short; on several ranks each has its part of every block in host memory. int8: linear layers in 8
+    bits with one scale a row. It gives up exactness: how far the KL is off is measured and printed at the start. With
+    precision: bf16_mixed the weights of copy and streamed are kept in bfloat16, which changes no bit of a
+    log-probability."""
     rollout_rows: PositiveInt | None = None
     """The most completions that are decoded together; null decodes all of a rank's step together, or as many as the
     card has memory for. It gives up speed and changes no sample."""
+
+    @model_validator(mode="after")
+    def nothing_is_rounded_at_random_beside_float32(self) -> "MemoryConfig":
+        if self.weights == "bf16_stochastic" and self.optimizer == "offloaded":
+            raise ValueError(
+                "optimizer: offloaded keeps every weight in float32 in host memory, so weights: bf16_stochastic would "
+                "lose bits for nothing: set weights: bf16_corrected"
+            )
+        return self
 
     def refusal(self, settings: GrpoConfig | SftConfig, ranks: int = 1) -> str | None:
         """Why the settings cannot run with these memory modes on so many ranks; None where they can."""
@@ -58,12 +72,7 @@ class MemoryConfig(Section):
         return None
 
     def _refusal_on_several_ranks(self, settings: GrpoConfig | SftConfig) -> str | None:
-        """Options that work on one process only: parameters that are spread over ranks are kept in one way."""
-        for key, default in (("weights", "float32"), ("optimizer", "adamw"), ("reference", "copy")):
-            if (value := getattr(self, key)) != default:
-                return f"memory.{key}: {value} is for one process: set memory.{key}: {default}"
-        if self.step_in_backward:
-            return "memory.step_in_backward is for one process: set memory.step_in_backward: false"
+        """Options that work on one process only."""
         if isinstance(settings, GrpoConfig) and settings.policy_pass == "continued":
             return "grpo.policy_pass: continued is for one process: set grpo.policy_pass: packed"
         return None

@@ -3,16 +3,13 @@
 import contextlib
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe
 from harken.grpo.open_engine import open_engine
-from harken.grpo.reference_pass import kl_where_nothing_moved, score_with_reference
 from harken.grpo.rewarding import open_rewarder
-from harken.grpo.sample_completions import sample_completions
 from harken.grpo.step import GrpoStep
-from harken.models.policy import mixed_precision
+from harken.system.console import print_warning
 from harken.system.distributed_run import distributed_run
 from harken.system.stop_signals import WorkAbandonedError, defer_stop
 from harken.training.open_session import open_session
@@ -45,8 +42,6 @@ def train(
     """
     settings = recipe.grpo
     session = open_session(recipe, settings, out, console, resume=resume, accept_changes=accept_changes)
-    if recipe.memory.reference == "int8" and session.reference is not None and session.steps_done == 0:
-        _warn_of_int8_error(session, settings)
     steps = range(session.steps_done + 1, settings.steps + 1)
     questions_of = {step: session.questions_of(step, settings.prompts_per_step, settings.steps) for step in steps}
     columns = grpo_columns(recipe.reward.names, development=bool(session.development), probe=session.probe is not None)
@@ -59,6 +54,8 @@ def train(
         grpo_step = GrpoStep(session, settings, rewarder, open_engine(session, settings))
         for step in steps:
             try:
+                if step == 1 and recipe.memory.reference == "int8" and session.reference is not None:
+                    _warn_of_int8_error(session, settings, grpo_step)
                 result = grpo_step.run(step, questions_of[step], inputs)
             except WorkAbandonedError:
                 session.abandon_step(step)
@@ -72,19 +69,10 @@ def train(
     return session.close()
 
 
-@torch.no_grad()
-def _warn_of_int8_error(session: Session, settings: GrpoConfig) -> None:
-    """Measure the error of the 8-bit reference before the first update, and show it.
-
-    The completions are those of a step 0, which training does not use.
-    """
-    policy, recipe = session.policy, session.recipe
+def _warn_of_int8_error(session: Session, settings: GrpoConfig, grpo_step: GrpoStep) -> None:
+    """Measure the error of the 8-bit reference before the first update, and show it."""
     questions = session.questions_of(1, settings.prompts_per_step, settings.steps)
-    inputs = session.inputs(questions)
-    with mixed_precision(policy, recipe.model.precision):
-        sampled = list(
-            sample_completions(policy, questions, inputs, session.prompt, settings, seed=recipe.seed, step=0)
-        )
-        scored = score_with_reference(policy, session.reference, sampled, settings, session.warn)
-    kl, tokens = kl_where_nothing_moved(scored)
-    session.warn(f"reference in 8 bits: KL of {kl:.3g} nats a token where the policy has not moved, on {tokens} tokens")
+    kl, tokens = grpo_step.measure_reference(questions, session.inputs(questions))
+    if session.ranks.is_main:
+        line = f"KL of {kl:.3g} nats a token where the policy has not moved, on {tokens} tokens"
+        print_warning(session.console, f"reference in 8 bits: {line}")

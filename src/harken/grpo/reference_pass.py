@@ -45,17 +45,19 @@ def score_with_reference(
 
 
 def kl_where_nothing_moved(scored: Sequence[ScoredBatch]) -> tuple[float, int]:
-    """(mean KL estimate in nats, number of tokens) between the policy that sampled and the reference.
+    """(sum of the KL estimate in nats, number of tokens) between the policy that sampled and the reference.
 
     Before the first update the two have the same weights, so anything above 0 is the error of an approximate reference.
     """
-    gaps = [
-        (batch.reference_logp - batch.sampled.completions.logp)[batch.sampled.completions.mask]
-        for batch in scored
-        if batch.reference_logp is not None
-    ]
-    gap = torch.cat(gaps).double()
-    return float((gap.exp() - gap - 1).mean()), len(gap)
+    total, tokens = 0.0, 0
+    for batch in scored:
+        if batch.reference_logp is None or not batch.sampled.responses:  # without a response it is a stand-in
+            continue
+        completions = batch.sampled.completions
+        gap = (batch.reference_logp - completions.logp)[completions.mask].double()
+        total += float((gap.exp() - gap - 1).sum())
+        tokens += len(gap)
+    return total, tokens
 
 
 @torch.no_grad()

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from harken.config import GrpoConfig
 from harken.grpo.metrics import step_metrics
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch
-from harken.grpo.reference_pass import score_with_reference
+from harken.grpo.reference_pass import kl_where_nothing_moved, score_with_reference
 from harken.grpo.rewarding import Rewarder
 from harken.grpo.rollout_rows import RolloutRow, rollout_rows
 from harken.grpo.sample_completions import sample_completions, stand_in
@@ -91,7 +93,24 @@ class GrpoStep:
         metrics = step_metrics(rows, group, rewards, figures, learning_rate, rollout_s=rollout_s, step_s=step_s)
         return StepResult(rows, metrics)
 
-    def _sample(self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> list[SampledBatch]:
+    @torch.no_grad()
+    def measure_reference(self, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> tuple[float, int]:
+        """(mean KL in nats, number of tokens) over all ranks between policy and reference before the first update.
+
+        The completions are those of a step 0, which training does not use.
+        """
+        session = self._session
+        with mixed_precision(session.policy, session.recipe.model.precision):
+            sampled = self._sample(0, questions, inputs, judged=False)
+            scored = score_with_reference(
+                session.policy, session.reference, sampled, self._settings, session.warn, session.ranks
+            )
+        total, tokens = session.ranks.sum(kl_where_nothing_moved(scored))
+        return total / max(1.0, tokens), int(tokens)
+
+    def _sample(
+        self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput], *, judged: bool = True
+    ) -> list[SampledBatch]:
         """Sample completions; the judge works on those of one portion while the next portion is sampled."""
         session, policy = self._session, self._session.policy
         batches: list[SampledBatch] = []
@@ -108,10 +127,10 @@ class GrpoStep:
                 sizes=self._sizes,
                 warn=session.warn,
                 ranks=session.ranks,
-                engine=self._engine,
+                engine=self._engine if judged else None,  # its own numbers would be measured too
             )
             with abandonable():  # decoding looks for a signal; ranks exchange nothing while they decode
-                batches += (self._rewarder.start_judging(batch) for batch in sampled)
+                batches += (self._rewarder.start_judging(batch) if judged else batch for batch in sampled)
             most, stopping = session.ranks.maximum([len(batches), stop_requested() is not None])
             if stopping:
                 raise WorkAbandonedError

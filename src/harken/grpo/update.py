@@ -19,10 +19,10 @@ from harken.grpo.micro_batch import RewardedBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
 from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated
 from harken.models.audio_lm import AudioLM
-from harken.models.sharding import drop_audio_gradients
+from harken.models.sharding import audio_parameters
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.training.memory_saving_adamw import MemorySavingAdamW
-from harken.training.optimizer import apply_update, set_learning_rate
+from harken.training.optimizer import apply_update, left_alone, set_learning_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,11 @@ def _update_once(
             batch.sampled.drop_graphs()
 
     passes, size = halve_until_it_fits(
-        batches, lambda: _accumulate_gradients(policy, batches, settings, ranks), undo=undo, warn=warn, ranks=ranks
+        batches,
+        lambda: _accumulate_gradients(policy, batches, settings, optimizer, ranks),
+        undo=undo,
+        warn=warn,
+        ranks=ranks,
     )
     for batch, one_pass in zip(batches, passes, strict=True):
         batch.sampled.drop_graphs()
@@ -130,17 +134,20 @@ def _update_once(
 
 
 def _accumulate_gradients(
-    policy: AudioLM, batches: Sequence[RewardedBatch], settings: GrpoConfig, ranks: Ranks
+    policy: AudioLM,
+    batches: Sequence[RewardedBatch],
+    settings: GrpoConfig,
+    optimizer: torch.optim.Optimizer,
+    ranks: Ranks,
 ) -> tuple[list[_Pass], _StepSize]:
     """Go forward and backward through every micro-batch."""
     masks = [_loss_mask(batch.sampled, settings) for batch in batches]
     size = _step_size(batches, masks, ranks)
-    passes = [_pass(policy, batch, mask, settings, size) for batch, mask in zip(batches, masks, strict=True)]
-    for clips in {id(batch.sampled.clips): batch.sampled.clips for batch in batches}.values():
-        if clips is not None:
-            clips.backward()
-    if size.clips == 0:
-        drop_audio_gradients(policy)
+    with left_alone(optimizer, [] if size.clips else audio_parameters(policy)):
+        passes = [_pass(policy, batch, mask, settings, size) for batch, mask in zip(batches, masks, strict=True)]
+        for clips in {id(batch.sampled.clips): batch.sampled.clips for batch in batches}.values():
+            if clips is not None:
+                clips.backward()
     return passes, size
 
 

@@ -42,7 +42,7 @@ def load_policy_exactly(
         warn: called with a sentence where weights are rounded.
 
     Returns:
-        The policy, and with bf16_corrected the bits that each trained bfloat16 lacks, by name.
+        The policy, and with bf16_corrected the bits that each trained bfloat16 lacks, by name, in host memory.
     """
     device = pick_device(config.device)
     path = resolve_checkpoint(config.path)
@@ -81,7 +81,7 @@ def load_policy_exactly(
     switch_off_dropout(policy.module)
     if config.gradient_checkpointing:
         enable_gradient_checkpointing(policy.module)
-    return policy, {name: correction.to(device) for name, correction in corrections.items()}
+    return policy, corrections
 
 
 def _holds_bfloat16(path: str) -> bool:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
     FSDPModule,
     MixedPrecisionPolicy,
     fully_shard,
@@ -135,19 +136,24 @@ class _Root(nn.Module):
         return function(*arguments)
 
 
-def gather_dtype(precision: str, device_type: str) -> torch.dtype | None:
-    """The dtype in which parameters are gathered; None = as they are stored. bfloat16 is half the bytes, and autocast
-    would round to it anyway. On a CPU autocast leaves layer norms alone, which then refuse weights coarser than their
-    input."""
-    return torch.bfloat16 if precision == "bf16_mixed" and device_type == "cuda" else None
+def gather_dtype(precision: str, weights: str, device_type: str) -> torch.dtype | None:
+    """The dtype in which parameters are gathered; None = as they are stored, which for bfloat16 `memory.weights` is
+    bfloat16. bfloat16 is half the bytes of float32, and autocast would round to it anyway. On a CPU autocast leaves
+    layer norms alone, which then refuse weights coarser than their input."""
+    return torch.bfloat16 if (precision, weights, device_type) == ("bf16_mixed", "float32", "cuda") else None
 
 
-def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None) -> ShardedAudioLM:
+def shard(
+    model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None, *, blocks_in_host_memory: bool = False
+) -> ShardedAudioLM:
     """Shard a model over all ranks of the mesh, on its kind of device. Needs no communication. `model` must not be used
     any more.
 
     Args:
-        parameter_dtype: from `gather_dtype`. The residual stream, the shards and the sums of gradients stay float32.
+        parameter_dtype: from `gather_dtype`. With bfloat16 the residual stream and the shards stay float32; gradients
+            are summed in float32 in either case.
+        blocks_in_host_memory: each rank keeps its part of every block there, and brings it to the device when the block
+            is gathered.
     """
     settings: dict[str, Any] = {
         "mesh": mesh,
@@ -159,8 +165,11 @@ def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None)
         ),
     }
     chains = [_blocks(model, part) for part in ("audio_tower", "language_model")]
+    in_host_memory: dict[str, Any] = {}
+    if blocks_in_host_memory:
+        in_host_memory["offload_policy"] = CPUOffloadPolicy(pin_memory=mesh.device_type == "cuda")
     for block in itertools.chain(*chains):
-        fully_shard(block, **settings)
+        fully_shard(block, **settings, **in_host_memory)
     embeddings, head = _embeddings_and_head(model)
     if head.weight is not embeddings.weight:  # tied ones stay with the root, which holds a shared parameter once
         for module in (embeddings, head):
@@ -184,6 +193,13 @@ def shard(model: AudioLM, mesh: DeviceMesh, parameter_dtype: torch.dtype | None)
 def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     """A forward pass of the head that uses its weights in another way than its own does."""
     return function(*arguments)
+
+
+def share_frozen_parts(policy: ShardedAudioLM, reference: ShardedAudioLM) -> None:
+    """Have the reference use this rank's part of every parameter that the policy does not train, instead of a second
+    one."""
+    frozen = {name: p.detach() for name, p in policy.module.named_parameters() if not p.requires_grad}
+    reference.module.load_state_dict(frozen, strict=False, assign=True)
 
 
 def _blocks(model: AudioLM, part: str) -> list[Any]:
@@ -243,9 +259,7 @@ def silent_input(model: AudioLM) -> ModelInput:
     return model.render(conversation, np.zeros(model.min_samples, dtype=np.float32))
 
 
-def drop_audio_gradients(model: AudioLM) -> None:
-    """Remove the gradients of tower and projector after a step in which no rank had a clip, as on one process. An
-    optimizer with momentum would move weights whose gradient is zero."""
-    for part in ("audio_tower", "projector"):
-        for parameter in model.parts[part].parameters():
-            parameter.grad = None
+def audio_parameters(model: AudioLM) -> list[nn.Parameter]:
+    """Those of tower and projector. On several ranks they get gradients of zero in a step in which no rank had a clip,
+    and on one process none; an optimizer with momentum would move them."""
+    return [parameter for part in ("audio_tower", "projector") for parameter in model.parts[part].parameters()]

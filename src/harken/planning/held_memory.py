@@ -1,8 +1,7 @@
 """The memory that a run holds all the time: weights, optimizer, reference, copies, activations of the audio tower."""
 
-from harken.config import GrpoConfig
 from harken.planning.memory_items import GIB, MemoryItem
-from harken.planning.planned_run import BFLOAT16_BYTES, PlannedRun
+from harken.planning.planned_run import BFLOAT16_BYTES, FLOAT32_BYTES, PlannedRun
 
 MOMENT_BYTES = 8
 """Bytes of AdamW's state for one weight: two float32 moments."""
@@ -15,6 +14,8 @@ TOWER_INTERMEDIATE_KEPT = 4
 """Numbers that the tower keeps for the backward pass, for each position and block: so many times its hidden and its
 intermediate size. Autograd keeps 8 and 2 of a block in one precision, and up to two thirds of the figures here with
 casts; the figures are twice the count, as an upper bound."""
+HOST_BUFFERS = 4 * 2 * 2**22 * FLOAT32_BYTES
+"""Pinned buffers of `harken.training.host_adamw`: four for gradients and four for weights."""
 BLOCKS_IN_TURN = 2
 """Blocks of a streamed reference on the card: the one that computes, and the next one on its way."""
 
@@ -29,40 +30,59 @@ def weights(run: PlannedRun) -> MemoryItem:
 
 
 def optimizer(run: PlannedRun) -> MemoryItem:
-    memory = run.recipe.memory
+    memory, trained = run.recipe.memory, run.parameters[0]
     moments = MOMENT_BYTES_8BIT if memory.optimizer == "adamw_8bit" else MOMENT_BYTES
-    correction = CORRECTION_BYTES if memory.weights == "bf16_corrected" else 0
-    size = int(run.parameters[0] * (moments + correction)) // run.gpus
-    about = f"{moments:.4g} bytes a trained weight" + (f", {correction} of correction" if correction else "")
+    about = f"{moments:.4g} bytes a trained weight"
     if memory.optimizer == "offloaded":
-        return MemoryItem("optimizer", 0, size, about)
-    return MemoryItem("optimizer", size, 0, about)
+        size = trained * (MOMENT_BYTES + FLOAT32_BYTES) // run.gpus + HOST_BUFFERS
+        return MemoryItem("optimizer", 0, size, f"{about}, 4 of its float32 form")
+    correction = CORRECTION_BYTES if memory.weights == "bf16_corrected" else 0
+    size = int(trained * (moments + correction)) // run.gpus
+    return MemoryItem("optimizer", size, 0, about + (f", {correction} of correction" if correction else ""))
 
 
 def reference(run: PlannedRun) -> list[MemoryItem]:
     """The policy that the KL term compares with; an empty list where there is no such term."""
-    if not isinstance(run.settings, GrpoConfig) or run.settings.beta == 0:
+    if not run.has_reference:
         return []
-    trained, weight_bytes = run.parameters[0], run.trained_bytes
-    model, shape = run.recipe.model, run.shape
+    trained, weight_bytes, shape = run.parameters[0], run.reference_bytes, run.shape
     if run.recipe.memory.reference == "streamed":
-        blocks = shape.tower_blocks * model.train_audio_tower + shape.language_blocks * model.train_language_model
-        in_turn = BLOCKS_IN_TURN * shape.language_blocks // max(1, shape.layers)
-        device = (trained - blocks) // run.gpus * weight_bytes + in_turn * weight_bytes
-        return [MemoryItem("reference", device, blocks * weight_bytes, "streamed, two blocks here")]
+        blocks = run.streamed_parameters
+        host, device = blocks * weight_bytes // run.gpus, (trained - blocks) * weight_bytes // run.gpus
+        if run.gpus == 1:
+            device += BLOCKS_IN_TURN * shape.language_blocks // max(1, shape.layers) * weight_bytes
+        return [MemoryItem("reference", device, host, "blocks in host memory, two of them here in turn")]
     if run.recipe.memory.reference == "int8":
         in_8_bits = min(shape.linear, trained)
         size = (in_8_bits + (trained - in_8_bits) * weight_bytes) // run.gpus
         return [MemoryItem("reference", size, 0, "linear layers in 8 bits")]
-    return [MemoryItem("reference", trained * weight_bytes // run.gpus, 0, "the trained weights once more")]
+    size = trained * weight_bytes // run.gpus
+    return [MemoryItem("reference", size, 0, f"the trained weights once more, {weight_bytes} bytes")]
 
 
 def autocast_copies(run: PlannedRun) -> list[MemoryItem]:
-    """Autocast casts each float32 weight once a step and keeps the copy until the step ends."""
-    if not run.is_mixed or run.has_bfloat16_weights:
+    """Autocast casts each float32 weight once a step and keeps the copy until the step ends. On several cards weights
+    are gathered in bfloat16, and nothing is cast."""
+    if not run.is_mixed or run.has_bfloat16_weights or run.gpus > 1:
         return []
-    size = run.parameters[0] * BFLOAT16_BYTES // run.gpus
+    size = run.parameters[0] * BFLOAT16_BYTES
     return [MemoryItem("bfloat16 copies", size, 0, "of float32 weights, kept by autocast for the step")]
+
+
+def loading(run: PlannedRun) -> MemoryItem:
+    """Host memory while the checkpoint is loaded, before anything else is there. The ranks of a machine load one after
+    another, so it is needed once on a machine."""
+    trained, frozen = run.parameters
+    # A file in bfloat16 is read as it is where nothing needs it finer.
+    file_bytes = BFLOAT16_BYTES if run.frozen_bytes == BFLOAT16_BYTES else FLOAT32_BYTES
+    size = (trained + frozen) * file_bytes
+    if run.recipe.memory.weights == "bf16_corrected":
+        size += trained * CORRECTION_BYTES
+    elif run.trained_bytes > file_bytes:
+        size += trained * (run.trained_bytes - file_bytes)
+    if run.gpus > 1 and run.has_reference:  # one process puts it on the card as it is made
+        size += trained * run.reference_bytes
+    return MemoryItem("checkpoint", 0, size, f"read as {file_bytes} bytes a weight, once on a machine")
 
 
 def tower_activations(run: PlannedRun) -> list[MemoryItem]:

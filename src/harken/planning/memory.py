@@ -34,4 +34,4 @@ def plan_memory(run: PlannedRun) -> MemoryPlan:
         *pass_memory.update(run),
         *pass_memory.gathered_blocks(run),
     ]
-    return MemoryPlan(tuple(held), tuple(rollout), tuple(training))
+    return MemoryPlan(tuple(held), tuple(rollout), tuple(training), (held_memory.loading(run),))

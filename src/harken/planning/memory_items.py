@@ -20,15 +20,17 @@ class MemoryItem:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """`held` is in memory all the time. A rollout and a training pass add their items, one after the other."""
+    """`held` is in memory all the time. A rollout and a training pass add their items, one after the other. `loading`
+    is needed before all of them, once on a machine."""
 
     held: tuple[MemoryItem, ...]
     rollout: tuple[MemoryItem, ...]
     training: tuple[MemoryItem, ...]
+    loading: tuple[MemoryItem, ...] = ()
 
     @property
     def items(self) -> tuple[MemoryItem, ...]:
-        return self.held + self.rollout + self.training
+        return self.held + self.rollout + self.training + self.loading
 
     @property
     def peak(self) -> int:
@@ -38,7 +40,8 @@ class MemoryPlan:
         )
         return held + max(rollout, training)
 
-    @property
-    def host(self) -> int:
-        """Bytes in the host's memory."""
-        return sum(item.host for item in self.items)
+    def host(self, cards: int = 1) -> int:
+        """Bytes in the memory of a host with so many cards. What is held there, of the optimizer above all, is there
+        only after the checkpoint is loaded."""
+        running = sum(item.host for item in self.held + self.rollout + self.training)
+        return max(cards * running, sum(item.host for item in self.loading))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harken.config import GrpoConfig, MemoryConfig
+from harken.config import GrpoConfig
 from harken.inference.packed_rows import takes_two_parts
 from harken.models.token_scores import LOGIT_ROWS
 from harken.planning.memory_items import GIB, MemoryItem
@@ -123,7 +123,12 @@ def counted_twice(run: PlannedRun, kept: Sequence[MemoryItem], gradient: MemoryI
 
 def update(run: PlannedRun) -> list[MemoryItem]:
     """The memory-saving optimizer makes one piece of a weight float32 at a time."""
-    if run.recipe.memory == MemoryConfig():
+    memory = run.recipe.memory
+    if memory.optimizer == "offloaded" or (memory.weights, memory.optimizer, memory.step_in_backward) == (
+        "float32",
+        "adamw",
+        False,
+    ):
         return []
     return [MemoryItem("update", UPDATE, 0, "a piece of one weight after another")]
 

@@ -1,4 +1,6 @@
-"""Prints the memory that a recipe needs, and refuses a run that would not fit its card before anything is loaded."""
+"""Prints memory and time that a recipe needs, and refuses a run that would not fit before it is loaded."""
+
+from collections.abc import Sequence
 
 import torch
 from rich.console import Console
@@ -7,9 +9,15 @@ from rich.table import Table
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.errors import ConfigError
 from harken.models.loading import pick_device
+from harken.planning.cards import Card, card_for
 from harken.planning.memory_items import GIB, RESERVE, MemoryPlan
+from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape, shape_of
-from harken.planning.ways_to_fit import plan_of, ways_to_fit
+from harken.planning.step_time import TimeItem, gpu_hours
+from harken.planning.ways_to_fit import GIVEN_UP, Way, plan_of, step_seconds, time_of, ways_to_fit
+
+FASTER = 0.9
+"""Of a recipe that fits, ways that take at most this share of its time are named."""
 
 
 def refuse_what_does_not_fit(recipe: Recipe, settings: GrpoConfig | SftConfig, gpus: int = 1) -> None:
@@ -29,46 +37,82 @@ def check(recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, free: 
         f"not enough memory: about {needed / GIB:.1f} GiB are needed and {free / GIB:.1f} GiB are free (`harken plan` "
         "prints what needs them)"
     ]
-    ways = ways_to_fit(recipe, shape, free, gpus=gpus) if isinstance(settings, GrpoConfig) else []
+    card = card_for(None, free / GIB)
+    ways = ways_to_fit(recipe, shape, card, free, gpus=gpus) if isinstance(settings, GrpoConfig) else []
     lines += [f"  fits, {way.peak / GIB:.1f} GiB: {way}" for way in ways]
     raise ConfigError("\n".join(lines))
 
 
-def print_plan(recipe: Recipe, card_gib: float, gpus: int, clip_s: float, console: Console) -> bool:
-    """Print the memory of `harken train` with this recipe, and ways to fit where it does not fit.
+def print_plan(recipe: Recipe, card: Card, card_gib: float, gpus: int, clip_s: float, console: Console) -> bool:
+    """Print the memory and the time of `harken train` with this recipe, and the fastest ways to fit where it does not
+    fit.
 
     Returns whether it fits.
     """
-    shape = shape_of(recipe.model.path)
+    shape, size = shape_of(recipe.model.path), int(card_gib * GIB)
     plan = plan_of(recipe, recipe.grpo, shape, clip_s, gpus)
     shared = "" if gpus == 1 else f", one of {gpus} cards"
-    console.print(_table(f"{recipe.name}: {recipe.model.path}{shared}", plan))
-    fits = plan.peak + RESERVE <= card_gib * GIB
+    console.print(_memory_table(f"{recipe.name}: {recipe.model.path}{shared}", plan, gpus))
+    fits = plan.peak + RESERVE <= size
     verdict = "fits" if fits else "does not fit"
     reserve = f"{RESERVE / GIB:.1f} GiB kept free for CUDA itself"
     console.print(f"{verdict} a card of {card_gib:g} GiB ({reserve})", highlight=False)
     if fits:
-        return True
-    ways = ways_to_fit(recipe, shape, int(card_gib * GIB), clip_s, gpus)
+        run, items = time_of(recipe, shape, card, size, clip_s, gpus)
+        console.print(_time_table(run, card, items))
+    ways = ways_to_fit(recipe, shape, card, size, clip_s, gpus)
+    now_s = step_seconds(recipe, shape, card, size, clip_s, gpus) if fits else float("inf")
     for way in ways:
-        console.print(f"fits, {way.peak / GIB:.1f} GiB: {way}", highlight=False, markup=False, soft_wrap=True)
-    if not ways:
+        if way.changes and way.step_s < FASTER * now_s:
+            word = "faster" if fits else "fits"
+            console.print(f"{word}, {_price(recipe, way, gpus)}: {way}", highlight=False, markup=False, soft_wrap=True)
+    if not fits and not ways:
         console.print("no setting known here fits: more cards, a smaller model, shorter completions", highlight=False)
-    return False
+    return fits
 
 
-def _table(title: str, plan: MemoryPlan) -> Table:
+def _price(recipe: Recipe, way: Way, gpus: int) -> str:
+    hours = way.step_s * recipe.grpo.steps * gpus / 3600
+    return (
+        f"{way.peak / GIB:.1f} GiB, {way.step_s:.1f} s a step, {hours:.0f} GPU hours, gives up {GIVEN_UP[way.gives_up]}"
+    )
+
+
+def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("", "card, GiB", "host, GiB"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     table.add_column("of what")
-    for heading, items in (("always", plan.held), ("in a rollout", plan.rollout), ("in training", plan.training)):
+    parts = {
+        "always": plan.held,
+        "in a rollout": plan.rollout,
+        "in training": plan.training,
+        "while loading": plan.loading,
+    }
+    for heading, items in parts.items():
         table.add_section()
         table.add_row(f"[bold]{heading}[/]")
         for item in items:
             table.add_row(f"  {item.name}", _gib(item.device), _gib(item.host), item.about)
     table.add_section()
-    table.add_row("peak", f"{plan.peak / GIB:.2f}", f"{plan.host / GIB:.2f}", "the larger of rollout and training")
+    about = "card: the larger of rollout and training; host: of loading and running" + (
+        "" if gpus == 1 else f", for {gpus} cards in one machine"
+    )
+    table.add_row("peak", f"{plan.peak / GIB:.2f}", f"{plan.host(gpus) / GIB:.2f}", about)
+    return table
+
+
+def _time_table(run: PlannedRun, card: Card, items: Sequence[TimeItem]) -> Table:
+    """Seconds of a step and GPU hours of the recipe, with the longest completions."""
+    table = Table(title=f"a step on {run.gpus} x {card.name}, by arithmetic", title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("of what")
+    for item in items:
+        table.add_row(item.name, f"{item.seconds:.2f}", item.about)
+    table.add_section()
+    steps, hours = run.settings.steps, gpu_hours(run, items)
+    table.add_row("a step", f"{sum(item.seconds for item in items):.2f}", f"{steps} steps: {hours:.1f} GPU hours")
     return table
 
 

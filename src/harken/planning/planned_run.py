@@ -70,6 +70,24 @@ class PlannedRun:
         return BFLOAT16_BYTES if frozen_in_bfloat16 else FLOAT32_BYTES
 
     @property
+    def has_reference(self) -> bool:
+        """Whether there is a KL term, and so a policy to compare with."""
+        return isinstance(self.settings, GrpoConfig) and self.settings.beta > 0
+
+    @property
+    def reference_bytes(self) -> int:
+        """Bytes of a weight of the reference that the policy trains. Under bf16_mixed it is kept in bfloat16 where that
+        changes nothing, as with every published checkpoint; adapters are kept as they train."""
+        in_bfloat16 = self.is_mixed and self.recipe.model.lora is None
+        return BFLOAT16_BYTES if in_bfloat16 else self.trained_bytes
+
+    @property
+    def streamed_parameters(self) -> int:
+        """Parameters of a streamed reference that are in host memory: the blocks that train."""
+        model, shape = self.recipe.model, self.shape
+        return shape.tower_blocks * model.train_audio_tower + shape.language_blocks * model.train_language_model
+
+    @property
     def parameters(self) -> tuple[int, int]:
         """(trained, frozen) numbers of parameters; adapters are among the trained."""
         model, shape = self.recipe.model, self.shape

@@ -11,17 +11,12 @@ import torch
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.models.loading import pick_device
-from harken.planning import pass_memory
-from harken.planning.memory_items import RESERVE
-from harken.planning.planned_run import PlannedRun
+from harken.planning.largest_sizes import rollout_tokens_that_fit, tokens_that_fit
 from harken.planning.shapes import Shape, shape_of
-from harken.planning.ways_to_fit import plan_of, planned_run
+from harken.planning.ways_to_fit import planned_run
 
 TOKENS_WITHOUT_GPU = 4096
 """Tokens of a micro-batch on a CPU. More of them are no faster there: a pass over so many is bound by arithmetic."""
-CACHE_SHARE = 0.8
-"""Share of the free memory that the keys and values of a rollout may take. The rest is for the prompts' own cache, for
-the copy that is made when a layer of the cache grows, and for the pass over the prompts; it is an estimate."""
 
 
 @dataclass(slots=True)
@@ -61,21 +56,7 @@ def sizes_that_fit(
 ) -> StepSizes:
     """The largest sizes with which the run needs at most `card_bytes` of a card, by its account."""
     run = planned_run(recipe, settings, shape, gpus=gpus)
-    width = run.packed_tokens
-    tokens = width
-    for prompts in range(run.prompts_per_card, 1, -1):
-        changed = settings.model_copy(update={"tokens_per_micro_batch": prompts * width})
-        if plan_of(recipe, changed, shape, gpus=gpus).peak + RESERVE <= card_bytes:
-            tokens = prompts * width
-            break
-    return StepSizes(rollout_tokens=_rollout_tokens(run, card_bytes), tokens_per_micro_batch=tokens)
-
-
-def _rollout_tokens(run: PlannedRun, card_bytes: int) -> int | None:
-    if not run.is_grpo or pass_memory.engine(run):
-        return None
-    plan = plan_of(run.recipe, run.settings, run.shape, gpus=run.gpus)
-    cache = pass_memory.keys_and_values(run).device
-    others = sum(item.device for item in plan.held + plan.rollout) - cache
-    free = max(0, card_bytes - RESERVE - others)
-    return int(CACHE_SHARE * free) // pass_memory.token_bytes(run)
+    return StepSizes(
+        rollout_tokens=rollout_tokens_that_fit(run, card_bytes),
+        tokens_per_micro_batch=tokens_that_fit(run, card_bytes),
+    )

@@ -1,4 +1,4 @@
-"""Searches changes to a recipe under which GRPO fits a card, the least costly first.
+"""Searches changes to a recipe under which GRPO fits a card, and is fastest.
 
 Nothing is changed here: every change gives something up, and only the user knows what a run can do without.
 """
@@ -12,10 +12,13 @@ import yaml
 from pydantic import ValidationError
 
 from harken.config import GrpoConfig, Recipe, SftConfig, set_key
+from harken.planning.cards import Card
+from harken.planning.largest_sizes import rollout_tokens_that_fit, tokens_that_fit
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import RESERVE, MemoryPlan
 from harken.planning.planned_run import AUDIO_POSITIONS_PER_S, PlannedRun
 from harken.planning.shapes import Shape
+from harken.planning.step_time import TimeItem, step_time
 
 CLIP_S = 10.0
 TEXT_TOKENS = 70
@@ -24,30 +27,47 @@ POSITIONS_PER_TOKEN = 2
 """Positions of an audio tower that become one token of the prompt: every tower pools two."""
 
 MIXED = {"model.precision": "bf16_mixed"}
+SPEED, GRADIENT_BITS, PRECISION, FULL_TRAINING = range(4)
+"""What changes give up, in the order in which a user would: speed alone; 16 bits of the gradients; the precision of
+weights, moments or reference, or the clipping of the gradient's norm; full fine-tuning."""
+GIVEN_UP = ("speed alone", "16 bits of gradients", "precision (docs/memory.md)", "full fine-tuning")
 ALTERNATIVES: tuple[tuple[tuple[int, dict[str, Any]], ...], ...] = (
-    ((0, {}), (1, {"model.gradient_checkpointing": True})),
-    ((0, {}), (1, {"grpo.tokens_per_micro_batch": None, "memory.rollout_rows": None})),
+    ((SPEED, {}), (SPEED, {"model.gradient_checkpointing": True}), (SPEED, {"model.gradient_checkpointing": False})),
+    ((SPEED, {}), (SPEED, {"grpo.tokens_per_micro_batch": None, "memory.rollout_rows": None})),
     (
-        (0, {}),
-        (2, {**MIXED, "memory.weights": "bf16_corrected"}),
-        (4, {**MIXED, "memory.weights": "bf16_stochastic"}),
+        (SPEED, {}),
+        (GRADIENT_BITS, {**MIXED, "memory.weights": "bf16_corrected"}),
+        (PRECISION, {**MIXED, "memory.weights": "bf16_stochastic"}),
     ),
-    ((0, {}), (2, {"memory.reference": "streamed"}), (5, {"memory.reference": "int8"})),
-    ((0, {}), (3, {"memory.optimizer": "adamw_8bit"}), (5, {"memory.optimizer": "offloaded"})),
-    ((0, {}), (3, {"memory.step_in_backward": True, "grpo.max_grad_norm": None})),
+    ((SPEED, {}), (SPEED, {"memory.reference": "streamed"}), (PRECISION, {"memory.reference": "int8"})),
+    ((SPEED, {}), (SPEED, {"memory.optimizer": "offloaded"}), (PRECISION, {"memory.optimizer": "adamw_8bit"})),
+    ((SPEED, {}), (PRECISION, {"memory.step_in_backward": True, "grpo.max_grad_norm": None})),
 )
-"""One of each row is chosen. The numbers are costs: a rough order of how much a change gives up, not measured."""
-ADAPTERS = (15, {**MIXED, "model.lora": {"rank": 8, "alpha": 32}, "model.frozen_dtype": "bfloat16"})
-SHOWN = 3
-"""Ways that are shown."""
+"""One of each row is chosen, with what it gives up."""
+ADAPTERS = {
+    **MIXED,
+    "model.lora": {"rank": 8, "alpha": 32},
+    "model.train_audio_tower": False,
+    "model.train_projector": False,
+    "model.frozen_dtype": "bfloat16",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Changes to a recipe, dotted key -> value, and the bytes on the card with them."""
+    """Changes to a recipe.
+
+    Attributes:
+        changes: dotted key -> value.
+        peak: bytes on the card with them.
+        step_s: seconds of a step with them.
+        gives_up: an index of GIVEN_UP.
+    """
 
     changes: dict[str, Any]
     peak: int
+    step_s: float
+    gives_up: int
 
     def __str__(self) -> str:
         """The changes as options of a command."""
@@ -70,25 +90,55 @@ def planned_run(
     return PlannedRun(recipe, settings, shape, prompt_tokens, clip_s, gpus)
 
 
-def ways_to_fit(recipe: Recipe, shape: Shape, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1) -> list[Way]:
-    """The least costly changes under which GRPO fits a card of so many bytes."""
-    ways: list[Way] = []
-    for changes in _changes_by_cost(recipe):
+def ways_to_fit(
+    recipe: Recipe, shape: Shape, card: Card, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1
+) -> list[Way]:
+    """The fastest changes under which GRPO fits a card of so many bytes, one for each of GIVEN_UP that is faster than
+    those that give up less; the fastest first."""
+    fastest: dict[int, Way] = {}
+    for gives_up, changes in _all_changes(recipe):
         changed = _changed(recipe, changes)
         if changed is None or changed.memory.refusal(changed.grpo, gpus) is not None:
             continue
         peak = plan_of(changed, changed.grpo, shape, clip_s, gpus).peak
-        # A way that changes as much as a cheaper one, and more, has to save more memory.
-        is_worse = any(way.changes.keys() <= changes.keys() and way.peak <= peak for way in ways)
-        if peak + RESERVE <= card_bytes and not is_worse:
-            ways.append(Way(changes, peak))
-            if len(ways) == SHOWN:
-                break
-    return ways
+        if peak + RESERVE > card_bytes:
+            continue
+        seconds = step_seconds(changed, shape, card, card_bytes, clip_s, gpus)
+        way = Way(changes, peak, seconds, gives_up)
+        best = fastest.get(gives_up)
+        if best is None or (seconds, len(changes), peak) < (best.step_s, len(best.changes), best.peak):
+            fastest[gives_up] = way
+    ways = [fastest[level] for level in sorted(fastest)]
+    worthwhile = [way for i, way in enumerate(ways) if all(way.step_s < less.step_s for less in ways[:i])]
+    return sorted(worthwhile, key=lambda way: way.step_s)
 
 
-def _changes_by_cost(recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """All combinations of ALTERNATIVES, and adapters, the least costly first; without what the recipe has already."""
+def time_of(
+    recipe: Recipe, shape: Shape, card: Card, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1
+) -> tuple[PlannedRun, list[TimeItem]]:
+    """A run of GRPO, and the parts of one of its steps where micro-batches and rollouts are as large as the card
+    allows."""
+    run = planned_run(recipe, recipe.grpo, shape, clip_s, gpus)
+    tokens, rows = recipe.grpo.tokens_per_micro_batch, recipe.memory.rollout_rows
+    if tokens is None and not recipe.memory.step_in_backward:
+        tokens = tokens_that_fit(run, card_bytes)
+    if rows is None:
+        width = run.prompt_tokens + run.completion_tokens
+        rows = max(run.completions_per_prompt, (rollout_tokens_that_fit(run, card_bytes) or 0) // width)
+    prompts = run.prompts_per_card if tokens is None else max(1, min(run.prompts_per_card, tokens // run.packed_tokens))
+    return run, step_time(run, card, rows, prompts)
+
+
+def step_seconds(
+    recipe: Recipe, shape: Shape, card: Card, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1
+) -> float:
+    _, items = time_of(recipe, shape, card, card_bytes, clip_s, gpus)
+    return sum(item.seconds for item in items)
+
+
+def _all_changes(recipe: Recipe) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All combinations of ALTERNATIVES, and adapters, each with what it gives up; without what the recipe has
+    already."""
     choices: list[tuple[int, dict[str, Any]]] = []
     for combination in product(*ALTERNATIVES):
         merged: dict[str, Any] = {}
@@ -96,12 +146,12 @@ def _changes_by_cost(recipe: Recipe) -> Iterator[dict[str, Any]]:
             merged |= changes
         if merged.get("memory.step_in_backward"):
             merged["grpo.tokens_per_micro_batch"] = None
-        choices.append((sum(cost for cost, _ in combination), merged))
-    for cost, changes in ALTERNATIVES[0]:
-        choices.append((ADAPTERS[0] + cost, ADAPTERS[1] | changes))
+        choices.append((max(level for level, _ in combination), merged))
+    for _, changes in ALTERNATIVES[0]:
+        choices.append((FULL_TRAINING, ADAPTERS | changes))
     values = recipe.model_dump(mode="json")
-    for _, changes in sorted(choices, key=lambda choice: choice[0]):
-        yield {key: value for key, value in changes.items() if _value_at(values, key) != value}
+    for level, changes in choices:
+        yield level, {key: value for key, value in changes.items() if _value_at(values, key) != value}
 
 
 def _value_at(values: Any, key: str) -> Any:
@@ -115,8 +165,6 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe | None:
     values = recipe.model_dump(mode="json")
     for key, value in changes.items():
         set_key(values, key, value, "plan")
-    if isinstance(changes.get("model.lora"), dict):
-        values["model"] |= {"train_audio_tower": False, "train_projector": False}
     try:
         return Recipe.model_validate(values)
     except ValidationError:

@@ -8,8 +8,18 @@ from torch import Tensor
 
 from harken.errors import ConfigError
 
-BLOCK = 256
-"""Number of 8-bit moments that share one scale."""
+LARGEST_BLOCK, SMALLEST_BLOCK = 256, 64
+"""Numbers of 8-bit moments that share one scale."""
+
+
+def block_size(row: int) -> int:
+    """How many moments share a scale in a tensor with rows of so many numbers; 0 where they stay float32.
+
+    A row consists of whole blocks, so that a part of the rows, which a rank of several keeps, has the scales of the
+    whole. Every matrix of the published models has blocks of 256, but for the tower's first convolution (192).
+    """
+    sizes = range(min(LARGEST_BLOCK, row), SMALLEST_BLOCK - 1, -1)
+    return next((size for size in sizes if row % size == 0), 0)
 
 
 def eight_bit_values() -> dict[str, Tensor]:
@@ -45,6 +55,6 @@ def write_moment(state: dict[str, Tensor], name: str, moment: Tensor, values: di
         return
     from torchao.optim.quant_utils import quantize_8bit_with_qmap, scale_tensor
 
-    scaled, scale = scale_tensor(moment, BLOCK)
+    scaled, scale = scale_tensor(moment, moment.numel() // state[f"{name}_scale"].numel())
     state[name].copy_(quantize_8bit_with_qmap(scaled, values[name]))
     state[f"{name}_scale"].copy_(scale)

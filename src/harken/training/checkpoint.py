@@ -17,14 +17,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from harken.errors import CheckpointError
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_model
 from harken.models.lora import saved_adapter
-from harken.models.precision import split_float32
-from harken.models.sharded_tensors import distribute_like, gather_tensor
+from harken.models.sharded_tensors import as_part_of, distribute_like, gather_tensor, local_part
 from harken.models.sharding import gather_weights, is_sharded
 from harken.system.files import remove_folder, replacing, write_json
 from harken.system.ranks import SINGLE_PROCESS, Ranks
@@ -57,9 +56,11 @@ def save_checkpoint(
 
     Raises CheckpointError when it cannot be written, for example because the disk is full. Earlier checkpoints stay.
     """
-    weights, state = gather_weights(model, keep=ranks.is_main), _gather_state(optimizer, ranks)
+    state = _gather_state(optimizer, ranks)
     if isinstance(optimizer, MemorySavingAdamW) and optimizer.weights == "bf16_corrected":
-        weights = _exact_weights(model, optimizer)
+        weights = _exact_weights(model, optimizer, ranks)
+    else:
+        weights = gather_weights(model, keep=ranks.is_main)
     ranks.run_on_main(lambda: _write(run, step, model, weights, state, keep, planned))
     return run.checkpoint(step)
 
@@ -79,12 +80,13 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
     if step != step_of(folder):
         raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
     saved = _saved_weights(model, folder) if model.adapters is None else saved_adapter(model, folder)
-    corrected = isinstance(optimizer, MemorySavingAdamW) and optimizer.weights == "bf16_corrected"
     with torch.no_grad():
         for parameter, tensor in saved:
-            if corrected:  # as the optimizer splits a float32, which differs from rounding in ties
-                tensor = split_float32(tensor.float())[0]
-            parameter.copy_(distribute_like(tensor, parameter))
+            part = distribute_like(tensor.float(), parameter)
+            if isinstance(optimizer, MemorySavingAdamW):
+                optimizer.set_exact_weight(parameter, local_part(part))
+            else:
+                parameter.copy_(part)
     try:
         _restore_optimizer(optimizer, state)
     except (ValueError, KeyError, TypeError) as error:
@@ -135,18 +137,29 @@ def _write(
         ) from error
 
 
-def _exact_weights(model: AudioLM, optimizer: MemorySavingAdamW) -> dict[str, Tensor]:
-    """All weights, the trained ones in float32, so that a later stage or an export loses nothing of them."""
-    exact = {parameter.data_ptr(): optimizer.exact_weight(parameter) for parameter in model.module.parameters()}
+def _exact_weights(model: AudioLM, optimizer: MemorySavingAdamW, ranks: Ranks) -> dict[str, Tensor]:
+    """All weights as whole tensors, the trained ones in float32, so that a later stage or an export loses nothing of
+    them."""
+    parameters = dict(model.module.named_parameters(remove_duplicate=False))
     state: dict[str, Tensor] = model.module.state_dict()
-    return {name: exact.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}
+    for name, tensor in state.items():
+        parameter = parameters.get(name)
+        exact = tensor
+        if parameter is not None and parameter.requires_grad:
+            exact = as_part_of(optimizer.exact_weight(parameter), parameter)
+        state[name] = gather_tensor(exact, keep=ranks.is_main)
+    return state
 
 
 def _gather_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
     """The optimizer's state with whole tensors on rank 0."""
     state = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     gathered = {
-        index: {name: gather_tensor(value, keep=ranks.is_main) for name, value in values.items()}
+        index: {
+            name: gather_tensor(as_part_of(value, parameters[index]), keep=ranks.is_main)
+            for name, value in values.items()
+        }
         for index, values in state["state"].items()
     }
     return {**state, "state": gathered}
@@ -177,7 +190,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
     optimizer.load_state_dict(state)
 
 
-def _saved_weights(model: AudioLM, folder: Path) -> list[tuple[Tensor, Tensor]]:
+def _saved_weights(model: AudioLM, folder: Path) -> list[tuple[nn.Parameter, Tensor]]:
     """Each trained weight of the model with the checkpoint's."""
     saved = dict(load_model(str(folder), dtype=torch.float32, device="cpu").module.named_parameters())
     trained = [(name, parameter) for name, parameter in model.module.named_parameters() if parameter.requires_grad]

@@ -16,7 +16,8 @@ from harken.errors import ConfigError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
 from harken.models.policy import load_policy_exactly
-from harken.models.sharding import gather_dtype, shard
+from harken.models.sharded_tensors import distribute_like, local_part
+from harken.models.sharding import gather_dtype, shard, share_frozen_parts
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line, print_warning
@@ -133,14 +134,24 @@ def _load_models(
             print_warning(console, line)
 
     policy, corrections = load_policy_exactly(whole, recipe.memory.weights, seed=recipe.seed, warn=warn)
-    reference = None
+    reference, mixed = None, recipe.model.precision == "bf16_mixed"
+    mode = recipe.memory.reference
     if isinstance(settings, GrpoConfig) and settings.beta > 0:
-        reference = make_reference(policy, recipe.memory.reference)
+        reference = make_reference(policy, mode, mixed=mixed, will_be_sharded=ranks.mesh is not None)
     if ranks.mesh is None:
         return policy, reference, corrections
-    dtype = gather_dtype(recipe.model.precision, ranks.mesh.device_type)
+    dtype = gather_dtype(recipe.model.precision, recipe.memory.weights, ranks.mesh.device_type)
     sharded = shard(policy, ranks.mesh, dtype)
-    return sharded, None if reference is None else shard(reference, ranks.mesh, dtype), corrections
+    parameters = dict(sharded.module.named_parameters())
+    own = {name: local_part(distribute_like(bits, parameters[name])).cpu() for name, bits in corrections.items()}
+    corrections = {name: part.clone() for name, part in own.items()}
+    if reference is None:
+        return sharded, None, corrections
+    # A reference is stored in the types in which it computes; only adapters leave a base in a finer one.
+    stored = None if policy.adapters is None else dtype
+    sharded_reference = shard(reference, ranks.mesh, stored, blocks_in_host_memory=mode == "streamed")
+    share_frozen_parts(sharded, sharded_reference)
+    return sharded, sharded_reference, corrections
 
 
 def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:

@@ -1,11 +1,12 @@
 """Builds the optimizer of a run and applies its updates.
 
-It is torch's AdamW, or `MemorySavingAdamW` where the recipe's `memory` section asks for 8-bit or offloaded moments,
-bfloat16 weights, or updates during the backward pass.
+It is torch's AdamW, or `MemorySavingAdamW` where the recipe's `memory` section asks for 8-bit moments, bfloat16 weights
+or updates during the backward pass, or `HostAdamW` where it asks for offloaded ones.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from harken.config import MemoryConfig
+from harken.training.host_adamw import HostAdamW
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 
 
@@ -31,7 +33,8 @@ def build_optimizer(
 
     Args:
         weight_decay: of matrices; with `decay_norms_and_biases` also of weights of one dimension.
-        corrections: name of a parameter -> the bits that its bfloat16 lacks, from `load_policy_exactly`.
+        corrections: name of a parameter -> the bits that this rank's part of its bfloat16 lacks, from
+            `load_policy_exactly`.
 
     Raises ValueError where a trained weight is stored in fewer than 24 bits of mantissa and `memory` keeps no
     correction: at learning rate 1e-6 rounding to bfloat16 silently drops about 98 % of the updates.
@@ -43,7 +46,8 @@ def build_optimizer(
         # fused: one pass over weights, gradients and moments without a temporary float32 copy of each weight; it is
         # deterministic, so resuming is exact.
         return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
-    return MemorySavingAdamW(
+    optimizer = HostAdamW if memory.optimizer == "offloaded" else MemorySavingAdamW
+    return optimizer(
         groups,
         lr=learning_rate,
         betas=betas,
@@ -79,6 +83,21 @@ def _refuse_wrong_types(trained: Mapping[str, nn.Parameter], memory: MemoryConfi
             f"{len(coarse)} trained weights are stored in {trained[coarse[0]].dtype} ({coarse[0]}, ...), which rounds "
             "small updates away; load them in float32 and set model.precision: bf16_mixed for speed, or memory.weights"
         )
+
+
+@contextlib.contextmanager
+def left_alone(optimizer: torch.optim.Optimizer | None, parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Drop the gradients that these parameters get inside, also those that would be used during the backward pass."""
+    parameters = [*parameters]
+    if isinstance(optimizer, MemorySavingAdamW):
+        optimizer.left_alone = frozenset(parameters)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.grad = None
+        if isinstance(optimizer, MemorySavingAdamW):
+            optimizer.left_alone = frozenset()
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

@@ -2,8 +2,10 @@
 
 Weights that do not train are shared with the policy. `memory.reference` says how the others are kept:
     copy      a second time on the device
-    streamed  in host memory, block by block; each block is brought to the device for its turn (`StreamedBlocks`)
+    streamed  in host memory, block by block; each block is brought to the device for its turn: by `StreamedBlocks` on
+              one process, by FSDP on several, where each rank keeps its part of every block
     int8      linear layers in 8 bits (`Int8Linear`), the rest as in copy
+Under bf16_mixed the weights of `copy` and `streamed` are kept in bfloat16 where that changes no bit of a result.
 """
 
 import copy
@@ -15,17 +17,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harken.models.audio_lm import AudioLM
-from harken.models.policy import frozen_copy
 
 
-def make_reference(policy: AudioLM, mode: Literal["copy", "streamed", "int8"]) -> AudioLM:
+def make_reference(
+    policy: AudioLM,
+    mode: Literal["copy", "streamed", "int8"],
+    *,
+    mixed: bool = False,
+    will_be_sharded: bool = False,
+) -> AudioLM:
+    """A frozen copy of the policy as it is now.
+
+    Args:
+        mixed: the reference is used under autocast to bfloat16.
+        will_be_sharded: the reference is given to `shard`, which then keeps the blocks of `streamed` in host memory.
+    """
+    memo = _frozen_parameters(policy)
+    if mixed and policy.adapters is None:
+        memo |= _bfloat16_weights(policy)
     match mode:
-        case "copy":
-            return frozen_copy(policy)
-        case "streamed":
-            return _streamed_copy(policy)
+        case "streamed" if not will_be_sharded:
+            reference = _streamed_copy(policy, memo)
         case "int8":
-            return _int8_copy(policy)
+            reference = _int8_copy(policy, memo)
+        case _:
+            reference = copy.deepcopy(policy, memo)
+    reference.module.eval().requires_grad_(False)
+    if _embedding(policy).weight.dtype == torch.float32 and _embedding(reference).weight.dtype == torch.bfloat16:
+        # What is passed from block to block stays float32, as in the policy.
+        _embedding(reference).register_forward_hook(lambda module, inputs, output: output.float())
+    return reference
+
+
+def _embedding(model: AudioLM) -> nn.Embedding:
+    module: Any = model.module
+    return module.get_input_embeddings()
 
 
 def _frozen_parameters(policy: AudioLM) -> dict[int, nn.Parameter]:
@@ -33,18 +59,42 @@ def _frozen_parameters(policy: AudioLM) -> dict[int, nn.Parameter]:
     return {id(parameter): parameter for parameter in policy.module.parameters() if not parameter.requires_grad}
 
 
-def _streamed_copy(policy: AudioLM) -> AudioLM:
-    """A frozen copy whose numbers are those of `frozen_copy`, bit for bit.
+def _bfloat16_weights(policy: AudioLM) -> dict[int, nn.Parameter]:
+    """Trained float32 weights that give the same bits in bfloat16, as the memo of `copy.deepcopy`.
+
+    Autocast rounds the weights of linear layers and convolutions to bfloat16 before each product in any case. Those of
+    an embedding may be kept so where they have no finer bits, as in every published checkpoint.
+    """
+    memo: dict[int, nn.Parameter] = {}
+    kept_fine: set[int] = set()
+    for module in policy.module.modules():
+        if not isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if not parameter.requires_grad or parameter.dtype != torch.float32 or id(parameter) in kept_fine:
+                continue
+            coarse = parameter.detach().to(torch.bfloat16)
+            if isinstance(module, nn.Embedding) and not torch.equal(coarse.float(), parameter.detach()):
+                kept_fine.add(id(parameter))  # also where the head shares it
+                memo.pop(id(parameter), None)
+            elif id(parameter) not in memo:
+                memo[id(parameter)] = nn.Parameter(coarse, requires_grad=False)
+    return memo
+
+
+def _streamed_copy(policy: AudioLM, memo: dict[int, nn.Parameter]) -> AudioLM:
+    """A copy whose numbers are those of the plain copy, bit for bit.
 
     The trained weights of the blocks of tower and language model are in host memory. Embedding, head, projector and
     convolutions stay on the device, because they are small or are called many times in a pass.
     """
     blocks = StreamedBlocks(policy.device)
-    memo = _frozen_parameters(policy)
     for block in _blocks(policy):
-        memo |= blocks.add([parameter for parameter in block.parameters() if parameter.requires_grad])
+        trained = [parameter for parameter in block.parameters() if parameter.requires_grad]
+        kept = [memo.get(id(parameter), parameter) for parameter in trained]
+        for parameter, placeholder in zip(trained, blocks.add(kept), strict=True):
+            memo[id(parameter)] = placeholder
     reference = copy.deepcopy(policy, memo)
-    reference.module.eval().requires_grad_(False)
     index = 0
     for block in _blocks(reference):
         if blocks.belongs_to(index, block):
@@ -75,14 +125,13 @@ class StreamedBlocks:
         self._under_way: dict[int, tuple[Tensor, Any]] = {}
 
     @torch.no_grad()
-    def add(self, parameters: list[nn.Parameter]) -> dict[int, nn.Parameter]:
+    def add(self, parameters: list[nn.Parameter]) -> list[nn.Parameter]:
         """Copy one block's parameters to host memory.
 
-        Returns id of each parameter -> the parameter that replaces it: of the same type, shape and device, but without
-        memory of its own.
+        Returns the parameters that replace them: of the same types, shapes and device, but without memory of their own.
         """
         if not parameters:
-            return {}
+            return []
         sizes = [parameter.numel() * parameter.element_size() for parameter in parameters]
         # The bytes of a block are contiguous, so that one transfer moves them.
         block_bytes = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=self._stream is not None)
@@ -93,7 +142,7 @@ class StreamedBlocks:
         self._bytes.append(block_bytes)
         self._parameters.append(replacements)
         self._placeholders.append(placeholders)
-        return {id(parameter): new for parameter, new in zip(parameters, replacements, strict=True)}
+        return replacements
 
     def belongs_to(self, index: int, block: nn.Module) -> bool:
         """Whether the parameters that were added as number `index` are this block's."""
@@ -142,25 +191,22 @@ class StreamedBlocks:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer of 8-bit weights with one scale for each row. Each use multiplies them out in the scale's type."""
+    """A linear layer of 8-bit weights with one scale for each row. Each use multiplies them out in the scale's type.
 
-    weight: Tensor
-    scale: Tensor
-    bias: Tensor | None
+    Codes and scales are parameters that never train, so that they can be sharded.
+    """
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.register_buffer("weight", codes)
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
+        self.weight, self.scale = (nn.Parameter(part, requires_grad=False) for part in (codes, scale))
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.weight.to(self.scale.dtype) * self.scale, self.bias)
 
 
-def _int8_copy(policy: AudioLM) -> AudioLM:
-    """A frozen copy with the trained linear layers in 8 bits."""
-    memo = _frozen_parameters(policy)
+def _int8_copy(policy: AudioLM, memo: dict[int, nn.Parameter]) -> AudioLM:
+    """A copy with the trained linear layers in 8 bits."""
     embeddings = {id(module.weight) for module in policy.module.modules() if isinstance(module, nn.Embedding)}
     scales: dict[int, Tensor] = {}
     for module in policy.module.modules():
@@ -176,7 +222,6 @@ def _int8_copy(policy: AudioLM) -> AudioLM:
             if isinstance(module, nn.Linear) and id(module.weight) in scales:
                 bias = None if module.bias is None else module.bias.detach()
                 setattr(parent, name, Int8Linear(module.weight.detach(), scales[id(module.weight)], bias))
-    reference.module.eval().requires_grad_(False)
     return reference
 
 

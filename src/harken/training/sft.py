@@ -18,7 +18,7 @@ from harken.inference.log_probabilities import score_packed
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
 from harken.models.policy import mixed_precision
-from harken.models.sharding import drop_audio_gradients, silent_input
+from harken.models.sharding import audio_parameters, silent_input
 from harken.planning.step_sizes import step_sizes
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
@@ -27,7 +27,7 @@ from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.system.stop_signals import defer_stop
 from harken.training.micro_batches import cut_by_tokens
 from harken.training.open_session import open_session
-from harken.training.optimizer import apply_update, set_learning_rate
+from harken.training.optimizer import apply_update, left_alone, set_learning_rate
 from harken.training.progress_columns import sft_columns
 from harken.training.progress_table import OnRow
 from harken.training.run_folder import how_to_resume
@@ -81,7 +81,7 @@ def _train_step(session: Session, step: int, last_step: int, most_tokens: int) -
     set_learning_rate(session.optimizer, learning_rate)
     with mixed_precision(policy, session.recipe.model.precision):
         loss, tokens = accumulate_gradients(
-            policy, questions, session.inputs, session.prompt, most_tokens, session.ranks
+            policy, questions, session.inputs, session.prompt, most_tokens, session.ranks, session.optimizer
         )
     norm = apply_update(session.optimizer, learning_rate, settings.max_grad_norm)
     metrics = {"loss/sft": loss, "policy/grad_norm": norm, "optim/learning_rate": learning_rate}
@@ -105,6 +105,7 @@ def accumulate_gradients(
     prompt: Prompt,
     most_tokens: int,
     ranks: Ranks = SINGLE_PROCESS,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> tuple[float, int]:
     """Add up the gradients of one step. Returns (mean negative log-likelihood of an answer token in nats, number of
     answer tokens), both over all ranks.
@@ -112,6 +113,7 @@ def accumulate_gradients(
     Args:
         questions: this rank's. A rank with fewer micro-batches than another makes more passes, which count for nothing.
         most_tokens: tokens of a micro-batch, padding included.
+        optimizer: one that may update weights during the backward pass.
     """
     policy.module.train()
     pairs = [
@@ -119,23 +121,21 @@ def accumulate_gradients(
         for model_input, question in zip(inputs(questions), questions, strict=True)
     ]
     pairs.sort(key=lambda pair: pair[0].length + len(pair[1]))  # so that little of a micro-batch is padding
-    tokens = int(ranks.sum([sum(len(answer) for _, answer in pairs)])[0])
-    clips = sum(model_input.features is not None for model_input, _ in pairs)
+    own_clips = sum(model_input.features is not None for model_input, _ in pairs)
+    tokens, clips = map(int, ranks.sum([sum(len(answer) for _, answer in pairs), own_clips]))
     parts = cut_by_tokens([model_input.length + len(answer) - 1 for model_input, answer in pairs], most_tokens)
     n_micro_batches = int(ranks.maximum([len(parts)])[0])
     loss = 0.0
-    for i in range(n_micro_batches):
-        chunk = pairs[parts[i]] if i < len(parts) else []
-        prompts, targets, weight = [pair[0] for pair in chunk], [pair[1] for pair in chunk], 1.0
-        if not targets:
-            targets, prompts, weight = [torch.tensor([policy.eos_token_ids[0]])], [silent_input(policy)], 0.0
-        embedded = policy.embed(prompts, policy.encode_audio(prompts))
-        scores = score_packed(policy, embedded, as_completions(targets, policy.device))
-        part = -scores.logp.sum() / tokens * weight
-        if part.requires_grad:  # it does not where only the tower trains and no question here has a clip
-            part.backward()
-        loss += float(part.detach())
-    loss, clips = ranks.sum([loss, clips])
-    if clips == 0:
-        drop_audio_gradients(policy)
-    return loss, tokens
+    with left_alone(optimizer, [] if clips else audio_parameters(policy)):
+        for i in range(n_micro_batches):
+            chunk = pairs[parts[i]] if i < len(parts) else []
+            prompts, targets, weight = [pair[0] for pair in chunk], [pair[1] for pair in chunk], 1.0
+            if not targets:
+                targets, prompts, weight = [torch.tensor([policy.eos_token_ids[0]])], [silent_input(policy)], 0.0
+            embedded = policy.embed(prompts, policy.encode_audio(prompts))
+            scores = score_packed(policy, embedded, as_completions(targets, policy.device))
+            part = -scores.logp.sum() / tokens * weight
+            if part.requires_grad:  # it does not where only the tower trains and no question here has a clip
+                part.backward()
+            loss += float(part.detach())
+    return ranks.sum([loss])[0], tokens
