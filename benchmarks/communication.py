@@ -65,7 +65,7 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
 
 def as_on_cuda() -> None:
     """Gather in bfloat16 on the CPU too, and compute layer norms with float32 weights, as CUDA's autocast does."""
-    harken.training.open_session.gather_dtype = lambda precision, device_type: torch.bfloat16
+    harken.training.open_session.gather_dtype = lambda precision, weights, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
     def in_float32(hidden, shape, weight, bias, eps):
