@@ -26,12 +26,13 @@ def score_tokens(
     nats, without; at least float32.
 
     Args:
-        head: a linear layer, H -> V.
+        head: a linear layer, H -> V; one whose weights are kept in another form has the method `whole_weight`.
         hidden: [N, H].
         targets: [N] int64.
         rows: rows at once; default LOGIT_ROWS.
     """
-    return _TokenScores.apply(hidden, head.weight, head.bias, targets, temperature, rows or LOGIT_ROWS)
+    weight = head.whole_weight() if hasattr(head, "whole_weight") else head.weight
+    return _TokenScores.apply(hidden, weight, head.bias, targets, temperature, rows or LOGIT_ROWS)
 
 
 class _TokenScores(torch.autograd.Function):

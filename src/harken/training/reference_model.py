@@ -202,7 +202,11 @@ class Int8Linear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.weight.to(self.scale.dtype) * self.scale, self.bias)
+        return F.linear(hidden, self.whole_weight(), self.bias)
+
+    def whole_weight(self) -> Tensor:
+        """[out, in], in the scale's type."""
+        return self.weight.to(self.scale.dtype) * self.scale
 
 
 def _int8_copy(policy: AudioLM, memo: dict[int, nn.Parameter]) -> AudioLM:
