@@ -1,6 +1,7 @@
 """GRPO on audio questions: the training loop. `step.py` has what happens in each of its steps."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +9,8 @@ from rich.console import Console
 from harken.config import GrpoConfig, Recipe
 from harken.grpo.open_engine import open_engine
 from harken.grpo.rewarding import open_rewarder
-from harken.grpo.step import GrpoStep
+from harken.grpo.step import GrpoStep, StepResult
+from harken.models.audio_lm import ModelInput
 from harken.system.console import print_warning
 from harken.system.distributed_run import distributed_run
 from harken.system.stop_signals import WorkAbandonedError, defer_stop
@@ -18,6 +20,7 @@ from harken.training.progress_table import OnRow
 from harken.training.run_folder import how_to_resume
 from harken.training.schedule import is_due
 from harken.training.session import Session
+from harken.types import Question
 
 
 @distributed_run(how_to_resume)
@@ -54,9 +57,7 @@ def train(
         grpo_step = GrpoStep(session, settings, rewarder, open_engine(session, settings))
         for step in steps:
             try:
-                if step == 1 and recipe.memory.reference == "int8" and session.reference is not None:
-                    _warn_of_int8_error(session, settings, grpo_step)
-                result = grpo_step.run(step, questions_of[step], inputs)
+                result = _run_step(step, session, settings, grpo_step, questions_of[step], inputs)
             except WorkAbandonedError:
                 session.abandon_step(step)
             metrics = result.metrics
@@ -67,6 +68,19 @@ def train(
             session.end_step(step, settings.steps, metrics)
             table.advance(step, metrics)
     return session.close()
+
+
+def _run_step(
+    step: int,
+    session: Session,
+    settings: GrpoConfig,
+    grpo_step: GrpoStep,
+    questions: Sequence[Question],
+    inputs: Iterator[Sequence[ModelInput]],
+) -> StepResult:
+    if step == 1 and session.recipe.memory.reference == "int8" and session.reference is not None:
+        _warn_of_int8_error(session, settings, grpo_step)
+    return grpo_step.run(step, questions, inputs)
 
 
 def _warn_of_int8_error(session: Session, settings: GrpoConfig, grpo_step: GrpoStep) -> None:

@@ -58,7 +58,7 @@ def step_time(run: PlannedRun, card: Card, rollout_rows: int, prompts_at_once: i
 
 def gpu_hours(run: PlannedRun, items: Sequence[TimeItem]) -> float:
     """GPU hours of all steps of the recipe, without evaluation and checkpoints."""
-    return sum(item.seconds for item in items) * run.settings.steps * run.gpus / 3600
+    return sum(item.seconds for item in items) * (run.settings.steps or 0) * run.gpus / 3600
 
 
 def _rate(card: Card) -> float:

@@ -81,17 +81,17 @@ class HostAdamW(MemorySavingAdamW):
         return self._master(parameter)
 
     @torch.no_grad()
-    def set_exact_weight(self, parameter: nn.Parameter, weight: Tensor) -> None:
+    def set_exact_weight(self, parameter: Tensor, weight: Tensor) -> None:
         self._master(parameter).copy_(weight)
         local_part(parameter.detach()).copy_(weight)
 
-    def _master(self, parameter: nn.Parameter) -> Tensor:
+    def _master(self, parameter: Tensor) -> Tensor:
         """The float32 form of this rank's part of a parameter, in host memory."""
         if parameter not in self._masters:
             self._masters[parameter] = local_part(parameter.detach()).to("cpu", torch.float32)  # itself, if it is so
         return self._masters[parameter]
 
-    def _new_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+    def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
         shape = local_part(parameter.detach()).shape
         return {
             "step": torch.zeros((), dtype=torch.int64),
@@ -165,7 +165,7 @@ class HostAdamW(MemorySavingAdamW):
         if gradient.dtype != torch.float32:
             gradient = self._float_gradient[: gradient.numel()].copy_(gradient)
         beta1, beta2 = piece.group["betas"]
-        torch._fused_adamw_(
+        torch._fused_adamw_(  # pyright: ignore[reportPrivateImportUsage] (torch.optim wraps it for whole parameters)
             [piece.master[part]],
             [gradient],
             [piece.moments[0][part]],

@@ -86,7 +86,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         return stored if correction is None else join_float32(stored.cpu(), correction.cpu())
 
     @torch.no_grad()
-    def set_exact_weight(self, parameter: nn.Parameter, weight: Tensor) -> None:
+    def set_exact_weight(self, parameter: Tensor, weight: Tensor) -> None:
         """Give this rank's part of a trained parameter its value; bits that the parameter itself cannot hold are kept
         beside it where the mode keeps any.
 
@@ -173,7 +173,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
         first = first_number(parameter) + start
         return torch.tensor(key, device=parameter.device), torch.tensor(first, device=parameter.device)
 
-    def _new_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+    def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
         part = local_part(parameter.detach())
         block = block_size(parameter.numel() // parameter.shape[0]) if parameter.ndim else 0
         state = {"step": torch.zeros((), dtype=torch.int64)}
