@@ -21,6 +21,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from harken.errors import CheckpointError
 from harken.models.attention_mask import additive_mask, compute_dtype
 
 NAME = "harken_shared_prefix"
@@ -95,8 +96,17 @@ def _row(prompt: int, lengths: tuple[int, ...], like: Tensor) -> PackedRow:
 
 
 def use_shared_prefix(language_model: nn.Module) -> None:
-    """Let the layers of a language model take a `SharedPrefix` as their mask."""
+    """Let the layers of a language model take a `SharedPrefix` as their mask.
+
+    Raises CheckpointError for layers with sliding windows, which no mask of harken's has. No published checkpoint of
+    the architectures here uses them.
+    """
     config: Any = language_model.config
+    if "sliding_attention" in getattr(config, "layer_types", ()):
+        raise CheckpointError(
+            f"a {config.model_type} with sliding windows of {config.sliding_window} tokens (use_sliding_window in its "
+            "config.json), which harken does not compute"
+        )
     config._attn_implementation = NAME
 
 
