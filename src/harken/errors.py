@@ -3,6 +3,8 @@
 Every message names the file, the place and the fix. The command line prints these errors without a traceback.
 """
 
+import errno
+import os
 import sysconfig
 import traceback
 from pathlib import Path
@@ -26,6 +28,10 @@ class ServerError(HarkenError):
 
 class DataError(HarkenError):
     """A data file or a set of records cannot be used."""
+
+
+class FileError(HarkenError):
+    """A file or folder cannot be read or written: the disk is full, it is read-only, a file stands in the way."""
 
 
 class AudioError(HarkenError):
@@ -66,6 +72,41 @@ class StoppedError(SystemExit):
         """Say how to go on, unless an inner block, which knows more, has said so."""
         if not self._advised:
             self.message, self._advised = f"{self.message}. {sentence}", True
+
+
+_WAYS_OUT = {
+    errno.ENOSPC: "Make room, then {advice}",
+    errno.EDQUOT: "Make room, then {advice}",
+    errno.EFBIG: "Make room, then {advice}",
+    errno.EROFS: "choose another place, or make it writable",
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.EPERM: "choose another place, or change its permissions",
+    errno.EEXIST: "choose another name, or move what stands there",
+    errno.ENOTEMPTY: "choose another name, or move what stands there",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another name, or move the file",
+    errno.EISDIR: "a folder stands where a file is needed; choose another name, or move the folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EILSEQ: "choose a name in UTF-8",
+    errno.ELOOP: "its links lead in a circle; mend them",
+    errno.ENOENT: "check the name, or restore the file",
+    errno.EMFILE: "allow more open files (ulimit -n), then {advice}",
+    errno.ENFILE: "close other programs, then {advice}",
+}
+"""What to do about an error of the operating system. Any other may be the disk's or the network's."""
+
+
+def file_error(error: OSError, advice: str = "run the same command again") -> FileError:
+    """A sentence for an error of the operating system: file, reason and way out.
+
+    Args:
+        advice: how to go on once there is room on the disk, as an end of a sentence or as one of its own.
+    """
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    place = " and ".join(names) or "a file"
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    then = f". {advice}" if advice[0].isupper() else f", then {advice}"
+    way_out = _WAYS_OUT.get(error.errno or 0, "mend it, then {advice}").replace(", then {advice}", then)
+    return FileError(f"{place}: {reason}. {way_out[0].upper()}{way_out[1:]}")
 
 
 def raised(error: BaseException) -> str:

@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_written_is_an_error_that_says_how_to_go_on(tmp_pa
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4, limits[1]))
     try:
-        with pytest.raises(HarkenError, match=r"cannot be written \(File too large\)\. Make room, then go on with X"):
+        with pytest.raises(HarkenError, match=r"rows\.jsonl: File too large\. Make room, then go on with X"):
             append_json_lines(tmp_path / "rows.jsonl", ROWS, "go on with X")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,5 +1,7 @@
 """The `harken` command: it puts the commands together and prints errors that a user can mend without a traceback."""
 
+import errno
+import os
 import sys
 
 import typer
@@ -36,7 +38,7 @@ from harken.cli.sft import sft
 from harken.cli.tiny import tiny
 from harken.cli.train import train
 from harken.cli.view import view
-from harken.errors import HarkenError, ReportedByOtherRankError, StoppedError
+from harken.errors import ConfigError, HarkenError, ReportedByOtherRankError, StoppedError, file_error
 from harken.system.console import escape_unprintable, hide_torchao_messages
 from harken.system.stop_signals import stop_signals
 
@@ -100,11 +102,18 @@ app.add_typer(judge, name="judge", rich_help_panel="Measure")
 
 def main() -> None:
     """Run a command. An error that a user can mend is a message and exit code 2; any other keeps its traceback.
-    SIGTERM and Ctrl-C are a message and exit code 75."""
+
+    Errors of the operating system (a full disk, a read-only folder, a file where a folder is needed) are of the first
+    kind wherever they happen. SIGTERM and Ctrl-C are a message and exit code 75.
+    """
     hide_torchao_messages()
     try:
-        with stop_signals():
-            app()
+        _check_words()
+        try:
+            with stop_signals():
+                app()
+        finally:
+            _flush_output()
     except ReportedByOtherRankError:
         sys.exit(2)
     except StoppedError as stopped:
@@ -114,6 +123,33 @@ def main() -> None:
     except HarkenError as error:
         _print_message("error:", "bold red", str(error))
         sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe has ended
+        sys.exit(1)
+    except OSError as error:
+        _print_message("error:", "bold red", str(file_error(error)))
+        sys.exit(2)
+
+
+def _check_words() -> None:
+    """Raises ConfigError where the command line or the working folder is not UTF-8, which no file of harken could
+    name."""
+    for word in (*sys.argv[1:], os.getcwd()):
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{word}: is not UTF-8; rename the file or folder, for example with convmv") from error
+
+
+def _flush_output() -> None:
+    """Raises OSError that names standard output where what was printed cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None  # Python would flush it again at its end and print a traceback
+        if error.errno == errno.EPIPE:
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def _print_message(head: str, style: str, message: str) -> None:

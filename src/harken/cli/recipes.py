@@ -22,11 +22,11 @@ def recipes(
 
     harken recipes omni_r1_avqa > mine.yaml
     """
-    from harken.config.builtin_recipes import recipe_file
+    from harken.config.builtin_recipes import recipe_file, recipe_text
 
     if name is not None:
         file = recipe_file(name)
-        text = _resolved(name, file) if resolved else file.read_text(encoding="utf-8")
+        text = _resolved(name, file) if resolved else recipe_text(file)
         print(text, end="")  # noqa: T201
     elif resolved:
         raise typer.BadParameter("name the recipe to print", param_hint="--resolved")

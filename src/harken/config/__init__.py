@@ -7,6 +7,7 @@ docs/method.md: [P] a value of the paper, [S] of a sibling method, [O] our own.
 
 from harken.config.data import DataConfig, SourceConfig
 from harken.config.evaluation import EvaluationRecipe, SubsetConfig
+from harken.config.extends import read_mapping
 from harken.config.generation import (
     CaptionRecipe,
     GenerationRecipe,
@@ -84,6 +85,7 @@ __all__ = [
     "load_recipe",
     "load_run_recipe",
     "parse",
+    "read_mapping",
     "read_run_values",
     "read_values",
     "rename_keys",

@@ -28,13 +28,23 @@ def recipe_file(name_or_path: str) -> Path:
     return file
 
 
+def recipe_text(file: Path) -> str:
+    """The text of a recipe. Raises ConfigError where the file cannot be read or is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from error
+
+
 def about(file: Path) -> tuple[str, list[str]]:
     """(what a recipe stands for, the commands that use it), from the comment lines it begins with.
 
     Indented lines are commands; a backslash at the end of a line continues it.
     """
     lines = []
-    for line in file.read_text(encoding="utf-8").replace("\\\n#", "").split("\n"):
+    for line in recipe_text(file).replace("\\\n#", "").split("\n"):
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#"))

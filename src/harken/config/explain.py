@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from harken.config.renamed import REMOVED_KEYS, RENAMED_KEYS
 from harken.config.section import Section
+from harken.errors import short_repr
 
 
 def explanations(section: type[Section], error: ValidationError) -> list[str]:
@@ -32,7 +33,7 @@ def _explain(section: type[Section], detail: Any) -> str:
         return "name: missing; a recipe without a name is a base, which other recipes extend"
     if detail["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {detail['msg'].removeprefix('Value error, ')} (found {detail['input']!r})"
+    return f"{key}: {detail['msg'].removeprefix('Value error, ')} (found {short_repr(detail['input'], 200)})"
 
 
 def _section_in(annotation: Any) -> type[Section]:

@@ -7,10 +7,9 @@ differs. `harken.config.read` validates the mapping.
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harken.config.builtin_recipes import recipe_file
-from harken.errors import ConfigError
+from harken.config.builtin_recipes import recipe_file, recipe_text
+from harken.config.yaml_text import parse_yaml
+from harken.errors import ConfigError, short_repr
 
 
 def read_merged(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def read_merged(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
 def base_file(extends: Any, path: Path) -> Path:
     """The file that the recipe at `path` extends. Raises ConfigError that names both."""
     if not isinstance(extends, str):
-        raise ConfigError(f"{path}: extends: expected a built-in recipe's name or a path, found {extends!r}")
+        raise ConfigError(f"{path}: extends: expected a built-in recipe's name or a path, found {short_repr(extends)}")
     try:
         base = path.parent / recipe_file(extends)
     except ConfigError as error:
@@ -56,14 +55,11 @@ def merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in one YAML file. Raises ConfigError that names the file."""
+    text = recipe_text(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML that a recipe may be: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, found {type(values).__name__}")
     return values

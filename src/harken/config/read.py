@@ -17,6 +17,7 @@ from harken.config.generation import CaptionRecipe, QuestionRecipe, ReasoningRec
 from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
 from harken.config.section import Section, SectionT
+from harken.config.yaml_text import parse_yaml
 from harken.errors import ConfigError
 
 
@@ -110,9 +111,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not separator or not all(key.split(".")):
         raise ConfigError(f"--set {override}: expected key=value, for example grpo.learning_rate=1e-6")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML that a recipe may hold: {error}") from error
     set_key(values, key, value, f"--set {override}")
 
 

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Literal
 
 import av.error
 import soundfile
+from numpy.typing import NDArray
 
 from harken.data.audio_decoders import Decoding, decode, open_regular
 from harken.data.audio_frames import MOST_SEGMENTS
@@ -169,7 +170,13 @@ def _loss(layout: Layout, state: Decoding, *, whole: bool) -> str:
 
 def audio_part(waveform: Waveform) -> dict[str, Any]:
     """A clip as a part of a chat message: 16-bit WAV in base64. Samples beyond full scale are clipped."""
-    wav = io.BytesIO()
-    soundfile.write(wav, waveform, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-    data = base64.b64encode(wav.getvalue()).decode("ascii")
+    data = base64.b64encode(wav_bytes(waveform)).decode("ascii")
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def wav_bytes(samples: NDArray[Any]) -> bytes:
+    """The content of a 16 kHz mono 16-bit WAV. Files are written from it, because libsndfile does not say that a disk
+    is full."""
+    wav = io.BytesIO()
+    soundfile.write(wav, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    return wav.getvalue()

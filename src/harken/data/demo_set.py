@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from harken.data.audio import SAMPLE_RATE_HZ
+from harken.data.audio import wav_bytes
 from harken.data.built_in_sounds import (
     INSTRUMENTS,
     SOUNDS,
@@ -29,7 +28,7 @@ from harken.data.built_in_sounds import (
     with_fades,
 )
 from harken.data.records import Record
-from harken.system.files import write_json
+from harken.system.files import naming, write_json
 
 CONTOURS = {"rising": (0, 1, 2), "falling": (2, 1, 0), "up down": (0, 2, 0), "down up": (2, 0, 2)}
 COUNTS = ("one", "two", "three", "four")
@@ -101,7 +100,8 @@ def _question(
     other = choices[(position + int(rng.integers(1, 4))) % 4]
     name = f"audio/{split}_{number:05d}.wav"
     samples = _as_recording(rng, kind.render(rng, answer, other))
-    soundfile.write(folder / name, samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+    with naming(folder / name):
+        (folder / name).write_bytes(wav_bytes(samples))
     return {
         "id": f"demo-{split}-{number:05d}",
         "audio_id": f"./{name}",

@@ -8,7 +8,6 @@ refused, with the names of what differs.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,11 @@ from harken.models.checkpoint_states import checkpoint_differences, checkpoint_s
 from harken.system.environment import describe_environment, package_versions, version_differences
 from harken.system.file_states import FileState
 from harken.system.files import remove_leftovers, write_json, write_text
-from harken.system.json_lines import read_json_lines, write_json_lines
+from harken.system.json_lines import write_json_lines
+from harken.system.run_files import CLIPS, EVALUATION_ENVIRONMENT, SUMMARY, read_object, read_rows
 from harken.types import Question
 
+_RESTORE = "restore it, or choose another --out"
 _CHANGEABLE_KEYS = {
     "published",
     "endpoint.base_url",
@@ -58,7 +59,7 @@ class EvaluationFolder:
     def is_finished(self) -> bool:
         """Whether every question is answered: the summary exists, and no request failed."""
         path = self.path / "summary.json"
-        return path.exists() and not json.loads(path.read_text(encoding="utf-8")).get("n_failed")
+        return path.exists() and not read_object(path, SUMMARY, "remove it to go on").get("n_failed")
 
     def begin(self, questions: Iterable[Question]) -> None:
         """Write what the evaluation begins with, or compare it with what an earlier command wrote.
@@ -82,12 +83,12 @@ class EvaluationFolder:
         return checkpoint_state(str(self.recipe.model), hashed=False) if local else None
 
     def _refuse_other_inputs(self, model: Mapping[str, Any] | None, clips: Sequence[FileState]) -> None:
-        environment = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        environment = read_object(self.path / "environment.json", EVALUATION_ENVIRONMENT, _RESTORE)
         differences = version_differences(environment.get("packages") or {}, package_versions())
         if model is not None and isinstance(stored := environment.get("model"), dict):
             differences += checkpoint_differences(stored, model)
         if self._clips.exists():
-            differences += clip_differences(read_json_lines(self._clips), clips)
+            differences += clip_differences(read_rows(self._clips, CLIPS, _RESTORE), clips)
         if differences:
             raise ConfigError(
                 f"{self.path}: holds answers from other inputs; choose another --out, or restore them. These differ:\n"
@@ -119,7 +120,7 @@ class EvaluationFolder:
                 f"{self.path}: holds an evaluation with another recipe; choose another --out, or use its recipe. "
                 f"These values differ:\n{lines}"
             )
-        environment = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        environment = read_object(self.path / "environment.json", EVALUATION_ENVIRONMENT, _RESTORE)
         if environment["data_sha256"] != self.data_sha256:
             raise ConfigError(
                 f"{self.path}: {self.recipe.data.file} has changed since this evaluation began; choose another --out"

@@ -12,8 +12,9 @@ from typing import Any
 
 from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer
-from harken.system.json_lines import append_json_lines, read_json_lines, reopen_json_lines, write_json_lines
+from harken.system.json_lines import append_json_lines, reopen_json_lines, write_json_lines
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.system.run_files import JOURNAL, read_rows, reopen_rows
 
 Answers = dict[tuple[str, int], list[Answer]]
 """Key of a trial -> its answers, one for each sample."""
@@ -42,10 +43,10 @@ class Journal:
 
     def _collect(self) -> list[dict[str, Any]]:
         """Put the answers of all ranks of an earlier command into the file of rank 0."""
-        rows = reopen_json_lines(self._file)
+        rows = reopen_rows(self._file, JOURNAL)
         others = journal_files(self._folder)[1:]
         if others:
-            rows += [row for file in others for row in read_json_lines(file)]
+            rows += [row for file in others for row in read_rows(file, JOURNAL)]
             write_json_lines(self._file, rows)
             for file in others:
                 file.unlink()

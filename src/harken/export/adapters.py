@@ -5,7 +5,6 @@ the files as they are. vLLM has modules of other names. It leaves out adapters w
 as the base does, without an error, so the files for vLLM are written with its names.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from harken.errors import CheckpointError
 from harken.export.find_checkpoints import local_folder, trained_checkpoint
 from harken.export.omni_layout import FULL, THINKER
 from harken.export.written_folder import copy_other_files, new_folder, write_card
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.loading import adapter_base
 from harken.models.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
 from harken.system.files import write_json
@@ -48,14 +48,14 @@ def export_adapter(trained: Path, out: Path, program: Program = "peft") -> None:
         source = local_folder(base)
         copy_other_files(adapter, folder, [])
         if program == "vllm":
-            model_type = json.loads((source / "config.json").read_text(encoding="utf-8"))["model_type"]
+            model_type = str(read_checkpoint_json(source / "config.json").get("model_type"))
             _rename_for_vllm(adapter, folder, model_type)
         write_card(folder, trained, base, source, adapter=True)
 
 
 def _rename_for_vllm(adapter: Path, folder: Path, model_type: str) -> None:
     """Write the adapter's tensors under vLLM's names, and name the adapted layers by their endings."""
-    config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config = read_checkpoint_json(adapter / ADAPTER_CONFIG)
     if model_type not in _VLLM_LAYERS:
         raise CheckpointError(f"{adapter}: vLLM applies no adapters to {model_type}; {_MERGE}")
     if config.get("modules_to_save"):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from harken.config.yaml_text import parse_yaml
 
 MODEL_CARD = "README.md"
 _DATASETS = "https://huggingface.co/datasets/"
@@ -46,8 +46,8 @@ def read_base_header(folder: Path | None) -> dict[str, Any]:
         return {}
     match = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     try:
-        values = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError:
+        values = parse_yaml(match[1]) if match else None
+    except ValueError:
         return {}  # the new card then says that the licence is unknown
     return values if isinstance(values, dict) else {}
 

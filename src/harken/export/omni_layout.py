@@ -8,13 +8,13 @@ transformers and vLLM load the first two; vLLM knows no thinker alone. A base wi
 enclosing its config and adding the prefix. Every other architecture has one layout, which is left as it is.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from harken.errors import CheckpointError
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.omni_processor import complete_omni_processor
 from harken.system.files import write_json
 
@@ -100,4 +100,4 @@ def _thinker_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return read_checkpoint_json(folder / "config.json")

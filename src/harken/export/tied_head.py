@@ -5,13 +5,13 @@ level says `tie_word_embeddings: true` beside head weights of their own, vLLM le
 does so too where Omni's inner level says nothing, because true is what transformers then takes.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
 from harken.errors import CheckpointError
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.system.files import write_json
 
 KEY = "tie_word_embeddings"
@@ -26,7 +26,7 @@ def state_tied_head(folder: Path) -> None:
     says that none is shared.
     """
     file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = read_checkpoint_json(file)
     tied = not _has_head(folder)
     levels = _language_models(config)
     if tied and not any(level.get(KEY, False) for level in levels):

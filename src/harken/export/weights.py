@@ -7,11 +7,11 @@ at a time, so only merging needs memory for the whole model.
 """
 
 import contextlib
-import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -23,6 +23,7 @@ from harken.export.omni_layout import PREFIX, Layout, OmniLayout
 from harken.export.rounding import RoundingLoss
 from harken.export.tied_head import state_tied_head
 from harken.export.written_folder import copy_other_files, new_folder, write_card
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.loading import DTYPES, load_model
 from harken.models.lora import is_adapter
 from harken.models.precision import state_dtype
@@ -99,10 +100,9 @@ class _Written:
 def _mend_index(file: Path, written: _Written) -> None:
     """Make the index, where there is one, that of the written shards."""
     if file.exists():
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index = read_checkpoint_json(file)
         index["weight_map"] = dict(sorted(written.shard_of.items()))
-        index.setdefault("metadata", {})["total_size"] = written.total_bytes
-        write_json(file, index)
+        write_json(file, {**index, "metadata": {**_section(index, "metadata"), "total_size": written.total_bytes}})
 
 
 @contextlib.contextmanager
@@ -182,7 +182,9 @@ def _shards(source: Path) -> list[Path]:
     """The weight files of the base. Raises CheckpointError where one is missing, or where there is none."""
     shards = sorted(source.glob("*.safetensors"))
     index = source / INDEX
-    named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()
+    named = list(_section(read_checkpoint_json(index), "weight_map").values()) if index.is_file() else []
+    if not all(isinstance(name, str) for name in named):
+        raise CheckpointError(f"{index}: weight_map names something that is no file; download the base again")
     absent = sorted({*named, *(shard.name for shard in shards)} - {shard.name for shard in shards if shard.is_file()})
     if absent:
         raise CheckpointError(f"{source}: {', '.join(absent)} not here; download the base again")
@@ -191,3 +193,8 @@ def _shards(source: Path) -> list[Path]:
             f"{source}: no safetensors files to put the trained weights into; convert the base, or give another --base"
         )
     return shards
+
+
+def _section(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    section = values.get(key)
+    return section if isinstance(section, dict) else {}

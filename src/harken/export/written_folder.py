@@ -1,17 +1,15 @@
 """The folder of an export while it is written: files that are copied into it, and its model card."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from safetensors import SafetensorError
 
 from harken.errors import CheckpointError
 from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import run_folder_of
 from harken.export.model_card import model_card
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.system.files import replacing, write_text
 
 BASE_CARD = "README.base.md"
@@ -23,12 +21,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A temporary folder that becomes `out` when the block ends without an error."""
     if out.exists():
         raise CheckpointError(f"{out}: exists already; choose another --out")
-    try:
-        with replacing(out) as folder:
-            folder.mkdir()
-            yield folder
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{out}: cannot be written ({error})") from error
+    with replacing(out) as folder:
+        folder.mkdir()
+        yield folder
 
 
 def copy_other_files(source: Path, target: Path, shards: Sequence[Path]) -> None:
@@ -59,6 +54,6 @@ def write_card(folder: Path, trained: Path, base: str, source: Path, *, adapter:
     if (folder / MODEL_CARD).exists():
         (folder / MODEL_CARD).rename(folder / BASE_CARD)
     loaded = source if adapter else folder
-    model_type = json.loads((loaded / "config.json").read_text(encoding="utf-8"))["model_type"]
+    model_type = str(read_checkpoint_json(loaded / "config.json").get("model_type"))
     card = model_card(run_folder_of(trained), base, source, model_type=model_type, adapter=adapter)
     write_text(folder / MODEL_CARD, card)

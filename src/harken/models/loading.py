@@ -6,7 +6,6 @@ without weights that renders prompts. `MODEL_TYPES` names the class of each arch
 
 import contextlib
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,11 @@ from safetensors import SafetensorError
 from harken.errors import CheckpointError, ConfigError
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.audio_lm import AudioLM
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
+from harken.system.run_files import numbered
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Names of number types in recipes and options -> torch type."""
@@ -80,14 +81,16 @@ def load_renderer(path: str) -> AudioLM:
 
 def resolve_checkpoint(path: str) -> str:
     """The last checkpoint of a run folder; any other path or Hub id as it is."""
-    steps = (Path(path) / "checkpoints").glob("step_*")
-    newest = max(steps, key=lambda folder: int(folder.name.removeprefix("step_")), default=None)
-    return path if newest is None else str(newest)
+    folders = [folder for _, folder in numbered(Path(path) / "checkpoints") if folder.is_dir()]
+    return str(folders[-1]) if folders else path
 
 
 def adapter_base(adapter: Path) -> str:
     """The checkpoint that an adapter was trained on: a folder or a Hub id."""
-    return str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    base = read_checkpoint_json(adapter / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise CheckpointError(f"{adapter / ADAPTER_CONFIG}: names no base (base_model_name_or_path); restore the file")
+    return base
 
 
 def pick_device(name: str) -> torch.device:
@@ -153,14 +156,7 @@ def _model_type(path: str) -> str:
 
 
 def _read_config(path: str) -> dict[str, Any]:
-    config = _config_file(path)
-    try:
-        values = json.loads(config.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{config}: not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{config}: expected a JSON object, found {type(values).__name__}")
-    return values
+    return read_checkpoint_json(_config_file(path))
 
 
 def _config_file(path: str) -> Path:

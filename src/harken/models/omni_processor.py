@@ -4,10 +4,10 @@ harken needs neither, so a checkpoint that it writes may lack them. Engines that
 processor, for sound too. Tiny checkpoints and exports in the full layout have these settings through this module.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from harken.models.checkpoint_json import read_checkpoint_json
 from harken.system.files import write_json
 
 PROCESSOR_FILE, TOKENIZER_FILE = "preprocessor_config.json", "tokenizer_config.json"
@@ -54,4 +54,4 @@ def complete_omni_processor(folder: Path) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     """{} where the file is missing."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_checkpoint_json(file) if file.is_file() else {}

@@ -13,6 +13,9 @@ from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from torch import Tensor
 
+from harken.models.checkpoint_json import read_checkpoint_json
+from harken.system.files import write_text
+
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """Name of a floating type in a safetensors header -> its bytes."""
 _CONFIG_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -68,9 +71,9 @@ def state_written_dtype(folder: Path) -> None:
 def state_dtype(folder: Path, dtype: str) -> None:
     """Put a type into config.json, also for the parts of the model that harken trains."""
     file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = read_checkpoint_json(file)
     config.setdefault("torch_dtype" if "torch_dtype" in config else "dtype", dtype)
-    file.write_text(json.dumps(_with_dtype(config, dtype), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(_with_dtype(config, dtype), indent=2, ensure_ascii=False) + "\n")
 
 
 def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from harken.errors import CheckpointError
 from harken.models.omni_processor import complete_omni_processor
 from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
 from harken.models.tiny_tokenizer import AUDIO_TOKENS, CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
+from harken.system.files import read_text, replacing
 
 
 def question_texts(files: Iterable[Path]) -> list[str]:
@@ -40,7 +41,7 @@ def question_texts(files: Iterable[Path]) -> list[str]:
     texts: dict[str, None] = {}
     for file in files:
         if file.suffix == ".txt":
-            texts[file.read_text(encoding="utf-8")] = None
+            texts[read_text(file)] = None
             continue
         for _, record in read_records(file)[0]:
             choices = [choice for choice in record.get("choices", ()) if isinstance(choice, str)]
@@ -61,16 +62,19 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0, win
         window_s: seconds of the fixed window of Qwen2-Audio and Audio Flamingo 3, 30 as published, which vLLM needs.
             Qwen2.5-Omni has no fixed window.
 
-    Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already.
+    Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already, and OSError for a
+    folder that holds anything else.
     """
     if arch not in WRITERS:
         raise CheckpointError(f"unknown architecture {arch!r}; known: {', '.join(WRITERS)}")
     if (folder / "config.json").exists():
         raise CheckpointError(f"{folder}: already holds a checkpoint; choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    with torch.random.fork_rng(devices=[]), replacing(folder) as temporary:
+        temporary.mkdir()
         torch.manual_seed(seed)
-        WRITERS[arch](folder, texts, window_s)
+        WRITERS[arch](temporary, texts, window_s)
 
 
 HIDDEN_SIZE = 128

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from harken.data.audio import SAMPLE_RATE_HZ, SILENT_POWER, load_waveform
+from harken.data.audio import SAMPLE_RATE_HZ, SILENT_POWER, load_waveform, wav_bytes
 from harken.errors import AudioError
 from harken.prepare.snr import frame_powers, snr_db
 from harken.prepare.worker_processes import ItemT, map_in_processes
@@ -71,7 +70,7 @@ def extract_wav(source: Path, target: Path) -> None:
     """
     samples = in_16_bits(load_waveform(source))
     with replacing(target) as temporary:
-        soundfile.write(temporary, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(wav_bytes(samples))
 
 
 def measure_wav(path: Path) -> ClipMeasures:

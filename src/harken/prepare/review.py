@@ -23,7 +23,7 @@ from harken.prepare.review_terminal import Keys, Player
 from harken.results.formatting import percent
 from harken.stats import mean_interval
 from harken.system.console import escape_unprintable
-from harken.system.files import write_text
+from harken.system.files import read_text, write_text
 from harken.system.json_lines import write_json_lines
 from harken.types import Question
 
@@ -78,7 +78,7 @@ def review(
         write_json_lines(log, [asdict(decision) for decision in decisions.values()])
     lines = summary_lines(reviewed(), decisions, n=len(questions), size=len(chosen), seed=seed)
     card = manifest.with_name("card.md")
-    before = card.read_text(encoding="utf-8") if card.exists() else f"# {manifest.stem}\n"
+    before = read_text(card) if card.exists() else f"# {manifest.stem}\n"
     write_text(card, replace_section(before, [TITLE, "", *lines]))
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -9,9 +9,19 @@ from pathlib import Path
 
 from harken.config import rename_keys
 from harken.errors import DataError
-from harken.report.run_files import JsonObject, read_json, read_rows, read_yaml
-
-_PREDICTION = {"id", "clip", "task", "difficulty", "question", "choices", "completion", "choice", "correct", "reason"}
+from harken.report.run_files import JsonObject, read_object, read_rows, read_yaml
+from harken.system.json_shapes import Shape
+from harken.system.run_files import (
+    COUNTS,
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    PREDICTIONS,
+    ROLLOUTS,
+    SUMMARY,
+    numbered,
+    require_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +90,15 @@ def read_run(path: Path) -> Run:
     path = path.resolve()
     if not (path / "config.yaml").is_file():
         raise DataError(f"{path}: no config.yaml; give the folder of a run")
-    metrics = path / "metrics.jsonl"
-    rollouts = sorted((path / "rollouts").glob("step_*.jsonl"))
+    metrics, history = path / "metrics.jsonl", path / "history.jsonl"
     return Run(
         path,
         config=rename_keys(dict(read_yaml(path / "config.yaml", path))),
-        environment=_read_json_if_present(path / "environment.json", path),
-        counts=_read_json_if_present(path / "data.json", path),
-        history=read_rows(path / "history.jsonl", path) if (path / "history.jsonl").exists() else [],
-        metrics=read_rows(metrics, path) if metrics.exists() else [],
-        rollouts=[(int(file.stem.removeprefix("step_")), read_rows(file, path)) for file in rollouts],
+        environment=_read_if_present(path / "environment.json", path, ENVIRONMENT),
+        counts=_read_if_present(path / "data.json", path, COUNTS),
+        history=read_rows(history, path, HISTORY) if history.exists() else [],
+        metrics=read_rows(metrics, path, METRICS) if metrics.exists() else [],
+        rollouts=[(step, read_rows(file, path, ROLLOUTS)) for step, file in numbered(path / "rollouts", ".jsonl")],
         evaluations=read_evaluations(path),
     )
 
@@ -111,13 +120,10 @@ def read_start_evaluations(run: Run) -> list[Evaluation]:
 
 
 def _read_evaluation(path: Path, run: Path) -> Evaluation:
-    summary = read_json(path / "summary.json", run)
+    summary, predictions = read_object(path / "summary.json", run, SUMMARY), path / "predictions.jsonl"
     config = read_yaml(path / "config.yaml", run) if (path / "config.yaml").exists() else {}
-    rows = read_rows(path / "predictions.jsonl", run)
-    for number, row in enumerate(rows, start=1):
-        missing = _PREDICTION - row.keys()
-        if missing:
-            raise DataError(f"{path / 'predictions.jsonl'}:{number}: key {min(missing)!r} is missing; evaluate again")
+    rows = read_rows(predictions, run, PREDICTIONS)
+    require_rows(rows, predictions, "evaluate again")
     return Evaluation(
         path,
         model=str(summary.get("model", "")),
@@ -129,8 +135,8 @@ def _read_evaluation(path: Path, run: Path) -> Evaluation:
     )
 
 
-def _read_json_if_present(file: Path, folder: Path) -> JsonObject:
-    return read_json(file, folder) if file.exists() else {}
+def _read_if_present(file: Path, folder: Path, shape: Shape) -> JsonObject:
+    return read_object(file, folder, shape) if file.exists() else {}
 
 
 def _audio_root(source: JsonObject) -> Path | None:

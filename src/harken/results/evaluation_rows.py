@@ -8,29 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from harken.errors import DataError
-from harken.system.json_lines import read_json_lines
+from harken.system.run_files import PREDICTIONS, read_rows, require_rows
 
 Row = Mapping[str, Any]
 """One question with the model's completion and its grade; docs/evaluation.md lists the keys."""
-
-_KEYS = ("id", "clip", "task", "difficulty", "question", "choices", "answer", "completion", "correct")
 
 
 def read_evaluation_rows(folder: Path) -> Sequence[Row]:
     """Read predictions.jsonl of an evaluation folder.
 
-    Raises DataError where the file is missing, and where a line is not a JSON object or lacks a key.
+    Raises DataError where the file is missing or holds no row, and where a line does not hold what it must.
     """
     path = folder / "predictions.jsonl"
     if not path.is_file():
         raise DataError(f"{folder}: no predictions.jsonl; give a folder that `harken evaluate` wrote")
-    rows = read_json_lines(path)
-    for number, row in enumerate(rows, start=1):
-        missing = [key for key in _KEYS if key not in row]
-        if missing:
-            raise DataError(
-                f"{path}:{number}: the line lacks {', '.join(missing)}; give a folder that `harken evaluate` wrote"
-            )
+    rows = read_rows(path, PREDICTIONS, "give a folder that `harken evaluate` wrote")
+    require_rows(rows, path, "evaluate again")
     return rows
 
 

@@ -4,7 +4,6 @@
 The *audio gain* is the accuracy with the clip (mode "real") minus the accuracy without it ("none"), paired by question.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from harken.results.evaluation_rows import Row, read_evaluation_rows
 from harken.stats import mean_interval, paired_gain
+from harken.system.run_files import PASS_RATES, read_rows
 
 LABELS = ("id", "clip", "task", "difficulty")
 
@@ -25,8 +25,7 @@ def read_mode(folder: Path) -> tuple[Sequence[Row], dict[str, float | None]]:
     rows, rates = read_evaluation_rows(folder), folder / "pass_rates.jsonl"
     if not rates.exists():
         return rows, {row["id"]: None if row["correct"] is None else float(row["correct"]) for row in rows}
-    with rates.open(encoding="utf-8") as lines:
-        return rows, {row["id"]: row["pass_rate"] for row in map(json.loads, lines)}
+    return rows, {row["id"]: row["pass_rate"] for row in read_rows(rates, PASS_RATES, "evaluate again")}
 
 
 def listening_rows(

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-from harken.errors import ConfigError, HarkenError, RankError, StoppedError
+from harken.errors import ConfigError, HarkenError, RankError, StoppedError, file_error
 from harken.system.ranks import SINGLE_PROCESS, TIMEOUT_S, Ranks
 from harken.system.writer_lock import WriterLock
 
@@ -52,6 +52,8 @@ def distributed_run(how_to_go_on: Callable[[Path], str]) -> Callable[[Callable[P
             with _explain_lost_ranks(ranks, lambda: how_to_go_on(out)), _one_writer(ranks, out):
                 try:
                     return work(*args, **kwargs)
+                except OSError as error:
+                    raise file_error(error, how_to_go_on(out)) from error
                 except StoppedError as stopped:
                     stopped.advise(how_to_go_on(out))
                     stopped.message = stopped.message if ranks.is_main else ""

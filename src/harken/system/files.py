@@ -1,38 +1,93 @@
-"""Writes files and folders so that a reader never sees half of one.
+"""Writes files and folders so that a reader never sees half of one, and so that a power cut leaves none.
 
-Everything is written under a temporary name in the same folder and then renamed. What a killed process left under a
-temporary name is removed by the next one.
+Everything is written under a temporary name in the same folder, flushed to the disk and then renamed. What a killed
+process left under a temporary name is removed by the next one.
 """
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harken.errors import DataError
+
 TEMPORARY = ".tmp"
+_NOT_FLUSHABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+"""What file systems answer that cannot flush a folder."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path for a file or a folder. It is renamed to `path` when the block ends, and removed when the
-    block raises.
+    """Give a temporary path for a file or a folder. It is flushed to the disk and renamed to `path` when the block
+    ends, and removed when the block raises.
 
-    Raises FileExistsError when `path` is an existing folder: folders are written once.
+    Raises OSError that names `path` where it cannot be written, FileExistsError when it is an existing folder: folders
+    are written once.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
-    _remove(temporary)  # a killed run may have left it
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)  # a killed run may have left it
+        try:
+            yield temporary
+            if path.is_dir():
+                raise FileExistsError(errno.EEXIST, "exists already", str(path))
+            replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _remove(temporary)
+            raise
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Flush a file or a whole folder to the disk, and give it its name. A power cut leaves what stood there before or
+    what stands there now."""
+    _flush(temporary)
+    os.replace(temporary, path)
+    _flush_entry(path.parent)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an OSError of the block name `path`, the file that a user knows, and not a temporary one or none.
+
+    Libraries written in Rust raise errors of their own, which hold the number of the operating system's.
+    """
     try:
-        yield temporary
-        if path.is_dir():
-            raise FileExistsError(f"{path}: exists already")
-        os.replace(temporary, path)
-    except BaseException:
-        _remove(temporary)
+        yield
+    except OSError as error:
+        if error.filename is None or os.fsdecode(error.filename).startswith(str(_temporary(path))):
+            error.filename, error.filename2 = str(path), None
         raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def _flush(path: Path) -> None:
+    """Write what the operating system still holds of a file, or of all files of a folder, to the disk."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            _flush(entry)
+    _flush_entry(path)
+
+
+def _flush_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FLUSHABLE:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def remove_folder(path: Path) -> None:
@@ -68,9 +123,18 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def read_text(file: Path) -> str:
+    """Raises DataError where the file is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
 def write_text(path: Path, text: str) -> None:
+    """Write a whole file. Half of a surrogate pair, which is no text, becomes `\\ud800`, which JSON reads back."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harken.errors import DataError, HarkenError
-from harken.system.files import write_text
+from harken.errors import DataError, file_error
+from harken.system.files import naming, write_text
+from harken.system.json_text import parse_json
 
 
 def json_line(row: Any) -> str:
@@ -29,15 +30,15 @@ def append_json_lines(
 ) -> None:
     """Append rows; they are in the file when this returns.
 
-    Raises HarkenError when the file cannot be written, for example because the disk is full. The message tells the
+    Raises FileError when the file cannot be written, for example because the disk is full. The message tells the
     user to make room and then to follow `advice`.
     """
     lines = "".join(json_line(row) for row in rows)
     try:
-        with path.open("ab") as file:
+        with naming(path), path.open("ab") as file:
             file.write(lines.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
-        raise HarkenError(f"{path}: cannot be written ({error.strerror}). Make room, then {advice}") from error
+        raise file_error(error, advice) from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -71,9 +72,9 @@ def _complete_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not JSON; restore the file, or remove the line") from error
+                row = parse_json(line)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: {error}; restore the file, or remove the line") from error
             if not isinstance(row, dict):
                 kind = type(row).__name__
                 raise DataError(f"{path}:{number}: expected a JSON object, found {kind}; remove the line")

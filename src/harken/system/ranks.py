@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
-from harken.errors import HarkenError, ReportedByOtherRankError
+from harken.errors import HarkenError, ReportedByOtherRankError, file_error
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Ranks:
         return json.loads(buffer.numpy().tobytes())
 
     def run_on_all(self, work: Callable[[], T]) -> T:
-        """Do the work on every rank; when it raises a HarkenError on one rank, stop all of them.
+        """Do the work on every rank; when it raises a HarkenError or an OSError on one rank, stop all of them.
 
         The first rank that failed raises its own error, the others raise ReportedByOtherRankError.
         """
@@ -116,6 +116,8 @@ class Ranks:
             result = work()
         except HarkenError as caught:
             error = caught
+        except OSError as caught:
+            error = file_error(caught)
         messages = self.gather(None if error is None else str(error))
         first = next((rank for rank, message in enumerate(messages) if message is not None), None)
         if first is None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import EndpointConfig
-from harken.errors import DataError
-from harken.system.json_lines import append_json_lines, reopen_json_lines
+from harken.system.json_lines import append_json_lines
 from harken.system.model_messages import Reply
+from harken.system.run_files import REPLIES, reopen_rows
 from harken.system.writer_lock import WriterLock
 
 
@@ -36,14 +36,11 @@ class ReplyCache:
         if writer is not None:
             writer.acquire()
         self._release = weakref.finalize(self, lambda: None if writer is None else writer.release())
-        for number, row in enumerate([] if path is None else reopen_json_lines(path), start=1):
-            try:
-                prompt_tokens, completion_tokens = row.get("tokens", (0, 0))
-                self._replies[row["key"]] = Reply(
-                    row["text"], row["ended"], prompt_tokens, completion_tokens, row.get("reasoning", "")
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{path}:{number}: not a stored reply ({error}); move the file away") from error
+        for row in [] if path is None else reopen_rows(path, REPLIES, "no stored reply; move the file away"):
+            prompt_tokens, completion_tokens = row.get("tokens", (0, 0))
+            self._replies[row["key"]] = Reply(
+                row["text"], row["ended"], prompt_tokens, completion_tokens, row.get("reasoning", "")
+            )
 
     def close(self) -> None:
         """Let another process write the file."""

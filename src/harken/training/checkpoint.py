@@ -10,7 +10,6 @@ safetensors and `weights_only`, never with pickle.
 """
 
 import contextlib
-import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from harken.models.sharded_tensors import as_part_of, distribute_like, gather_te
 from harken.models.sharding import gather_weights, is_sharded
 from harken.system.files import remove_folder, replacing, write_json
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.system.run_files import TRAINER_STATE, read_object
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.run_folder import RunFolder, step_of
 
@@ -74,7 +74,7 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
     if not (trainer / "state.json").is_file():
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
     with _damage_explained(folder):
-        step = int(json.loads((trainer / "state.json").read_text(encoding="utf-8"))["step"])
+        step = read_object(trainer / "state.json", TRAINER_STATE)["step"]
         state = torch.load(trainer / "optimizer.pt", map_location="cpu", weights_only=True, mmap=is_sharded(model))
         random_states = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
     if step != step_of(folder):

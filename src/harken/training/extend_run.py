@@ -1,6 +1,5 @@
 """Gives a run more steps, and says what that means for its learning rate."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from harken.config import GrpoConfig, Recipe, SftConfig, as_yaml, load_run_recipe
 from harken.errors import ConfigError
 from harken.system.files import write_json, write_text
+from harken.system.run_files import COUNTS, read_object
 from harken.system.writer_lock import WriterLock
 from harken.training.run_folder import RunFolder, step_of
 from harken.training.run_inputs import Loop, append_history, read_inputs
@@ -53,10 +53,9 @@ def _planned_steps(run: RunFolder, recipe: Recipe, loop: Loop) -> int:
         return recipe.grpo.steps
     if recipe.sft.steps is not None:
         return recipe.sft.steps
-    try:
-        questions = int(json.loads(run.data.read_text(encoding="utf-8"))["trained_on"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{run.data}: the number of questions cannot be read; resume the run once first") from error
+    if not run.data.exists():
+        raise ConfigError(f"{run.data}: no such file, so the number of questions is unknown; resume the run once first")
+    questions = read_object(run.data, COUNTS, "resume the run once first")["trained_on"]
     return math.ceil(recipe.sft.epochs * questions / recipe.sft.prompts_per_step)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from harken.config import Recipe, as_yaml
-from harken.errors import ConfigError, HarkenError
+from harken.errors import ConfigError
 from harken.system.environment import describe_environment
 from harken.system.files import is_leftover, remove_leftovers, write_json, write_text
-from harken.system.json_lines import append_json_lines, read_json_lines, write_json_lines
+from harken.system.json_lines import append_json_lines, write_json_lines
+from harken.system.run_files import METRICS, numbered, read_rows
 from harken.system.writer_lock import LOCK_NAME
 
 
@@ -66,29 +67,21 @@ class RunFolder:
         return run
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Raises HarkenError when the row cannot be written, for example because the disk is full."""
         append_json_lines(self.metrics, [row], f"go on with --resume {self.path}")
 
     def write_rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Raises HarkenError when the rows cannot be written, for example because the disk is full."""
-        file = self.path / "rollouts" / f"step_{step:06d}.jsonl"
-        try:
-            write_json_lines(file, rows)
-        except OSError as error:
-            raise HarkenError(
-                f"{file}: cannot be written ({error.strerror}). Make room, then go on with --resume {self.path}"
-            ) from error
+        write_json_lines(self.path / "rollouts" / f"step_{step:06d}.jsonl", rows)
 
     def metric_rows(self) -> list[dict[str, Any]]:
         """Every complete row. A half row at the end is ignored: a killed run left it, or it is being written."""
-        return read_json_lines(self.metrics)
+        return read_rows(self.metrics, METRICS)
 
     def remove_rows_after(self, step: int) -> None:
         """Remove metric rows and rollouts of later steps, because a resumed run writes them again."""
         if self.metrics.exists():
             write_json_lines(self.metrics, [row for row in self.metric_rows() if row["step"] <= step])
-        for file in (self.path / "rollouts").glob("step_*.jsonl"):
-            if int(file.stem.removeprefix("step_")) > step:
+        for rolled_out, file in numbered(self.path / "rollouts", ".jsonl"):
+            if rolled_out > step:
                 file.unlink()
 
     def checkpoint(self, step: int) -> Path:
@@ -97,7 +90,7 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
-        return sorted((self.path / "checkpoints").glob("step_*"), key=step_of)
+        return [folder for _, folder in numbered(self.path / "checkpoints") if folder.is_dir()]
 
 
 def step_of(checkpoint: Path) -> int:
@@ -108,6 +101,6 @@ def how_to_resume(run: Path) -> str:
     """What a stopped run has kept and how it goes on."""
     if not (run / "config.yaml").exists():
         return "Nothing of the run was written yet: start it again"
-    whole = sorted((run / "checkpoints").glob("step_*"))
+    whole = RunFolder(run).checkpoints()
     last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
     return f"{last}; go on with --resume {run}, on any number of ranks"

@@ -10,7 +10,6 @@ compared, and its inputs are recorded from then on.
 
 import contextlib
 import importlib.util
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +18,13 @@ from typing import Any, Literal
 from harken.config import GrpoConfig, Recipe, as_yaml, load_run_recipe, parse, rename_keys
 from harken.config.differences import mapping_differences, recipe_differences, shortened
 from harken.data.clip_states import COPIED, clip_differences, clip_states
-from harken.errors import ConfigError, DataError
+from harken.errors import ConfigError
 from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
 from harken.system.environment import package_versions, version_differences
 from harken.system.file_states import sha256_of
 from harken.system.files import write_json, write_text
-from harken.system.json_lines import append_json_lines, read_json_lines, write_json_lines
+from harken.system.json_lines import append_json_lines, write_json_lines
+from harken.system.run_files import CLIPS, INPUTS, read_object, read_rows
 from harken.training.run_folder import RunFolder, step_of
 from harken.types import Question
 
@@ -72,7 +72,7 @@ def check_clips(
     """The same for the clips of the questions. Raises ConfigError as `check_inputs` does."""
     file = run.path / "clips.jsonl"
     current = clip_states(questions, hashed=hashed)
-    stored = read_json_lines(file) if resume and file.exists() else None
+    stored = read_rows(file, CLIPS, "restore it, or remove it") if resume and file.exists() else None
     differences = [] if stored is None else clip_differences(stored, current)
     _accept_or_refuse(run, differences, accept, f". {COPIED}")
     if stored != current:
@@ -85,14 +85,9 @@ def read_inputs(run: Path) -> dict[str, Any] | None:
     file = run / "inputs.json"
     if not file.exists():
         return None
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        values["recipe"] = rename_keys(values["recipe"])
-        if values["loop"] in COMMANDS and all(isinstance(values[key], dict) for key in ("files", "base", "versions")):
-            return values
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise DataError(f"{file}: damaged ({error}); restore it, or remove it to go on without a comparison") from error
-    raise DataError(f"{file}: damaged; restore it, or remove it to go on without a comparison")
+    values = read_object(file, INPUTS, "restore it, or remove it to go on without a comparison")
+    values["recipe"] = rename_keys(values["recipe"])
+    return values
 
 
 def append_history(run: Path, event: str, changes: Sequence[str]) -> None:
