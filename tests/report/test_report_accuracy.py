@@ -11,6 +11,7 @@ from harken.report.facts import progress_line, run_facts, run_names, shared_fact
 from harken.report.run import read_run, read_start_evaluations
 from harken.report.run_files import read_rows
 from harken.system.files import write_json, write_text
+from harken.system.run_files import METRICS
 
 
 def test_a_run_is_read_back(tmp_path):
@@ -38,11 +39,11 @@ def test_half_a_last_line_is_left_for_later_and_read_when_it_is_whole(tmp_path):
     [
         ("metrics.jsonl", '{"step": 1}\n{"step":\n', r"metrics\.jsonl:2: not JSON"),
         ("metrics.jsonl", "[1]\n", r"metrics\.jsonl:1: expected a JSON object, found list"),
-        ("metrics.jsonl", "[" * 100_000 + "\n", r"metrics\.jsonl:1: not JSON"),
+        ("metrics.jsonl", "[" * 100_000 + "\n", r"metrics\.jsonl:1: nested too deeply"),
         ("environment.json", "{", r"environment\.json: not JSON"),
-        ("environment.json", "3", r"environment\.json: expected a mapping of keys, found int"),
+        ("environment.json", "3", r"environment\.json: expected a JSON object, found int"),
         ("config.yaml", "a: [", r"config\.yaml: not YAML"),
-        ("config.yaml", "- a", r"config\.yaml: expected a mapping of keys, found list"),
+        ("config.yaml", "- a", r"config\.yaml: a recipe is a mapping of keys, found list"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
@@ -73,7 +74,7 @@ def test_an_unfinished_evaluation_is_not_read_and_one_without_a_key_is_an_error(
     write_text(path / "eval" / "test" / "predictions.jsonl", '{"id": "1"}\n')
     assert read_run(path).evaluations == []
     write_json(path / "eval" / "test" / "summary.json", {})
-    with pytest.raises(DataError, match=r"predictions\.jsonl:1: key 'choice' is missing"):
+    with pytest.raises(DataError, match=r"predictions\.jsonl:1: key 'clip' is missing"):
         read_run(path)
 
 
@@ -213,5 +214,5 @@ def test_a_settings_file_of_other_types_is_shown_as_far_as_it_goes(tmp_path):
 
 def test_unchanged_files_are_read_once(tmp_path):
     path = write_run(tmp_path / "run", metrics=metric_rows(3))
-    first = read_rows(path / "metrics.jsonl", path)
-    assert read_rows(path / "metrics.jsonl", path) is first
+    first = read_rows(path / "metrics.jsonl", path, METRICS)
+    assert read_rows(path / "metrics.jsonl", path, METRICS) is first

@@ -66,9 +66,9 @@ def test_predictions_read_back_whatever_text_the_model_wrote(tmp_path):
     ("line", "says"),
     [
         (b'{"id": "1"', "not JSON"),
-        (b"\xff\xfe{}", "not JSON"),
+        (b"\xff\xfe{}", "not UTF-8"),
         (b"[1]", "expected a JSON object"),
-        (b'{"id": "1", "clip": "x"}', "the line lacks task, difficulty, question"),
+        (b'{"id": "1", "clip": "x"}', "key 'task' is missing"),
     ],
 )
 def test_a_damaged_line_is_named_with_its_place(tmp_path, line, says):

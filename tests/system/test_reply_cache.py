@@ -58,5 +58,5 @@ def test_a_half_written_line_is_cut_off_and_its_request_asked_again(tmp_path):
 
 def test_a_cache_file_that_is_something_else_is_refused(tmp_path):
     (tmp_path / "replies.jsonl").write_text('{"key": "k", "text": "t", "ended": true}\n{"a": 1}\n')
-    with pytest.raises(DataError, match=r"replies\.jsonl:2: not a stored reply"):
+    with pytest.raises(DataError, match=r"replies\.jsonl:2: key .key. is missing; no stored reply"):
         ModelClient(config("http://127.0.0.1:1/v1"), tmp_path / "replies.jsonl")

@@ -35,11 +35,13 @@ class ChatAudioModel(LanguageModelMethods):
         module_class: transformers' class of the architecture.
         attn_implementation: the attention that it is loaded with. The mask of `hidden` needs sdpa in the language
             model; a tower that is not named here keeps the attention that it was trained with.
+        text_model_types: values of `text_config.model_type`; a language model of another family is refused.
     """
 
     arch: ClassVar[str]
     module_class: ClassVar[type[PreTrainedModel]]
     attn_implementation: ClassVar[str | dict[str, str]] = {"text_config": "sdpa"}
+    text_model_types: ClassVar[frozenset[str]] = frozenset({"qwen2"})
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harken.errors import CheckpointError, DataError
+from harken.models.chat_template import apply_template
 from harken.types import Conversation
 
 
@@ -38,7 +39,7 @@ class ChatTokens:
         refuse_control_tokens(conversation, self._control_tokens)
         text = self._apply_template(conversation, add_generation_prompt=True)
         if text.count(self.audio_token) != clips:
-            raise ValueError(
+            raise DataError(
                 f"{text.count(self.audio_token)} audio places in the rendered prompt for {clips} clips: {text[:200]!r}"
             )
         return text
@@ -77,20 +78,20 @@ class ChatTokens:
     def _end_of_turn(self) -> int | None:
         answer = "42"
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
-        after = self._apply_template(turns, add_generation_prompt=False).rpartition(answer)[2]
+        try:
+            after = self._apply_template(turns, add_generation_prompt=False).rpartition(answer)[2]
+        except DataError:  # a template that knows no assistant's turn
+            return None
         if not after:
             return None
         first = int(self._ids(after)[0])
         return first if first in self.tokenizer.added_tokens_decoder else None
 
     def _apply_template(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
-        text = self.tokenizer.apply_chat_template(
-            conversation,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-        )
-        assert isinstance(text, str)
-        return text
+        try:
+            return apply_template(self.tokenizer, conversation, add_generation_prompt=add_generation_prompt)
+        except DataError as error:
+            raise DataError(f"the checkpoint's chat template {error}") from error
 
     def _ids(self, text: str) -> Tensor:
         return torch.tensor(self._id_list(text), dtype=torch.long)

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
 
-from harken.errors import CheckpointError, ConfigError
+from harken.errors import CheckpointError, ConfigError, HarkenError, short_repr
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.audio_lm import AudioLM
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.fit_of_weights import refuse_misfit, refuse_other_language_model, refuse_quantised
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
@@ -50,17 +50,24 @@ def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "
     return model
 
 
-def _load(path: str, dtype: torch.dtype) -> AudioLM:
+def _load(path: str, dtype: torch.dtype, above: tuple[str, ...] = ()) -> AudioLM:
     """Load a checkpoint onto the CPU. An adapter is merged into its base in float32: in bfloat16, half of what it adds
-    would be rounded away."""
+    would be rounded away.
+
+    Args:
+        above: the adapters that lead to this checkpoint.
+    """
     if is_adapter(Path(path)):
-        model = _load(resolve_checkpoint(adapter_base(Path(path))), torch.float32)
-        merge_adapter(model, Path(path))
+        model = _load(_base_of(path, above), torch.float32, (*above, path))
+        with checkpoint_errors(path):
+            merge_adapter(model, Path(path))
         for parameter in model.module.parameters():
             parameter.data = parameter.data.to(dtype)
         return model
     with checkpoint_errors(path):
-        return _model_class(path).load(path, dtype)
+        model_class = _model_class(path)
+        refuse_misfit(path, model_class.module_class)
+        return model_class.load(path, dtype)
 
 
 @functools.cache
@@ -72,9 +79,9 @@ def _avoid_cudnn_attention() -> None:
 
 def load_renderer(path: str) -> AudioLM:
     """A model that can render prompts and nothing else: its weights are on the meta device."""
-    path = resolve_checkpoint(path)
-    if is_adapter(Path(path)):
-        return load_renderer(adapter_base(Path(path)))
+    path, above = resolve_checkpoint(path), ()
+    while is_adapter(Path(path)):
+        path, above = _base_of(path, above), (*above, path)
     with checkpoint_errors(path):
         return _model_class(path).load_without_weights(path)
 
@@ -90,6 +97,16 @@ def adapter_base(adapter: Path) -> str:
     base = read_checkpoint_json(adapter / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise CheckpointError(f"{adapter / ADAPTER_CONFIG}: names no base (base_model_name_or_path); restore the file")
+    return base
+
+
+def _base_of(adapter: str, above: tuple[str, ...]) -> str:
+    """The checkpoint below an adapter. Raises CheckpointError where adapters name each other in a circle."""
+    base = resolve_checkpoint(adapter_base(Path(adapter)))
+    if Path(base).resolve() in [Path(path).resolve() for path in (*above, adapter)]:
+        raise CheckpointError(
+            f"{adapter}: the adapter's base is an adapter that stands on it; restore {ADAPTER_CONFIG}"
+        )
     return base
 
 
@@ -116,8 +133,9 @@ def pick_dtype(name: str, path: str, device: str) -> str:
     if pick_device(device).type != "cuda":
         return "float32"
     path = resolve_checkpoint(path)
-    if is_adapter(Path(path)):
-        return pick_dtype(name, adapter_base(Path(path)), device)
+    above = ()
+    while is_adapter(Path(path)):
+        path, above = _base_of(path, above), (*above, path)
     own = _dtype_of(_read_config(path))
     return own if isinstance(own, str) and own in DTYPES else "float32"
 
@@ -132,27 +150,34 @@ def _dtype_of(config: Any) -> Any:
 
 @contextlib.contextmanager
 def checkpoint_errors(path: str) -> Iterator[None]:
-    """Turn what transformers raises for a missing or damaged file into a CheckpointError that names the checkpoint."""
+    """Turn what transformers raises for a missing or damaged file into a CheckpointError that names the checkpoint.
+
+    The files are other people's, and what transformers and peft raise for wrong values in them is of every kind.
+    """
     try:
         yield
-    except CheckpointError:
+    except HarkenError as error:
+        if path in str(error):
+            raise
+        raise CheckpointError(f"{path}: {error}") from error
+    except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: cannot be loaded ({reason}); fetch the checkpoint again") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: cannot be loaded ({reason[:600]}); fetch the checkpoint again") from error
 
 
 def _model_class(path: str):
-    model_type = _model_type(path)
-    if model_type not in MODEL_TYPES:
+    config = _read_config(path)
+    model_class = MODEL_TYPES.get(str(config.get("model_type")))
+    if model_class is None:
         raise CheckpointError(
-            f"{path}: a checkpoint of model_type {model_type!r}; harken knows {', '.join(sorted(MODEL_TYPES))}"
+            f"{path}: a checkpoint of model_type {short_repr(config.get('model_type'))}; harken knows "
+            f"{', '.join(sorted(MODEL_TYPES))}"
         )
-    return MODEL_TYPES[model_type]
-
-
-def _model_type(path: str) -> str:
-    return str(_read_config(path).get("model_type"))
+    refuse_quantised(path, config)
+    refuse_other_language_model(path, config, model_class.text_model_types)
+    return model_class
 
 
 def _read_config(path: str) -> dict[str, Any]:

@@ -10,14 +10,19 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import peft
+import transformers
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from harken.errors import CheckpointError
+from harken.errors import CheckpointError, short_repr
 from harken.models.audio_lm import AudioLM
+from harken.models.checkpoint_json import read_checkpoint_json
+from harken.system.files import write_json
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+VERSIONS = "adapter_versions.json"
 
 
 def add_adapters(
@@ -61,10 +66,11 @@ def merge_adapter(model: AudioLM, folder: Path) -> None:
     Raises CheckpointError where it does not fit the model.
     """
     try:
-        with _no_warning_of_renamed_checkpointing():
+        with _no_warning_of_renamed_checkpointing(), warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys", category=UserWarning)
             adapted = PeftModel.from_pretrained(model.module, str(folder))  # pyright: ignore[reportArgumentType]
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{folder}: the adapter does not fit its base ({error})") from error
+    except (RuntimeError, ValueError, KeyError, UserWarning) as error:
+        raise CheckpointError(f"{folder}: the adapter does not fit its base ({error}){_layout_of(folder)}") from error
     adapted.merge_and_unload()  # pyright: ignore[reportCallIssue]
 
 
@@ -75,8 +81,26 @@ def saved_adapter(model: AudioLM, folder: Path) -> list[tuple[Tensor, Tensor]]:
     if unmatched := saved.keys() ^ own.keys():
         raise CheckpointError(
             f"{folder}: {len(unmatched)} adapter weights are in the checkpoint or in the model but not in both"
+            f"{_layout_of(folder)}"
         )
     return [(own[name], tensor) for name, tensor in saved.items()]
+
+
+def write_versions(folder: Path) -> None:
+    """Note beside an adapter which versions wrote it: its weights have the names of transformers' modules, and these
+    change from version to version."""
+    write_json(folder / VERSIONS, {"transformers": transformers.__version__, "peft": peft.__version__})
+
+
+def _layout_of(folder: Path) -> str:
+    """What an error adds about the version that wrote an adapter; "" where it is this one."""
+    file = folder / VERSIONS
+    if not file.is_file():
+        return f". It does not say which transformers wrote it; this is {transformers.__version__}"
+    wrote = read_checkpoint_json(file).get("transformers")
+    if wrote == transformers.__version__:
+        return ""
+    return f". transformers {short_repr(wrote)} wrote it, and this is {transformers.__version__}: load it with that one"
 
 
 @contextlib.contextmanager

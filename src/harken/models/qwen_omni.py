@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5OmniThin
 from harken.models.audio_features import count_audio_tokens, count_frames, spectrograms, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.chunked_tower import encode_chunks, use_chunked_attention
+from harken.models.chat_template import choose_chat_template
 from harken.types import Waveform
 
 AUDIO_BOS, AUDIO_TOKEN, AUDIO_EOS = "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"
@@ -45,6 +46,7 @@ class QwenOmni(ChatAudioModel):
     arch = "qwen2_5_omni"
     module_class = Qwen2_5OmniThinkerForConditionalGeneration
     attn_implementation = "sdpa"
+    text_model_types = frozenset({"qwen2_5_omni_text"})
 
     def __init__(
         self,
@@ -57,7 +59,9 @@ class QwenOmni(ChatAudioModel):
 
     @classmethod
     def with_module(cls, module: Any, path: str) -> Self:
-        return cls(module, AutoTokenizer.from_pretrained(path), WhisperFeatureExtractor.from_pretrained(path))
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        choose_chat_template(path, tokenizer, AUDIO_TOKEN)
+        return cls(module, tokenizer, WhisperFeatureExtractor.from_pretrained(path))
 
     @property
     def parts(self) -> dict[str, nn.Module]:

@@ -9,6 +9,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from harken.errors import CheckpointError
+from harken.models.lora import write_versions
 from harken.models.precision import state_written_dtype
 
 
@@ -47,4 +48,5 @@ def save_weights(
         return
     # peft must not look at the base's embeddings, because it would ask the Hub for them.
     adapters.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state)
+    write_versions(folder)
     (folder / "README.md").unlink(missing_ok=True)  # peft's model card is an unfilled template

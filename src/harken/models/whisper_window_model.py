@@ -15,6 +15,7 @@ from transformers import ProcessorMixin
 from harken.models.audio_features import count_audio_tokens, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.whisper_tower import encode_windows
+from harken.models.chat_template import choose_chat_template
 from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
 from harken.types import Waveform
 
@@ -39,7 +40,9 @@ class WhisperWindowModel(ChatAudioModel):
 
     @classmethod
     def with_module(cls, module: Any, path: str) -> Self:
-        return cls(module, cls.processor_class.from_pretrained(path))
+        processor: Any = cls.processor_class.from_pretrained(path)
+        processor.chat_template = choose_chat_template(path, processor.tokenizer, processor.audio_token, processor)
+        return cls(module, processor)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
