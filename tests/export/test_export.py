@@ -395,7 +395,7 @@ OTHER_BASES = {
     "fewer layers": (without_a_layer, r"has no place for 3 trained tensors \(model.layers.2.mlp.down_proj.weight, "),
     "more layers": (with_one_more_layer, r"model.layers.3\S* is not among the trained tensors"),
     "other shapes": (with_another_width, r"lm_head.weight has shape \[\d+, 64\], but the trained tensor \[\d+, 128\]"),
-    "torn": (torn, "cannot be written"),
+    "torn": (torn, "cannot be read"),
     "no folder": (shutil.rmtree, "no such folder, but the run started from it; give its new place with --base"),
 }
 

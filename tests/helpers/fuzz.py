@@ -24,18 +24,19 @@ from damage import damaged
 from fuzz_readers import try_reader
 from fuzz_world import OUTPUTS, TARGETS, Target, copy_of, decode_here, make_fuzz_world, remove, words_of
 
-COMMANDS_SHARE = 0.4
-"""The share of inputs that go through a command; the others go to a reader alone, which is faster."""
 _WEIGHTS = [target.weight for target in TARGETS]
 
 
-def try_input(root: Path, seed: int, number: int) -> tuple[str, str, str | None]:
+def try_input(root: Path, seed: int, number: int, commands: float) -> tuple[str, str, str | None]:
     """Try one damaged input.
+
+    Args:
+        commands: the share of inputs that go through a command; the others go to a reader alone, which is faster.
 
     Returns (what read it, how it ended, the failure or None).
     """
     rng = random.Random(f"{seed} {number}")
-    if rng.random() >= COMMANDS_SHARE:
+    if rng.random() >= commands:
         return try_reader(root, rng)
     (target,) = rng.choices(TARGETS, _WEIGHTS)
     file = root / target.file
@@ -55,7 +56,7 @@ def try_input(root: Path, seed: int, number: int) -> tuple[str, str, str | None]
         if target.writes:
             remove(root / target.writes)
             (root / "kept").rename(root / target.writes)
-        else:
+        if not file.is_relative_to(root / target.writes) or not target.writes:
             file.write_bytes(before)
     return what, outcome, None if failure is None else f"{name}: {failure}"
 
@@ -95,6 +96,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--commands", type=float, default=0.4, help="share of inputs that go through a command")
     options = parser.parse_args()
     logging.disable(logging.ERROR)
     os.fsync = lambda descriptor: None
@@ -106,12 +108,12 @@ def main() -> int:
         (options.out / "made").touch()
     decode_here()
     if options.only is not None:
-        print(try_input(root, options.seed, options.only))
+        print(try_input(root, options.seed, options.only, options.commands))
         return 0
     state = json.loads(progress.read_text()) if progress.exists() else {"done": 0, "outcomes": {}, "failures": 0}
     outcomes = collections.Counter(state["outcomes"])
     for number in range(state["done"], options.count):
-        what, outcome, failure = try_input(root, options.seed, number)
+        what, outcome, failure = try_input(root, options.seed, number, options.commands)
         outcomes[f"{what}: {outcome}"] += 1
         if failure is not None:
             state["failures"] += 1

@@ -145,7 +145,7 @@ def test_a_section_stands_in_the_place_of_its_earlier_self():
 def test_a_file_of_decisions_that_is_something_else_is_refused(tmp_path, line):
     manifest = written(tmp_path)
     manifest.with_name("review.jsonl").write_text(line + "\n")
-    with pytest.raises(DataError, match=r"review\.jsonl:1: not a decision"):
+    with pytest.raises(DataError, match=r"review\.jsonl:1: .*no decision; move the file away"):
         look(manifest, "a")
 
 

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from harken.errors import CheckpointError
@@ -19,6 +18,7 @@ from harken.export.written_folder import copy_other_files, new_folder, write_car
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.loading import adapter_base
 from harken.models.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
+from harken.models.precision import open_weights
 from harken.system.files import write_json
 
 Program = Literal["peft", "vllm"]
@@ -60,7 +60,7 @@ def _rename_for_vllm(adapter: Path, folder: Path, model_type: str) -> None:
         raise CheckpointError(f"{adapter}: vLLM applies no adapters to {model_type}; {_MERGE}")
     if config.get("modules_to_save"):
         raise CheckpointError(f"{adapter}: vLLM takes no trained projector beside an adapter; {_MERGE}")
-    with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as opened:
+    with open_weights(adapter / ADAPTER_WEIGHTS) as opened:
         metadata = opened.metadata()
     renamed, endings = {}, set()
     for name, tensor in load_file(adapter / ADAPTER_WEIGHTS).items():

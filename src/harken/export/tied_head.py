@@ -8,10 +8,9 @@ does so too where Omni's inner level says nothing, because true is what transfor
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from harken.errors import CheckpointError
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.precision import open_weights
 from harken.system.files import write_json
 
 KEY = "tie_word_embeddings"
@@ -43,7 +42,7 @@ def state_tied_head(folder: Path) -> None:
 
 def _has_head(folder: Path) -> bool:
     for shard in sorted(folder.glob("*.safetensors")):
-        with safe_open(shard, framework="pt") as opened:
+        with open_weights(shard) as opened:
             names = opened.keys()
             if any(name.endswith("lm_head.weight") and not name.startswith("talker.") for name in names):
                 return True

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from harken.export.written_folder import copy_other_files, new_folder, write_car
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.loading import DTYPES, load_model
 from harken.models.lora import is_adapter
-from harken.models.precision import state_dtype
+from harken.models.precision import open_weights, state_dtype
 from harken.system.files import write_json
 
 INDEX = "model.safetensors.index.json"
@@ -122,7 +121,7 @@ class _TrainedTensors:
     def __init__(self, folder: Path) -> None:
         self._stored: dict[str, tuple[Path, str]] = {}
         for file in sorted(folder.glob("*.safetensors")):
-            with safe_open(file, framework="pt") as opened:
+            with open_weights(file) as opened:
                 self._stored |= {name.removeprefix(PREFIX): (file, name) for name in opened.keys()}  # noqa: SIM118
         if not self._stored:
             raise CheckpointError(f"{folder}: no weights here")
@@ -138,7 +137,7 @@ class _TrainedTensors:
 
     def read(self, name: str) -> Tensor:
         file, stored_name = self._stored[name]
-        with safe_open(file, framework="pt") as opened:
+        with open_weights(file) as opened:
             return opened.get_tensor(stored_name)
 
 
@@ -147,7 +146,7 @@ def _write_shard(
 ) -> None:
     """Write one shard with the trained tensors in it, and add it to `written`. A shard without tensors is left out."""
     tensors: dict[str, Tensor] = {}
-    with safe_open(file, framework="pt") as opened:
+    with open_weights(file) as opened:
         metadata = opened.metadata()
         for base_name in opened.keys():  # noqa: SIM118 (not a mapping)
             written_name = layout.written_name(base_name)

@@ -3,6 +3,7 @@
 `load_policy` stores weights that train in these forms, and the optimizer updates them.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from harken.errors import CheckpointError
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.system.files import write_text
 
@@ -49,10 +51,21 @@ def is_stored_in_bfloat16(path: str) -> bool:
     return set(_stored_types(folder)) == {"BF16"}
 
 
+@contextlib.contextmanager
+def open_weights(file: Path) -> Iterator[Any]:
+    """A file of safetensors. Raises CheckpointError that names it where it is damaged."""
+    try:
+        opened = safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); fetch or train it again") from error
+    with opened as tensors:
+        yield tensors
+
+
 def _stored_types(folder: Path) -> Iterator[str]:
     """The floating types of all tensors in a folder, from the headers of its files."""
     for file in folder.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as opened:
+        with open_weights(file) as opened:
             for name in opened.keys():  # noqa: SIM118 (not a mapping)
                 if (dtype := opened.get_slice(name).get_dtype()) in _FLOAT_BYTES:
                     yield dtype

@@ -14,8 +14,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5OmniThin
 
 from harken.models.audio_features import count_audio_tokens, count_frames, spectrograms, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
-from harken.models.chunked_tower import encode_chunks, use_chunked_attention
 from harken.models.chat_template import choose_chat_template
+from harken.models.chunked_tower import encode_chunks, use_chunked_attention
 from harken.types import Waveform
 
 AUDIO_BOS, AUDIO_TOKEN, AUDIO_EOS = "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"

@@ -14,8 +14,8 @@ from transformers import ProcessorMixin
 
 from harken.models.audio_features import count_audio_tokens, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
-from harken.models.whisper_tower import encode_windows
 from harken.models.chat_template import choose_chat_template
+from harken.models.whisper_tower import encode_windows
 from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
 from harken.types import Waveform
 

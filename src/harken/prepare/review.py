@@ -16,15 +16,14 @@ from rich.console import Console
 from rich.text import Text
 
 from harken.data.manifest import read_manifest
-from harken.data.record_fields import text_field
-from harken.data.records import read_records
-from harken.errors import DataError, short_repr
+from harken.errors import DataError
 from harken.prepare.review_terminal import Keys, Player
 from harken.results.formatting import percent
 from harken.stats import mean_interval
 from harken.system.console import escape_unprintable
 from harken.system.files import read_text, write_text
 from harken.system.json_lines import write_json_lines
+from harken.system.run_files import DECISIONS, read_rows
 from harken.types import Question
 
 TITLE = "## Review by hand"
@@ -99,18 +98,8 @@ def question_digest(question: Question) -> str:
 
 def read_decisions(path: Path) -> list[Decision]:
     """Raises DataError where the file holds anything else."""
-    if not path.exists():
-        return []
-    records, rejected = read_records(path)
-    for record in rejected:
-        raise DataError(f"{path}:{record.line}: not a decision: {record.reason}; move the file away")
-    decisions = []
-    for line, record in records:
-        accepted, note = record.get("accepted"), record.get("note")
-        if not isinstance(accepted, bool) or not isinstance(note, str) or set(record) != set(Decision.__slots__):
-            raise DataError(f"{path}:{line}: not a decision: {short_repr(record)}; move the file away")
-        decisions.append(Decision(text_field(record, "id"), text_field(record, "sha256"), accepted, note))
-    return decisions
+    rows = read_rows(path, DECISIONS, "no decision; move the file away")
+    return [Decision(row["id"], row["sha256"], row["accepted"], row["note"]) for row in rows]
 
 
 def summary_lines(

@@ -65,6 +65,7 @@ JOURNAL = Shape({"id": TEXT, "order": COUNT, "answers": list_of(_ANSWER)})
 REPLIES = Shape(
     {"key": TEXT, "text": TEXT, "ended": FLAG, "tokens": _TOKEN_COUNTS.optional, "reasoning": TEXT.optional}
 )
+DECISIONS = Shape({"id": TEXT, "sha256": TEXT, "accepted": FLAG, "note": TEXT})
 PASS_RATES = Shape({"id": TEXT, "pass_rate": _RATE.or_null})
 HISTORY = Shape({"time": TEXT, "step": COUNT, "event": TEXT, "changes": _TEXTS})
 CLIPS = Shape({"file": TEXT, "size": COUNT, "mtime_ns": NUMBER.optional, "sha256": TEXT.optional})
