@@ -50,6 +50,10 @@ VALUES: list[Any] = [
 """What a value may become."""
 
 
+BY_STRUCTURE = ("a value", "no value", "another key", "one more", "a type", "moved")
+"""Damages after which the file is still JSON or YAML."""
+
+
 def damaged(content: bytes, kind: str, rng: random.Random) -> tuple[str, bytes]:
     """(name of the damage, damaged bytes).
 
@@ -149,7 +153,7 @@ def _by_structure(content: bytes, kind: str, rng: random.Random) -> tuple[str, b
     if not places:
         return None
     holder, key = rng.choice(places)
-    name = rng.choice(["a value", "a value", "a value", "no value", "another key", "one more", "a type", "moved"])
+    name = rng.choice(["a value", "a value", *BY_STRUCTURE])
     if name == "a value":
         holder[key] = rng.choice(VALUES)
     elif name == "no value":

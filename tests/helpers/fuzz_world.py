@@ -175,7 +175,7 @@ TARGETS = (
     Target("mmau.json", "json", SCORE, "", 8),
     Target("recipe.yaml", "yaml", DRY, "", 6),
     Target("recipe.yaml", "yaml", ("recipes", "{recipe.yaml}", "--resolved"), "", 12),
-    Target("recipe.yaml", "yaml", ("plan", "{recipe.yaml}"), "", 2),
+    Target("recipe.yaml", "yaml", ("plan", "{recipe.yaml}", "--gpu-memory", "80"), "", 2),
     Target("data/train.json", "json", DRY, "", 4),
     Target("prompt.txt", "other", (*DRY, "--set", "prompt.prompt_file={prompt.txt}"), "", 1),
     Target("sampled/pass_rates.jsonl", "jsonl", RATED, "", 3),

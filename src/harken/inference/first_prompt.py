@@ -15,9 +15,12 @@ from harken.questions.prompt import Prompt
 
 def first_prompt(recipe: Recipe) -> str:
     """The rendered text under a line with its source, length and answer. Raises DataError without a usable record."""
+    faults = []
     for source in recipe.data.train:
-        questions, _ = find_reader(source.reader)(source.file, source.audio_root)
+        questions, rejected = find_reader(source.reader)(source.file, source.audio_root)
         if not questions:
+            first = f", the first in line {rejected[0].line}: {rejected[0].reason}" if rejected else ""
+            faults.append(f"{source.file}: no usable record of {len(rejected)}{first}")
             continue
         question = questions[0] if source.audio == "real" else replace(questions[0], audio=None)
         inputs = PromptInputs(load_renderer(recipe.model.path), Prompt.from_config(recipe.prompt), cache_gib=0)
@@ -26,4 +29,4 @@ def first_prompt(recipe: Recipe) -> str:
         answer = None if question.answer is None else question.choices[question.answer]
         about = f"{question.source}, {prompt.length} tokens, {n_frames} mel frames, answer {answer!r}"
         return f"first prompt ({about}):\n{prompt.text}"
-    raise DataError("no usable record in any source of data.train")
+    raise DataError("\n".join(faults))
