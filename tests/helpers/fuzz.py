@@ -84,7 +84,7 @@ def fault_of(result: CommandResult, target: Target, root: Path, damage: str) -> 
     if result.code != 2:
         return None
     squeezed = message.replace(" ", "")
-    names = (str(root / target.file), str((root / target.file).parent), Path(target.file).name)
+    names = (str(root), Path(target.file).name)  # a damaged input may leave no record, and the list of reasons is named
     if damage in BY_STRUCTURE:  # a value may now name another file, and the message is about that one
         return None if message.startswith("error: ") and ": " in message[7:] else f"no place: {message[-300:]}"
     if not any(name.replace(" ", "") in squeezed for name in names):

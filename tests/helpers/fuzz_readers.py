@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from benchmark_files import RECORDS
 from damage import damaged
 
@@ -128,18 +129,65 @@ def _mmau() -> tuple[Any, Any]:
     return find_benchmark("mmau"), [Question(f"m{i}", "What?", ("a", "b"), 0, None) for i in range(20)]
 
 
+_PREDICTION = {
+    **dict.fromkeys(("clip", "task", "difficulty", "completion", "reason"), "a dog"),
+    **{"question": "What?", "choices": ["a dog", "a cat"], "answer": "a dog", "choice": "a dog", "correct": True},
+}
+_ESTIMATE = {"mean": 0.5, "low": 0.1, "high": 0.9, "n": 3, "clusters": 3}
+_RECIPE = {"name": "a", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}, "grpo": {"steps": 3}}
+_MADE: dict[str, Any] = {
+    "metrics.jsonl": [{"step": step, "loss/total": 0.5, "reward/mean": None} for step in range(1, 4)],
+    "predictions.jsonl": [{"id": f"q{i}", **_PREDICTION} for i in range(3)],
+    "journal.jsonl": [{"id": "q", "order": 0, "answers": [["a dog", 2, True, ""]]}],
+    "history.jsonl": [{"time": "2026-01-01", "step": 1, "event": "extended", "changes": ["a"]}],
+    "clips.jsonl": [{"file": "a.wav", "size": 3, "mtime_ns": 17}],
+    "replies.jsonl": [{"key": "k", "text": "t", "ended": True, "tokens": [1, 2]}],
+    "pass_rates.jsonl": [{"id": f"q{i}", "pass_rate": i / 2} for i in range(3)],
+    "summary.json": {"accuracy": {"all": _ESTIMATE}, "audio": "clip", "n": 3},
+    "data.json": dict.fromkeys(("records", "kept", "rejected", "trained_on", "development"), 3),
+    "inputs.json": {"loop": "grpo", "recipe": _RECIPE, "files": {"a": "0"}, "base": {}, "versions": {"torch": "2"}},
+    "environment.json": {"data_sha256": "0", "packages": {"torch": "2"}},
+    "state.json": {"step": 2},
+    "step_000001.jsonl": [{"id": "q", "completion": "a dog", "reward": 1.0}],
+    "recipe.yaml": _RECIPE,
+    "questions.yaml": {"captions": "c.jsonl", "endpoint": {"base_url": "http://127.0.0.1:1/v1", "model": "m"}},
+    "config.yaml": {"model": "m", "data": {"file": "q.json"}},
+    "train.json": [{"id": "a", "question": "What?", "choices": ["a", "b"], "answer": "a"}],
+    "manifest.jsonl": [{"id": f"q{i}", "text": "What?", "choices": ["a", "b"], "answer": 0} for i in range(3)],
+    "captions.jsonl": [{"id": "c", "audio": "a.wav", "caption": "a dog", "sounds": "", "music": ""}],
+    "review.jsonl": [{"id": "x", "sha256": "0", "accepted": True, "note": ""}],
+    "avqa.json": [{"id": 1, "video_name": "abcdefghijk_000030", "question_text": "What?", "answer": 0}],
+    "arc.jsonl": [{"id": "a", "question": "What?", "choices": {"text": ["a"], "label": ["A"]}, "answerKey": "A"}],
+    "mmau.json": RECORDS["mmau"](6),
+    "predictions.json": [{"id": f"m{i}", "model_output": "a dog"} for i in range(6)],
+    "config.json": {"model_type": "qwen2_audio", "text_config": {"hidden_size": 8}},
+    "model.safetensors.index.json": {"metadata": {"total_size": 3}, "weight_map": {"a": "x.safetensors"}},
+}
+_MADE_TEXTS = {
+    "vggsound.csv": "abcdefghijk,30,dog barking,train\n",
+    "captions.csv": "id,caption\nYabcdefghijk,A dog barks.\n",
+    "answers.csv": "id,question,answer\nYabcdefghijk,What?,dog\n",
+    "README.md": "---\nlicense: apache-2.0\nlanguage: [en]\n---\n# A model\n",
+    "model.safetensors": '\x40\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}          \0\0\0\0',
+}
+
+
 def content_of(reader: Reader, root: Path) -> bytes:
-    """The whole file; those under `made` are made up here."""
+    """The whole file, of the world or, where the world has none, made up."""
     file = root / reader.file
     if file.exists():
         return file.read_bytes()
     if reader.name.startswith("benchmark"):
-        return "".join(json.dumps(record) + "\n" for record in RECORDS[file.stem](6)).encode()
-    if file.suffix == ".md":
-        return b"---\nlicense: apache-2.0\nlanguage: [en]\n---\n# A model\n"
-    if file.name.startswith("model"):
-        return json.dumps({"metadata": {"total_size": 3}, "weight_map": {"a": "x.safetensors"}}).encode()
-    return b'{"time": "2026-01-01", "step": 1, "event": "extended", "changes": ["a"]}\n'
+        return as_content(RECORDS[file.stem](6), "jsonl")
+    text = _MADE_TEXTS.get(file.name)
+    return as_content(_MADE[file.name], reader.kind) if text is None else text.encode("latin-1")
+
+
+def as_content(value: Any, kind: str) -> bytes:
+    if kind == "yaml":
+        return yaml.safe_dump(value).encode()
+    rows = value if kind == "jsonl" and isinstance(value, list) else [value]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def try_reader(root: Path, rng: random.Random) -> tuple[str, str, str | None]:
@@ -155,7 +203,7 @@ def try_reader(root: Path, rng: random.Random) -> tuple[str, str, str | None]:
     file = folder / Path(reader.file).name
     file.write_bytes(content)
     if reader.name == "audio mode":
-        (folder / "predictions.jsonl").write_bytes((root / "sampled/predictions.jsonl").read_bytes())
+        (folder / "predictions.jsonl").write_bytes(as_content(_MADE["predictions.jsonl"], "jsonl"))
     try:
         result = reader.read(file)
     except HarkenError as error:

@@ -177,6 +177,8 @@ TARGETS = (
     Target("recipe.yaml", "yaml", ("recipes", "{recipe.yaml}", "--resolved"), "", 12),
     Target("recipe.yaml", "yaml", ("plan", "{recipe.yaml}", "--gpu-memory", "80"), "", 2),
     Target("data/train.json", "json", DRY, "", 4),
+    Target("recipe.yaml", "yaml", ("sft", "{recipe.yaml}", "--dry-run"), "", 3),
+    Target("lora/metrics.jsonl", "jsonl", ("sft", "--resume", "{lora}"), "lora", 1),
     Target("prompt.txt", "other", (*DRY, "--set", "prompt.prompt_file={prompt.txt}"), "", 1),
     Target("sampled/pass_rates.jsonl", "jsonl", RATED, "", 3),
     *(
