@@ -63,6 +63,9 @@ def test_a_full_disk_while_a_run_is_written(world, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)
     out = tmp_path / "run"
     message = refused_by("sft", world.recipe, "--out", out)
-    assert f"{out}/data.json: No space left on device. Make room, then go on with --resume {out}" in message
+    assert (
+        f"{out}/data.json: No space left on device. Make room. There is no checkpoint yet; go on with --resume {out}"
+        in message
+    )
     full[0] = False
     assert harken("sft", "--resume", out).code == 0

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import random
+import re
 import sys
 import traceback
 import warnings
@@ -24,6 +25,7 @@ from damage import BY_STRUCTURE, damaged
 from fuzz_readers import try_reader
 from fuzz_world import OUTPUTS, TARGETS, Target, copy_of, decode_here, make_fuzz_world, remove, words_of
 
+_FILE_NAME = re.compile(r"[\w-]\.(jsonl?|ya?ml|csv|md|txt|safetensors|pt|wav|jinja)\b")
 _WEIGHTS = [target.weight for target in TARGETS]
 
 
@@ -84,10 +86,9 @@ def fault_of(result: CommandResult, target: Target, root: Path, damage: str) -> 
     if result.code != 2:
         return None
     squeezed = message.replace(" ", "")
-    names = (str(root), Path(target.file).name)  # a damaged input may leave no record, and the list of reasons is named
     if damage in BY_STRUCTURE:  # a value may now name another file, and the message is about that one
         return None if message.startswith("error: ") and ": " in message[7:] else f"no place: {message[-300:]}"
-    if not any(name.replace(" ", "") in squeezed for name in names):
+    if str(root) not in squeezed and not _FILE_NAME.search(message):  # it may be a file with the reasons
         return f"the message names no file: {message[-300:]}"
     return None
 

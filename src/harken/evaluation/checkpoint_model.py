@@ -44,7 +44,7 @@ class CheckpointModel:
 
         Raises HarkenError when the journal cannot be written.
         """
-        earlier = journal.open()
+        earlier = journal.open(self._recipe.samples)
         yield [(trial, earlier[trial.key]) for trial in trials if trial.key in earlier]
         load_clips = clip_loader(audio, self._recipe.seed)
         batches = predict(

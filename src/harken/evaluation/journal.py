@@ -10,6 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from harken.errors import DataError, short_repr
 from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer
 from harken.system.json_lines import append_json_lines, reopen_json_lines, write_json_lines
@@ -27,12 +28,15 @@ class Journal:
         self._folder, self._ranks = folder, ranks
         self._file = folder / ("journal.jsonl" if ranks.is_main else f"journal_rank_{ranks.rank:04d}.jsonl")
 
-    def open(self) -> Answers:
+    def open(self, samples: int) -> Answers:
         """The answers of earlier commands, the same on every rank. All ranks take part.
 
-        Raises HarkenError where the files cannot be read or written.
+        Args:
+            samples: how many answers each trial has.
+
+        Raises HarkenError where the files cannot be read or written, or hold another number of answers.
         """
-        rows = self._ranks.broadcast(self._ranks.run_on_main(self._collect))
+        rows = self._ranks.broadcast(self._ranks.run_on_main(lambda: self._collect(samples)))
         if not self._ranks.is_main:
             reopen_json_lines(self._file)
         return answers_from_json(rows)
@@ -41,15 +45,21 @@ class Journal:
         """Add answers; they are in this rank's file when this returns. Raises HarkenError when it cannot be written."""
         append_json_lines(self._file, answers_to_json({trial.key: answers for trial, answers in batch}))
 
-    def _collect(self) -> list[dict[str, Any]]:
+    def _collect(self, samples: int) -> list[dict[str, Any]]:
         """Put the answers of all ranks of an earlier command into the file of rank 0."""
         rows = reopen_rows(self._file, JOURNAL)
-        others = journal_files(self._folder)[1:]
+        others = [file for file in journal_files(self._folder) if file != self._file]
         if others:
             rows += [row for file in others for row in read_rows(file, JOURNAL)]
             write_json_lines(self._file, rows)
             for file in others:
                 file.unlink()
+        for row in rows:
+            if len(row["answers"]) != samples:
+                raise DataError(
+                    f"{self._file}: {len(row['answers'])} answers to {short_repr(row['id'])}, the recipe has {samples} "
+                    "samples; remove the file to ask again"
+                )
         return rows
 
 

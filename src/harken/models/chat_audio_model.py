@@ -15,6 +15,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatureExtractor
 
+from harken.errors import CheckpointError
 from harken.models.audio_features import check_clip_length, count_audio_tokens, count_frames, shortest_clip
 from harken.models.audio_lm import ModelInput
 from harken.models.chat_tokens import ChatTokens
@@ -87,7 +88,7 @@ class ChatAudioModel(LanguageModelMethods):
     def load(cls, path: str, dtype: torch.dtype) -> Self:
         """Load the checkpoint at a local folder or Hub id, onto the CPU."""
         module = load_weights(cls.module_class, path, dtype=dtype, attn_implementation=cls.attn_implementation)
-        return cls.with_module(module, path)
+        return cls.with_module(module, path)._with_working_features()
 
     @classmethod
     def load_without_weights(cls, path: str) -> Self:
@@ -96,7 +97,16 @@ class ChatAudioModel(LanguageModelMethods):
         config = module_class.config_class.from_pretrained(path)
         with torch.device("meta"):
             module = module_class(config)
-        return cls.with_module(module, path)
+        return cls.with_module(module, path)._with_working_features()
+
+    def _with_working_features(self) -> Self:
+        """Try the feature extractor, whose settings are other people's: what it raises is then about the checkpoint and
+        not about a clip. Raises CheckpointError where features are no finite numbers in the tower's mel bins."""
+        features = self._features(np.zeros(4 * self.min_samples, dtype=np.float32))
+        bins = self.feature_extractor.feature_size
+        if features.ndim != 2 or features.shape[0] != bins or not bool(features.isfinite().all()):
+            raise CheckpointError(f"preprocessor_config.json makes features of shape {[*features.shape]}; restore it")
+        return self
 
     def _count_audio_tokens(self, samples: int) -> int:
         return count_audio_tokens(count_frames(samples, self.feature_extractor.hop_length))

@@ -14,6 +14,8 @@ from harken.errors import DataError, file_error
 from harken.system.files import naming, write_text
 from harken.system.json_text import parse_json
 
+FIX = "restore the file, or remove the line"
+
 
 def json_line(row: Any) -> str:
     """The row as one line of JSON. Raises ValueError for NaN and infinities, which JSON does not have."""
@@ -41,15 +43,15 @@ def append_json_lines(
         raise file_error(error, advice) from error
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path, fix: str = FIX) -> list[dict[str, Any]]:
     """The rows of a file that another process may still be writing; no rows when there is no such file.
 
     Raises DataError, with the line's number, when a complete line is not a JSON object.
     """
-    return [row for row, _ in _complete_rows(path)] if path.exists() else []
+    return [row for row, _ in _complete_rows(path, fix)] if path.exists() else []
 
 
-def reopen_json_lines(path: Path) -> list[dict[str, Any]]:
+def reopen_json_lines(path: Path, fix: str = FIX) -> list[dict[str, Any]]:
     """The rows of a file that this process goes on appending to.
 
     Creates the file and its folder when they do not exist, and removes a half line at the end. Raises DataError as
@@ -58,13 +60,13 @@ def reopen_json_lines(path: Path) -> list[dict[str, Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     rows, end = [], 0
-    for row, end in _complete_rows(path):  # noqa: B007 (the end of the last complete row is used below)
+    for row, end in _complete_rows(path, fix):  # noqa: B007 (the end of the last complete row is used below)
         rows.append(row)
     os.truncate(path, end)
     return rows
 
 
-def _complete_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+def _complete_rows(path: Path, fix: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Each row with the position in bytes at which its line ends."""
     end = 0
     with path.open("rb") as lines:  # lines end at "\n" alone: text may hold other line separators, such as U+2028
@@ -74,9 +76,9 @@ def _complete_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             try:
                 row = parse_json(line)
             except ValueError as error:
-                raise DataError(f"{path}:{number}: {error}; restore the file, or remove the line") from error
+                raise DataError(f"{path}:{number}: {error}; {fix}") from error
             if not isinstance(row, dict):
                 kind = type(row).__name__
-                raise DataError(f"{path}:{number}: expected a JSON object, found {kind}; remove the line")
+                raise DataError(f"{path}:{number}: expected a JSON object, found {kind}; {fix}")
             end += len(line)
             yield row, end

@@ -11,7 +11,7 @@ from typing import Any
 
 from harken.errors import DataError
 from harken.system.json_files import read_json
-from harken.system.json_lines import read_json_lines, reopen_json_lines
+from harken.system.json_lines import FIX, read_json_lines, reopen_json_lines
 from harken.system.json_shapes import (
     ANY_OBJECT,
     COUNT,
@@ -99,17 +99,17 @@ INPUTS = Shape(
 TRAINER_STATE = Shape({"step": COUNT})
 
 
-def read_rows(file: Path, shape: Shape, fix: str = "restore the file, or remove the line") -> list[Row]:
+def read_rows(file: Path, shape: Shape, fix: str = FIX) -> list[Row]:
     """The complete rows of a file that another process may be writing; none where there is no such file.
 
     Raises DataError with the number of the first line that does not hold what it must.
     """
-    return _checked(read_json_lines(file), file, shape, fix)
+    return _checked(read_json_lines(file, fix), file, shape, fix)
 
 
-def reopen_rows(file: Path, shape: Shape, fix: str = "restore the file, or remove the line") -> list[Row]:
+def reopen_rows(file: Path, shape: Shape, fix: str = FIX) -> list[Row]:
     """The same for a file that this process goes on appending to; half a line at its end is removed."""
-    return _checked(reopen_json_lines(file), file, shape, fix)
+    return _checked(reopen_json_lines(file, fix), file, shape, fix)
 
 
 def read_object(file: Path, shape: Shape, fix: str = "restore the file") -> Row:
