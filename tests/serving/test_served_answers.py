@@ -22,7 +22,9 @@ from harken.system.json_lines import read_json_lines
 pytestmark = pytest.mark.vllm
 
 N = 100
-FEWEST_EQUAL, FEWEST_DIFFERENT, FEWEST_DISTINCT = 98, 30, 8
+FEWEST_EQUAL, FEWEST_DISTINCT = 98, 8
+FEWEST_DIFFERENT = 60
+"""Of 200 prompts, half of them with clips: so many answers of the base differ from those of the trained model."""
 AUDIO = ("real", "none")
 LORA = ("--enable-lora", "--lora-modules")
 
@@ -47,6 +49,7 @@ def equal(first: list[str], second: list[str]) -> int:
 def local_answers(workshop: Workshop, form: ServedForm, folder: Path) -> dict[str, list[str]]:
     """By kind of audio. Answers that are all alike, or those of the base, would make any comparison meaningless."""
     trained: dict[str, list[str]] = {}
+    n_different = 0
     for audio in AUDIO:
         trained[audio] = answers(workshop.data, folder / f"local-{audio}", audio, model=str(form.run))
         base = answers(workshop.data, folder / f"base-{audio}", audio, model=str(form.base))
@@ -54,7 +57,8 @@ def local_answers(workshop: Workshop, form: ServedForm, folder: Path) -> dict[st
         print(
             f"{form.run.name} {audio}: {len(set(trained[audio]))} distinct answers, {different} differ from the base's"
         )
-        assert different >= FEWEST_DIFFERENT
+        n_different += different
+    assert n_different >= FEWEST_DIFFERENT
     assert len({answer for audio in AUDIO for answer in trained[audio]}) >= FEWEST_DISTINCT
     return trained
 
@@ -99,7 +103,7 @@ def test_an_adapter_for_vllm_is_applied_and_one_for_peft_is_silently_ignored(wor
     for audio in AUDIO:
         assert agreement(trained[audio], served["right", audio], f"adapter {audio}") >= FEWEST_EQUAL
         assert agreement(served["model", audio], served["wrong", audio], f"peft's names, base {audio}") == N
-        assert equal(trained[audio], served["wrong", audio]) <= N - FEWEST_DIFFERENT
+    assert sum(equal(trained[audio], served["wrong", audio]) for audio in AUDIO) <= 2 * N - FEWEST_DIFFERENT
 
 
 def test_a_thinker_alone_is_not_served_and_the_same_weights_in_the_full_layout_are(workshop, tmp_path):
@@ -122,5 +126,5 @@ def test_a_head_that_the_config_calls_shared_is_served_as_nonsense_and_the_expor
     with serving_vllm(bad, tmp_path / "server.log") as server:
         served = served_answers(workshop, server.url, tmp_path / "served", "real")
         checked = harken("doctor", "--model", form.run, "--served", server.url)
-    assert agreement(trained, served, "a head called shared") <= N - FEWEST_DIFFERENT
+    assert agreement(trained, served, "a head called shared") <= N // 2
     assert checked.code == 1
