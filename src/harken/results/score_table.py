@@ -68,7 +68,8 @@ def _file_notes(result: Mapping[str, Any]) -> list[str]:
             "choices": ", where those of the predictions are read",
             "question": "",
         }[field]
-        notes.append(f"the predictions state another {field} in {len(ids)} items{counted}: {_names(ids)}")
+        stated = "other choices" if field == "choices" else f"another {field}"
+        notes.append(f"the predictions state {stated} in {len(ids)} items{counted}: {_names(ids)}")
     for name, repeats in (
         ("benchmark file", result["repeated_records"]),
         ("predictions", [repeat["id"] for repeat in result["repeated_predictions"]]),
