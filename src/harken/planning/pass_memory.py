@@ -134,8 +134,12 @@ def update(run: PlannedRun) -> list[MemoryItem]:
 
 
 def gathered_blocks(run: PlannedRun) -> list[MemoryItem]:
-    """Several cards gather each block as the pass comes to it."""
+    """Several cards gather each block as the pass comes to it. Embeddings and head stay gathered from the forward pass
+    to the end of the backward pass."""
     if run.gpus == 1:
         return []
-    size = BLOCKS_GATHERED * run.shape.language_blocks // max(1, run.shape.layers) * run.compute_bytes
-    return [MemoryItem("two whole blocks", size, 0, "gathered as the pass goes")]
+    shape = run.shape
+    blocks = BLOCKS_GATHERED * shape.language_blocks // max(1, shape.layers)
+    ends = min(2 * shape.vocabulary * shape.hidden, shape.language - shape.language_blocks)
+    size = (blocks + ends) * run.compute_bytes
+    return [MemoryItem("gathered weights", size, 0, "two whole blocks in turn, embeddings and head")]
