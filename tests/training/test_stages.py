@@ -5,19 +5,15 @@ import json
 import pytest
 import torch
 from command_line import harken
-from safetensors.torch import load_file, save_file
-from small_runs import quiet_console, small_recipe
-from tiny_models import tiny_folder
+from small_runs import quiet_console
+from stages import TINY_RATE, exact_policy, parameters_of, published_base, stage
 
-from harken.config import ModelConfig, Recipe
+from harken.config import ModelConfig
 from harken.data.demo_set import write_demo_set
 from harken.models.loading import load_model
 from harken.models.policy import load_policy_exactly
-from harken.models.precision import join_float32
 from harken.training.sft import sft
 
-TINY_RATE = 1e-30
-"""A learning rate whose update changes no float32 that is not 0."""
 MEMORY = {
     "float32": {},
     "frozen in bfloat16": {"frozen_dtype": "bfloat16"},
@@ -37,31 +33,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A checkpoint in bfloat16, as published ones are."""
-    folder = tmp_path_factory.mktemp("base") / "model"
-    load_model(str(tiny_folder("qwen2_5_omni")), device="cpu").save(folder)
-    weights = load_file(folder / "model.safetensors")
-    save_file({k: v.bfloat16() for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
-    return folder
-
-
-def stage(path, data, learning_rate=1e-5, *, lora=False, frozen_dtype="float32", **memory):
-    """A recipe of three supervised steps."""
-    values = small_recipe(path, data, lora, evaluate_every=None).model_dump()
-    values["model"] |= {"frozen_dtype": frozen_dtype, "precision": "bf16_mixed"}
-    values["sft"] |= {"steps": 3, "learning_rate": learning_rate}
-    values["memory"] |= memory
-    return Recipe.model_validate(values)
-
-
-def exact_policy(recipe):
-    """The float32 that each weight which trains stands for."""
-    policy, corrections = load_policy_exactly(recipe.model, recipe.memory.weights)
-    parameters = {name: p.detach() for name, p in policy.module.named_parameters() if p.requires_grad}
-    return {name: join_float32(p, corrections[name]) if name in corrections else p for name, p in parameters.items()}
-
-
-def parameters_of(path):
-    return dict(load_model(str(path), device="cpu").module.named_parameters())
+    return published_base(tmp_path_factory.mktemp("base"))
 
 
 def test_what_a_full_stage_changed_is_kept_exactly_in_every_mode_of_the_next_stage(base, data, tmp_path):
