@@ -4,9 +4,10 @@
 
 KIND is text (a checkpoint of text_model.py, prompts of 300 tokens), audio (everything trains, in float32) or lora
 (adapters, under bf16_mixed). Clips are noise of 10 s, or as long as the model takes. It uses only what has the same
-name in all versions since commit 1845dae.
+name in all versions since commit 1845dae. Which rows have ended is looked at as often as on a GPU.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -19,7 +20,11 @@ from harken.types import Question
 from own_step import PROMPT, OwnStep, settings
 
 try:
+    from harken.grpo import sample_completions
+    from harken.inference.decode import STOP_CHECK_EVERY
     from harken.models.policy import load_policy, mixed_precision
+
+    sample_completions.Sampling = functools.partial(sample_completions.Sampling, stop_check_every=STOP_CHECK_EVERY)
 except ImportError:
     from harken.models.loading import load_policy, mixed_precision  # pyright: ignore
 
