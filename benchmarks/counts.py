@@ -53,8 +53,8 @@ class Case:
 
 
 CASES = {
-    "text, against TRL 1.16": Case("text", 1, 8, peer="TRL", forms=("packed", "continued")),
-    "audio, against ms-swift 4.6": Case("audio", 1, 8, peer="ms-swift", forms=("packed", "continued")),
+    "text, against TRL 1.16": Case("text", 1, 8, peer="TRL"),
+    "audio, against ms-swift 4.6": Case("audio", 1, 8, peer="ms-swift"),
     "R1-AQA's step, Qwen2.5-Omni": Case("audio", 16, 10, arch="qwen2_5_omni"),
     "R1-AQA's step, Qwen2-Audio": Case("audio", 16, 10, arch="qwen2_audio"),
     "R1-AQA's step, Audio Flamingo 3": Case("audio", 16, 10, arch="audioflamingo3"),

@@ -187,7 +187,43 @@ def omni_step_h100(result: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, omni_step_h100)
+COUNTED = {
+    "launches": "launches",
+    "host_reads": "host reads",
+    "cast_bytes": "casts",
+    "attention_calls": "attention calls",
+    "tower_attention_calls": "of the tower",
+    "mask_bytes": "masks",
+}
+"""Figure of counting.py -> head of its column."""
+SIDE_NAMES = {"harken": "harken", "before": "harken at commit 1845dae"}
+
+
+def counts(cases: Cases) -> dict[str, str]:
+    tables = []
+    for case, values in cases.items():
+        rows = []
+        for side, figures in values["sides"].items():
+            version, _, form = side.partition(", ")
+            name = SIDE_NAMES.get(version, version) + (f", {form}" if form else "")
+            rows += [[name, what, *counted(figures[what])] for what in ("step", "token")]
+        tables.append(f"{case}:\n\n{table(['side', 'of', *COUNTED.values()], rows)}")
+    return {"tables": "\n\n".join(tables), "measured_on": measured_on(cases)}
+
+
+def counted(figures: Mapping[str, float]) -> list[str]:
+    """The figures of a step or a token, in the order of COUNTED."""
+    cells = []
+    for name in COUNTED:
+        value = figures[name]
+        if name.endswith("_bytes"):
+            cells.append(f"{value / 2**20:,.2f} MiB" if value else "0")
+        else:
+            cells.append(f"{value:,.0f}" if value == round(value) else f"{value:,.2f}")
+    return cells
+
+
+SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, counts, omni_step_h100)
 """Each is named as its file of results."""
 
 

@@ -8,6 +8,7 @@ import torch
 from small_optimizers import largest_difference
 from tiny_models import ARCHITECTURES, EVERYTHING, noise, speaking, tiny_model
 
+from counting import Counter
 from harken.config import GrpoConfig, PromptConfig, Recipe
 from harken.grpo.encoded_clips import EncodedClips
 from harken.grpo.micro_batch import RewardedBatch
@@ -54,6 +55,10 @@ def float32_policy(arch):
     return policy
 
 
+READS = Counter()
+"""Holds the host reads of the last update."""
+
+
 def step(start, questions, sizes, policy_pass="packed", n=1):
     """One step. Returns (completions by question, log-probabilities in that order, figures, policy, micro-batches)."""
     policy = copy.deepcopy(start)
@@ -89,7 +94,9 @@ def step(start, questions, sizes, policy_pass="packed", n=1):
         for batch in sampled
     ]
     optimizer = torch.optim.SGD([p for p in policy.module.parameters() if p.requires_grad], lr=0.01)
-    figures = update(policy, batches, settings, optimizer, 0.01)
+    with READS:
+        READS.take()
+        figures = update(policy, batches, settings, optimizer, 0.01)
     return said, [value for name in sorted(logp) for value in logp[name]], figures, policy, len(sampled)
 
 
@@ -204,3 +211,13 @@ def test_the_recipe_overrides_the_sizes():
     assert step_sizes(recipe, recipe.grpo) == StepSizes(rollout_rows=24, tokens_per_micro_batch=900)
     whole = planned(model=cpu, grpo={"max_grad_norm": None}, memory={"step_in_backward": True})
     assert step_sizes(whole, whole.grpo).tokens_per_micro_batch > 10**9
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES[:1])
+def test_an_update_reads_its_sums_once_and_for_a_micro_batch_only_how_its_rows_lie(arch, questions):
+    start, reads = float32_policy(arch), {}
+    for width in ("all together", "all together, micro-batches of a prompt"):
+        *_, micro_batches = step(start, questions, SIZES[width])
+        reads[micro_batches] = len(READS.reads)
+    assert sorted(reads) == [1, 5]
+    assert reads[5] - reads[1] <= 4 * 6

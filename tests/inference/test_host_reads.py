@@ -1,13 +1,17 @@
-"""While tokens are decoded, the host reads from the device once in eight tokens and not more often."""
+"""The host reads from the device once in eight decoded tokens, and seldom in encoding, prefill, scoring and update."""
+
+import copy
 
 import numpy as np
 import pytest
 import torch
-from host_reads import HostReads
-from tiny_models import MODELS, make_prompt, speaking, tiny_model
+from tiny_models import ARCHITECTURES, EVERYTHING, MODELS, make_prompt, speaking, tiny_model
 
+from counting import Counter
 from harken.inference import decode as decode_module
+from harken.inference.completions import as_completions
 from harken.inference.decode import decode
+from harken.inference.log_probabilities import score_packed
 from harken.inference.prefill import prefill
 from harken.inference.rollout import rollout
 from harken.inference.sampling import Sampling
@@ -30,9 +34,9 @@ def reads_of(model, n, *, filtered, graph):
     prompts = prefill(model, embedded(model))
     options = {"top_p": 0.9, "top_k": 20} if filtered else {}
     sampling = Sampling(1.2, n, cuda_graph=graph, stop_check_every=8, **options)
-    with HostReads() as reads:
+    with Counter() as counter:
         decode(model, prompts, 2, sampling, numbers(4, n))
-    return reads.names
+    return counter.reads
 
 
 @pytest.mark.parametrize("arch", MODELS)
@@ -84,3 +88,37 @@ def test_a_policy_that_diverges_is_an_error(every):
         model.module.lm_head.bias[7] = torch.nan
     with pytest.raises(ValueError, match="the policy has diverged"):
         rollout(model, embedded(model), 2, Sampling(1.0, 9, stop_check_every=every), numbers(4, 9))
+
+
+def step_reads(model, prompts: int, tokens: int) -> dict[str, list[str]]:
+    """Stage -> names of its host reads, for so many prompts with two completions of so many tokens."""
+    texts = [("Which digit is it? " * (1 + i), 0.5 + 0.2 * i) for i in range(prompts)]
+    inputs = [make_prompt(model, text, seconds, i) for i, (text, seconds) in enumerate(texts)]
+    answers = [torch.arange(5, 5 + tokens - i % 2) for i in range(2 * prompts)]
+    completions = as_completions(answers, model.device)
+    audio = model.encode_audio(inputs)
+    stages = {
+        "encode": lambda: model.encode_audio(inputs),
+        "embed and prefill": lambda: prefill(model, model.embed(inputs, audio)),
+        "score": lambda: score_packed(model, model.embed(inputs, audio), completions).logp.sum().backward(),
+    }
+    reads = {}
+    for name, run in stages.items():
+        with Counter() as counter:
+            run()
+        reads[name] = counter.reads
+    return reads
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_no_pass_reads_more_for_more_tokens_and_for_more_prompts_only_what_is_in_host_memory(arch):
+    """A prompt's placeholders are counted in its ids, and a row is laid out from its lengths, in host memory."""
+    model = copy.deepcopy(tiny_model(arch))
+    model.set_trainable(**EVERYTHING)
+    few, more, longer = (step_reads(model, prompts, tokens) for prompts, tokens in ((2, 5), (4, 5), (2, 9)))
+    for stage in few:
+        assert sorted(few[stage]) == sorted(longer[stage])
+    # For each prompt: its placeholders, checked when it is encoded and when it is embedded; in scoring also its layout.
+    most = {"encode": 1, "embed and prefill": 1, "score": 5}
+    for stage, reads in more.items():
+        assert len(reads) - len(few[stage]) <= 2 * most[stage], stage

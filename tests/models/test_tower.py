@@ -5,10 +5,10 @@ from unittest.mock import patch
 import pytest
 import torch
 import torch.nn.functional as F
-from host_reads import HostReads
 from prompt_batches import relative_errors
 from tiny_models import ARCHITECTURES, EVERYTHING, adapted, gradients, make_prompt, plain_arguments, tiny_model
 
+from counting import Counter
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.policy import enable_gradient_checkpointing, mixed_precision
 
@@ -110,9 +110,9 @@ def test_attention_is_called_once_a_layer_and_no_length_is_read_from_the_device(
     with patch.object(F, "scaled_dot_product_attention", wraps=F.scaled_dot_product_attention) as attention:
         model.encode_audio(inputs)
     assert attention.call_count == LAYERS
-    with HostReads() as reads:
+    with Counter() as counter:
         model.encode_audio(inputs)
-    assert reads.names.count("tolist") == 0
+    assert counter.reads.count("tolist") == 0
 
 
 @torch.no_grad()
@@ -123,10 +123,10 @@ def test_transformers_calls_attention_for_each_chunk_and_reads_lengths_three_tim
     tower, lengths = model.parts["audio_tower"], torch.tensor([prompt.features.shape[1]])
     with patch.object(F, "scaled_dot_product_attention", wraps=F.scaled_dot_product_attention) as attention:
         expected = tower(prompt.features, feature_lens=lengths).last_hidden_state
-    with HostReads() as reads:
+    with Counter() as counter:
         tower(prompt.features, feature_lens=lengths)
     assert attention.call_count == 5 * LAYERS
-    assert reads.names.count("tolist") >= 3 * LAYERS
+    assert counter.reads.count("tolist") >= 3 * LAYERS
     (audio,) = model.encode_audio([prompt])
     assert (audio - expected).abs().max() < 1e-5
 
