@@ -208,7 +208,12 @@ def counts(cases: Cases) -> dict[str, str]:
             name = SIDE_NAMES.get(version, version) + (f", {form}" if form else "")
             rows += [[name, what, *counted(figures[what])] for what in ("step", "token")]
         tables.append(f"{case}:\n\n{table(['side', 'of', *COUNTED.values()], rows)}")
-    return {"tables": "\n\n".join(tables), "measured_on": measured_on(cases)}
+    missing = [name for name in ("TRL", "ms-swift") if not any(name in case for case in cases)]
+    return {
+        "missing": f" The steps of {' and '.join(missing)} have not been counted yet." if missing else "",
+        "tables": "\n\n".join(tables),
+        "measured_on": measured_on(cases),
+    }
 
 
 def counted(figures: Mapping[str, float]) -> list[str]:
