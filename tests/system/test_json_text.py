@@ -42,7 +42,7 @@ WRONG = [
     (METRICS, {"step": "3"}, "key 'step': expected a whole number from 0 on, found '3'"),
     (METRICS, {"step": True}, "key 'step'"),
     (METRICS, {"step": -1}, "key 'step'"),
-    (METRICS, {"step": 1, "loss": "low"}, "key 'loss': expected a number or null, found 'low'"),
+    (METRICS, {"step": 1, "dev/accuracy": "low"}, "key 'dev/accuracy': expected a number, found 'low'"),
     (METRICS, {"loss": 1.0}, "key 'step' is missing"),
     (PREDICTIONS, {**ROW, "choices": "ab"}, "key 'choices': expected a list of a text, found 'ab'"),
     (PREDICTIONS, {**ROW, "correct": 1}, "key 'correct': expected true or false or null, found 1"),

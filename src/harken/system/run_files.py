@@ -46,7 +46,10 @@ _TOKEN_COUNTS = Kind(
 _RATE = Kind("a number from 0 to 1", lambda value: NUMBER.fits(value) and 0 <= value <= 1)
 _LOOP = Kind("grpo or sft", lambda value: value in ("grpo", "sft"))
 
-METRICS = Shape({"step": COUNT}, others=NUMBER.or_null)
+METRICS = Shape(
+    {"step": COUNT, **dict.fromkeys(("dev/accuracy", "probe/wer", "probe/loss", "probe/n"), NUMBER.optional)}
+)
+"""The figures that harken computes with. The report draws whatever else is a number."""
 ROLLOUTS = ANY_OBJECT
 """Rollouts are only shown, and the report shows whatever they hold."""
 PREDICTIONS = Shape(
