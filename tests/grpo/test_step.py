@@ -302,16 +302,16 @@ def test_an_update_through_the_packed_row_equals_one_through_repeated_rows(arch,
 
 
 class CountedClips:
-    """Counts the clips that go through a model's audio tower."""
+    """Counts the clips that a model encodes."""
 
     def __init__(self, model):
-        (tower,) = [module for name, module in model.module.named_modules() if name.split(".")[-1] == "audio_tower"]
         self.n = 0
-        tower.register_forward_hook(self._count, with_kwargs=True)
+        self._encode = model.encode_audio
+        model.encode_audio = self._counted
 
-    def _count(self, module, positional, named, output):
-        lengths = named.get("feature_lens")
-        self.n += len(positional[0]) if lengths is None else len(lengths)
+    def _counted(self, inputs):
+        self.n += sum(model_input.features is not None for model_input in inputs)
+        return self._encode(inputs)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

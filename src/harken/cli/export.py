@@ -15,6 +15,24 @@ if TYPE_CHECKING:
 UPLOAD_PANEL = "Upload to the Hugging Face Hub"
 
 
+LayoutOption = Annotated[
+    Literal["full", "thinker", "vllm"],
+    typer.Option(
+        "--layout",
+        help="How a Qwen2.5-Omni is written. full: as the whole model, with a talker if the base has it; transformers and "
+        "vLLM load it. vllm: the same without the talker. thinker: the thinker alone, which vLLM does not load.",
+    ),
+]
+AdapterProgram = Annotated[
+    Literal["peft", "vllm"],
+    typer.Option(
+        "--for",
+        help="The program that will apply the adapter of --adapter: peft (also transformers) or vllm. vLLM silently "
+        "ignores an adapter that was written for peft.",
+    ),
+]
+
+
 def export(
     trained: Annotated[
         Path, typer.Argument(help="A run folder, or one of its checkpoints.", metavar="RUN_OR_CHECKPOINT")
@@ -32,26 +50,11 @@ def export(
             "--dtype", help="Type of the trained tensors: float32, bfloat16 or float16. Default: the base's type."
         ),
     ] = None,
-    layout: Annotated[
-        Literal["full", "thinker", "vllm"],
-        typer.Option(
-            "--layout",
-            help="How a Qwen2.5-Omni is written. full: as the whole model, with a talker if the base has it; "
-            "transformers and vLLM load it. vllm: the same without the talker. thinker: the thinker alone, which vLLM "
-            "does not load.",
-        ),
-    ] = "full",
+    layout: LayoutOption = "full",
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Write a LoRA adapter by itself, without merging it into the base.")
     ] = False,
-    program: Annotated[
-        Literal["peft", "vllm"],
-        typer.Option(
-            "--for",
-            help="The program that will apply the adapter of --adapter: peft (also transformers) or vllm. vLLM "
-            "silently ignores an adapter that was written for peft.",
-        ),
-    ] = "peft",
+    program: AdapterProgram = "peft",
     push_to: Annotated[
         str | None,
         typer.Option(

@@ -72,8 +72,8 @@ class PromptInputs:
         spans = question.audio_spans
         waveforms = self._load_clips(question) if spans else ()
         fitted = [self._fit(span, waveform) for span, waveform in zip(spans, waveforms, strict=True)]
-        heard = fitted if len(fitted) > 1 else fitted[0] if fitted else None
-        return self._model.render(self._prompt.conversation(question), heard)
+        clips = fitted if len(fitted) > 1 else fitted[0] if fitted else None
+        return self._model.render(self._prompt.conversation(question), clips)
 
     def _cached(self, question: Question) -> ModelInput | None:
         cached = self._cache.get(question.id)

@@ -120,7 +120,7 @@ class ChatAudioModel(LanguageModelMethods):
         features = [self._features(waveform) for waveform in clips]
         if len(features) < 2:
             return ModelInput(ids, features[0] if features else None, text)
-        return ModelInput(ids, torch.cat(features, dim=1), text, tuple(one.shape[1] for one in features))
+        return ModelInput(ids, torch.cat(features, dim=1), text, tuple(clip.shape[1] for clip in features))
 
     def prompt_length(self, conversation: Conversation, samples: int | Sequence[int] | None) -> int:
         clips = [samples] if isinstance(samples, int) else list(samples or ())

@@ -81,8 +81,8 @@ def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> 
     padded = torch.stack([F.pad(piece, (0, longest - piece.shape[1])) for piece in pieces]).to(device, dtype)
     hidden = F.gelu(tower.conv1(padded))
     if min(frames) < longest:
-        heard = torch.arange(longest) < torch.tensor(frames)[:, None]
-        hidden = hidden * heard[:, None].to(device, hidden.dtype)
+        present = torch.arange(longest) < torch.tensor(frames)[:, None]
+        hidden = hidden * present[:, None].to(device, hidden.dtype)
     hidden = F.gelu(tower.conv2(hidden)).transpose(1, 2)
     positions: Tensor = tower.positional_embedding.positional_embedding[: hidden.shape[1]]
     hidden = hidden + positions.to(hidden.dtype)
@@ -102,13 +102,13 @@ def _after_convolutions(frames: int) -> int:
 def _chunks(lengths: Sequence[int], padded: Tensor) -> Chunks:
     """The layout of chunks of these lengths. `padded` [N, L, H] gives width, device and dtype."""
     number, width, _ = padded.shape
-    heard = torch.arange(width) < torch.tensor(lengths)[:, None]
-    places = heard.flatten().nonzero()[:, 0]
+    present = torch.arange(width) < torch.tensor(lengths)[:, None]
+    places = present.flatten().nonzero()[:, 0]
     slots = torch.zeros(number * width, dtype=torch.int64)
     slots[places] = torch.arange(len(places))
     mask = None
     if len(places) < number * width:
-        mask = additive_mask(heard[:, None, None].to(padded.device), compute_dtype(padded))
+        mask = additive_mask(present[:, None, None].to(padded.device), compute_dtype(padded))
     return Chunks(slots.to(padded.device), places.to(padded.device), mask, number)
 
 

@@ -24,10 +24,10 @@ def encode_windows(tower: Any, windows: Tensor, frames: Sequence[int]) -> Tensor
     hidden = F.gelu(tower.conv1(windows.to(tower.conv1.weight.dtype)))
     hidden = F.gelu(tower.conv2(hidden)).transpose(1, 2)
     hidden = hidden + tower.embed_positions.weight[: hidden.shape[1]]
-    heard = torch.arange(hidden.shape[1]) < (torch.tensor(frames)[:, None] + 1) // 2
+    present = torch.arange(hidden.shape[1]) < (torch.tensor(frames)[:, None] + 1) // 2
     mask = None
-    if not bool(heard.all()):  # on the host
-        mask = additive_mask(heard[:, None, None].to(hidden.device), compute_dtype(hidden))
+    if not bool(present.all()):  # on the host
+        mask = additive_mask(present[:, None, None].to(hidden.device), compute_dtype(hidden))
     for layer in tower.layers:
         hidden = layer(hidden, mask)
     return tower.layer_norm(tower.avg_pooler(hidden.transpose(1, 2)).transpose(1, 2))

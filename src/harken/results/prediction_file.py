@@ -157,9 +157,9 @@ def _read_records(
             others = () if own else [key for key in known if key != name and record.get(key) not in (None, text)]
             read.other_keys.update(others)
             rejected = own and record.get("choices") == []  # a record that the evaluation could not use
-            found = [] if rejected else differences(record, line, by_id[identifier])
-            if found:
-                read.differences[identifier] = found
+            stated_differently = [] if rejected else differences(record, line, by_id[identifier])
+            if stated_differently:
+                read.differences[identifier] = stated_differently
         except StatedItemError as error:
             read.faults.setdefault("state choices that cannot be read", []).append(f"line {line}: {which}{error}")
         except FaultError as fault:

@@ -60,12 +60,14 @@ def differences(record: Record, line: int, question: Question) -> list[Differenc
     return result
 
 
-def as_stated(question: Question, found: Sequence[Difference], answers: AnswersOf) -> Question:
+def as_stated(question: Question, stated_differently: Sequence[Difference], answers: AnswersOf) -> Question:
     """The question with the choices that the predictions state, and with the answer that counts."""
-    if not question.choices or not found:
+    if not question.choices or not stated_differently:
         return question
-    choices = next((difference.file for difference in found if difference.field == "choices"), question.choices)
-    stated = next((difference.file for difference in found if difference.field == "answer"), None)
+    choices = next(
+        (difference.file for difference in stated_differently if difference.field == "choices"), question.choices
+    )
+    stated = next((difference.file for difference in stated_differently if difference.field == "answer"), None)
     hidden = question.answer_hidden
     right = str(stated) if stated is not None and answers == "file" else None if hidden else right_text(question)
     assert isinstance(choices, (list, tuple))
