@@ -19,8 +19,8 @@ LayoutOption = Annotated[
     Literal["full", "thinker", "vllm"],
     typer.Option(
         "--layout",
-        help="How a Qwen2.5-Omni is written. full: as the whole model, with a talker if the base has it; transformers and "
-        "vLLM load it. vllm: the same without the talker. thinker: the thinker alone, which vLLM does not load.",
+        help="How a Qwen2.5-Omni is written. full: as the whole model, with a talker if the base has it; transformers "
+        "and vLLM load it. vllm: the same without the talker. thinker: the thinker alone, which vLLM does not load.",
     ),
 ]
 AdapterProgram = Annotated[
