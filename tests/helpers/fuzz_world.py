@@ -232,6 +232,7 @@ TARGETS = (
         3,
     ),
     Target("data/train.json", "json", ("prepare", "mmau", "--data", "{data/train.json}", *AUDIO, *PREPARED), "", 2),
+    Target("data/train.json", "json", ("prepare", "audiomcq", "--data", "{data/train.json}", *AUDIO, *PREPARED), "", 1),
     Target("arc.jsonl", "jsonl", ("prepare", "arc", "--data", "{arc.jsonl}", *PREPARED), "", 8),
     Target("avqa.json", "json", AVQA, "", 8),
     Target(
