@@ -90,9 +90,21 @@ def mapping_of(kind: Kind) -> Kind:
     return Kind(name, lambda value: isinstance(value, dict) and all(map(kind.fits, value.values())))
 
 
+_NOTHING = Kind("no other key", lambda value: False)
+
+
 def object_of(**keys: Kind) -> Kind:
-    shape = Shape(keys)
-    names = ", ".join(f"{key} ({kind.name})" for key, kind in keys.items())
+    """An object with these keys, and any others."""
+    return _object(Shape(keys))
+
+
+def exact_object_of(**keys: Kind) -> Kind:
+    """An object with these keys and no others."""
+    return _object(Shape(keys, _NOTHING))
+
+
+def _object(shape: Shape) -> Kind:
+    names = ", ".join(f"{key} ({kind.name})" for key, kind in shape.keys.items())
     return Kind(f"an object with {names}", lambda value: isinstance(value, dict) and shape.fault(value) is None)
 
 

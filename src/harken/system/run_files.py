@@ -22,6 +22,7 @@ from harken.system.json_shapes import (
     Kind,
     Shape,
     check_shape,
+    exact_object_of,
     list_of,
     mapping_of,
     object_of,
@@ -29,7 +30,9 @@ from harken.system.json_shapes import (
 
 Row = dict[str, Any]
 
-_ESTIMATE = object_of(mean=NUMBER, low=NUMBER, high=NUMBER, n=COUNT, clusters=COUNT)
+_ESTIMATE = exact_object_of(mean=NUMBER, low=NUMBER, high=NUMBER, n=COUNT, clusters=COUNT)
+_VERSIONS = mapping_of(TEXT.or_null)
+_CHECKPOINT = object_of(checkpoint=TEXT.optional, commit=TEXT.or_null.optional, files=mapping_of(MAPPING).optional)
 _TEXTS = list_of(TEXT)
 _ANSWER = Kind(
     "[text, tokens, ended, failure]",
@@ -78,12 +81,15 @@ SUMMARY = Shape(
         "audio": TEXT.optional,
         "model": TEXT.or_null.optional,
         "data": TEXT.optional,
-        "n": COUNT.optional,
-        "n_failed": COUNT.optional,
+        **dict.fromkeys(
+            ("n", "n_failed", "n_unreadable", "n_cut_at_maximum", "n_rejected", "n_hidden_answer"), COUNT.optional
+        ),
     }
 )
 ENVIRONMENT = ANY_OBJECT
-EVALUATION_ENVIRONMENT = Shape({"data_sha256": TEXT.or_null})
+EVALUATION_ENVIRONMENT = Shape(
+    {"data_sha256": TEXT.or_null, "packages": _VERSIONS.or_null.optional, "model": _CHECKPOINT.or_null.optional}
+)
 COUNTS = Shape(
     {
         **dict.fromkeys(("records", "kept", "rejected", "trained_on", "development"), COUNT),
@@ -95,8 +101,8 @@ INPUTS = Shape(
         "loop": _LOOP,
         "recipe": MAPPING,
         "files": mapping_of(TEXT),
-        "base": MAPPING,
-        "versions": mapping_of(TEXT.or_null),
+        "base": _CHECKPOINT,
+        "versions": _VERSIONS,
     }
 )
 TRAINER_STATE = Shape({"step": COUNT})
