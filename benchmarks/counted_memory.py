@@ -102,6 +102,9 @@ class KnownValues(TorchDispatchMode):
     def _is_known(self, tensor: Tensor) -> bool:
         return tensor.numel() <= SMALL and (not isinstance(tensor, FakeTensor) or tensor in self._values)
 
+    def _is_large(self, result: Any) -> bool:
+        return isinstance(result, Tensor) and result.numel() > SMALL
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
         kwargs = kwargs or {}
         tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
@@ -117,6 +120,8 @@ class KnownValues(TorchDispatchMode):
             if func is aten.nonzero.default:  # of rows that go on: all
                 return torch.zeros(args[0].numel(), args[0].ndim, dtype=torch.long)
             return func(*args, **kwargs)
+        if not tensors and self._is_large(result := func(*args, **kwargs)):
+            return result
         values = self._compute(func, args, kwargs)
         if values is not None and any(name in str(func) for name in WITHOUT_SHAPE):
             return tree_map(lambda value: self._fake_of(value) if isinstance(value, Tensor) else value, values)

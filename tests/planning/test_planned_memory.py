@@ -215,5 +215,6 @@ def test_more_cards_share_weights_and_gather_them_for_a_rollout():
     single, four = planned(recipe()), planned(recipe(), gpus=4)
     for name in ("weights", "optimizer", "reference"):
         assert item(four, name).device == pytest.approx(item(single, name).device / 4, rel=1e-6)
-    assert item(four, "whole weights").device == item(single, "weights").device
+    head = 152_064 * 3584 * 4  # is received in a buffer and copied
+    assert item(four, "whole weights").device == item(single, "weights").device + head
     assert four.peak < single.peak

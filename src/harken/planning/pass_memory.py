@@ -59,11 +59,12 @@ def token_bytes(run: PlannedRun) -> int:
 
 
 def gathered_weights(run: PlannedRun) -> list[MemoryItem]:
-    """Several cards gather the whole model for a rollout."""
+    """Several cards gather the whole model for a rollout. FSDP receives each part of it in a buffer beside the tensors
+    that it copies it to; the head, which is the largest, comes last."""
     if run.gpus == 1:
         return []
-    size = sum(run.parameters) * run.compute_bytes
-    return [MemoryItem("whole weights", size, 0, "gathered for the rollout")]
+    size = (sum(run.parameters) + run.shape.largest) * run.compute_bytes
+    return [MemoryItem("whole weights", size, 0, "gathered for the rollout, the largest twice on its way")]
 
 
 def activations(run: PlannedRun) -> MemoryItem:
