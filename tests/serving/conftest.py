@@ -10,4 +10,4 @@ from served_models import Workshop
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Workshop:
     folder = os.environ.get("HARKEN_SERVED_MODELS")
-    return Workshop(Path(folder) if folder else tmp_path_factory.mktemp("served"))
+    return Workshop(Path(folder).resolve() if folder else tmp_path_factory.mktemp("served"))
