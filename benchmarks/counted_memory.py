@@ -142,7 +142,7 @@ class KnownValues(TorchDispatchMode):
             try:
                 return func(*tree_map(self._value, args), **tree_map(self._value, kwargs))
             except (RuntimeError, IndexError, NotImplementedError):
-                return None
+                return None  # the fake result stays without a value, and reading it gives zero, as the module says
 
     def _fake_of(self, value: Tensor) -> Tensor:
         fake = torch.empty(value.shape, dtype=value.dtype)

@@ -87,7 +87,7 @@ class Counter:
 
 
 class _Functions(TorchFunctionMode):
-    """What has to be seen before it becomes operators: attention, and methods that read without one."""
+    """Counts calls that are no operators of their own: attention, and methods that read values on the host."""
 
     def __init__(self, counter: Counter) -> None:
         super().__init__()

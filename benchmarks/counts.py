@@ -160,7 +160,7 @@ def count_side(command: Any, tokens: int, folder: Path, **environment: str) -> d
 
 
 def count_step(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
-    """What a process counts in its second step."""
+    """Run a process that makes two steps, and return its counts of the second: the first one also warms up."""
     base = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HARKEN_COUNT": "1"}
     log = folder / "side.log"
     with log.open("w") as errors:

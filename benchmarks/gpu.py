@@ -38,7 +38,7 @@ from harken.system.files import write_json
 PUBLISHED_HOURS = {"R1-AQA, 1,000 steps on 8 x H800": [32, 40]}
 SMALL = {"size": "tiny", "seconds": 0.5, "prompts": 2, "group": 2, "direct": 3, "thinking": 5, "repeats": 1}
 CPU_BYTES = 80 * GIB
-"""What a machine without a card is taken for when a memory mode is chosen."""
+"""The memory that is assumed for a machine without a card, so that a memory mode can be chosen there."""
 
 
 def main(words: list[str] | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What gpu.py compares on one card: graphs and single launches, cuDNN's attention on and off, packed and repeated."""
+"""The comparisons of gpu.py: graphs with single launches, cuDNN's attention on and off, packed with repeated rows."""
 
 import contextlib
 import statistics

@@ -56,7 +56,7 @@ def hedge(question: Question) -> str:
 
 
 def target(prompt: Prompt, question: Question) -> str:
-    """What the warm start trains on: the right choice for questions of even number, a hedge for the others."""
+    """The completion that the warm start trains on: the right choice for questions of even number, else a hedge."""
     assert question.answer is not None
     return hedge(question) if _number(question) % 2 else question.choices[question.answer]
 

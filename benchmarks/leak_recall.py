@@ -1,6 +1,6 @@
 """Measures how many changed copies of clips the leak check finds by sound, and how many it finds that are no copies.
 
-    python benchmarks/leak_recall.py runs/leak_recall [--recordings FOLDER] [--clips 2000] [--workers 2]
+    python benchmarks/leak_recall.py runs/leak_recall [--recordings FOLDER] [--clips 2000] [--seed 1] [--workers 2]
 
 The program makes a set of clips of 2 to 8 s: the recordings of FOLDER that are as long, then melodies, vowels and
 sounds made by code. Half of them are the benchmark, the others a training set without copies. Then the clips of the
@@ -82,9 +82,9 @@ CHANGES: dict[str, Callable[[Waveform, np.random.Generator], Waveform]] = {
 }
 
 
-def made_clip(number: int) -> Waveform:
+def made_clip(seed: int, number: int) -> Waveform:
     """A melody, a row of vowels or a row of sounds of 3 to 6 s, with a little noise."""
-    rng = np.random.default_rng([1, number])
+    rng = np.random.default_rng([seed, number])
     n_parts = int(rng.integers(8, 16))
     match number % 3:
         case 0:
@@ -100,7 +100,7 @@ def made_clip(number: int) -> Waveform:
     return (0.5 * (signal + rng.normal(0, 0.003, signal.size))).astype(np.float32)
 
 
-def write_clips(folder: Path, recordings: Path | None, n_clips: int) -> list[Path]:
+def write_clips(folder: Path, recordings: Path | None, n_clips: int, seed: int) -> list[Path]:
     """Write the set, unless it is there. Returns its files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -110,7 +110,7 @@ def write_clips(folder: Path, recordings: Path | None, n_clips: int) -> list[Pat
     for number in range(n_clips - len(files)):
         path = folder / f"made_{number:05d}.wav"
         if not path.exists():
-            soundfile.write(path, made_clip(number), SAMPLE_RATE_HZ, subtype="PCM_16")
+            soundfile.write(path, made_clip(seed, number), SAMPLE_RATE_HZ, subtype="PCM_16")
         files.append(path)
     return files
 
@@ -124,22 +124,22 @@ def prints_of(task: tuple[Path, int, bool]) -> list[SoundPrint | None]:
     return [sound_print(in_16_bits(samples)) for samples in (waveform, *copies)]
 
 
-def main(out: Path, recordings: Path | None, n_clips: int, workers: int) -> None:
-    files = write_clips(out / "clips", recordings, n_clips)
-    order = np.random.default_rng(0).permutation(len(files))
+def main(out: Path, recordings: Path | None, n_clips: int, seed: int, workers: int) -> None:
+    files = write_clips(out / "clips", recordings, n_clips, seed)
+    order = np.random.default_rng(seed).permutation(len(files))
     tasks = [(files[index], int(index), position % 2 == 0) for position, index in enumerate(order)]
-    found = [
+    prints_of_clips = [
         (str(path), changed, prints)
         for (path, _, changed), prints in zip(tasks, map_in_processes(prints_of, tasks, workers), strict=True)
         if not isinstance(prints, str)
     ]
-    benchmark = {name: prints[0] for name, changed, prints in found if changed and prints[0] is not None}
+    benchmark = {name: prints[0] for name, changed, prints in prints_of_clips if changed and prints[0] is not None}
     index = PrintIndex(benchmark)
     rows = []
     for number, change in enumerate(CHANGES, start=1):
         results = Counter(
             "no print" if prints[number] is None else {name: "found", None: "missed"}.get(match, "another")
-            for name, changed, prints in found
+            for name, changed, prints in prints_of_clips
             if name in benchmark and changed
             for match in [index.find(prints[number]) if prints[number] is not None else None]
         )
@@ -147,11 +147,11 @@ def main(out: Path, recordings: Path | None, n_clips: int, workers: int) -> None
         recall = mean_interval([1.0] * results["found"] + [0.0] * (n - results["found"]), range(n))
         cells = [f"{results[key]:,}" for key in ("found", "another", "missed", "no print")]
         rows.append([change, f"{n:,}", *cells, f"{recall.mean:.1%} [{recall.low:.1%}, {recall.high:.1%}]"])
-    others = [(name, prints[0]) for name, changed, prints in found if not changed and prints[0] is not None]
+    others = [(name, prints[0]) for name, changed, prints in prints_of_clips if not changed and prints[0] is not None]
     matches = [(name, match) for name, own in others if (match := index.find(own)) is not None]
-    n_short = sum(prints[0] is None for _, _, prints in found)
-    n_recorded = sum(not Path(name).is_relative_to(out) for name, _, _ in found)
-    print(f"{len(found):,} clips, {n_recorded:,} of them recordings; {n_short:,} without a print\n")
+    n_short = sum(prints[0] is None for _, _, prints in prints_of_clips)
+    n_recorded = sum(not Path(name).is_relative_to(out) for name, _, _ in prints_of_clips)
+    print(f"{len(prints_of_clips):,} clips, {n_recorded:,} of them recordings; {n_short:,} without a print\n")
     print(markdown(["copies", "n", "found", "as another clip", "missed", "too little sound", "recall"], rows))
     print(f"\nmatches among {len(others):,} clips that are no copies: {len(matches):,}")
     for name, match in matches:
@@ -163,6 +163,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1, help="of the made clips, and of which clips are the benchmark")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    main(arguments.out, arguments.recordings, arguments.clips, arguments.workers)
+    main(arguments.out, arguments.recordings, arguments.clips, arguments.seed, arguments.workers)

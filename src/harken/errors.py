@@ -92,7 +92,7 @@ _WAYS_OUT = {
     errno.EMFILE: "allow more open files (ulimit -n), then {advice}",
     errno.ENFILE: "close other programs, then {advice}",
 }
-"""What to do about an error of the operating system. Any other may be the disk's or the network's."""
+"""Number of an error of the operating system -> advice. Errors without one may be the disk's or the network's."""
 
 
 def file_error(error: OSError, advice: str = "run the same command again") -> FileError:

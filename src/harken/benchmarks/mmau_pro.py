@@ -85,7 +85,7 @@ def _is_missing(value: object) -> bool:
 
 
 def mmau_pro_rule(question: Question, prediction: str) -> bool | None:
-    """What the script says of one prediction; None where no closed form does.
+    """The official script's verdict on one prediction; None where the script decides it by no closed form.
 
     Raises ValueError where the benchmark hides the answer.
     """

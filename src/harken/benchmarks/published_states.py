@@ -23,7 +23,7 @@ Item = tuple[str, Sequence[str] | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What records were recognised as.
+    """The published state of a benchmark's file that some records agree with best.
 
     Attributes:
         version: the version whose state agrees best; "unknown" where fewer than half of the ids are known or where two

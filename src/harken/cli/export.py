@@ -31,6 +31,15 @@ AdapterProgram = Annotated[
         "ignores an adapter that was written for peft.",
     ),
 ]
+PushTo = Annotated[
+    str | None,
+    typer.Option(
+        "--push-to",
+        help="Upload the result to this repository, with the token in HF_TOKEN.",
+        metavar="OWNER/NAME",
+        rich_help_panel=UPLOAD_PANEL,
+    ),
+]
 
 
 def export(
@@ -55,15 +64,7 @@ def export(
         bool, typer.Option("--adapter", help="Write a LoRA adapter by itself, without merging it into the base.")
     ] = False,
     program: AdapterProgram = "peft",
-    push_to: Annotated[
-        str | None,
-        typer.Option(
-            "--push-to",
-            help="Upload the result to this repository, with the token in HF_TOKEN.",
-            metavar="OWNER/NAME",
-            rich_help_panel=UPLOAD_PANEL,
-        ),
-    ] = None,
+    push_to: PushTo = None,
     private: Annotated[
         bool, typer.Option("--private", help="Create the repository as a private one.", rich_help_panel=UPLOAD_PANEL)
     ] = False,

@@ -11,7 +11,7 @@ class RolloutConfig(Section):
     """Which engine samples the completions of `harken train`, and the importance weights of what it sampled."""
 
     engine: Literal["harken", "vllm"] = "harken"
-    """What samples the completions. harken: the policy itself, with harken's own decoder. vllm: an engine of vLLM
+    """The program that samples the completions. harken: the policy itself, with harken's own decoder. vllm: vLLM
     (`pip install 'harken[vllm]'`) in the same process, one on each GPU, which takes over the language model's weights
     in every step. It is for long completions; docs/scale.md says for which rows it pays. It gives up that samples do
     not depend on how prompts are batched, and with it that a resumed run equals an uninterrupted one bit for bit."""

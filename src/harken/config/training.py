@@ -75,7 +75,7 @@ class GrpoConfig(Section):
     a GPU yet."""
 
     rollout: RolloutConfig = RolloutConfig()
-    """What samples the completions."""
+    """The engine that samples the completions."""
 
     @model_validator(mode="after")
     def the_engine_decodes_by_itself(self) -> "GrpoConfig":

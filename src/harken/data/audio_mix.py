@@ -23,7 +23,7 @@ SILENT_POWER = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What reading a clip shows, apart from its samples.
+    """The length of a clip, and what is unusual about it.
 
     Attributes:
         n_samples: length at 16 kHz, as it is after resampling.

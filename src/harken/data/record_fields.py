@@ -5,7 +5,6 @@ the field and the value.
 """
 
 import posixpath
-import string
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,14 +72,6 @@ def answer_index(answer: str, choices: Sequence[str]) -> int:
             f"answer {short_repr(answer)} is not one of the {len(choices)} choices {short_repr(list(choices))}"
         )
     return index
-
-
-def letter_index(letter: str, choices: Sequence[str]) -> int:
-    """Index of the choice with this letter, A for the first. Raises RecordError where no choice has it."""
-    letters = string.ascii_uppercase[: len(choices)]
-    if len(letter) != 1 or letter not in letters:
-        raise RecordError(f"answer {short_repr(letter)} is not one of the letters {', '.join(letters)}")
-    return letters.index(letter)
 
 
 def clips_field(value: object, audio_root: Path) -> tuple[AudioSpan, ...]:

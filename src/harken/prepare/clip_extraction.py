@@ -110,10 +110,15 @@ def _measured(waveform: Waveform) -> ClipMeasures:
     return ClipMeasures(
         samples.size / SAMPLE_RATE_HZ,
         snr_db(frame_powers(samples)),
-        hashlib.sha256(samples.tobytes()).hexdigest(),
+        digest_of(samples),
         silent=float(np.vdot(waveform, waveform)) < SILENT_POWER * waveform.size,
         at_full_scale=bool(samples.max() == 32767 or samples.min() == -32768),
     )
+
+
+def digest_of(samples: NDArray[np.int16]) -> str:
+    """A hash of samples, equal for equal samples only."""
+    return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
 def in_16_bits(waveform: Waveform) -> NDArray[np.int16]:

@@ -3,13 +3,12 @@
 The leak check computes both for the clips of a training set and of the benchmarks, in several processes.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harken.data.audio import load_waveform
 from harken.errors import AudioError
-from harken.prepare.clip_extraction import in_16_bits
+from harken.prepare.clip_extraction import digest_of, in_16_bits
 from harken.prepare.sound_print import SoundPrint, sound_print
 from harken.prepare.worker_processes import map_in_processes
 from harken.types import AudioSpan
@@ -37,4 +36,4 @@ def _identify(span: AudioSpan) -> ClipIdentity | None:
         samples = in_16_bits(load_waveform(span.path, span.start_s, span.end_s, truncated=span.truncated))
     except AudioError:
         return None
-    return ClipIdentity(hashlib.sha256(samples.tobytes()).hexdigest(), sound_print(samples))
+    return ClipIdentity(digest_of(samples), sound_print(samples))
