@@ -12,6 +12,7 @@ from pathlib import Path
 from harken.benchmarks.mmau import parse_mmau
 from harken.data.record_fields import text_field
 from harken.data.records import Record
+from harken.prepare.by_ear import EarFilter
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
@@ -29,12 +30,21 @@ def prepare_audiomcq(
     out: Path,
     *,
     workers: int,
+    by_ear: bool = False,
     against: Sequence[ComparedSet] = (),
     on_progress: OnProgress = no_progress,
 ) -> Card:
-    """Write manifest.jsonl, rejected.jsonl and card.md below `out`; clips are named relative to `audio_root`."""
-    records = read_source(source)
-    draft = draft_from_records(AUDIOMCQ, records, lambda record, place: parse_audiomcq(record, audio_root, place))
+    """Write manifest.jsonl, rejected.jsonl and card.md below `out`; clips are named relative to `audio_root`.
+
+    With `by_ear`, questions that ask for what can only be seen are left out.
+    """
+    ear = EarFilter(by_ear)
+
+    def parse(record: Record, place: str) -> Question:
+        return ear.check(parse_audiomcq(record, audio_root, place))
+
+    draft = draft_from_records(AUDIOMCQ, read_source(source), parse)
+    draft.tables += ear.tables()
     measure_draft_clips(draft, workers, on_progress)
     return write_draft(draft, out, audio_root, against, workers)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from harken.data.record_fields import label_field, text_field
 from harken.data.records import Record, RecordError, read_numbered_records
 from harken.errors import short_repr
+from harken.prepare.by_ear import EarFilter
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_names import ClipName, parse_clip_name
 from harken.prepare.data_card import Card
@@ -75,6 +76,9 @@ def _draft(annotations: Path, filters: Filters) -> tuple[Draft, dict[str, ClipNa
     records, rejected, repairs = read_avqa(annotations)
     draft = Draft(AVQA, len(records) + len(rejected), [record.question for record in records], rejected, repairs)
     draft.reject(filters.reason_by_labels)
+    ear = EarFilter(filters.by_ear)
+    draft.reject(ear.reason)
+    draft.tables += ear.tables()
     draft.reject(filters.reason_by_length())
     return draft, {record.question.id: record.clip for record in records}
 

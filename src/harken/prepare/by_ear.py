@@ -8,13 +8,12 @@ and docs/data.md says how often they are right.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harken.data.records import RecordError
 from harken.prepare.data_card import CardTable
-from harken.types import Question, Rejected
+from harken.types import Question
 
-_REASON = "not by ear: "
 _BODY = r"(?:hands?|arms?|backs?|heads?|necks?|mouths?|faces?|shoulders?|waists?|feet|foot|legs?|body|wrists?|fingers?)"
 _SOUND = (
     r"(?:sound|hear|heard|audible|voice|speak|talk|say|said|spoken|sing|sung|song|music|instrument|not(?:e|es)\b|beat|"
@@ -23,7 +22,9 @@ _SOUND = (
     r"conversation|dialog|discuss|exchange|argument|debate|interview|section|time\b)"
 )
 _ASKS_FOR_SOUND = re.compile(r"\b(?:sounds?|noises?|hear|heard|audible|voices?)\b", re.IGNORECASE)
-_GOING = r"(?:driv|runn?(?:ing|s)?\b|travel|walk|mov(?:e|ing)|tak(?:e|es|ing) place|happen|occur|record|com(?:e|es|ing)\b)"
+_GOING = (
+    r"(?:driv|runn?(?:ing|s)?\b|travel|walk|mov(?:e|ing)|tak(?:e|es|ing) place|happen|occur|record|com(?:e|es|ing)\b)"
+)
 _SCENE = r"(?:video|audio|clip|recording|scene|sound|noise|event|action|story|music|voice|people|persons?)"
 
 
@@ -69,8 +70,8 @@ RULES = (
     ),
     _rule(
         "looks",
-        r"\blooks?\s+like\b|\b(?:view|scenery|landscape)\b|\bappearance\b(?! of)|\b(?:clothe?s|clothing|outfit|hairstyle|"
-        r"hair)\b|\bfacial\b|\bshape\b|\b(?:shining|glowing|lighting)\b|\bgestures?\b|\bcamera\s+(?:angle|shot)\b",
+        r"\blooks?\s+like\b|\b(?:view|scenery|landscape)\b|\bappearance\b(?! of)|\b(?:clothe?s|clothing|outfit|"
+        r"hairstyle|hair)\b|\bfacial\b|\bshape\b|\b(?:shining|glowing|lighting)\b|\bgestures?\b|\bcamera\s+(?:angle|shot)\b",
         "What does the man look like?",
     ),
     _rule(
@@ -95,14 +96,33 @@ def unheard(text: str) -> str | None:
     return None if name != "colour" and _ASKS_FOR_SOUND.search(text) else name
 
 
-def unheard_reason(question: Question) -> str | None:
-    """Why the filter leaves a question out, or None."""
-    name = unheard(question.text)
-    return None if name is None else f"{_REASON}{name}"
+@dataclass(slots=True)
+class EarFilter:
+    """The filter of one command, and how many questions it left out by each rule.
 
+    Attributes:
+        on: False keeps every question.
+    """
 
-def unheard_table(rejected: Iterable[Rejected]) -> CardTable:
-    """The list of what the filter leaves out, with the number of questions of each kind."""
-    counts = Counter(record.reason.removeprefix(_REASON) for record in rejected if record.reason.startswith(_REASON))
-    rows = [(f"{rule.name}: {rule.example}", f"{counts[rule.name]:,}") for rule in RULES]
-    return CardTable("Questions that cannot be answered by ear, left out", ("", "n"), rows)
+    on: bool
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def reason(self, question: Question) -> str | None:
+        """Why a question is left out, or None. Each call counts, so ask once for each question."""
+        name = unheard(question.text) if self.on else None
+        if name is None:
+            return None
+        self.counts[name] += 1
+        return f"not by ear: {name}"
+
+    def check(self, question: Question) -> Question:
+        """The question itself. Raises RecordError with the reason for one that is left out."""
+        reason = self.reason(question)
+        if reason is not None:
+            raise RecordError(reason)
+        return question
+
+    def tables(self) -> list[CardTable]:
+        """The list of what is left out, for the card; no table where the filter is off."""
+        rows = [(f"{rule.name}: {rule.example}", f"{self.counts[rule.name]:,}") for rule in RULES]
+        return [CardTable("Left out because it cannot be answered by ear", ("", "n"), rows)] if self.on else []

@@ -18,10 +18,11 @@ from harken.types import Question
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters of a command; None means off.
+    """The filters of a command; None and False mean off.
 
     Attributes:
         relations, question_types: values of AVQA's `question_relation` and `question_type` that are kept.
+        by_ear: questions that ask for what can only be seen are left out (by_ear.py).
         min_duration_s: shorter clips are left out.
         min_snr_db: clips at or below this ratio are left out.
         max_prompt_tokens: longest text of question and choices, written by the omni_r1 prompt and counted in tokens of
@@ -30,6 +31,7 @@ class Filters:
 
     relations: tuple[str, ...] | None = None
     question_types: tuple[str, ...] | None = None
+    by_ear: bool = False
     min_duration_s: float | None = None
     min_snr_db: float | None = None
     max_prompt_tokens: int | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harken.data.manifest import read_manifest
 from harken.data.records import Record, RecordError, rejection
+from harken.prepare.by_ear import EarFilter
 from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.data_card import Card, account_tables, count_reasons
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
@@ -34,6 +35,7 @@ def prepare_jsonl(
     reword: bool,
     workers: int,
     text_only: bool = False,
+    by_ear: bool = False,
     against: Sequence[ComparedSet] = (),
     on_progress: OnProgress = no_progress,
 ) -> Card:
@@ -44,16 +46,19 @@ def prepare_jsonl(
         audio_root: the folder that the manifest names clips relative to. None for records that hold their sound
             themselves: it is written to `<out>/audio`, and named relative to `out`.
         text_only: leave the clips of all records out.
+        by_ear: leave out questions that ask for what can only be seen.
         reword: turn questions about videos into questions about their sound, as `prepare avqa` does.
     """
     read = FORMATS[name].read
+    ear = EarFilter(by_ear)
     clips = ClipFinder(audio_root, out / "audio", text_only=text_only)
 
     def parse(record: Record, place: str) -> Question:
-        question = read(record, clips, place)
+        question = ear.check(read(record, clips, place))
         return replace(question, text=reword_for_audio(question.text)) if reword else question
 
     draft = draft_from_records(OWN, read_source(source), parse)
+    draft.tables += ear.tables()
     measure_draft_clips(draft, workers, on_progress)
     return write_draft(draft, out, out if audio_root is None else audio_root, against, workers)
 

@@ -43,6 +43,7 @@ def avqa(
         Path | None,
         typer.Option(help="Folder of the tokenizer that counts tokens.", rich_help_panel=options.FILTERS_PANEL),
     ] = None,
+    by_ear: options.ByEar = False,
     against: options.AgainstFiles = None,
     index_only: options.IndexOnly = False,
     workers: options.Workers = 2,
@@ -54,6 +55,7 @@ def avqa(
     filters = Filters(
         relations=tuple(relation) if relation else None,
         question_types=tuple(question_type) if question_type else None,
+        by_ear=by_ear,
         min_duration_s=min_duration,
         min_snr_db=min_snr,
         max_prompt_tokens=max_prompt_tokens,

@@ -32,6 +32,7 @@ def jsonl(
         bool, typer.Option("--reword", help="Write audio instead of video in the questions, as for AVQA.")
     ] = False,
     workers: options.Workers = 2,
+    by_ear: options.ByEar = False,
     against: options.AgainstFiles = None,
 ) -> None:
     """Turn questions in another training program's JSON lines into a manifest."""
@@ -47,6 +48,7 @@ def jsonl(
             out,
             reword=reword,
             text_only=text_only,
+            by_ear=by_ear,
             workers=workers,
             against=benchmarks,
             on_progress=progress.update,

@@ -42,6 +42,15 @@ MinSnr = Annotated[
         rich_help_panel=FILTERS_PANEL,
     ),
 ]
+ByEar = Annotated[
+    bool,
+    typer.Option(
+        "--by-ear",
+        help="Leave out questions that cannot be answered by ear: colours, shown text, what is held, looks, places of "
+        "things. The card lists the rules.",
+        rich_help_panel=FILTERS_PANEL,
+    ),
+]
 AgainstFiles = Annotated[
     list[str] | None,
     typer.Option(
