@@ -90,9 +90,7 @@ def annotation(ident, text):
         (("avqa", "--annotations", "d.jsonl", "--media", "."), annotation),
     ],
 )
-def test_the_filter_is_off_unless_asked_for_and_the_card_lists_what_it_left_out(
-    tmp_path, monkeypatch, command, record
-):
+def test_the_filter_is_off_unless_asked_for_and_the_card_lists_what_it_left_out(tmp_path, monkeypatch, command, record):
     monkeypatch.chdir(tmp_path)
     for name in ("a.wav", "AAAAAAAAAA0_7.wav"):
         write_wav(tmp_path / name, tone(440, 16_000, 0.2))
