@@ -187,7 +187,7 @@ def hostile_run(folder: Path, texts: Sequence[str]) -> Path:
         content = {"question": text, "choices": [text, "b"], "answer": text, "completion": text, "choice": text}
         places = {"id": f"{i} {text}", "clip": text, "task": text[:2000], "difficulty": text[:2000], "reason": text}
         rows.append(prediction("x", correct=i % 2 == 0, **{**content, **places}))
-        judged = {"rewards": {"accuracy": 1.0, text[:2000]: None}, "judge": {"quality": text, text[:2000]: "1"}}
+        judged = {"rewards": {"accuracy": 1.0, text[:2000]: None}, "judged": {"quality": text, text[:2000]: None}}
         rollouts.append(sampled("x", 0, correct=True, **{**content, **places, **judged}))
     metrics = [{**row, "reward/</script><b>": 1.0} for row in metric_rows(3)]
     hostile = {"name": texts[0], "prompt": {"style": texts[1]}, "reward": {texts[2]: 1.0}}

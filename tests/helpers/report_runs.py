@@ -53,10 +53,10 @@ def sampled(ident: str, g: int, *, correct: bool, **changes) -> Row:
 
 
 def write_evaluation(
-    run: Path, name: str, rows: Sequence[Row], *, model: str, with_audio: bool = True, file: str = "data/test.json"
+    run: Path, name: str, rows: Sequence[Row], *, model: str, audio: str = "real", file: str = "data/test.json"
 ) -> None:
     folder = run / "eval" / name
-    data = {"file": str(file), "audio": "clip" if with_audio else "none", "audio_root": None}
+    data = {"file": str(file), "audio": audio, "audio_root": None}
     write_text(folder / "config.yaml", yaml.safe_dump({"model": model, "data": data}))
     write_json_lines(folder / "predictions.jsonl", rows)
     summary = {**summarise(rows), "audio": data["audio"], "model": model, "data": data["file"]}
@@ -124,16 +124,15 @@ def write_demo(folder: Path) -> Path:
     file = str(data / "test.json")
     right = {"before": {0, 1, 2, 3}, "after": {1, 2, 3, 4, 5}}
     for where, when in ((start, "before"), (run, "after")):
-        for with_audio in (True, False):
+        for name, audio in (("test", "real"), ("test-no-audio", "none")):
             rows = [
-                prediction(name, correct=i in right[when] and (with_audio or i < 2)) for i, name in enumerate(names)
+                prediction(ident, correct=i in right[when] and (audio == "real" or i < 2))
+                for i, ident in enumerate(names)
             ]
             for i in (6, 7):
                 rows[i] |= {"task": "speech", "difficulty": "hard"}
             if when == "after":
                 rows[7] |= {"completion": "?", "choice": None, "reason": "no choice"}
             model = str(where)
-            write_evaluation(
-                where, "test" if with_audio else "test-no-audio", rows, model=model, with_audio=with_audio, file=file
-            )
+            write_evaluation(where, name, rows, model=model, audio=audio, file=file)
     return run

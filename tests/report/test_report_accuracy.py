@@ -6,8 +6,9 @@ import pytest
 from report_runs import metric_rows, prediction, write_demo, write_evaluation, write_run
 
 from harken.errors import DataError
-from harken.report.accuracy import AFTER, BEFORE, accuracy_table, question_sets, seed_comparisons
+from harken.report.accuracy import accuracy_table, seed_comparisons
 from harken.report.facts import progress_line, run_facts, run_names, shared_facts_first
+from harken.report.question_sets import AFTER, BEFORE, question_sets
 from harken.report.run import read_run, read_start_evaluations
 from harken.report.run_files import read_rows
 from harken.system.files import write_json, write_text
@@ -20,7 +21,7 @@ def test_a_run_is_read_back(tmp_path):
     assert [step for step, _ in run.rollouts] == [10, 20, 31]
     assert len(run.metrics) == 40
     assert [evaluation.name for evaluation in run.evaluations] == ["test", "test-no-audio"]
-    assert [evaluation.with_audio for evaluation in run.evaluations] == [True, False]
+    assert [evaluation.audio for evaluation in run.evaluations] == ["real", "none"]
     assert run.audio_roots == [tmp_path / "data"]
 
 
@@ -87,10 +88,10 @@ def test_before_is_found_in_the_run_that_this_one_started_from(tmp_path):
     (questions,) = question_sets(run)
     assert questions.name == "test.json"
     assert {key: evaluation.path.parts[-3] for key, evaluation in questions.evaluations.items()} == {
-        (BEFORE, True): "sft",
-        (BEFORE, False): "sft",
-        (AFTER, True): "grpo",
-        (AFTER, False): "grpo",
+        (BEFORE, "real"): "sft",
+        (BEFORE, "none"): "sft",
+        (AFTER, "real"): "grpo",
+        (AFTER, "none"): "grpo",
     }
     (alone,) = question_sets(run, with_start=False)
     assert {when for when, _ in alone.evaluations} == {AFTER}
@@ -110,7 +111,7 @@ def test_of_two_evaluations_after_the_one_written_last_counts(tmp_path):
     write_evaluation(path, "b-early", [prediction("1", correct=False)], model="early")
     os.utime(path / "eval" / "b-early" / "summary.json", (1, 1))
     (questions,) = question_sets(read_run(path))
-    assert questions.evaluations[AFTER, True].name == "a-late"
+    assert questions.evaluations[AFTER, "real"].name == "a-late"
 
 
 def test_a_table_holds_before_after_paired_gain_and_audio_gain(tmp_path):
@@ -144,9 +145,9 @@ def test_the_no_think_rate_is_of_valid_forms_by_difficulty(tmp_path):
     rows.append(prediction("5", correct=True, completion="<answer>a dog</answer>"))
     write_evaluation(path, "test", rows, model="trained")
     rates = accuracy_table("run", question_sets(read_run(path))[0]).no_think
-    assert [(difficulty, when, rate.n, rate.mean) for difficulty, when, rate in rates] == [
-        ("easy", AFTER, 1, 1.0),
-        ("hard", AFTER, 3, pytest.approx(2 / 3)),
+    assert [(rate.label, rate.before, rate.after.n, rate.after.mean) for rate in rates] == [
+        ("easy", None, 1, 1.0),
+        ("hard", None, 3, pytest.approx(2 / 3)),
     ]
 
 

@@ -15,8 +15,8 @@ from harken.cli.app import app
 from harken.errors import DataError
 from harken.report import build, embedded_clips
 from harken.report.build import write_report
-from harken.report.page import script_json, security_policy
-from harken.report.questions import LONGEST_LABEL, LONGEST_TEXT, cut
+from harken.report.page import page_script, script_json, security_policy
+from harken.report.questions import LONGEST_LABEL, LONGEST_PART, LONGEST_TEXT, cut
 
 
 class Page(HTMLParser):
@@ -176,11 +176,12 @@ def test_hostile_texts_are_shown_as_they_are_and_make_no_element(tmp_path):
         ),
         (
             "judge",
-            LONGEST_TEXT,
-            {row["judge"]["quality"] for item in items for group in item["groups"] for row in group["rows"]},
+            LONGEST_PART,
+            {name for item in items for group in item["groups"] for row in group["rows"] for name in row["judged"]},
         ),
     ):
-        assert texts_shown == {cut(text, longest) for text in texts}, name
+        extra = {"quality"} if name == "judge" else set()
+        assert texts_shown == extra | {cut(text if name != "judge" else text[:2000], longest) for text in texts}, name
     assert all(item["sound"] is None for item in items)
     assert "\ud800" not in html
 
@@ -261,3 +262,10 @@ def test_the_command_writes_into_the_run_folder_and_names_what_is_no_run(tmp_pat
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert isinstance(done.exception, DataError)
     assert "no config.yaml; give the folder of a run" in str(done.exception)
+
+
+def test_no_name_is_defined_twice_in_the_pages_one_script():
+    """The scripts share one scope, where a second function of one name silently takes the place of the first."""
+    names = re.findall(r"^(?:async )?(?:function|const|let|class) (\w+)", page_script(), re.MULTILINE)
+    assert len(names) > 40
+    assert {name for name in names if names.count(name) > 1} == set()

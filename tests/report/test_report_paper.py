@@ -9,9 +9,9 @@ from report_runs import metric_rows, prediction, write_evaluation, write_run
 
 from harken.config import EvaluationRecipe, PublishedRow, Recipe, parse, read_values
 from harken.papers import TABLES
-from harken.report.accuracy import question_sets
 from harken.report.build import report_page
 from harken.report.paper import paper_tables
+from harken.report.question_sets import question_sets
 from harken.report.run import read_run
 from harken.system.files import write_json
 
@@ -31,7 +31,7 @@ def write_paper_run(folder: Path, *, on: dict | None = MINI, name: str = ROW, wi
     run = write_run(folder / "run", metrics=metric_rows(40), published=rows_named)
     for audio in (True, False) if not with_audio else (True,):
         label = "mmau" if audio else "mmau-no-audio"
-        write_evaluation(run, label, rows, model=str(run), with_audio=audio)
+        write_evaluation(run, label, rows, model=str(run), audio="real" if audio else "none")
         summary = run / "eval" / label / "summary.json"
         values = json.loads(summary.read_text())
         values["audio"] = "real" if audio else "none"

@@ -5,8 +5,8 @@ import json
 import pytest
 from report_runs import prediction, sampled, write_demo, write_evaluation, write_run
 
-from harken.report.accuracy import AFTER, BEFORE, question_sets
 from harken.report.question_sample import spread_kinds, take_within
+from harken.report.question_sets import AFTER, BEFORE, question_sets
 from harken.report.questions import GROUPS, TRAINING, cut, evaluation_items, training_items
 from harken.report.run import read_run
 
@@ -23,11 +23,11 @@ def test_a_question_has_its_four_answers_and_the_marks_that_filters_go_by(tmp_pa
     items = items_of(read_run(write_demo(tmp_path)))
     assert list(items) == [f"test_{i}" for i in range(8)]
     answers = items["test_4"]["answers"]
-    assert [(answer["run"], answer["when"], answer["with_audio"], answer["correct"]) for answer in answers] == [
-        (0, BEFORE, True, False),
-        (0, BEFORE, False, False),
-        (0, AFTER, True, True),
-        (0, AFTER, False, False),
+    assert [(answer["run"], answer["when"], answer["audio"], answer["correct"]) for answer in answers] == [
+        (0, BEFORE, "real", False),
+        (0, BEFORE, "none", False),
+        (0, AFTER, "real", True),
+        (0, AFTER, "none", False),
     ]
     marks = {ident: items[ident]["marks"] for ident in items}
     assert marks == {
@@ -43,13 +43,15 @@ def test_a_question_has_its_four_answers_and_the_marks_that_filters_go_by(tmp_pa
 
 
 def test_completions_of_a_question_are_kept_by_step_with_parts_and_advantage(tmp_path):
-    rows = [sampled("q", 0, correct=True), sampled("q", 1, correct=False, rewards={"accuracy": 0, "quality": None})]
+    missing = {"rewards": {"accuracy": 0, "quality": None}, "judged": {"quality": None}}
+    rows = [sampled("q", 0, correct=True, judged={"quality": 0.8}), sampled("q", 1, correct=False, **missing)]
     path = write_run(tmp_path / "run", rollouts={3: rows, 7: [sampled("r", 0, correct=True)]})
     newest, older = shown_items(path)
     assert (newest["id"], older["id"]) == ("r", "q")
     (group,) = older["groups"]
     assert (group["step"], [row["advantage"] for row in group["rows"]]) == (3, [1.0, -1.0])
     assert [row["rewards"] for row in group["rows"]] == [{"accuracy": 1.0}, {"accuracy": 0.0, "quality": None}]
+    assert [row["judged"] for row in group["rows"]] == [{"quality": 0.8}, {"quality": None}]
     assert older["marks"] == ["judge"]
     assert older["set"] == TRAINING
 

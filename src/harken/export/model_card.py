@@ -15,8 +15,9 @@ from harken.config import Recipe, load_run_recipe
 from harken.export.card_header import card_header, is_hub_id, read_base_header
 from harken.export.load_snippet import load_snippet
 from harken.questions.prompt import Prompt
-from harken.report.accuracy import AFTER, BEFORE, QuestionSet, accuracy_table, question_sets
+from harken.report.accuracy import accuracy_table
 from harken.report.facts import run_facts
+from harken.report.question_sets import AFTER, BEFORE, QuestionSet, question_sets
 from harken.report.run import Run, read_run
 from harken.results.formatting import markdown
 from harken.system.console import escape_unprintable
@@ -118,7 +119,7 @@ def _result(questions: QuestionSet) -> list[str]:
         chance = "" if line.chance is None else f"{100 * line.chance:.0f}"
         rows.append((escaped(line.group), str(line.n), *cells, chance))
     parts = [f"### {escaped(table.name)}", markdown(header, rows), *map(escaped, table.faults)]
-    if not any(questions.get(when, with_audio=False) for when in (BEFORE, AFTER)):
+    if not any(questions.get(when, "none") for when in (BEFORE, AFTER)):
         parts.append("The model was not evaluated without audio, so it is unknown how much its answers use the clip.")
     return parts
 

@@ -1,34 +1,21 @@
-"""Sorts the evaluations of a run into before and after training, with and without the clip, and computes their table.
+"""Computes the accuracy of a run on one set of questions: before and after training, with and without the clip.
 
-Evaluations belong together when they hold the same question ids, whatever their folders are called. The report, the
-live page and the model card show the tables; every figure has n and a 95 % interval clustered by clip.
+The report, the live page and the model card show the tables; every figure has n and a 95 % interval clustered by clip.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harken.errors import DataError
-from harken.questions.output_parts import form
-from harken.report.run import Evaluation, Run, read_start_evaluations
+from harken.report.listening import HeardAccuracy, listening_lines
+from harken.report.no_think import NoThinkRate, no_think_lines
+from harken.report.paired_figures import accuracy_of, paired_gains
+from harken.report.question_sets import AFTER, BEFORE, QuestionSet
+from harken.report.run import Evaluation
 from harken.results.compare import compare
 from harken.results.evaluation_rows import group_rows
 from harken.results.formatting import percent, points
 from harken.results.seeds import SeedComparison, over_seeds
-from harken.stats import Estimate, chance, mean_interval
-
-BEFORE, AFTER = "before", "after"
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionSet:
-    """One set of questions and a run's evaluations on it: before or after training, with or without audio."""
-
-    name: str
-    ids: frozenset[str]
-    evaluations: dict[tuple[str, bool], Evaluation]
-
-    def get(self, when: str, *, with_audio: bool = True) -> Evaluation | None:
-        return self.evaluations.get((when, with_audio))
+from harken.stats import Estimate, chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +65,8 @@ class AccuracyTable:
     Attributes:
         name: of the set of questions.
         faults: why an expected figure could not be computed.
-        no_think: (difficulty, before or after, share of the valid outputs without thinking); empty where no output
-            thought.
+        listening: the accuracy with each kind of audio; empty where only the clip and no clip were evaluated.
+        no_think: the share of valid outputs without thinking by difficulty; empty where no output thought.
         evaluations: the evaluations that the figures come from.
     """
 
@@ -87,30 +74,19 @@ class AccuracyTable:
     name: str
     lines: Sequence[GroupAccuracy]
     faults: Sequence[str]
-    no_think: Sequence[tuple[str, str, Estimate]]
+    listening: Sequence[HeardAccuracy]
+    no_think: Sequence[NoThinkRate]
     evaluations: Sequence[Evaluation]
+
+    @property
+    def chance(self) -> float | None:
+        """The expected accuracy of guessing, over all questions."""
+        return self.lines[0].chance
 
     @property
     def columns(self) -> list[AccuracyColumn]:
         """The columns in which some line has a figure."""
         return [column for column in COLUMNS if any(getattr(line, column.attribute) is not None for line in self.lines)]
-
-
-def question_sets(run: Run, *, with_start: bool = True) -> list[QuestionSet]:
-    """Sort the run's evaluations by their questions. Of two evaluations of one kind the one written last counts.
-
-    Args:
-        with_start: also use the evaluations of the run that this run started from, as "before".
-    """
-    dated = sorted(run.evaluations, key=lambda evaluation: (evaluation.path / "summary.json").stat().st_mtime_ns)
-    entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run)] if with_start else []
-    entries += [(_when(run, evaluation), evaluation) for evaluation in dated]
-    sets: dict[frozenset[str], QuestionSet] = {}
-    for when, evaluation in entries:
-        questions = sets.setdefault(evaluation.ids, QuestionSet(_set_name(evaluation), evaluation.ids, {}))
-        questions.evaluations[when, evaluation.with_audio] = evaluation
-    own = {evaluation.ids for evaluation in run.evaluations}
-    return [questions for ids, questions in sets.items() if ids in own]
 
 
 def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
@@ -120,14 +96,14 @@ def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
         run: name of the run, to show.
     """
     before, after = questions.get(BEFORE), questions.get(AFTER)
-    before_no_audio, after_no_audio = questions.get(BEFORE, with_audio=False), questions.get(AFTER, with_audio=False)
-    evaluations = [
-        evaluation for evaluation in (before, before_no_audio, after, after_no_audio) if evaluation is not None
-    ]
+    before_no_audio, after_no_audio = questions.get(BEFORE, "none"), questions.get(AFTER, "none")
+    evaluations = list(questions.evaluations.values())
     faults: list[str] = []
-    gains = _gains(before, after, faults)
+    gains = paired_gains(before, after, faults)
     audio_gains = (
-        _gains(after_no_audio, after, faults) if after_no_audio and after else _gains(before_no_audio, before, faults)
+        paired_gains(after_no_audio, after, faults)
+        if after_no_audio and after
+        else paired_gains(before_no_audio, before, faults)
     )
     lines = []
     for group, rows in group_rows((after or evaluations[0]).rows).items():
@@ -136,38 +112,18 @@ def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
             GroupAccuracy(
                 group,
                 len(rows),
-                before=_accuracy(before, group),
-                after=_accuracy(after, group),
+                before=accuracy_of(before, group),
+                after=accuracy_of(after, group),
                 gain=gains.get(group),
                 audio_gain=audio_gains.get(group),
-                before_without_audio=_accuracy(before_no_audio, group),
-                after_without_audio=_accuracy(after_no_audio, group),
+                before_without_audio=accuracy_of(before_no_audio, group),
+                after_without_audio=accuracy_of(after_no_audio, group),
                 chance=chance(choice_counts) if choice_counts else None,
             )
         )
     faults = list(dict.fromkeys(faults))
-    return AccuracyTable(run, questions.name, lines, faults, no_think_rates(questions), evaluations)
-
-
-def no_think_rates(questions: QuestionSet) -> list[tuple[str, str, Estimate]]:
-    """The share of valid outputs without thinking, by difficulty and before or after, with the clip.
-
-    Audio-Thinker, figure 2. Empty where no output thought.
-    """
-    rates = []
-    any_thought = False
-    for when in (BEFORE, AFTER):
-        evaluation = questions.get(when)
-        if evaluation is None:
-            continue
-        forms = [(row, form(str(row["completion"]))) for row in evaluation.rows]
-        any_thought = any_thought or any(kind == "think" for _, kind in forms)
-        valid = [(row, float(kind == "no_think")) for row, kind in forms if kind != "malformed"]
-        for difficulty in sorted({str(row["difficulty"]) for row, _ in valid}):
-            members = [(row, value) for row, value in valid if str(row["difficulty"]) == difficulty]
-            rate = mean_interval([value for _, value in members], [row["clip"] for row, _ in members])
-            rates.append((difficulty or "unknown", when, rate))
-    return rates if any_thought else []
+    listening, no_think = listening_lines(questions), no_think_lines(questions)
+    return AccuracyTable(run, questions.name, lines, faults, listening, no_think, evaluations)
 
 
 def seed_comparisons(sets: Sequence[QuestionSet]) -> Sequence[SeedComparison]:
@@ -181,30 +137,3 @@ def seed_comparisons(sets: Sequence[QuestionSet]) -> Sequence[SeedComparison]:
     if len(complete) < 2 or hidden:
         return []
     return over_seeds([compare(before.rows, after.rows) for before, after in complete])
-
-
-def _when(run: Run, evaluation: Evaluation) -> str:
-    """An evaluation in the run's folder is of the model that the run started from, or of what the model became."""
-    return BEFORE if run.model and evaluation.model == run.model else AFTER
-
-
-def _set_name(evaluation: Evaluation) -> str:
-    file = str(evaluation.summary.get("data", "")).replace("\\", "/").rsplit("/", 1)[-1]
-    return file or evaluation.name
-
-
-def _gains(before: Evaluation | None, after: Evaluation | None, faults: list[str]) -> dict[str, Estimate]:
-    """The paired difference of each group; empty where a side is missing. The reason of a refusal joins `faults`."""
-    if before is None or after is None:
-        return {}
-    try:
-        return {comparison.group: comparison.gain for comparison in compare(before.rows, after.rows)}
-    except DataError as error:
-        faults.append(str(error))
-        return {}
-
-
-def _accuracy(evaluation: Evaluation | None, group: str) -> Estimate | None:
-    """The group's accuracy in the evaluation's summary, which is over the same rows."""
-    figures = {} if evaluation is None else evaluation.summary.get("accuracy", {})
-    return Estimate(**figures[group]) if group in figures else None

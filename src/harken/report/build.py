@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from harken.report.accuracy import QuestionSet, accuracy_table, question_sets, seed_comparisons
+from harken.report.accuracy import accuracy_table, seed_comparisons
 from harken.report.clips import ClipFinder
 from harken.report.curves import SECTIONS, panels
 from harken.report.embedded_clips import clip_finders, embed_clips
@@ -17,7 +17,9 @@ from harken.report.facts import run_facts, run_names, shared_facts_first
 from harken.report.page import render_page, render_summary
 from harken.report.paper import paper_tables
 from harken.report.question_sample import spread_kinds, take_within
-from harken.report.questions import TRAINING, Item, clips_of, evaluation_items, set_names, training_items
+from harken.report.question_sets import QuestionSet, question_sets, set_names
+from harken.report.questions import TRAINING, Item, clips_of, evaluation_items, training_items
+from harken.report.result_line import result_lines
 from harken.report.run import Run, read_run
 from harken.system.files import write_text
 
@@ -59,16 +61,20 @@ def report_page(runs: Sequence[Run], audio_roots: Sequence[Path] = ()) -> str:
 
 
 def run_summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> Markup:
-    """The part of the page that needs no script: facts, tables of accuracy, and the papers' tables."""
+    """The part of the page that needs no script: the result, tables of accuracy, the papers' tables and the facts."""
     name_by_ids = set_names(questions for run_sets in sets for questions in run_sets)
     seeds = []
     for ids, set_name in name_by_ids.items():
         shared = [questions for run_sets in sets for questions in run_sets if questions.ids == ids]
         if comparisons := seed_comparisons(shared):
             seeds.append((set_name, comparisons))
+    tables = [
+        accuracy_table(name, questions) for name, run_sets in zip(names, sets, strict=True) for questions in run_sets
+    ]
     return render_summary(
+        result_lines(names, runs, tables),
         shared_facts_first([run_facts(name, run) for name, run in zip(names, runs, strict=True)]),
-        [accuracy_table(name, questions) for name, run_sets in zip(names, sets, strict=True) for questions in run_sets],
+        tables,
         seeds,
         paper_tables(names, runs, sets),
     )

@@ -15,6 +15,9 @@ from harken.report.curves import number
 from harken.report.run import Run
 from harken.report.run_files import JsonObject
 
+_BRIEF = ("recipe", "method", "steps", "hardware")
+"""The facts that stand in the line under which the others fold."""
+
 
 def run_names(paths: Sequence[Path]) -> list[str]:
     """A name for each path: its last two parts, or as many as tell all paths apart."""
@@ -27,7 +30,7 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 
 
 def run_facts(name: str, run: Run) -> dict[str, Any]:
-    """{name, facts: [(label, value)], config: config.yaml and environment.json as text}."""
+    """{name, facts: [(label, value)], brief: the chief of them, config: config.yaml and environment.json as text}."""
     supervised = any("loss/sft" in row for row in run.metrics)
     section = "sft" if supervised else "grpo"
     config, machine = run.config, run.environment
@@ -56,7 +59,8 @@ def run_facts(name: str, run: Run) -> dict[str, Any]:
     }
     facts = [(label, str(value)) for label, value in values.items() if value not in (None, "", [])]
     text = yaml.safe_dump(dict(config), sort_keys=False) + "\n" + yaml.safe_dump(dict(machine), sort_keys=False)
-    return {"name": name, "facts": facts, "config": text}
+    brief = " · ".join(value for label, value in facts if label in _BRIEF)
+    return {"name": name, "facts": facts, "brief": brief, "config": text}
 
 
 def shared_facts_first(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -65,7 +69,7 @@ def shared_facts_first(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return list(runs)
     shared = [fact for fact in runs[0]["facts"] if all(fact in run["facts"] for run in runs)]
     rest = [{**run, "facts": [fact for fact in run["facts"] if fact not in shared]} for run in runs]
-    return [{"name": "All runs", "facts": shared, "config": ""}, *rest]
+    return [{"name": "All runs", "facts": shared, "brief": "what they share", "config": ""}, *rest]
 
 
 def progress_line(run: Run) -> str:

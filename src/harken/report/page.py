@@ -18,7 +18,7 @@ from markupsafe import Markup
 from harken.report.accuracy import AccuracyTable
 from harken.report.paper import PaperTable
 from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
-from harken.results.formatting import percent
+from harken.results.formatting import percent, points
 from harken.results.seeds import SeedComparison
 
 SCRIPTS = ("dom.js", "charts.js", "player.js", "question.js", "questions.js", "page.js")
@@ -39,7 +39,7 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
             title=encodable(title),
             policy=security_policy(live=bool(data["live"])),
             style=Markup(_asset("style.css")),
-            script=Markup(_script()),
+            script=Markup(page_script()),
             summary=summary,
             data=script_json(data),
             clips=[script_json(clip) for clip in clips],
@@ -49,26 +49,30 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
 
 
 def render_summary(
+    results: Sequence[tuple[str, str]],
     facts: Sequence[Mapping[str, Any]],
     tables: Sequence[AccuracyTable],
     seeds: Sequence[tuple[str, Sequence[SeedComparison]]],
     papers: Sequence[PaperTable],
 ) -> Markup:
-    """The part of the page that needs no script: what was run, how accurate it is, and the papers' figures beside it.
+    """The part of the page that needs no script: the result, accuracy, the papers' figures beside it, what was run.
 
     Args:
+        results: what each result is of, and the result in one line.
         seeds: for each set of questions that several runs share, its name and the comparison over those runs.
     """
     return Markup(
         _templates()
         .get_template("summary.html")
         .render(
+            results=results,
             facts=facts,
             tables=tables,
             papers=papers,
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
             percent=percent,
+            points=points,
             measured={column.attribute for table in tables for column in table.columns},
         )
     )
@@ -79,7 +83,7 @@ def security_policy(*, live: bool) -> str:
     source = "'self'" if live else "data:"
     rules = {
         "default-src": "'none'",
-        "script-src": _hash(_script()),
+        "script-src": _hash(page_script()),
         "style-src": _hash(_asset("style.css")),
         "img-src": "data:",
         "media-src": source,
@@ -110,7 +114,7 @@ def _hash(content: str) -> str:
 
 
 @cache
-def _script() -> str:
+def page_script() -> str:
     return "(() => {\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harken.errors import DataError
 from harken.papers import TABLES, PublishedTable
-from harken.report.accuracy import AFTER, BEFORE, QuestionSet
+from harken.report.question_sets import AFTER, BEFORE, QuestionSet
 from harken.report.run import Run
 from harken.results.beside_paper import place_in_table
 from harken.results.beside_paper_table import beside_paper_header, beside_paper_notes, printed_digits

@@ -1,16 +1,17 @@
 """Lists the questions of a run with everything that was answered to them, for the page's question browser.
 
-A question is one item: its text and choices, the greedy answers before and after training with and without the clip,
+A question is one item: its text and choices, the greedy answers before and after training with each kind of audio,
 groups of sampled completions with rewards and advantages, and the marks that the page's filters use. Long texts are
 cut, and say how much is left out.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from harken.report.accuracy import AFTER, BEFORE, QuestionSet
+from harken.data.audio_modes import MODES
 from harken.report.curves import number, rounded
+from harken.report.question_sets import AFTER, BEFORE, QuestionSet, set_names
 from harken.report.run import Run
 from harken.report.run_files import JsonObject
 
@@ -18,7 +19,7 @@ Item = dict[str, Any]
 TRAINING = "training"
 """Name of the set of the training questions."""
 LONGEST_TEXT = 4000
-"""Characters of a question, a completion or a judge's reply."""
+"""Characters of a question or a completion."""
 LONGEST_LABEL = 300
 """Characters of a choice or another short text."""
 LONGEST_PART = 60
@@ -31,15 +32,6 @@ GROUPS = 6
 """Groups of one question of one run that are kept: the first, the last, and some between."""
 
 
-def set_names(sets: Iterable[QuestionSet]) -> dict[frozenset[str], str]:
-    """A name for each set of questions, by its ids; equal names get a number."""
-    names: dict[frozenset[str], str] = {}
-    for questions in sets:
-        taken = sum(name == questions.name or name.startswith(f"{questions.name} (") for name in names.values())
-        names.setdefault(questions.ids, f"{questions.name} ({taken + 1})" if taken else questions.name)
-    return names
-
-
 def evaluation_items(sets: Sequence[Sequence[QuestionSet]]) -> list[Item]:
     """One item for each question of each set. The answers of several runs to one question stand together.
 
@@ -50,12 +42,12 @@ def evaluation_items(sets: Sequence[Sequence[QuestionSet]]) -> list[Item]:
     names = set_names(questions for run_sets in sets for questions in run_sets)
     for run, run_sets in enumerate(sets):
         for questions in run_sets:
-            for (when, with_audio), evaluation in questions.evaluations.items():
+            for (when, audio), evaluation in questions.evaluations.items():
                 for row in evaluation.rows:
                     item = items.setdefault((questions.ids, str(row["id"])), _item(row, names[questions.ids]))
-                    item["answers"].append({"run": run, "when": when, "with_audio": with_audio, **_completion(row)})
+                    item["answers"].append({"run": run, "when": when, "audio": audio, **_completion(row)})
     for item in items.values():
-        item["answers"].sort(key=lambda answer: (answer["run"], answer["when"] == AFTER, not answer["with_audio"]))
+        item["answers"].sort(key=lambda answer: (answer["run"], answer["when"] == AFTER, _place(answer["audio"])))
         item["marks"] = _marks(item)
     return list(items.values())
 
@@ -140,24 +132,25 @@ def _completion(row: JsonObject) -> Item:
 def _ready_group(group: Item) -> Item:
     rows = []
     for row in group["rows"]:
-        judge = row.get("judge") if isinstance(row.get("judge"), dict) else {}
         rows.append(
             {
                 **_completion(row),
                 "tokens": number(row.get("tokens")),
                 "reward": _figure(row.get("reward")),
-                "rewards": {cut(name, LONGEST_PART): _figure(value) for name, value in _reward_parts(row).items()},
-                "judge": {cut(name, LONGEST_PART): cut(reply, LONGEST_TEXT) for name, reply in judge.items()},
+                "rewards": {
+                    cut(name, LONGEST_PART): _figure(value) for name, value in _mapping(row, "rewards").items()
+                },
+                "judged": {cut(name, LONGEST_PART): _figure(value) for name, value in _mapping(row, "judged").items()},
                 "advantage": _figure(row.get("advantage")),
             }
         )
     return {"run": group["run"], "step": group["step"], "rows": rows}
 
 
-def _reward_parts(row: JsonObject) -> JsonObject:
-    """The parts of a completion's reward; a part is None where the judge gave none."""
-    parts = row.get("rewards")
-    return parts if isinstance(parts, dict) else {}
+def _mapping(row: JsonObject, key: str) -> JsonObject:
+    """`rewards`, a completion's parts of the reward, or `judged`, the judge's scores; a failed judge gave None."""
+    values = row.get(key)
+    return values if isinstance(values, dict) else {}
 
 
 def _thinned(groups: list[Item]) -> list[Item]:
@@ -176,26 +169,31 @@ def _marks(item: Item) -> list[str]:
     gained, lost: in some run the answer with the clip was wrong before and is right after, or the other way round.
     audio: the same model chose differently with the clip and without it.
     unreadable: some completion names no choice.
-    judge: a reward part of some completion is missing because the judge gave none.
+    judge: a reward part or a score of some completion is missing because the judge gave none.
     """
-    answers = {(answer["run"], answer["when"], answer["with_audio"]): answer for answer in item["answers"]}
+    answers = {(answer["run"], answer["when"], answer["audio"]): answer for answer in item["answers"]}
     marks = set()
-    for (run, when, with_audio), answer in answers.items():
-        if not with_audio:
+    for (run, when, audio), answer in answers.items():
+        if audio != "real":
             continue
-        after = answers.get((run, AFTER, True))
+        after = answers.get((run, AFTER, "real"))
         if when == BEFORE and after and None not in (answer["correct"], after["correct"]):
             change = bool(after["correct"]) - bool(answer["correct"])
             marks |= {"gained"} if change > 0 else {"lost"} if change < 0 else set()
-        without_audio = answers.get((run, when, False))
+        without_audio = answers.get((run, when, "none"))
         if without_audio and without_audio["choice"] != answer["choice"]:
             marks.add("audio")
     rows = [row for group in item["groups"] for row in group["rows"]]
     if any(completion.get("choice") is None for completion in (*item["answers"], *rows)):
         marks.add("unreadable")
-    if any(value is None for row in rows for value in _reward_parts(row).values()):
+    if any(value is None for row in rows for key in ("rewards", "judged") for value in _mapping(row, key).values()):
         marks.add("judge")
     return sorted(marks)
+
+
+def _place(audio: str) -> int:
+    """Where an answer stands among those of one model: in the order of the audio modes, with the clip first."""
+    return MODES.index(audio) if audio in MODES else len(MODES)
 
 
 def _label(value: Any) -> str | None:

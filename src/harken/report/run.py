@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.config import rename_keys
+from harken.data.audio_modes import MODES
 from harken.errors import DataError
 from harken.report.run_files import JsonObject, read_object, read_rows, read_yaml
 from harken.system.json_shapes import Shape
@@ -29,24 +30,22 @@ class Evaluation:
     """One finished evaluation folder.
 
     Attributes:
+        name: the folder below `eval/`, such as `test`, or `listening/none` of an evaluation with every kind of audio.
         model: the checkpoint or run that was evaluated, as its user gave it.
-        with_audio: False where the questions were put without the clip.
+        audio: what the model heard, a mode of `harken.data.audio_modes`: "real" is the question's own clip.
         audio_root: folder of the clips; None where the evaluation does not name one.
         rows: the rows of predictions.jsonl.
         ids: ids of the questions. Two evaluations with the same ids are on the same questions.
     """
 
     path: Path
+    name: str
     model: str
-    with_audio: bool
+    audio: str
     audio_root: Path | None
     rows: Sequence[JsonObject]
     summary: JsonObject
     ids: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        return self.path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,8 @@ def read_run(path: Path) -> Run:
 def read_evaluations(run: Path) -> list[Evaluation]:
     """The finished evaluations in a run folder, by name. Raises DataError where one is damaged."""
     run = run.resolve()
-    return [_read_evaluation(file.parent, run) for file in sorted((run / "eval").glob("*/summary.json"))]
+    listening = [file for mode in MODES for file in (run / "eval").glob(f"*/{mode}/summary.json")]
+    return [_read_evaluation(file.parent, run) for file in sorted([*(run / "eval").glob("*/summary.json"), *listening])]
 
 
 def read_start_evaluations(run: Run) -> list[Evaluation]:
@@ -121,13 +121,15 @@ def read_start_evaluations(run: Run) -> list[Evaluation]:
 
 def _read_evaluation(path: Path, run: Path) -> Evaluation:
     summary, predictions = read_object(path / "summary.json", run, SUMMARY), path / "predictions.jsonl"
+    audio = str(summary.get("audio", "real"))
     config = read_yaml(path / "config.yaml", run) if (path / "config.yaml").exists() else {}
     rows = read_rows(predictions, run, PREDICTIONS)
     require_rows(rows, predictions, "evaluate again")
     return Evaluation(
         path,
+        name=path.relative_to(run / "eval").as_posix(),
         model=str(summary.get("model", "")),
-        with_audio=summary.get("audio") != "none",
+        audio="real" if audio == "clip" else audio,  # an older harken wrote "clip"
         audio_root=_audio_root(_section(config, "data")),
         rows=rows,
         summary=summary,

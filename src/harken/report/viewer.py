@@ -16,7 +16,6 @@ from markupsafe import Markup
 
 from harken.data.audio import load_waveform
 from harken.errors import AudioError
-from harken.report.accuracy import question_sets
 from harken.report.build import run_summary
 from harken.report.clip_picture import draw_clip
 from harken.report.clips import ClipFinder, as_wav, data_uri
@@ -24,6 +23,7 @@ from harken.report.curves import SECTIONS, panels
 from harken.report.facts import progress_line, run_names
 from harken.report.page import encodable, render_page, script_json
 from harken.report.question_sample import take_within
+from harken.report.question_sets import question_sets
 from harken.report.questions import clips_of, evaluation_items, training_items
 from harken.report.run import Run, read_run
 
@@ -31,7 +31,14 @@ TEXT_BUDGET = 4_000_000
 """Bytes of questions and completions in the page's state; the newest are kept."""
 EVERY_MS = 2000
 """How often the page asks for changes."""
-_WATCHED = ("config.yaml", "environment.json", "metrics.jsonl", "rollouts/step_*.jsonl", "eval/*/*.json*")
+_WATCHED = (
+    "config.yaml",
+    "environment.json",
+    "metrics.jsonl",
+    "rollouts/step_*.jsonl",
+    "eval/*/*.json*",
+    "eval/*/*/*.json*",
+)
 
 
 class Viewer:

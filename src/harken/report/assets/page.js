@@ -17,10 +17,10 @@ function showStatus(text, kind) {
 }
 
 function drawState(state) {
-  const opened = [...document.querySelectorAll("#summary details")].map((node) => node.open);
+  const opened = new Set([...document.querySelectorAll("#summary details[open]")].map((node) => node.dataset.key));
   // The template has escaped every text of the summary, and a DOMParser runs no script.
   $("summary").replaceChildren(...new DOMParser().parseFromString(state.summary, "text/html").body.children);
-  document.querySelectorAll("#summary details").forEach((node, i) => { node.open = opened[i] || false; });
+  document.querySelectorAll("#summary details").forEach((node) => { node.open = opened.has(node.dataset.key); });
   draw(state);
   showStatus(state.status, "following");
 }

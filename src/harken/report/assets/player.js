@@ -14,7 +14,7 @@ function stopSound() {
 }
 
 // Gives the sound to a player; the others keep their place on the page.
-function choose(other) {
+function giveSoundTo(other) {
   if (player === other) return;
   sound.pause();
   drawButton();
@@ -76,7 +76,7 @@ function makePlayer(clip) {
   const head = h("div", { class: "head" });
   const seekTo = (event) => {
     const box = picture.getBoundingClientRect();
-    choose(own);
+    giveSoundTo(own);
     seek(clip.seconds * (event.clientX - box.left) / box.width);
   };
   const picture = h("div", {
@@ -84,19 +84,19 @@ function makePlayer(clip) {
     "aria-valuemin": 0, "aria-valuemax": clip.seconds.toFixed(1),
     onkeydown: (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (by) { choose(own); seek(sound.currentTime + by); event.preventDefault(); event.stopPropagation(); }
+      if (by) { giveSoundTo(own); seek(sound.currentTime + by); event.preventDefault(); event.stopPropagation(); }
     },
     onpointerdown: (event) => { picture.setPointerCapture(event.pointerId); seekTo(event); },
     onpointermove: (event) => { if (event.buttons & 1) seekTo(event); },
   }, drawOutline(clip, done, `played-${++players}`), mel, head);
-  const button = h("button", { class: "play", type: "button", onclick: () => { choose(own); togglePlay(); } },
+  const button = h("button", { class: "play", type: "button", onclick: () => { giveSoundTo(own); togglePlay(); } },
     s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { class: "p", d: "M4 2.5v11l9.5-5.5z" }),
       s("path", { class: "b", d: "M4 2.5h3v11H4zM9.5 2.5h3v11h-3z" })));
   const time = h("span", { class: "time" });
   const own = { sound: clip.sound, seconds: clip.seconds, head, done, time, picture, button };
   time.textContent = `${clock(0)} / ${clock(clip.seconds)} s`;
   button.setAttribute("aria-label", "Play the clip");
-  if (player === null) choose(own);
+  if (player === null) giveSoundTo(own);
   drawButton();
   return h("div", { class: "player" },
     h("div", { class: "controls" }, button, time, clip.note ? mutedText(clip.note) : null), picture);

@@ -2,6 +2,9 @@
 
 let drawn = null; // what is on the screen: { content, key, sounds, place }
 
+// What the model heard in each audio mode; src/harken/data/audio_modes.py describes them.
+const HEARD = { real: "the clip", none: "no clip", silence: "silence", noise: "noise", shuffled: "another clip" };
+
 const verdict = (completion) => completion.correct === null || completion.correct === undefined
   ? mutedText("answer hidden")
   : completion.correct ? h("span", { class: "right" }, "✓ right") : h("span", { class: "wrong" }, "✗ wrong");
@@ -16,11 +19,11 @@ const headRow = (names) => h("thead", {}, h("tr", {}, names.map((name) => h("th"
 function answersTable(item) {
   const several = runs.length > 1;
   return h("table", { class: "answers" },
-    headRow([...(several ? ["run"] : []), "model", "clip", "completion", "choice", ""]),
+    headRow([...(several ? ["run"] : []), "model", "heard", "completion", "choice", ""]),
     h("tbody", {}, item.answers.map((answer) => h("tr", {},
       several && h("td", { class: "name", "data-name": "run" }, dataText("span", "", runs[answer.run].name)),
       h("td", { "data-name": "model" }, answer.when),
-      h("td", { "data-name": "clip" }, answer.with_audio ? "given" : "left out"),
+      h("td", { "data-name": "heard" }, HEARD[answer.audio] || answer.audio),
       textCell(answer),
       h("td", { "data-name": "choice" }, choiceOf(answer)),
       h("td", { "data-name": "" }, verdict(answer))))));
@@ -37,14 +40,14 @@ function groupTable(group) {
   const parts = [...new Set(group.rows.flatMap((row) => Object.keys(row.rewards)))];
   const partCell = (row, part) => h("td", { class: "n", "data-name": part },
     row.rewards[part] === null ? h("span", { class: "wrong" }, "judge failed") : figure(row.rewards[part]));
-  const judgeReplies = (row) => Object.entries(row.judge).map(([name, reply]) => h("details", {},
-    h("summary", {}, "reply of the judge: ", dataText("bdi", "", name)), dataText("div", "words", reply)));
+  const judgeScores = (row) => Object.entries(row.judged).map(([name, score]) => h("div", { class: "muted" },
+    "judge, ", dataText("bdi", "", name), ": ", score === null ? h("span", { class: "wrong" }, "failed") : figure(score)));
   return h("table", { class: "answers group" },
     headRow(["", "completion", "choice", ...parts.map((part) => dataText("div", "label", part)), "reward",
       "advantage"]),
     h("tbody", {}, group.rows.map((row) => h("tr", {},
       h("td", { "data-name": "" }, verdict(row)),
-      textCell(row, judgeReplies(row)),
+      textCell(row, judgeScores(row)),
       h("td", { "data-name": "choice" }, choiceOf(row)),
       parts.map((part) => partCell(row, part)),
       h("td", { class: "n", "data-name": "reward" }, figure(row.reward)),

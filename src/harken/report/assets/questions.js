@@ -17,7 +17,7 @@ const kindOf = (item) => [item.set, item.task, item.difficulty, ...item.marks].j
 
 function searchable(item) {
   item.lower ??= [item.id, item.clip, item.text, ...item.choices, ...item.answers.map((answer) => answer.text),
-    ...item.groups.flatMap((group) => group.rows.flatMap((row) => [row.text, ...Object.values(row.judge)]))]
+    ...item.groups.flatMap((group) => group.rows.map((row) => row.text))]
     .join("\n").toLowerCase();
   return item.lower;
 }
@@ -81,7 +81,7 @@ function filterAndDraw() {
 
 // The first run's answers with the clip, before → after; of a training question, how many of the newest group were right.
 function outcome(item) {
-  const signs = item.answers.filter((answer) => answer.with_audio && answer.run === item.answers[0].run)
+  const signs = item.answers.filter((answer) => answer.audio === "real" && answer.run === item.answers[0].run)
     .map((answer) => (answer.correct === null ? "?" : answer.correct ? "✓" : "✗"));
   if (signs.length) return signs.join(" → ");
   if (!item.groups.length) return "";

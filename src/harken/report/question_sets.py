@@ -1,0 +1,71 @@
+"""Sorts the evaluations of a run by their questions, into before and after training, and by what the model heard.
+
+Evaluations belong together when they hold the same question ids, whatever their folders are called.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harken.report.run import Evaluation, Run, read_start_evaluations
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """One set of questions and a run's evaluations on it, by before or after training and by audio mode."""
+
+    name: str
+    ids: frozenset[str]
+    evaluations: dict[tuple[str, str], Evaluation]
+
+    def get(self, when: str, audio: str = "real") -> Evaluation | None:
+        return self.evaluations.get((when, audio))
+
+
+def question_sets(run: Run, *, with_start: bool = True) -> list[QuestionSet]:
+    """Sort the run's evaluations. Of two evaluations of one kind the one written last counts.
+
+    Of the evaluations without the question's own clip, one of the same model as the evaluation with the clip counts
+    before any other, so that two checkpoints are not mixed.
+
+    Args:
+        with_start: also use the evaluations of the run that this run started from, as "before".
+    """
+    dated = sorted(run.evaluations, key=lambda evaluation: (evaluation.path / "summary.json").stat().st_mtime_ns)
+    entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run)] if with_start else []
+    entries += [(_when(run, evaluation), evaluation) for evaluation in dated]
+    sets: dict[frozenset[str], QuestionSet] = {}
+    for when, evaluation in entries:
+        questions = sets.setdefault(evaluation.ids, QuestionSet(_name(evaluation), evaluation.ids, {}))
+        if evaluation.audio == "real":
+            questions.evaluations[when, "real"] = evaluation
+
+    def same_model(entry: tuple[str, Evaluation]) -> bool:
+        with_clip = sets[entry[1].ids].get(entry[0])
+        return with_clip is not None and with_clip.model == entry[1].model
+
+    for when, evaluation in sorted(entries, key=same_model):
+        if evaluation.audio != "real":
+            sets[evaluation.ids].evaluations[when, evaluation.audio] = evaluation
+    own = {evaluation.ids for evaluation in run.evaluations}
+    return [questions for ids, questions in sets.items() if ids in own]
+
+
+def set_names(sets: Iterable[QuestionSet]) -> dict[frozenset[str], str]:
+    """A name for each set of questions, by its ids; equal names get a number."""
+    names: dict[frozenset[str], str] = {}
+    for questions in sets:
+        taken = sum(name == questions.name or name.startswith(f"{questions.name} (") for name in names.values())
+        names.setdefault(questions.ids, f"{questions.name} ({taken + 1})" if taken else questions.name)
+    return names
+
+
+def _when(run: Run, evaluation: Evaluation) -> str:
+    """An evaluation in the run's folder is of the model that the run started from, or of what the model became."""
+    return BEFORE if run.model and evaluation.model == run.model else AFTER
+
+
+def _name(evaluation: Evaluation) -> str:
+    file = str(evaluation.summary.get("data", "")).replace("\\", "/").rsplit("/", 1)[-1]
+    return file or evaluation.name
