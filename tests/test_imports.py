@@ -54,6 +54,18 @@ def test_results_recipes_and_data_work_without_torch(statement):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_help_and_the_package_import_little():
+    """`harken --help` and `import harken` answer at once, also on a slow disk: they read no recipe and draw no table."""
+    heavy = ("pydantic", "yaml", "numpy", "rich.markdown", "rich.progress", "harken.config")
+    for statement in ("import harken", "import harken.cli.app as a, sys; sys.argv = ['harken', '--help']; a.main()"):
+        code = (
+            f"import sys\ntry:\n    exec({statement!r})\nexcept SystemExit: pass\n"
+            f"sys.exit(' '.join(set(sys.modules) & set({heavy!r})))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        assert done.stderr.strip() == "", statement
+
+
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["compare", "x", "y"], ["report", "x"]])
 def test_help_and_comparisons_import_no_torch(words):
     code = (

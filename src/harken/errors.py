@@ -7,6 +7,8 @@ import errno
 import os
 import sysconfig
 import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -119,6 +121,16 @@ def raised(error: BaseException) -> str:
     sites = [frame for frame in frames if "site-packages" in frame.filename or not frame.filename.startswith(elsewhere)]
     message = f"{type(error).__name__}: {error}"
     return f"{message} ({Path(sites[-1].filename).name}, line {sites[-1].lineno})" if sites else message
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """` (did you mean 'train'?)` for a word that is near a known one, else "".
+
+    Args:
+        prefix: stands before the known word, for example the section of a key.
+    """
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{prefix}{near[0]}'?)" if near else ""
 
 
 def short_repr(value: object, limit: int = 80) -> str:

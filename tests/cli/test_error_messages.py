@@ -12,7 +12,10 @@ def failing_training(world, tmp_path) -> dict[str, tuple[list, list[str]]]:
     recipe, data = world.recipe, world.data
     return {
         "no recipe": (["train", tmp_path / "no.yaml"], [f"{tmp_path}/no.yaml: cannot be read"]),
-        "unknown key": (["train", recipe, "--set", "grpo.stepz=1"], [f"{recipe}: grpo.stepz: unknown key; known here"]),
+        "unknown key": (
+            ["train", recipe, "--set", "grpo.stepz=1"],
+            [f"{recipe}: grpo.stepz: unknown key (did you mean 'grpo.steps'?); known here"],
+        ),
         "wrong value": (["sft", recipe, "--set", "sft.steps=0"], ["sft.steps: ", "(found 0)"]),
         "no value": (["sft", recipe, "--set", "sft.steps"], ["expected key=value"]),
         "used folder": (["sft", recipe, "--out", full], [f"{full}: holds a run already; choose another --out"]),

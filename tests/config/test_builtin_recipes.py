@@ -29,7 +29,7 @@ def test_a_file_beside_the_command_does_not_take_a_shipped_name(tmp_path, monkey
 
 @pytest.mark.parametrize("name", ["omni_r2", "", "omni-r1-avqa", "OMNI_R1_AVQA"])
 def test_an_unknown_name_is_an_error_that_says_how_to_find_the_known_ones(name):
-    with pytest.raises(ConfigError, match=f"'{name}': `harken recipes` lists them"):
+    with pytest.raises(ConfigError, match=rf"'{name}'( \(did you mean .*\))?: `harken recipes` lists them"):
         recipe_file(name)
 
 

@@ -49,11 +49,14 @@ def parts(*rewards: dict) -> dict:
 
 
 WRONG = {
-    "unknown section": ({"grppo": {}}, "grppo: unknown key; known here: name, seed, model"),
-    "unknown key": ({"grpo": {"stepz": 5}}, "grpo.stepz: unknown key; known here: steps, prompts_per_step"),
+    "unknown section": ({"grppo": {}}, "grppo: unknown key (did you mean 'grpo'?); known here: name, seed, model"),
+    "unknown key": (
+        {"grpo": {"stepz": 5}},
+        "grpo.stepz: unknown key (did you mean 'grpo.steps'?); known here: steps, prompts_per_step",
+    ),
     "unknown key of a source": (
         {"data": {"train": [{"file": "q", "audio_rot": "a"}]}},
-        "data.train.0.audio_rot: unknown key; known here: reader, file, audio_root, audio",
+        "data.train.0.audio_rot: unknown key (did you mean 'data.train.0.audio_root'?); known here: reader, file",
     ),
     "missing key": ({"model": {}}, "model.path: missing"),
     "a base that is run": ({"name": None}, "name: Input should be a valid string"),
@@ -84,14 +87,14 @@ WRONG = {
     "a reward of endless weight": (parts({"name": "accuracy", "weight": float("inf")}), "should be a finite number"),
     "a reward nobody knows": (
         parts({"name": "acuracy"}),
-        "no such reward; one of accuracy, format, adaptive, quality, or module:function",
+        "no such reward (did you mean 'accuracy'?); one of accuracy, format, adaptive, quality, or module:function",
     ),
     "a function without a name": (parts({"name": "rewards:"}), "no such reward"),
     "a reward twice": (parts({"name": "accuracy"}, {"name": "accuracy"}), "a part is named twice"),
     "options of another part": (parts({"name": "accuracy", "options": {}}), "options: belong to the part adaptive"),
     "an unknown option": (
         parts({"name": "adaptive", "options": {"balanced": True}}),
-        "reward.parts.0.options.balanced: unknown key; known here: consistency, balance, balance_scope",
+        "reward.parts.0.options.balanced: unknown key (did you mean 'reward.parts.0.options.balance'?)",
     ),
     "a judge that is missing": (
         {**parts({"name": "quality"}), "prompt": {"style": "adaptive"}},

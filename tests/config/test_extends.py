@@ -117,7 +117,10 @@ def test_a_recipe_that_extends_itself_is_a_circle(tmp_path):
     [
         ("nowhere.yaml", r"extends: there is no file .*nowhere\.yaml; a path is relative to the file that extends"),
         ("./omni_r1", r"extends: there is no file .*omni_r1"),
-        ("omni_r2", r"extends: no built-in recipe is named 'omni_r2': `harken recipes` lists them"),
+        (
+            "omni_r2",
+            r"extends: no built-in recipe is named 'omni_r2' \(did you mean 'omni_r1'\?\): `harken recipes` lists them",
+        ),
         (["a", "b"], r"extends: expected a built-in recipe's name or a path, found \['a', 'b'\]"),
         (None, r"extends: expected a built-in recipe's name or a path, found None"),
     ],

@@ -77,7 +77,9 @@ def test_limit_and_subset_choose_questions_and_bad_records_stay_in_the_denominat
         DataError, match=r"subset: no question has task 'spech'; the values of task are 'sound', 'speech'"
     ):
         evaluate(recipe(file, subset__task=["spech"]), tmp_path / "none")
-    with pytest.raises(ConfigError, match=r"subset\.taks: unknown key; known here: task, difficulty"):
+    with pytest.raises(
+        ConfigError, match=r"subset\.taks: unknown key \(did you mean 'subset\.task'\?\); known here: task, difficulty"
+    ):
         recipe(file, subset__taks=["x"])
 
 

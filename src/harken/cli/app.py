@@ -3,101 +3,39 @@
 import errno
 import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from harken.benchmarks import BENCHMARKS
-from harken.cli.ask import ask
-from harken.cli.compare import compare
-from harken.cli.demo import demo
-from harken.cli.doctor import doctor
-from harken.cli.evaluate import evaluate
-from harken.cli.export import export
-from harken.cli.extend import extend
-from harken.cli.generate.captions import captions
-from harken.cli.generate.questions import questions
-from harken.cli.generate.reasoning import reasoning
-from harken.cli.judge.check import check as check_judge
-from harken.cli.plan import plan
-from harken.cli.prepare.arc import arc
-from harken.cli.prepare.audiomcq import audiomcq
-from harken.cli.prepare.audiosetcaps import audiosetcaps
-from harken.cli.prepare.avqa import avqa
-from harken.cli.prepare.benchmark import benchmark_command
-from harken.cli.prepare.check import check
-from harken.cli.prepare.export import export as export_manifest
-from harken.cli.prepare.jsonl import jsonl
-from harken.cli.prepare.review import review
-from harken.cli.prepare.vggsound import vggsound
-from harken.cli.recipes import recipes
-from harken.cli.report import report
-from harken.cli.score import score
-from harken.cli.sft import sft
-from harken.cli.tiny import tiny
-from harken.cli.train import train
-from harken.cli.view import view
+from harken import __version__
+from harken.cli.command_group import group_of, help_width, plain_app
+from harken.cli.command_table import COMMANDS
 from harken.errors import ConfigError, HarkenError, ReportedByOtherRankError, StoppedError, file_error
 from harken.system.console import escape_unprintable, hide_torchao_messages
 from harken.system.stop_signals import stop_signals
 
-COMMANDS = {
-    "Start here": {"demo": demo, "doctor": doctor},
-    "Train": {"recipes": recipes, "plan": plan, "sft": sft, "train": train, "extend": extend},
-    "Measure": {"evaluate": evaluate, "score": score, "compare": compare, "ask": ask},
-    "Look at a run": {"report": report, "view": view},
-    "Checkpoints": {"export": export, "tiny": tiny},
-}
-"""Panel of `harken --help` -> its commands."""
-
-PREPARE_COMMANDS = {
-    "Training data": {
-        "avqa": avqa,
-        "vggsound": vggsound,
-        "audiosetcaps": audiosetcaps,
-        "arc": arc,
-        "audiomcq": audiomcq,
-        "jsonl": jsonl,
-    },
-    "Benchmarks": {name: benchmark_command(name) for name in BENCHMARKS},
-    "Work with a manifest": {"check": check, "review": review, "export": export_manifest},
-}
-"""Panel of `harken prepare --help` -> its commands."""
-
-GENERATE_COMMANDS = {
-    "captions": captions,
-    "questions": questions,
-    "reasoning": reasoning,
-}
-
-JUDGE_COMMANDS = {"check": check_judge}
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
+app = plain_app(
+    group_of(COMMANDS),
+    completion=True,
+    about="Reinforcement fine-tuning of audio language models for questions about sound, speech and music.",
 )
-prepare = typer.Typer(
-    no_args_is_help=True, help="Turn files that can be downloaded into a manifest: a checked list of questions."
-)
-generate = typer.Typer(no_args_is_help=True, help="Have a language model behind a server write training data.")
-judge = typer.Typer(no_args_is_help=True, help="Look at the language model that scores reasoning and answers.")
 
-for panel, commands in COMMANDS.items():
-    for name, command in commands.items():
-        app.command(name, rich_help_panel=panel)(command)
-for panel, commands in PREPARE_COMMANDS.items():
-    for name, command in commands.items():
-        prepare.command(name, rich_help_panel=panel)(command)
-for name, command in GENERATE_COMMANDS.items():
-    generate.command(name)(command)
-for name, command in JUDGE_COMMANDS.items():
-    judge.command(name)(command)
-app.add_typer(prepare, name="prepare", rich_help_panel="Data")
-app.add_typer(generate, name="generate", rich_help_panel="Data")
-app.add_typer(judge, name="judge", rich_help_panel="Measure")
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"harken {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _harken(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -111,7 +49,7 @@ def main() -> None:
         _check_words()
         try:
             with stop_signals():
-                app()
+                app(prog_name="harken", terminal_width=help_width())
         finally:
             _flush_output()
     except ReportedByOtherRankError:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from harken.config.builtin_recipes import recipe_file
-from harken.errors import ConfigError, DataError
+from harken.errors import ConfigError, DataError, did_you_mean
 from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
@@ -25,10 +24,19 @@ OUTPUT_PANEL = "Output"
 
 
 def _parse_recipe(name_or_path: str) -> Path:
+    from harken.config.builtin_recipes import recipe_file
+
     try:
         return recipe_file(name_or_path)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _complete_recipe(beginning: str) -> list[str]:
+    """What a shell offers for the beginning of a recipe's name."""
+    from harken.config.builtin_recipes import builtin_recipes
+
+    return [name for name in builtin_recipes() if name.startswith(beginning)]
 
 
 RecipeFile = Annotated[
@@ -36,6 +44,7 @@ RecipeFile = Annotated[
     typer.Argument(
         help="A YAML file, or the name of a recipe that `harken recipes` lists.",
         parser=_parse_recipe,
+        autocompletion=_complete_recipe,
         metavar="RECIPE",
     ),
 ]
@@ -114,7 +123,9 @@ def check_dtype(name: str, *, auto: bool = True) -> None:
 
     names = [*["auto"] * auto, *DTYPES]
     if name not in names:
-        raise typer.BadParameter(f"{name!r}: one of {', '.join(names)}", param_hint="--dtype")
+        raise typer.BadParameter(
+            f"{name!r}{did_you_mean(name, names)}: one of {', '.join(names)}", param_hint="--dtype"
+        )
 
 
 def recipe_values(context: typer.Context, recipe_keys: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ built-in recipe, anything with a folder or an ending (`mine.yaml`, `recipes/mine
 
 from pathlib import Path
 
-from harken.errors import ConfigError
+from harken.errors import ConfigError, did_you_mean
 
 
 def builtin_recipes() -> dict[str, Path]:
@@ -20,12 +20,13 @@ def recipe_file(name_or_path: str) -> Path:
     """The file that a recipe argument names. Raises ConfigError for a name that no built-in recipe has."""
     if Path(name_or_path).name != name_or_path or Path(name_or_path).suffix:
         return Path(name_or_path)
-    file = builtin_recipes().get(name_or_path)
-    if file is None:
+    known = builtin_recipes()
+    if name_or_path not in known:
         raise ConfigError(
-            f"no built-in recipe is named {name_or_path!r}: `harken recipes` lists them; a file ends in .yaml"
+            f"no built-in recipe is named {name_or_path!r}{did_you_mean(name_or_path, known)}: `harken recipes` lists "
+            "them; a file ends in .yaml"
         )
-    return file
+    return known[name_or_path]
 
 
 def recipe_text(file: Path) -> str:

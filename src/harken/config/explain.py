@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from harken.config.renamed import REMOVED_KEYS, RENAMED_KEYS
 from harken.config.section import Section
-from harken.errors import short_repr
+from harken.errors import did_you_mean, short_repr
 
 
 def explanations(section: type[Section], error: ValidationError) -> list[str]:
@@ -28,7 +28,9 @@ def _explain(section: type[Section], detail: Any) -> str:
         for part in detail["loc"][:-1]:
             if isinstance(part, str):
                 section = _section_in(section.model_fields[part].annotation)
-        return f"{key}: unknown key; known here: {', '.join(section.model_fields)}"
+        known, above = section.model_fields, "".join(f"{part}." for part in detail["loc"][:-1])
+        near = did_you_mean(str(detail["loc"][-1]), known, above)
+        return f"{key}: unknown key{near}; known here: {', '.join(known)}"
     if detail["type"] == "missing" and key == "name":
         return "name: missing; a recipe without a name is a base, which other recipes extend"
     if detail["type"] == "missing":

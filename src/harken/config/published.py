@@ -3,6 +3,7 @@
 from pydantic import model_validator
 
 from harken.config.section import Section
+from harken.errors import did_you_mean
 from harken.papers import TABLES
 
 
@@ -18,7 +19,9 @@ class PublishedRow(Section):
     def is_in_the_paper(self) -> "PublishedRow":
         known = [row.name for row in TABLES[self.table].rows] if self.table in TABLES else []
         if not known:
-            raise ValueError(f"no published table {self.table!r}: set one of {', '.join(TABLES)}")
+            near = did_you_mean(self.table, TABLES)
+            raise ValueError(f"no published table {self.table!r}{near}: set one of {', '.join(TABLES)}")
         if self.row not in known:
-            raise ValueError(f"{self.table} has no row {self.row!r}: set one of {'; '.join(known)}")
+            near = did_you_mean(self.row, known)
+            raise ValueError(f"{self.table} has no row {self.row!r}{near}: set one of {'; '.join(known)}")
         return self

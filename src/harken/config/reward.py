@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harken.config.section import Section
+from harken.errors import did_you_mean
 
 
 class AdaptiveOptions(Section):
@@ -41,7 +42,8 @@ class RewardPart(Section):
         names_function = all(part.isidentifier() for part in (*module.split("."), function))
         if self.name not in BUILT_IN_REWARDS and not (colon and names_function):
             raise ValueError(
-                f"name: no such reward; one of {', '.join(BUILT_IN_REWARDS)}, or module:function for one of yours"
+                f"name: no such reward{did_you_mean(self.name, BUILT_IN_REWARDS)}; one of "
+                f"{', '.join(BUILT_IN_REWARDS)}, or module:function for one of yours"
             )
         if self.weight == 0:
             raise ValueError("weight: a part of weight 0 rewards nothing: remove it")

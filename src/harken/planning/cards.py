@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harken.errors import ConfigError
+from harken.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def card_for(name: str | None, memory_gib: float | None) -> Card:
     """
     if name is not None:
         if name.lower() not in CARDS:
-            raise ConfigError(f"--card {name}: known are {', '.join(CARDS)}; give --gpu-memory for another one")
+            near = did_you_mean(name.lower(), CARDS)
+            raise ConfigError(f"--card {name}: known are {', '.join(CARDS)}{near}; give --gpu-memory for another one")
         return CARDS[name.lower()]
     if memory_gib is None:
         raise ConfigError(f"which GPU? give --gpu-memory GIB, or --card with one of {', '.join(CARDS)}")

@@ -11,7 +11,7 @@ from typing import Literal
 from harken.benchmarks import BENCHMARKS
 from harken.benchmarks.registry import find_benchmark
 from harken.config import ChoicesShown, PromptConfig
-from harken.errors import ConfigError, DataError
+from harken.errors import ConfigError, DataError, did_you_mean
 from harken.questions.output_parts import form
 from harken.types import Conversation, Question
 
@@ -160,9 +160,10 @@ def _style(name: str) -> Prompt:
     if name in STYLES:
         return STYLES[name]
     if name not in BENCHMARKS and ":" not in name:
-        known = ", ".join([*STYLES, *(known for known in BENCHMARKS if find_benchmark(known).prompt is not None)])
+        known = [*STYLES, *(known for known in BENCHMARKS if find_benchmark(known).prompt is not None)]
         raise ConfigError(
-            f"prompt.style: no style is called {name!r}; one of {known}, or module:object for a benchmark of yours"
+            f"prompt.style: no style is called {name!r}{did_you_mean(name, known)}; one of {', '.join(known)}, or "
+            "module:object for a benchmark of yours"
         )
     official = find_benchmark(name, "prompt.style").prompt
     if official is None:

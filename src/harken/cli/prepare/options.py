@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harken.cli.options import console, refuse_empty
+from harken.errors import did_you_mean
 
 if TYPE_CHECKING:
     from harken.prepare.data_card import Card
@@ -124,7 +125,9 @@ def check_format(name: str) -> str:
     from harken.prepare.trainer_formats import FORMATS
 
     if name not in FORMATS:
-        raise typer.BadParameter(f"{name!r}: one of {', '.join(FORMATS)}", param_hint="--format")
+        raise typer.BadParameter(
+            f"{name!r}{did_you_mean(name, FORMATS)}: one of {', '.join(FORMATS)}", param_hint="--format"
+        )
     return name
 
 
