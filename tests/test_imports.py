@@ -55,7 +55,7 @@ def test_results_recipes_and_data_work_without_torch(statement):
 
 
 def test_the_help_and_the_package_import_little():
-    """`harken --help` and `import harken` answer at once, also on a slow disk: they read no recipe and draw no table."""
+    """`harken --help` and `import harken` answer at once: they read no recipe and draw no table."""
     heavy = ("pydantic", "yaml", "numpy", "rich.markdown", "rich.progress", "harken.config")
     for statement in ("import harken", "import harken.cli.app as a, sys; sys.argv = ['harken', '--help']; a.main()"):
         code = (

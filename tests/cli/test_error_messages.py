@@ -52,7 +52,7 @@ def failing_evaluation(world, tmp_path) -> dict[str, tuple[list, list[str]]]:
         "no usable record": (no_record, ["none.jsonl: no usable record", "rejected.jsonl"]),
         "no such reader": (
             [*words, "--benchmark", "mmlu"],
-            ["data.reader: no reader is called 'mmlu'; one of manifest, mmau, "],
+            ["data.reader: no reader is called 'mmlu' (did you mean 'mmsu'?); one of manifest, mmau, "],
         ),
         "two kinds of audio": ([*words, "--no-audio", "--audio", "noise"], ["--no-audio is --audio none"]),
         "listening with one kind": ([*words, "--listening", "--no-audio"], ["every kind of audio"]),
