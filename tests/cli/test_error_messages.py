@@ -56,7 +56,7 @@ def failing_evaluation(world, tmp_path) -> dict[str, tuple[list, list[str]]]:
         ),
         "two kinds of audio": ([*words, "--no-audio", "--audio", "noise"], ["--no-audio is --audio none"]),
         "listening with one kind": ([*words, "--listening", "--no-audio"], ["every kind of audio"]),
-        "no such label": ([*words, "--subset", "taks=x"], ["subset.taks: unknown key; known here"]),
+        "no such label": ([*words, "--subset", "taks=x"], ["(did you mean 'subset.task'?); known"]),
         "a label without a value": ([*words, "--subset", "speech"], ["expected KEY=VALUE"]),
         "no model": (["evaluate", "--data", world.data], ["give either model (a checkpoint) or endpoint"]),
         "no key": (no_key, ["NO_SUCH_KEY is not set"]),

@@ -329,7 +329,7 @@ def test_the_seed_of_the_recipe_places_the_answers(tmp_path):
     [
         (("--set", "endpoint.api=completion"), "endpoint.api: generation asks chat models"),
         (("--set", "filters.max_tokens=9"), "max_tokens and tokenizer go together"),
-        (("--set", "filters.max_word=9"), "filters.max_word: unknown key; known here: max_words,"),
+        (("--set", "filters.max_word=9"), "filters.max_word: unknown key (did you mean 'filters.max_words'?); known"),
         (("--api-key-env", "NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
     ],
 )

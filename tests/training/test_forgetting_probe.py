@@ -188,7 +188,7 @@ def test_a_file_that_is_missing_or_holds_no_record_is_named(model, tmp_path):
     ("section", "says"),
     [
         ({}, "probe.file: missing"),
-        ({"file": "p", "evry": 1}, "probe.evry: unknown key; known here: file, audio_root, prompt, every"),
+        ({"file": "p", "evry": 1}, "unknown key (did you mean 'probe.every'?); known here: file, audio_root, prompt"),
         ({"file": "p", "every": 0}, "probe.every: "),
         ({"file": "p", "prompt": ""}, "probe.prompt: "),
     ],
