@@ -55,7 +55,7 @@ def test_a_benchmark_of_the_users_own_is_found_by_module_and_object():
     [
         (
             "mmlu",
-            r"data.reader: no reader is called 'mmlu' \(did you mean 'mmsu'\?\); one of manifest, mmau, .*, mmau_pro, or",
+            r"data.reader: no reader is called 'mmlu' \(did you mean 'mmsu'\?\); one of manifest, .*, or module",
         ),
         ("my_benchmarks:YOURS", "data.reader: my_benchmarks:YOURS: my_benchmarks defines no YOURS"),
         ("my_benchmarks:NOTHING", "data.reader: my_benchmarks:NOTHING is no Benchmark but int"),
