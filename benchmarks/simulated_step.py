@@ -19,6 +19,7 @@ from torch.distributed.fsdp._fully_shard import _fsdp_param
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 import harken.models.sharding
+import harken.training.memory_saving_adamw
 import harken.training.reference_model
 from counted_memory import CountedMemory, KnownValues
 from gpu_setup import Work, build_model, make_questions, noise_loader
@@ -127,6 +128,7 @@ def _peak_of(name: str, counted: CountedMemory, peaks: dict[str, int]) -> Iterat
 def _build(run: SimulatedRun, counted: CountedMemory) -> tuple[Any, Any, torch.optim.Optimizer]:
     """Policy, reference and optimizer as a run on a card has them; on several ranks one rank's parts."""
     memory = run.memory
+    _compute_an_update_once(counted)
     dtype = torch.float32 if memory.weights == "float32" else torch.bfloat16
     _leave_out_streamed_blocks(counted)
     model: Any = build_model(run.work, dtype)
@@ -157,6 +159,25 @@ def _optimizer(module: torch.nn.Module, memory: MemoryConfig) -> torch.optim.Opt
         moments="adamw",
         in_backward=memory.step_in_backward,
     )
+
+
+def _compute_an_update_once(counted: CountedMemory) -> None:
+    """Have an update of a piece whose sizes and types were seen before take one tensor of the bytes that the first one
+    took at most. Two thirds of the time of a simulated step in 8 bits went into these operators."""
+    original, bytes_taken = harken.training.memory_saving_adamw.update_piece, {}
+
+    def update(weights: Any, gradients: Any, state: Any, *others: Any) -> None:
+        tensors = (weights, gradients, *(state[name] for name in sorted(state)))
+        key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+        if key in bytes_taken:
+            torch.empty(bytes_taken[key], dtype=torch.uint8)
+            return
+        before, peak = counted.now, counted.peak
+        counted.reset()
+        original(weights, gradients, state, *others)
+        bytes_taken[key], counted.peak = counted.peak - before, max(peak, counted.peak)
+
+    harken.training.memory_saving_adamw.update_piece = update
 
 
 def _leave_out_streamed_blocks(counted: CountedMemory) -> None:
