@@ -9,6 +9,7 @@ weights trained, checkpointing, bf16_mixed, all blocks. It takes half a minute t
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -24,7 +25,7 @@ from harken.config import MemoryConfig, Recipe
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB
 from harken.planning.planned_run import PlannedRun
-from harken.planning.shapes import shape_of_config
+from harken.planning.shapes import Shape, shape_of_config
 from harken.system.files import write_text
 from simulated_step import SimulatedRun, simulate_steps
 
@@ -73,10 +74,15 @@ def account(run: SimulatedRun, prompt_tokens: int) -> dict[str, int]:
             "memory": memory.model_dump(mode="json"),
         }
     )
-    shape = shape_of_config(config_of(run.work)[0])
+    shape = _shape(run.work)
     plan = plan_memory(PlannedRun(recipe, settings, shape, prompt_tokens, CLIP_S, run.ranks))
     held, rollout, training = (sum(item.device for item in part) for part in (plan.held, plan.rollout, plan.training))
     return {"rollout": held + rollout, "update": held + training, "peak": plan.peak}
+
+
+@functools.cache
+def _shape(work: Work) -> Shape:
+    return shape_of_config(config_of(work)[0])
 
 
 def measure_case(size: str, ranks: int, mode: str) -> dict[str, Any]:

@@ -84,15 +84,9 @@ def test_two_steps_of_a_tiny_model_end_with_the_peaks_of_their_parts(tmp_path, r
 
 
 @pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
-def test_the_account_is_within_7_percent_of_each_simulated_case_but_one_and_the_page_says_so():
+def test_the_account_is_within_7_percent_of_each_simulated_case_and_the_page_is_made_of_them():
     cases = json.loads(simulate.RESULTS.read_text())
-    off = {}
-    for case in (case for case in cases if "simulated" in case):
-        error = simulate.planned_peak(case) / max(case["simulated"].values()) - 1
-        if abs(error) > 0.07:
-            off[case["size"], case["ranks"], case["mode"]] = error
-    # Too high there, by 7.3 %, as the page says: what a step in the backward pass needs one after another is added up.
-    assert set(off) == {("7b", 1, "bf16_stochastic, adamw_8bit, step_in_backward, streamed")}
-    assert all(0 < error < 0.08 for error in off.values())
+    for case in cases:
+        assert simulate.planned_peak(case) == pytest.approx(max(case["simulated"].values()), rel=0.07), case
     text = simulate.PAGE.read_text()
     assert simulate.page(text, cases) == text  # else run benchmarks/simulate.py --table

@@ -30,7 +30,7 @@ def plan_memory(run: PlannedRun) -> MemoryPlan:
         activations,
         logits,
         gradients,
-        *pass_memory.counted_twice(run, [activations, *tower, logits], gradients),
+        *pass_memory.counted_twice(run, activations, tower, logits, gradients),
         *pass_memory.update(run),
         *pass_memory.gathered_blocks(run),
     ]

@@ -108,18 +108,33 @@ def gradients(run: PlannedRun) -> MemoryItem:
     return MemoryItem("gradients", size, 0, f"{weight_bytes} bytes a trained weight, the largest twice")
 
 
-def counted_twice(run: PlannedRun, kept: Sequence[MemoryItem], gradient: MemoryItem) -> list[MemoryItem]:
-    """With one micro-batch a step, activations go as gradients come: the smaller of the two is subtracted.
+def counted_twice(
+    run: PlannedRun, activations: MemoryItem, tower: Sequence[MemoryItem], logits: MemoryItem, gradient: MemoryItem
+) -> list[MemoryItem]:
+    """What the sum of a training pass's items has too much, since not all of them are there together.
 
-    Args:
-        kept: what the backward pass frees on its way.
+    With one micro-batch a step, activations go as gradients come: the smaller of the two is subtracted. With
+    `step_in_backward` a gradient goes before the next weight's comes. The backward pass begins at the head, whose
+    gradient meets logits and activations; then updates meet one gradient and activations; it ends at the embedding,
+    where the gradient of one prompt is added to that of the others, and the language model's activations are gone. On
+    several cards the gradients of embedding and head go together, after all others.
     """
-    micro_batches = math.ceil(run.prompts_per_card / run.prompts_per_micro_batch)
-    if micro_batches > 1 or run.recipe.memory.step_in_backward:
+    if run.recipe.memory.step_in_backward and run.gpus > 1:
         return []
-    size = min(sum(item.device for item in kept), gradient.device)
+    if run.recipe.memory.step_in_backward:
+        parts = [activations, logits, gradient, *update(run)]
+        largest = gradient.device // 2
+        cast = largest * run.compute_bytes // run.trained_bytes if run.compute_bytes < run.trained_bytes else 0
+        at_the_head = activations.device + logits.device + largest + cast
+        at_an_update = activations.device + largest + sum(item.device for item in update(run))
+        size = sum(item.device for item in parts) - max(at_the_head, at_an_update, 2 * largest)
+        return [MemoryItem("less: never there together", -size, 0, "head, updates and embedding come in turn")]
+    micro_batches = math.ceil(run.prompts_per_card / run.prompts_per_micro_batch)
+    if micro_batches > 1:
+        return []
+    freed = sum(item.device for item in [activations, *tower, logits])
     about = "one micro-batch: gradients replace activations"
-    return [MemoryItem("less: never there together", -size, 0, about)]
+    return [MemoryItem("less: never there together", -min(freed, gradient.device), 0, about)]
 
 
 def update(run: PlannedRun) -> list[MemoryItem]:
