@@ -42,10 +42,8 @@ def prices() -> str:
             for way in full_training(recipe, card, gpus):
                 settings = "as the recipe is" if not way.changes else f"`{str(way).replace('--set ', '')}`"
                 hours = way.step_s * recipe.grpo.steps * gpus / 3600
-                rows.append(
-                    (f"`{name}`", f"{gpus} x {CARDS[card].name}", settings, gives_up(way))
-                    + (f"{way.peak / GIB:.1f}", f"{way.step_s:.1f}", f"{hours:.1f}")
-                )
+                figures = f"{way.peak / GIB:.1f}", f"{way.step_s:.1f}", f"{hours:.1f}"
+                rows.append((f"`{name}`", f"{gpus} x {CARDS[card].name}", settings, gives_up(way), *figures))
     return table(head, rows)
 
 

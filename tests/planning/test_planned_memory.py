@@ -191,9 +191,9 @@ def test_the_modes_of_one_48_gib_card_are_those_of_the_design():
 
 
 def test_with_a_step_in_the_backward_pass_the_largest_of_its_moments_counts():
-    """By hand, with a head of 152,064 x 3,584 numbers. In float32 under bf16_mixed the head's gradient is made in bfloat16
-    and copied: 1.5 times its size beside logits and activations. In bfloat16 and with short completions the two
-    gradients of the embedding are more than a gradient beside logits, or beside the update, with activations."""
+    """By hand, with a head of 152,064 x 3,584 numbers. In float32 under bf16_mixed the head's gradient is made in
+    bfloat16 and copied: 1.5 times its size beside logits and activations. In bfloat16 and with short completions the
+    two gradients of the embedding are more than a gradient beside logits, or beside the update, with activations."""
     head = 152_064 * 3584
     modes = {"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "step_in_backward": True}
     for memory, group, by_hand in (
