@@ -80,7 +80,7 @@ def test_the_run_folder_holds_what_the_design_says(runs, world):
     assert [row["optim/learning_rate"] for row in metrics] == [1e-4, 0.5e-4]
     assert max(row["rollout/logp_gap_max"] for row in metrics) < 1e-4
     assert "dev/accuracy" not in metrics[0]
-    assert "dev/accuracy" in metrics[1]
+    assert metrics[1]["dev/low"] <= metrics[1]["dev/accuracy"] <= metrics[1]["dev/high"]
     rollouts = rows_of(run / "rollouts" / "step_000002.jsonl")
     assert len(rollouts) == 6
     assert {"id", "g", "completion", "choice", "answer", "reward", "advantage"} <= rollouts[0].keys()

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 from hostile import hostile_run, hostile_texts
@@ -126,7 +127,10 @@ def test_nothing_in_the_page_is_loaded_from_elsewhere(tmp_path):
     ]
     assert outside == []
     code = page.blocks["script"] + "".join(page.styles)
-    assert re.findall(r"https?://[^\"'` ]+", code) == ["http://www.w3.org/2000/svg"]
+    assert re.findall(r"https?://[^\"'` ]+", code) == [
+        "https://github.com/leeoniya/uPlot",  # the comment that names the plotting library
+        "http://www.w3.org/2000/svg",
+    ]
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "@import"):
         assert word not in code, word
 
@@ -269,3 +273,16 @@ def test_no_name_is_defined_twice_in_the_pages_one_script():
     names = re.findall(r"^(?:async )?(?:function|const|let|class) (\w+)", page_script(), re.MULTILINE)
     assert len(names) > 40
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_the_plotting_library_is_the_published_file_with_its_licence():
+    """uPlot 1.6.32 of npm; its archive has the integrity sha512-KIMVnG68zvu5XXUbC4LQEPnhwOxBuLyW1AHtpm6IKTXI..."""
+    hashes = {
+        "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+    }
+    folder = files("harken.report") / "assets" / "uplot"
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in hashes} == hashes
+    assert "The MIT License" in (folder / "LICENSE").read_text()
+    assert "uPlot (v1.6.32)" in page_script()

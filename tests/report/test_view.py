@@ -78,12 +78,12 @@ def test_new_steps_rollouts_and_evaluations_appear_while_the_run_goes_on(tmp_pat
     run = write_run(tmp_path / "run", metrics=metric_rows(2))
     with serving(Viewer(run, [])) as server:
         _, headers, body = request(server, "/state")
-        assert json.loads(body)["panels"][0]["series"][0]["x"] == [1.0, 2.0]
+        assert json.loads(body)["panels"][0]["series"][0]["x"] == [1, 2]
         with (run / "metrics.jsonl").open("a") as file:
             file.write('{"step": 3, "reward/mean": 0.5}\n{"step": 4, "rewa')  # training is writing the fourth
         status, headers, body = request(server, "/state", If_None_Match=headers["ETag"])
         assert status == 200
-        assert json.loads(body)["panels"][0]["series"][0]["x"] == [1.0, 2.0, 3.0]
+        assert json.loads(body)["panels"][0]["series"][0]["x"] == [1, 2, 3]
         write_json_lines(run / "rollouts" / "step_000003.jsonl", [sampled("a", 0, correct=True)])
         assert [item["id"] for item in json.loads(request(server, "/state")[2])["questions"]] == ["a"]
         write_evaluation(run, "test", [prediction("t", correct=True)], model="m")

@@ -24,7 +24,7 @@ PLACES = {
     "reference": (harken.grpo.step, "score_with_reference", 3),
     "update": (harken.grpo.step, "update", 3),
     "sft update": (harken.training.sft, "apply_update", 3),
-    "development": (harken.training.session, "count_correct", 1),
+    "development": (harken.training.session, "which_correct", 1),
     "saving": (harken.training.session, "save_checkpoint", 1),
 }
 """A function during which the signal comes, and in which call of it."""

@@ -1,6 +1,6 @@
 """Answers of a local model to questions, decoded in batches of prompts of similar length.
 
-Evaluation calls `predict`; training calls `count_correct` for accuracy on the development part. Which questions share a
+Evaluation calls `predict`; training calls `which_correct` for accuracy on the development part. Which questions share a
 batch depends on the list of questions alone, and each sample has its own uniform numbers from (seed, order, question,
 sample). So a run that was killed decodes the batches that it would have decoded, and several ranks those of one. While
 one window of batches is decoded, threads load and render the clips of the next.
@@ -105,14 +105,15 @@ def _uniforms(trials: Sequence[Trial], sampling: Sampling, samples: int, seed: i
     return torch.from_numpy(np.stack(rows))
 
 
-def count_correct(
+def which_correct(
     model: AudioLM, questions: Sequence[Question], inputs: PromptInputs, prompt: Prompt, max_completion_tokens: int
-) -> int:
-    """How many questions the model answers correctly with greedy decoding."""
+) -> list[bool]:
+    """For each question, in order, whether the model answers it correctly with greedy decoding."""
     trials = [Trial(question) for question in questions]
-    correct = 0
+    correct: dict[int, bool] = {}  # by the identity of the trial, because an id is unique in its own file only
     for batch in predict(model, trials, inputs, Sampling(0, max_completion_tokens), batch_size=32):
         for trial, (answer,) in batch:
             question = trial.question
-            correct += grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown).correct
-    return correct
+            read = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
+            correct[id(trial)] = bool(read.correct)
+    return [correct[id(trial)] for trial in trials]

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from harken.report.accuracy import accuracy_table, seed_comparisons
 from harken.report.clips import ClipFinder
-from harken.report.curves import SECTIONS, panels
+from harken.report.curve_names import SECTIONS
+from harken.report.curves import panels
 from harken.report.embedded_clips import clip_finders, embed_clips
 from harken.report.facts import run_facts, run_names, shared_facts_first
 from harken.report.page import render_page, render_summary

@@ -1,75 +1,29 @@
-"""Turns metric rows into curves to draw: one panel for each figure, with a title, thinned to what a screen can show.
+"""Turns metric rows into curves to draw: one panel for each figure, with title, unit and the points of each run.
 
-Every number of a metric row gets a curve; a figure that has no title here is shown under its own name. Curves are not
-smoothed: a point is the mean of the steps it stands for, with the smallest and the largest of them as a band.
+Every number of a metric row gets a curve. The points are the steps themselves; only where a run has more steps than a
+panel holds, a point is the mean of the steps it stands for, with the smallest and the largest of them as a band. The
+page's script smooths.
 """
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
+from harken.report.curve_names import place, section, title_and_unit
 from harken.report.run_files import JsonObject
 
-POINTS = 120
-"""Points of one curve at most."""
-
-SECTIONS = ("Rewards and accuracy", "Answers and thinking", "Policy", "Speed and memory", "Everything else")
-_TITLES = {
-    "reward/mean": "Reward",
-    "reward/std_in_group": "Reward: standard deviation within a group",
-    "reward/equal_groups": "Share of groups with equal rewards",
-    "dev/accuracy": "Accuracy on the development questions",
-    "answer/unreadable": "Share of unreadable answers",
-    "completion/length_mean": "Mean completion length, tokens",
-    "completion/length_max": "Longest completion, tokens",
-    "completion/truncated": "Share cut at the maximum length",
-    "think/rate": "Share of valid completions that think",
-    "think/malformed": "Share of malformed completions",
-    "think/accuracy_think": "Accuracy of completions that think",
-    "think/accuracy_no_think": "Accuracy of completions without thinking",
-    "think/reasoning_words": "Words of reasoning",
-    "think/lambda": "Adaptive reward: mean λ",
-    "think/factor_think": "Adaptive reward: factor for thinking",
-    "think/factor_no_think": "Adaptive reward: factor without thinking",
-    "judge/consistency": "Judge's score of consistency",
-    "judge/quality": "Judge's score of quality",
-    "judge/asked": "Calls of the judge",
-    "judge/failed": "Failed calls of the judge",
-    "judge/failed_share": "Share of failed calls of the judge",
-    "loss/kl": "KL divergence from the reference",
-    "loss/total": "Loss",
-    "loss/sft": "Loss on the answers",
-    "policy/entropy": "Entropy, nats per token",
-    "policy/grad_norm": "Gradient norm",
-    "policy/clip_low": "Share of tokens clipped below",
-    "policy/clip_high": "Share of tokens clipped above",
-    "policy/ratio_max": "Largest ratio to the old policy",
-    "probe/wer": "Word error rate on the probe",
-    "probe/loss": "Loss per token on the probe",
-    "optim/learning_rate": "Learning rate",
-    "time/step_s": "Seconds per step",
-    "time/rollout_s": "Seconds per step in the rollout",
-    "time/tokens_per_s": "Tokens per second",
-    "time/judge_wait_s": "Seconds per step waiting for the judge",
-    "time/judge_latency_s": "Seconds per reply of the judge",
-    "memory/peak_gib": "Peak memory, GiB",
-    "memory/rss_gib": "Memory of the process, GiB",
-    "rollout/logp_gap_mean": "Mean gap of log-probabilities, rollout to training",
-    "rollout/logp_gap_max": "Largest gap of log-probabilities, rollout to training",
-    "rollout/importance_mean": "Mean importance weight",
-    "rollout/importance_cut": "Share of importance weights at the cap",
-}
-_ORDER = {key: index for index, key in enumerate(_TITLES)}
-_DETAILS = {
-    "_std": "standard deviation",
-    "_zero": "share of zeros",
-    "_equal_groups": "share of groups with equal values",
-}
-"""What a reward part's further figures are, by the ending of their keys."""
+POINTS = 4000
+"""Points of one panel at most; its runs have equal parts of them."""
+_INTERVALS = {"dev/accuracy": ("dev/low", "dev/high")}
+"""Figures that were measured with a 95 % interval, and the figures of its ends."""
+_ENDS = {key for ends in _INTERVALS.values() for key in ends}
 
 
 def panels(runs: Sequence[Sequence[JsonObject]]) -> list[dict[str, Any]]:
-    """One panel for each figure that some run has: {key, title, section, series: [{run, x, y, last, low, high}]}.
+    """One panel for each figure that some run has: {key, title, unit, section, constant, series}.
+
+    `constant` is true where no series of the panel changes. A series is {run, x, y, last} with x in steps, and with
+    `low` and `high` where it has a band: a 95 % interval (`interval` is true) or the extremes of the steps of a point.
 
     Args:
         runs: the metric rows of each run.
@@ -78,16 +32,16 @@ def panels(runs: Sequence[Sequence[JsonObject]]) -> list[dict[str, Any]]:
     for rows in runs:
         for row in rows:
             keys |= dict.fromkeys(key for key, value in row.items() if key != "step" and number(value) is not None)
-    ordered = sorted(keys, key=lambda key: (SECTIONS.index(_section(key)), _ORDER.get(key, len(_ORDER)), key))
-    return [
-        {
-            "key": key,
-            "title": _TITLES.get(key) or _title(key),
-            "section": _section(key),
-            "series": [series for run, rows in enumerate(runs) if (series := _series(run, rows, key)) is not None],
-        }
-        for key in ordered
-    ]
+    points = max(1, POINTS // max(1, len(runs)))
+    drawn = []
+    for key in sorted(keys.keys() - _ENDS, key=place):
+        title, unit = title_and_unit(key)
+        series = [curve for run, rows in enumerate(runs) if (curve := _series(run, rows, key, points)) is not None]
+        constant = not any(map(_changes, series))
+        drawn.append(
+            {"key": key, "title": title, "unit": unit, "section": section(key), "constant": constant, "series": series}
+        )
+    return drawn
 
 
 def number(value: Any) -> float | None:
@@ -102,44 +56,38 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _title(key: str) -> str:
-    """The title of a figure that has none in `_TITLES`: the name of a reward part or of a group, or the key itself."""
-    if key.startswith("think/no_think_"):
-        return f"Share of valid completions without thinking: {key.removeprefix('think/no_think_')}"
-    if not key.startswith("reward/"):
-        return key
-    name = key.replace("reward/", "Reward part: ")
-    ending = next((ending for ending in _DETAILS if key.endswith(ending)), None)
-    return name if ending is None else f"{name.removesuffix(ending)}, {_DETAILS[ending]}"
-
-
-def _section(key: str) -> str:
-    if key == "dev/n" or key.endswith(tuple(_DETAILS)):
-        return SECTIONS[4]
-    if key.startswith(("time/", "memory/")):
-        return SECTIONS[3]
-    if key.startswith(("reward/", "dev/", "probe/")) or key == "loss/sft":
-        return SECTIONS[0]
-    if key.startswith(("answer/", "completion/")) or "think" in key or "judge" in key:
-        return SECTIONS[1]
-    return SECTIONS[2] if key in ("loss/kl", "loss/total", "policy/entropy", "policy/grad_norm") else SECTIONS[4]
-
-
-def _series(run: int, rows: Sequence[JsonObject], key: str) -> dict[str, Any] | None:
+def _series(run: int, rows: Sequence[JsonObject], key: str, points: int) -> dict[str, Any] | None:
     """The curve of one run, or None where the run does not have the figure."""
-    pairs = [(number(row.get("step")), number(row.get(key))) for row in rows]
-    points = [(step, value) for step, value in pairs if step is not None and value is not None]
-    if not points:
+    measured = [(step, row) for row in rows if (step := number(row.get("step"))) is not None]
+    pairs = [(step, value, row) for step, row in measured if (value := number(row.get(key))) is not None]
+    if not pairs:
         return None
-    width = math.ceil(len(points) / POINTS)
-    parts = [points[start : start + width] for start in range(0, len(points), width)]
-    values = [[value for _, value in part] for part in parts]
+    width = math.ceil(len(pairs) / points)
+    parts = [pairs[start : start + width] for start in range(0, len(pairs), width)]
+    values = [[value for _, value, _ in part] for part in parts]
     series: dict[str, Any] = {
         "run": run,
-        "x": [part[-1][0] for part in parts],
+        "x": [_whole(part[-1][0]) for part in parts],
         "y": [rounded(sum(part) / len(part)) for part in values],
-        "last": rounded(points[-1][1]),
+        "last": rounded(pairs[-1][1]),
     }
     if width > 1:
-        series |= {"low": [rounded(min(part)) for part in values], "high": [rounded(max(part)) for part in values]}
+        return series | {
+            "low": [rounded(min(part)) for part in values],
+            "high": [rounded(max(part)) for part in values],
+        }
+    if key in _INTERVALS:
+        low, high = ([number(row.get(end)) for _, _, row in pairs] for end in _INTERVALS[key])
+        if None not in (*low, *high):
+            return series | {"low": [*map(rounded, low)], "high": [*map(rounded, high)], "interval": True}
     return series
+
+
+def _whole(step: float) -> float:
+    """Whole steps without a decimal point, which is a third of the page's bytes."""
+    return int(step) if step.is_integer() else step
+
+
+def _changes(series: dict[str, Any]) -> bool:
+    band = [] if "interval" in series else [*series.get("low", ()), *series.get("high", ())]
+    return len({*series["y"], *band}) > 1

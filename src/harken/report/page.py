@@ -21,7 +21,11 @@ from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
 from harken.results.formatting import percent, points
 from harken.results.seeds import SeedComparison
 
-SCRIPTS = ("dom.js", "charts.js", "player.js", "question.js", "questions.js", "page.js")
+SCRIPTS = (
+    *("uplot/uPlot.iife.min.js", "dom.js", "charts.js", "curves.js"),
+    *("player.js", "question.js", "questions.js", "page.js"),
+)
+STYLES = ("uplot/uPlot.min.css", "style.css")
 
 
 def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -38,7 +42,7 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
         .render(
             title=encodable(title),
             policy=security_policy(live=bool(data["live"])),
-            style=Markup(_asset("style.css")),
+            style=Markup(page_style()),
             script=Markup(page_script()),
             summary=summary,
             data=script_json(data),
@@ -84,7 +88,7 @@ def security_policy(*, live: bool) -> str:
     rules = {
         "default-src": "'none'",
         "script-src": _hash(page_script()),
-        "style-src": _hash(_asset("style.css")),
+        "style-src": _hash(page_style()),
         "img-src": "data:",
         "media-src": source,
         "connect-src": "'self'" if live else "'none'",
@@ -116,6 +120,11 @@ def _hash(content: str) -> str:
 @cache
 def page_script() -> str:
     return "(() => {\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
+
+
+@cache
+def page_style() -> str:
+    return "\n".join(map(_asset, STYLES))
 
 
 @cache

@@ -19,7 +19,8 @@ from harken.errors import AudioError
 from harken.report.build import run_summary
 from harken.report.clip_picture import draw_clip
 from harken.report.clips import ClipFinder, as_wav, data_uri
-from harken.report.curves import SECTIONS, panels
+from harken.report.curve_names import SECTIONS
+from harken.report.curves import panels
 from harken.report.facts import progress_line, run_names
 from harken.report.page import encodable, render_page, script_json
 from harken.report.question_sample import take_within

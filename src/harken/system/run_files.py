@@ -50,7 +50,10 @@ _RATE = Kind("a number from 0 to 1", lambda value: NUMBER.fits(value) and 0 <= v
 _LOOP = Kind("grpo or sft", lambda value: value in ("grpo", "sft"))
 
 METRICS = Shape(
-    {"step": COUNT, **dict.fromkeys(("dev/accuracy", "probe/wer", "probe/loss", "probe/n"), NUMBER.optional)}
+    {
+        "step": COUNT,
+        **dict.fromkeys(("dev/accuracy", "dev/low", "dev/high", "probe/wer", "probe/loss", "probe/n"), NUMBER.optional),
+    }
 )
 """The figures that harken computes with. The report draws whatever else is a number."""
 ROLLOUTS = ANY_OBJECT

@@ -14,12 +14,13 @@ from rich.console import Console
 from harken.config import Recipe
 from harken.data.question_order import ordered_batch, shuffled_batch
 from harken.errors import StoppedError
-from harken.inference.predict import count_correct
+from harken.inference.predict import which_correct
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
 from harken.models.policy import mixed_precision
 from harken.models.sharding import gathered
 from harken.questions.prompt import Prompt
+from harken.stats import mean_interval
 from harken.system.console import print_line, print_warning
 from harken.system.ranks import Ranks
 from harken.system.stop_signals import stop_requested
@@ -89,15 +90,22 @@ class Session:
         print_warning(self.console, line if self.ranks.size == 1 else f"rank {self.ranks.rank}: {line}")
 
     def measure_development(self, step: int, last_step: int) -> dict[str, float]:
-        """Accuracy on the development part as part of a metric row; empty where no evaluation is due."""
+        """Accuracy on the development part, with its 95 % interval clustered by clip, as part of a metric row; empty
+        where no evaluation is due."""
         if not self.development or not is_due(step, self.recipe.logging.evaluate_every, last_step):
             return {}
         longest = self.recipe.grpo.max_completion_tokens
         own = self.ranks.own_part(self.development)
         with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
-            correct = count_correct(self.policy, own, self.inputs, self.prompt, longest)
-        n = len(self.development)
-        return {"dev/accuracy": self.ranks.sum([correct])[0] / n, "dev/n": float(n)}
+            own_correct = which_correct(self.policy, own, self.inputs, self.prompt, longest)
+        correct = [float(value) for part in self.ranks.gather(own_correct) for value in part]
+        figure = mean_interval(correct, [question.clip for question in self.development])
+        return {
+            "dev/accuracy": sum(correct) / figure.n,
+            "dev/low": figure.low,
+            "dev/high": figure.high,
+            "dev/n": float(figure.n),
+        }
 
     def measure_probe(self, step: int, last_step: int, *, stop: bool = False) -> dict[str, float]:
         """The probe's figures as part of a metric row; empty where no measurement is due. Warns of forgetting.
