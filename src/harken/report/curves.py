@@ -77,9 +77,12 @@ def _series(run: int, rows: Sequence[JsonObject], key: str, points: int) -> dict
             "high": [rounded(max(part)) for part in values],
         }
     if key in _INTERVALS:
-        low, high = ([number(row.get(end)) for _, _, row in pairs] for end in _INTERVALS[key])
-        if None not in (*low, *high):
-            return series | {"low": [*map(rounded, low)], "high": [*map(rounded, high)], "interval": True}
+        low, high = (
+            [rounded(bound) for _, _, row in pairs if (bound := number(row.get(end))) is not None]
+            for end in _INTERVALS[key]
+        )
+        if len(low) == len(high) == len(pairs):
+            return series | {"low": low, "high": high, "interval": True}
     return series
 
 
