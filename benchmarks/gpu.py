@@ -2,7 +2,7 @@
 
 Weights are random, of Qwen2.5-Omni-7B's published sizes, made on the device; clips are noise of 10 s, from which
 features are really extracted. After each part the results are written. A part that would begin after `--limit` seconds
-is left out and named. The parts are:
+is left out and named; one that fails is named with its error, and the next one begins. The parts are:
 
     rates          of a large matrix product and of a large copy: the least time of a step follows from them
     R1-AQA         whole steps of 16 prompts x 8 completions with direct answers of 10 tokens: seconds by stage, peak
@@ -20,6 +20,7 @@ R1-AQA trained Qwen2-Audio; here both recipes run on Qwen2.5-Omni's sizes, so th
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +60,8 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
             continue
         try:
             report[name] = run()
-        except torch.OutOfMemoryError as error:
-            report[name] = {"error": str(error).split(". ")[0]}
+        except RuntimeError as error:  # out of memory, or a kernel that this card or driver lacks
+            report[name] = {"error": str(error).partition("\n")[0]}
         report["seconds"] = time.perf_counter() - started
         print(json.dumps({name: report[name]}, indent=1), flush=True)
         write_json(options.out, report)  # now, since a later part may end the process
@@ -139,4 +140,5 @@ def read_options(words: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    failed = [name for name, part in main().items() if isinstance(part, dict) and "error" in part]
+    sys.exit(f"ended with an error: {', '.join(failed)}" if failed else 0)

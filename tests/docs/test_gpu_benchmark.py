@@ -35,6 +35,17 @@ def test_parts_that_would_begin_too_late_are_left_out_and_named(tmp_path):
     assert report["left_out"][:2] == ["rates", "R1-AQA"]
 
 
+def test_a_part_that_fails_is_named_with_its_error_and_the_next_one_begins(tmp_path, monkeypatch):
+    def fail():
+        raise RuntimeError("CUDA error: no kernel image is available\nCompile with ...")
+
+    monkeypatch.setattr(gpu.Parts, "runs", lambda parts: {"rates": fail, "R1-AQA": lambda: {"gpu_hours": 1.0}})
+    gpu.main(["--small", "--out", str(tmp_path / "out.json")])
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["rates"] == {"error": "CUDA error: no kernel image is available"}
+    assert report["R1-AQA"] == {"gpu_hours": 1.0}
+
+
 @pytest.mark.slow
 def test_the_memory_mode_is_the_first_that_the_account_puts_on_the_card(monkeypatch):
     from gpu_setup import Work

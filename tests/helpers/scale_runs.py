@@ -87,7 +87,8 @@ def relative_difference(a: Path, b: Path, start: torch.Tensor) -> float:
 def completions_of_run(run: Path) -> list[list[str]]:
     """The texts of each step."""
     files = sorted((run / "rollouts").glob("step_*.jsonl"))
-    return [[json.loads(line)["completion"] for line in file.read_text().splitlines()] for file in files]
+    rows = [file.read_text().removesuffix("\n").split("\n") for file in files]  # texts hold other ends of lines
+    return [[json.loads(row)["completion"] for row in step] for step in rows]
 
 
 def differing_metrics(a: Path, b: Path, tolerance: float) -> list[tuple[int, str, float, float]]:

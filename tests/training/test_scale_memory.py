@@ -1,4 +1,4 @@
-"""Every memory mode on two and four ranks does what it does on one.
+"""Every memory mode on two and four ranks does what it does on one, with adapters and after the loss of a rank too.
 
 With the same gradients the weights, and what is kept beside them, are the same bit for bit, or up to the last bit where
 torch's fused AdamW computes them. In whole runs the gradients
@@ -47,6 +47,9 @@ MODES = {
         {"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "reference": "int8", "step_in_backward": True},
     ),
 }
+ADAPTER_MODES = ("offloaded", "8 bits", "in backward")
+"""With adapters the others are refused: frozen weights are bfloat16 anyhow, and the reference shares them."""
+KILLED_MODES = ("8 bits", "offloaded, in backward, streamed", "corrected, offloaded, streamed")
 BFLOAT16 = [mode for mode, (sections, _) in MODES.items() if sections is COARSE]
 
 
@@ -57,11 +60,10 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def recipe_of(mode: str, data: Path, arch: str = "qwen2_5_omni", lora: bool = False) -> Path:
-    sections, memory = MODES[mode]
-    grpo = {**sections["grpo"], **(IN_BACKWARD if memory.get("step_in_backward") else {})}
-    model = {} if lora else sections["model"]
-    return write_recipe(data, arch, lora, model=model, grpo=grpo, memory=memory)
+def recipe_of(mode: str, data: Path, arch: str = "qwen2_5_omni", lora: bool = False, **sections) -> Path:
+    own, memory = MODES[mode]
+    grpo = {**own["grpo"], **(IN_BACKWARD if memory.get("step_in_backward") else {})}
+    return write_recipe(data, arch, lora, model=own["model"], grpo=grpo, memory=memory, **sections)
 
 
 def runs(recipe: Path, out: Path, sizes=(1, 2, 4)) -> list[Path]:
@@ -110,3 +112,30 @@ def test_two_and_four_ranks_take_the_steps_of_one_in_every_mode(mode, data, tmp_
         assert completions_of_run(run) == completions_of_run(one)
         assert differing_metrics(one, run, 1e-3) == []
         assert relative_difference(checkpoint(one), checkpoint(run), start) < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ADAPTER_MODES)
+def test_adapters_take_the_steps_of_one_rank_in_each_mode_that_they_have(mode, data, tmp_path):
+    one, *several = runs(recipe_of(mode, data, "qwen2_audio", lora=True), tmp_path)
+    for run in several:
+        assert completions_of_run(run) == completions_of_run(one)
+        assert differing_metrics(one, run, 1e-3) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", KILLED_MODES)
+def test_a_run_that_loses_a_rank_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(mode, data, tmp_path):
+    recipe = str(recipe_of(mode, data, logging={"checkpoint_every": 2}))
+    run = {"recipe": recipe, "loop": "grpo", "size": 2, "out": str(tmp_path / "run")}
+    whole, lost, resumed = on_ranks(
+        tmp_path, {**run, "out": str(tmp_path / "whole")}, {**run, "lose": [1, 3]}, {**run, "resume": True}
+    )
+    assert whole["exits"] == ["done", "done"], whole["errors"]
+    assert lost["exits"] == ["error", "killed"]
+    assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}" in lost["errors"][0]
+    assert resumed["exits"] == ["done", "done"], resumed["errors"]
+    assert completions_of_run(tmp_path / "whole") == completions_of_run(tmp_path / "run")
+    expected, ended = read_run(tmp_path / "whole"), read_run(tmp_path / "run")
+    for part in ("step_000005", "step_000005/optimizer"):
+        assert differences(ended[part], expected[part]) == []
