@@ -21,8 +21,9 @@ from harken.cli.next_steps import command, next_steps
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.system.console import escape_unprintable, hide_torchao_messages, print_line, print_warning
+from harken.system.progress import spoken
 from harken.training.progress_columns import grpo_columns, sft_columns
-from harken.training.progress_table import ProgressTable, spoken
+from harken.training.progress_table import ProgressTable
 
 ROW = {
     **{"reward/mean": 0.5, "reward/accuracy": 0.75, "reward/format": 0.25, "loss/kl": 0.01234, "policy/entropy": 1.5},

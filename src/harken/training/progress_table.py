@@ -14,6 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harken.system.progress import progress_bar, speed, spoken
 from harken.training.progress_columns import Column
 from harken.training.schedule import is_due
 
@@ -83,17 +84,16 @@ class ProgressTable:
 
     @property
     def _steps_per_s(self) -> float:
-        elapsed_s = time.perf_counter() - self._start
-        return (self._done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
+        return speed(self._first, self._done, self._total, self._start)[0]
 
     @property
     def _left_s(self) -> float | None:
-        return (self._total - self._done) / self._steps_per_s if self._steps_per_s > 0 else None
+        return speed(self._first, self._done, self._total, self._start)[1]
 
     def _plain_line(self) -> str:
         left_s = self._left_s
         words = [
-            f"{self._label} {self._done}/{self._total}",
+            f"{self._label} {self._done:,}/{self._total:,}",
             f"{self._steps_per_s:.2f} steps/s",
             *([] if left_s is None else [f"{spoken(left_s)} left"]),
         ]
@@ -107,7 +107,7 @@ class ProgressTable:
         digits = max(len("step"), len(str(self._total)))
         cells = [
             (f"{'step':>{digits}}", f"{self._done:>{digits}}"),
-            (f"{'left':>7}", f"{'' if self._left_s is None else spoken(self._left_s):>7}"),
+            (f"{'left':>7}", f"{spoken(self._left_s):>7}"),
             (f"{'steps/s':>7}", f"{self._steps_per_s:>7.2f}"),
         ]
         for column in self._columns:
@@ -149,15 +149,8 @@ class ProgressTable:
         return Group(*lines)
 
     def _bar(self) -> Text:
-        left_s, gone_s = self._left_s, time.perf_counter() - self._start
-        head = f"{self._label} {self._done}/{self._total}"
-        times = f"{spoken(gone_s)} gone" + ("" if left_s is None else f", {spoken(left_s)} left")
-        bar = Text(head, style="bold")
-        room = min(40, self._console.width - len(head) - len(times) - 4)
-        if room >= 8:
-            filled = round(room * self._done / max(1, self._total))
-            bar.append("  ").append("━" * filled, "green").append("─" * (room - filled), "dim")
-        return bar.append(f"  {times}", "not bold")
+        gone_s = time.perf_counter() - self._start
+        return progress_bar(self._label, self._done, self._total, gone_s, self._left_s, self._console.width)
 
     def _newest_values(self) -> list[tuple[str, str]]:
         """(heading, text) of every value that was measured so far, with its step where that is not the newest."""
@@ -170,11 +163,3 @@ class ProgressTable:
 
     def _speed(self) -> list[tuple[str, str]]:
         return [("steps/s", f"{self._steps_per_s:.2f}")] if self._done > self._first else []
-
-
-def spoken(seconds: float) -> str:
-    """A time as people say it: 58 s, 12 min, 3 h 05."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
