@@ -44,7 +44,7 @@ from harken.models.policy import enable_gradient_checkpointing
 from harken.models.tiny_checkpoint import write_tiny
 from harken.questions.prompt import Prompt
 from harken.training.run_folder import RunFolder
-from harken.training.training_data import load_training_data
+from harken.training.training_data import load_training_data, read_training_data
 from harken.types import Question
 
 PROMPT = Prompt.from_config(PromptConfig())
@@ -131,7 +131,8 @@ def test_2_in_training_a_prompt_that_is_too_long_is_rejected_counted_and_listed_
     values = {"train": [{"file": str(tmp_path / "q.json")}], "max_prompt_tokens": 100, "max_rejected_share": 0.9}
     recipe = Recipe.model_validate({"name": "x", "model": {"path": "x"}, "data": values})
     run = RunFolder.create(tmp_path / "run", recipe)
-    kept, _ = load_training_data(recipe, model, PROMPT, run, QUIET)
+    loaded = read_training_data(recipe, run, QUIET)
+    kept, _ = load_training_data(recipe, loaded, model, PROMPT, run, QUIET)
     assert [question.id for question in kept] == ["short"]
     listed = [json.loads(line) for line in run.rejected.read_text(encoding="utf-8").splitlines()]
     assert [(one["id"], one["line"]) for one in listed] == [("long", 2), ("endless", 3)]

@@ -162,6 +162,7 @@ def test_judges_are_called_before_the_reference_pass_and_waited_for_after_it(sta
         return scored
 
     monkeypatch.setattr("harken.grpo.rewarding.open_judge", lambda config, folder: judge)
+    monkeypatch.setattr("harken.training.early_checks.refuse_unreachable", lambda config, key: None)
     monkeypatch.setattr(harken.grpo.step, "score_with_reference", score_and_release)
     plan = thinker_recipe(start, data, OVERALL, judge_endpoint("http://127.0.0.1:1/v1", max_failed_share=0.6))
     train(
@@ -196,11 +197,12 @@ def test_failures_do_not_shift_the_mean_quality(start, data, tmp_path):
         assert row["rewards"]["quality"] == float(readable and row["form"] != "malformed")
 
 
-def test_a_judge_that_is_not_there_stops_the_run_with_what_to_do(start, data, tmp_path):
+def test_a_judge_that_fails_stops_the_run_with_what_to_do(start, data, tmp_path):
     many = {"steps": 1, "prompts_per_step": 3, "completions_per_prompt": 24, "max_completion_tokens": 12}
-    plan = thinker_recipe(start, data, OVERALL, judge_endpoint("http://127.0.0.1:9/v1"), grpo=many)
-    with pytest.raises(JudgeError, match=r"judge: \d+ of \d+ calls failed \(100%, limit 20%\)"):
-        train(plan, tmp_path / "run", quiet_console())
+    with serving(lambda request: Scripted(b"", status=500)) as server:
+        plan = thinker_recipe(start, data, OVERALL, judge_endpoint(server.url), grpo=many)
+        with pytest.raises(JudgeError, match=r"judge: \d+ of \d+ calls failed \(100%, limit 20%\)"):
+            train(plan, tmp_path / "run", quiet_console())
     assert not RunFolder(tmp_path / "run").checkpoints()
 
 

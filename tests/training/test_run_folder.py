@@ -75,13 +75,14 @@ def test_a_folder_is_written_once_and_half_of_one_never_has_its_name(tmp_path):
 
 def test_a_folder_that_holds_anything_is_refused_and_an_empty_one_is_used(tmp_path):
     (tmp_path / "empty").mkdir()
-    RunFolder.create(tmp_path / "empty", RECIPE)
+    RunFolder.choose(tmp_path / "empty")
+    RunFolder.create(tmp_path / "empty", RECIPE).append_metrics({"step": 1})
     with pytest.raises(ConfigError, match="holds a run already; choose another --out, or remove it"):
-        RunFolder.create(tmp_path / "empty", RECIPE)
+        RunFolder.choose(tmp_path / "empty")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match=str(tmp_path / "other")):
-        RunFolder.create(tmp_path / "other", RECIPE)
+        RunFolder.choose(tmp_path / "other")
     assert [file.name for file in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 

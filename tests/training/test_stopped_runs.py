@@ -19,7 +19,6 @@ from harken.errors import StoppedError
 from harken.system.stop_signals import stop_signals
 
 PLACES = {
-    "loading": (harken.training.open_session, "load_training_data", 1),
     "sampling": (harken.inference.decode, "_draw", 2),
     "reference": (harken.grpo.step, "score_with_reference", 3),
     "update": (harken.grpo.step, "update", 3),
@@ -97,8 +96,8 @@ def test_a_run_of_grpo_that_is_stopped_three_times_is_the_run_that_never_was(dat
 @pytest.mark.parametrize(
     ("loop", "place"),
     [
-        *(("grpo", place) for place in ("loading", "development", "saving")),
-        *(("sft", place) for place in ("loading", "sft update", "development", "saving")),
+        *(("grpo", place) for place in ("development", "saving")),
+        *(("sft", place) for place in ("sft update", "development", "saving")),
     ],
 )
 @pytest.mark.slow
@@ -110,8 +109,9 @@ def test_a_run_that_is_stopped_elsewhere_is_the_run_that_never_was(loop, place, 
     assert differences(read_run(out), whole(loop)) == []
 
 
-def test_a_run_that_is_stopped_before_it_has_a_folder_is_to_be_started_again(data, tmp_path, monkeypatch):
-    monkeypatch.setitem(PLACES, "opening", (harken.training.open_session, "_open_run_folder", 1))
+@pytest.mark.parametrize("place", ["check_without_checkpoint", "load_training_data", "open_trackers"])
+def test_a_run_that_is_stopped_before_its_first_step_is_to_be_started_again(place, data, tmp_path, monkeypatch):
+    monkeypatch.setitem(PLACES, "opening", (harken.training.open_session, place, 1))
     message = stop_in("opening", "sft", data, tmp_path / "run", monkeypatch)
     assert message == "stopped by SIGTERM. Nothing of the run was written yet: start it again"
     assert not (tmp_path / "run").exists()

@@ -43,6 +43,7 @@ def load_sources(
     *,
     need_answer: bool,
     select: Callable[[list[Question]], list[Question]] = lambda questions: questions,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Loaded:
     """Read the sources of a run in order and check every record and every clip.
 
@@ -54,6 +55,7 @@ def load_sources(
             folder may not import.
         need_answer: reject questions whose answer the file hides.
         select: chooses among the questions before any clip is opened.
+        on_progress: called with (clips checked, clips), first before any is.
 
     Raises DataError where a file cannot be read at all.
     """
@@ -74,7 +76,7 @@ def load_sources(
                 audio = None if source.audio == "none" else question.audio
                 questions.append(replace(question, audio=audio, clip=clip_name(question), truncated=source.truncated))
     questions = select(questions)
-    facts_of, fault_of = _check_clips({span for question in questions for span in question.audio_spans})
+    facts_of, fault_of = _check_clips({span for question in questions for span in question.audio_spans}, on_progress)
     faults = {
         question.id: [fault_of[span] for span in question.audio_spans if span in fault_of] for question in questions
     }
@@ -122,11 +124,20 @@ def clip_name(question: Question) -> str:
     )
 
 
-def _check_clips(clips: set[AudioSpan]) -> tuple[Mapping[AudioSpan, ClipFacts], Mapping[AudioSpan, str]]:
+def _check_clips(
+    clips: set[AudioSpan], on_progress: Callable[[int, int], None]
+) -> tuple[Mapping[AudioSpan, ClipFacts], Mapping[AudioSpan, str]]:
     """(facts of each good clip, fault of each bad one)."""
     ordered = sorted(clips, key=lambda span: (span.path, span.start_s, span.end_s or math.inf))
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        checked = dict(zip(ordered, pool.map(_facts_or_fault, ordered), strict=True))
+    checked: dict[AudioSpan, ClipFacts | str] = {}
+    on_progress(0, len(ordered))
+    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+    try:
+        for clip, result in zip(ordered, pool.map(_facts_or_fault, ordered), strict=True):
+            checked[clip] = result
+            on_progress(len(checked), len(ordered))
+    finally:
+        pool.shutdown(cancel_futures=True)  # where Ctrl-C ends the check, the clips that wait are left out
     facts = {clip: result for clip, result in checked.items() if not isinstance(result, str)}
     return facts, {clip: result for clip, result in checked.items() if isinstance(result, str)}
 

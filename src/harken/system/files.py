@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)  # a killed run may have left it
+        remove_path(temporary)  # a killed run may have left it
         try:
             yield temporary
             if path.is_dir():
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
             replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                _remove(temporary)
+                remove_path(temporary)
             raise
 
 
@@ -93,9 +93,9 @@ def _flush_entry(path: Path) -> None:
 def remove_folder(path: Path) -> None:
     """Rename a folder to a temporary name and remove it, so that a killed run leaves no half of it under its name."""
     temporary = _temporary(path)
-    _remove(temporary)
+    remove_path(temporary)
     os.replace(path, temporary)
-    _remove(temporary)
+    remove_path(temporary)
 
 
 def is_leftover(path: Path) -> bool:
@@ -109,14 +109,15 @@ def remove_leftovers(folder: Path) -> None:
     Only the process that writes into the folder may call this.
     """
     for path in folder.glob(f".*{TEMPORARY}"):
-        _remove(path)
+        remove_path(path)
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}{TEMPORARY}")
 
 
-def _remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

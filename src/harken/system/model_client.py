@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from harken.config import EndpointConfig
-from harken.errors import short_repr
+from harken.errors import ServerError, short_repr
 from harken.system.http_parts import AttemptError, api_key, header_value, proxy_of, read_body, retry_after_s
 from harken.system.model_messages import (
     Failure,
@@ -32,10 +32,26 @@ from harken.system.model_messages import (
 from harken.system.reply_cache import ReplyCache, cache_key
 
 MAX_WAIT_S = 60.0
+REACH_S = 10.0
+"""How long a server may take to answer anything before a run is refused."""
 MAX_CAUSE = 1000
 """Characters of a server's own words that a reason quotes."""
 FATAL_STATUSES = {401: "the key was refused", 403: "access was refused", 404: "no such model or path"}
 RETRIED_STATUSES = {408, 409, 425, 429}  # and 500 or more
+
+
+def refuse_unreachable(config: EndpointConfig, key: str) -> None:
+    """Raise ServerError where nothing answers at the address.
+
+    Args:
+        key: of the recipe, which the error begins with.
+    """
+    with ModelClient(config) as client:
+        fault = client.reach().result()
+    if fault is not None:
+        raise ServerError(
+            f"{key}: {config.base_url}: cannot be reached: {fault}; start the server, or correct the address"
+        )
 
 
 class ModelClient:
@@ -90,6 +106,10 @@ class ModelClient:
     def list_models(self) -> "Future[tuple[ListedModel, ...]]":
         """Ask in the background which models the server has; () where it does not say."""
         return self._run(self._list_models())
+
+    def reach(self) -> "Future[str | None]":
+        """Ask the server once for anything: why it cannot be reached, or None. A refusal is an answer too."""
+        return self._run(self._reach())
 
     def close(self) -> None:
         """Cancel the requests under way, and release the connections and the file of replies."""
@@ -164,6 +184,16 @@ class ModelClient:
         if isinstance(reply, Failure):
             raise AttemptError(reply.reason, retry=reply.repeatable)
         return reply
+
+    async def _reach(self) -> str | None:
+        url, limit = f"{self.config.base_url.rstrip('/')}/models", aiohttp.ClientTimeout(total=REACH_S)
+        try:
+            async with self._session.get(url, allow_redirects=False, timeout=limit):
+                return None
+        except TimeoutError:
+            return f"no reply within {REACH_S:g} s"
+        except (aiohttp.ClientError, OSError) as error:
+            return self._without_key(short_repr(str(error) or type(error).__name__, MAX_CAUSE))
 
     async def _list_models(self) -> tuple[ListedModel, ...]:
         """Any reply counts as an answer; only a server that cannot be reached is asked again, as often as a request."""

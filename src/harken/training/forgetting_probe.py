@@ -67,14 +67,33 @@ def load_probe(config: ProbeConfig, model: AudioLM, max_prompt_tokens: int) -> P
 
     Raises DataError that names file and line of every record that cannot be used, or where there is no record.
     """
-    root = config.file.parent if config.audio_root is None else config.audio_root
-    instruction = TRANSCRIBE if config.prompt is None else config.prompt
-    questions, rejected = read_questions(config.file, lambda record, source: _parse(record, root, instruction, source))
+    questions, rejected = _read(config)
     for question in questions:
         reason = _fault(question, config, model, max_prompt_tokens)
         if reason is not None:
             line = int(question.source.rpartition(":")[2])
             rejected.append(Rejected(str(config.file), line, question.id, reason))
+    _refuse(config, questions, rejected)
+    inputs = PromptInputs(model, INSTRUCTION_ALONE, cache_gib=0)(questions)
+    tasks = [
+        ProbeTask(prompt, _reference(question), model.encode_answer(_reference(question)))
+        for question, prompt in zip(questions, inputs, strict=True)
+    ]
+    return Probe(tuple(sorted(tasks, key=lambda task: task.prompt.length)), config.max_completion_tokens)
+
+
+def check_probe(config: ProbeConfig) -> None:
+    """Raise DataError, as `load_probe` does, for what is wrong without a model: no file, no record, wrong records."""
+    _refuse(config, *_read(config))
+
+
+def _read(config: ProbeConfig) -> tuple[list[Question], list[Rejected]]:
+    root = config.file.parent if config.audio_root is None else config.audio_root
+    instruction = TRANSCRIBE if config.prompt is None else config.prompt
+    return read_questions(config.file, lambda record, source: _parse(record, root, instruction, source))
+
+
+def _refuse(config: ProbeConfig, questions: Sequence[Question], rejected: Sequence[Rejected]) -> None:
     if rejected:
         lines = [f"{record.file}:{record.line}: {record.reason}" for record in sorted(rejected, key=lambda r: r.line)]
         raise DataError(
@@ -82,12 +101,6 @@ def load_probe(config: ProbeConfig, model: AudioLM, max_prompt_tokens: int) -> P
         )
     if not questions:
         raise DataError(f"{config.file}: holds no records; write one line for each clip, or remove the probe section")
-    inputs = PromptInputs(model, INSTRUCTION_ALONE, cache_gib=0)(questions)
-    tasks = [
-        ProbeTask(prompt, _reference(question), model.encode_answer(_reference(question)))
-        for question, prompt in zip(questions, inputs, strict=True)
-    ]
-    return Probe(tuple(sorted(tasks, key=lambda task: task.prompt.length)), config.max_completion_tokens)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ Everything that can be wrong with recipe, data or checkpoint raises an error her
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,18 +13,22 @@ from torch import Tensor
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.question_json import question_from_json, question_to_json
-from harken.errors import ConfigError
+from harken.errors import ConfigError, DataError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.audio_lm import AudioLM
+from harken.models.loading import load_renderer, pick_device
 from harken.models.policy import load_policy_exactly
 from harken.models.sharded_tensors import distribute_like, local_part
 from harken.models.sharding import gather_dtype, shard, share_frozen_parts
+from harken.planning.disk import refuse_full_disk
 from harken.planning.plan import refuse_what_does_not_fit
+from harken.planning.shapes import shape_of
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line, print_warning
 from harken.system.distributed_run import join_ranks
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import remove_old_checkpoints, restore_checkpoint
+from harken.training.early_checks import check_without_checkpoint
 from harken.training.forgetting_probe import Probe, load_probe
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
@@ -31,7 +36,7 @@ from harken.training.run_folder import RunFolder
 from harken.training.run_inputs import Loop, check_clips, check_inputs
 from harken.training.session import Session
 from harken.training.trackers import open_trackers
-from harken.training.training_data import load_training_data
+from harken.training.training_data import load_training_data, read_training_data
 from harken.types import Question
 
 
@@ -52,29 +57,66 @@ def open_session(
         accept_changes: go on although the inputs are not those that the run began with.
     """
     ranks = join_ranks()
-    ranks.run_on_all(lambda: _refuse_what_cannot_run(recipe, settings, ranks.size))
-    run = _open_run_folder(recipe, out, ranks, resume=resume)
-    loop: Loop = "grpo" if isinstance(settings, GrpoConfig) else "sft"
+    ranks.run_on_all(lambda: _refuse_contradictions(recipe, settings, ranks.size))
+    run = ranks.run_on_main(lambda: RunFolder.open(out) if resume else RunFolder.choose(out)) or RunFolder(out)
+    try:
+        return _open(_Opening(recipe, settings, run, console, ranks, resume, accept_changes))
+    except BaseException as error:
+        if not resume and ranks.is_main:
+            run.remove_start(keep=["rejected.jsonl"] if isinstance(error, DataError) else [])
+        raise
 
-    def check(check_part: Callable[[], list[str]]) -> None:
-        for line in ranks.run_on_main(check_part) or []:
-            print_warning(console, f"changed since the run began: {line}")
 
-    check(lambda: check_inputs(run, recipe, loop, accept=accept_changes, resume=resume))
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """The arguments of `open_session`, with the folder and the ranks."""
+
+    recipe: Recipe
+    settings: GrpoConfig | SftConfig
+    run: RunFolder
+    console: Console
+    ranks: Ranks
+    resume: bool
+    accept: bool
+
+    def compare(self, compare_part: Callable[[], list[str]]) -> None:
+        """Show the changes since the run began that are accepted."""
+        for line in self.ranks.run_on_main(compare_part) or []:
+            print_warning(self.console, f"changed since the run began: {line}")
+
+    def compare_inputs(self) -> None:
+        loop: Loop = "grpo" if isinstance(self.settings, GrpoConfig) else "sft"
+        self.compare(lambda: check_inputs(self.run, self.recipe, loop, accept=self.accept, resume=self.resume))
+
+    def say(self, line: str) -> None:
+        print_line(self.console, line)
+
+
+def _open(opening: _Opening) -> Session:
+    """What costs least is checked first: what needs no checkpoint, then its config, then its weights. The files of a
+    new run are written after all checks."""
+    recipe, run, ranks, console = opening.recipe, opening.run, opening.ranks, opening.console
+    if opening.resume:
+        opening.compare_inputs()
+    ranks.run_on_main(lambda: check_without_checkpoint(recipe, opening.settings, run.path))
     prompt = Prompt.from_config(recipe.prompt)
+    questions, development = _load_questions(opening, prompt)
+    ranks.run_on_all(lambda: refuse_what_does_not_fit(recipe, opening.settings, ranks.size))
+    opening.say(f"loading the weights of {recipe.model.path}")
     torch.manual_seed(recipe.seed)
-    policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(recipe, settings, ranks, console))
+    policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(opening))
     probe = _load_probe(recipe, policy, ranks)
-    questions, development = _load_questions(recipe, settings, policy, prompt, run, console, ranks)
-    hashed = recipe.data.hash_clips
-    clips = [*questions, *development]
-    check(lambda: check_clips(run, clips, hashed=hashed, accept=accept_changes, resume=resume))
-    optimizer = _build_optimizer(recipe, settings, policy, corrections)
+    if not opening.resume:
+        ranks.run_on_main(lambda: RunFolder.create(run.path, recipe))
+        opening.compare_inputs()
+    clips, hashed = [*questions, *development], recipe.data.hash_clips
+    opening.compare(lambda: check_clips(run, clips, hashed=hashed, accept=opening.accept, resume=opening.resume))
+    optimizer = _build_optimizer(recipe, opening.settings, policy, corrections)
     steps_done = 0
-    if resume:
+    if opening.resume:
         steps_done = _restore_newest_checkpoint(run, policy, optimizer, ranks)
         ranks.run_on_main(lambda: _remove_what_will_be_written_again(run, steps_done, recipe.logging.keep_checkpoints))
-        print_line(console, f"resuming {out} after step {steps_done}")
+        opening.say(f"resuming {run.path} after step {steps_done}")
     session = Session(
         ranks=ranks,
         recipe=recipe,
@@ -110,28 +152,21 @@ def _build_optimizer(
     )
 
 
-def _refuse_what_cannot_run(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
+def _refuse_contradictions(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
     if refusal := recipe.memory.refusal(settings, ranks):
         raise ConfigError(refusal)
-    refuse_what_does_not_fit(recipe, settings, ranks)
+    pick_device(recipe.model.device)
 
 
-def _open_run_folder(recipe: Recipe, out: Path, ranks: Ranks, *, resume: bool) -> RunFolder:
-    """Rank 0 creates or opens the folder; the other ranks only know its path."""
-    opened = ranks.run_on_main(lambda: RunFolder.open(out) if resume else RunFolder.create(out, recipe))
-    return opened or RunFolder(out)
-
-
-def _load_models(
-    recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: Ranks, console: Console
-) -> tuple[AudioLM, AudioLM | None, dict[str, Tensor]]:
+def _load_models(opening: _Opening) -> tuple[AudioLM, AudioLM | None, dict[str, Tensor]]:
     """Policy, reference, and the bits that trained bfloat16 weights lack. Of several ranks each keeps its shard, and no
     device ever holds a whole model."""
+    recipe, settings, ranks = opening.recipe, opening.settings, opening.ranks
     whole = recipe.model if ranks.mesh is None else recipe.model.model_copy(update={"device": "cpu"})
 
     def warn(line: str) -> None:
         if ranks.is_main:
-            print_warning(console, line)
+            print_warning(opening.console, line)
 
     policy, corrections = load_policy_exactly(whole, recipe.memory.weights, seed=recipe.seed, warn=warn)
     reference, mixed = None, recipe.model.precision == "bf16_mixed"
@@ -162,24 +197,26 @@ def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:
     return ranks.run_on_main(lambda: load_probe(section, policy, recipe.data.max_prompt_tokens))
 
 
-def _load_questions(
-    recipe: Recipe,
-    settings: GrpoConfig | SftConfig,
-    policy: AudioLM,
-    prompt: Prompt,
-    run: RunFolder,
-    console: Console,
-    ranks: Ranks,
-) -> tuple[list[Question], list[Question]]:
+def _load_questions(opening: _Opening, prompt: Prompt) -> tuple[list[Question], list[Question]]:
     """(questions to train on, development part). Rank 0 reads and checks them and sends them to the other ranks."""
-    supervised = isinstance(settings, SftConfig)
-    loaded = ranks.run_on_main(lambda: load_training_data(recipe, policy, prompt, run, console, supervised=supervised))
+    ranks = opening.ranks
+    loaded = ranks.run_on_main(lambda: _check_data_and_config(opening, prompt))
     if ranks.size == 1:
         assert loaded is not None
         return loaded
     as_json = None if loaded is None else [[question_to_json(question) for question in part] for part in loaded]
     train, development = ranks.broadcast(as_json)
     return [question_from_json(row) for row in train], [question_from_json(row) for row in development]
+
+
+def _check_data_and_config(opening: _Opening, prompt: Prompt) -> tuple[list[Question], list[Question]]:
+    """The same on rank 0. Of the checkpoint, config, tokenizer and feature extractor are read."""
+    recipe, settings, run, console = opening.recipe, opening.settings, opening.run, opening.console
+    loaded = read_training_data(recipe, run, console)
+    opening.say(f"reading the config of {recipe.model.path}")
+    refuse_full_disk(recipe, settings, shape_of(recipe.model.path), run.path)
+    renderer, supervised = load_renderer(recipe.model.path), isinstance(settings, SftConfig)
+    return load_training_data(recipe, loaded, renderer, prompt, run, console, supervised=supervised)
 
 
 def _restore_newest_checkpoint(run: RunFolder, policy: AudioLM, optimizer: torch.optim.Optimizer, ranks: Ranks) -> int:

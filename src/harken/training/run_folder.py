@@ -8,17 +8,23 @@
 A run never writes into the folder of another run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harken.config import Recipe, as_yaml
 from harken.errors import ConfigError
 from harken.system.environment import describe_environment
-from harken.system.files import is_leftover, remove_leftovers, write_json, write_text
+from harken.system.files import is_leftover, remove_leftovers, remove_path, write_json, write_text
 from harken.system.json_lines import append_json_lines, write_json_lines
 from harken.system.run_files import METRICS, numbered, read_rows
 from harken.system.writer_lock import LOCK_NAME
+
+START = {
+    *("config.yaml", "environment.json", "inputs.json", "clips.jsonl", "data.json", "rejected.jsonl", "dropped.jsonl"),
+    "tensorboard",
+}
+"""What a run writes before its first step, beside the judge's replies, which are good for the next start too."""
 
 
 class RunFolder:
@@ -53,13 +59,29 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def create(cls, path: Path, recipe: Recipe) -> "RunFolder":
-        """Create the folder of a new run and write the recipe into it.
+    def choose(cls, path: Path) -> "RunFolder":
+        """The folder of a new run, which is not written yet. What a start has left that came to no step is removed.
 
-        Raises ConfigError where `path` exists and is not empty.
+        Raises ConfigError where `path` holds anything else.
         """
-        if path.exists() and not all(is_leftover(entry) or entry.name == LOCK_NAME for entry in path.iterdir()):
-            raise ConfigError(f"{path}: holds a run already; choose another --out, or remove it")
+        entries = list(path.iterdir()) if path.exists() else []
+        if not all(is_leftover(entry) or entry.name in {LOCK_NAME, "judge", *START} for entry in entries):
+            raise ConfigError(
+                f"{path}: holds a run already; choose another --out, or remove it; --resume goes on with it"
+            )
+        run = cls(path)
+        run.remove_start()
+        return run
+
+    def remove_start(self, keep: Collection[str] = ()) -> None:
+        """Remove what the start of a run writes before its first step, except the names in `keep`."""
+        for name in START:
+            if name not in keep:
+                remove_path(self.path / name)
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> "RunFolder":
+        """Create the folder of a new run and write the recipe into it."""
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
         write_text(path / "config.yaml", as_yaml(recipe))

@@ -16,49 +16,79 @@ from harken.data.curriculum import easy_to_hard, read_pass_rates
 from harken.data.dev_split import split_dev
 from harken.data.load import Loaded, load_sources, refuse_if_too_many, write_rejected
 from harken.data.records import rejection
+from harken.errors import DataError
 from harken.inference.unusable_questions import split_unusable
 from harken.models.audio_lm import AudioLM
 from harken.questions.prompt import Prompt
 from harken.system.console import print_line
 from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
+from harken.system.progress import StepProgress
 from harken.training.run_folder import RunFolder
 from harken.types import Question, Rejected
 
 
+def read_training_data(recipe: Recipe, run: RunFolder, console: Console) -> Loaded:
+    """Read the sources and check every clip, without the checkpoint.
+
+    Raises DataError where more than `data.max_rejected_share` of the records cannot be used; the list of them is in the
+    run folder then.
+    """
+    with StepProgress(console, "checking clips", 0, 500) as progress:
+        loaded = load_sources(recipe.data.train, find_reader, need_answer=True, on_progress=progress.update)
+    _refuse_if_too_many(loaded, recipe, run)
+    return loaded
+
+
 def load_training_data(
-    recipe: Recipe, model: AudioLM, prompt: Prompt, run: RunFolder, console: Console, *, supervised: bool = False
+    recipe: Recipe,
+    loaded: Loaded,
+    model: AudioLM,
+    prompt: Prompt,
+    run: RunFolder,
+    console: Console,
+    *,
+    supervised: bool = False,
 ) -> tuple[list[Question], list[Question]]:
     """(questions to train on, development part).
 
     Args:
+        loaded: what `read_training_data` gave.
+        model: renders prompts; it needs no weights.
         supervised: for SFT, which also rejects a record from which its prompt cannot make a target completion.
 
     Raises DataError where more than `data.max_rejected_share` of the records cannot be used.
     """
-    loaded = load_sources(recipe.data.train, find_reader, need_answer=True)
     kept, too_long = split_unusable(loaded.questions, loaded.durations_s, model, prompt, recipe.data.max_prompt_tokens)
     kept, without_target = _split_without_target(kept, prompt) if supervised else (kept, [])
     checked = Loaded(kept, [*loaded.rejected, *too_long, *without_target], loaded.durations_s)
+    _refuse_if_too_many(checked, recipe, run)
     write_rejected(run.rejected, checked.rejected)
     n_rejected = len(checked.rejected)
     print_line(
         console,
-        f"data: {len(kept) + n_rejected} records, {len(kept)} kept, {n_rejected} rejected"
+        f"data: {len(kept) + n_rejected:,} records, {len(kept):,} kept, {n_rejected:,} rejected"
         + (f" (listed in {run.rejected})" if n_rejected else ""),
     )
     for sentence in loaded.clips.sentences():
         print_line(console, f"      {sentence}")
-    refuse_if_too_many(checked, recipe.data.max_rejected_share, run.rejected)
     train, development = split_dev(kept, recipe.data.dev_share, recipe.seed)
     if recipe.data.pass_rates is not None:
         train = _from_easy_to_hard(train, recipe.data.pass_rates, run, console)
     if development:
-        print_line(console, f"      {len(train)} to train on, {len(development)} for development")
+        print_line(console, f"      {len(train):,} to train on, {len(development):,} for development")
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
     parts = {"trained_on": len(train), "development": len(development)}
     write_json(run.data, {**counts, **parts, "clips": asdict(loaded.clips)})
     return train, development
+
+
+def _refuse_if_too_many(loaded: Loaded, recipe: Recipe, run: RunFolder) -> None:
+    try:
+        refuse_if_too_many(loaded, recipe.data.max_rejected_share, run.rejected)
+    except DataError:
+        write_rejected(run.rejected, loaded.rejected)
+        raise
 
 
 def _from_easy_to_hard(questions: Sequence[Question], file: Path, run: RunFolder, console: Console) -> list[Question]:
