@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from harken.inference import prefill as prefill_module
 from harken.inference.completions import Completions, completion_texts
+from harken.inference.kv_cache_fixed import FixedCacheDecoder
 from harken.inference.log_probabilities import score_packed
 from harken.inference.prefill import next_token_logits
 from harken.inference.rollout import rollout
@@ -111,6 +112,31 @@ def test_the_fixed_cache_decodes_what_the_growing_cache_decodes(arch):
     assert torch.equal(fixed.tokens, growing.tokens)
     assert torch.equal(fixed.ended, growing.ended)
     assert (fixed.logp - growing.logp).abs().max() < 1e-9
+
+
+def test_one_recording_serves_all_batches_of_a_rollout_and_changes_no_token(monkeypatch):
+    recorded = []
+
+    def record(decoder):
+        """As CUDA does: what is recorded is computed again at each replay, into the same tensor."""
+        recorded.append(torch.zeros_like(decoder._compute()))
+
+        def replay():
+            recorded[-1].copy_(decoder._compute())
+            return recorded[-1]
+
+        return replay
+
+    model = speaking(tiny_model("qwen2_5_omni"), "one", "two", "three", "dog", "barking", sharpness=0.7)
+    prompts = embedded(model, inputs_of(model, "audio"))  # three, of different lengths
+    drawn = torch.cat([numbers(2, 20, name=f"q{p}") for p in range(len(prompts))])
+    expected = rollout(model, prompts, 2, Sampling(1.2, 20), drawn)
+    monkeypatch.setattr(FixedCacheDecoder, "_may_record", lambda decoder: True)
+    monkeypatch.setattr(FixedCacheDecoder, "_record", record)
+    for rollouts in (1, 2):
+        sampled = rollout(model, prompts, 2, Sampling(1.2, 20, cuda_graph=True), drawn, most_rows=2)
+        assert torch.equal(sampled.tokens, expected.tokens)
+        assert len(recorded) == rollouts
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -98,13 +98,16 @@ class FixedCacheDecoder:
     def next_hidden(self, tokens: Tensor) -> Tensor:
         """[A] tokens, one for each reported row -> [A, H]."""
         self._token[self._active] = tokens
-        if self._tokens_done == 1 and self._replay is None and self.can_record and self._token.device.type == "cuda":
+        if self._tokens_done == 1 and self._replay is None and self._may_record():
             self._replay = self._record()
         hidden = (self._replay or self._compute)()
         self._place += 1
         self._position += 1
         self._tokens_done += 1
         return hidden[self._active]
+
+    def _may_record(self) -> bool:
+        return self.can_record and self._token.device.type == "cuda"
 
     def _allocate(self, cache: Cache, device: torch.device) -> None:
         length = self._end + self._longest
