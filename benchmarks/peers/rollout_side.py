@@ -6,7 +6,9 @@
 the same name in all versions since commit 1845dae, whose recipes sampled one prompt at a time.
 """
 
+import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,23 +36,32 @@ def clip(number: int, seconds: float) -> np.ndarray:
     return (0.1 * noise).astype(np.float32)
 
 
-def main() -> None:
-    from turns import Turns  # beside this file, and only there when it runs as a program
-
-    checkpoint, (prompts, group, tokens), seconds = sys.argv[1], map(int, sys.argv[2:5]), float(sys.argv[5])
-    torch.set_num_threads(1)
+def rollout_step(checkpoint: str, prompts: int, group: int, tokens: int, seconds: float) -> Callable[[], None]:
+    """A function that samples the completions of one more step."""
     model = QwenOmni.load(checkpoint, torch.float32)
     model.module.eval().requires_grad_(False)
     model.eos_token_ids = (-1,)
     questions = questions_of(prompts)
     inputs = [model.render(PROMPT.conversation(question), clip(i, seconds)) for i, question in enumerate(questions)]
     config = settings(prompts, group, tokens, policy_pass="packed").model_copy(update={"temperature": 1.0})
-    turns, step = Turns(), 0
+    steps = itertools.count()
+
+    def run() -> None:
+        for _ in sample(model, questions, inputs, PROMPT, config, seed=0, step=next(steps)):
+            pass
+
+    return run
+
+
+def main() -> None:
+    from turns import Turns  # beside this file, and only there when it runs as a program
+
+    checkpoint, (prompts, group, tokens), seconds = sys.argv[1], map(int, sys.argv[2:5]), float(sys.argv[5])
+    torch.set_num_threads(1)
+    run, turns = rollout_step(checkpoint, prompts, group, tokens, seconds), Turns()
     while True:
         turns()
-        for _ in sample(model, questions, inputs, PROMPT, config, seed=0, step=step):
-            pass
-        step += 1
+        run()
 
 
 if __name__ == "__main__":
