@@ -44,6 +44,8 @@ COMMANDS: Panels = {
         "view": "Serve the report as a page on this machine that follows the run while it trains.",
     },
     "Checkpoints": {
+        "assemble": "Assemble an audio language model of the Qwen2-Audio architecture from a Whisper encoder and a "
+        "language model.",
         "export": "Write a folder that transformers and vLLM load: the base's files with the trained weights, and a "
         "model card.",
         "tiny": "Write a tiny checkpoint of a real architecture with random weights, for tests and trials without a "

@@ -1,4 +1,5 @@
-"""Qwen2-Audio (7B-Instruct) as an `AudioLM`. A clip fills at most one window, 30 s as published."""
+"""Qwen2-Audio (7B-Instruct) as an `AudioLM`, and what `harken assemble` makes. A clip fills at most one window, 30 s as
+published. An assembled checkpoint may hold a Qwen3, which differs from a Qwen2 inside its layers alone."""
 
 from transformers import Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
 
@@ -11,3 +12,4 @@ class QwenAudio(WhisperWindowModel):
     arch = "qwen2_audio"
     module_class = Qwen2AudioForConditionalGeneration
     processor_class = Qwen2AudioProcessor
+    text_model_types = frozenset({"qwen2", "qwen3"})
