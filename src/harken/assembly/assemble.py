@@ -59,12 +59,22 @@ def assemble(encoder: str, language_model: str, out: Path, *, window_s: int = 30
     with replacing(out) as folder:
         folder.mkdir()
         weights = audio.weights | projector | language.weights
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+        save_file(
+            {name: tensor.contiguous() for name, tensor in weights.items()},
+            folder / "model.safetensors",
+            {"format": "pt"},
+        )
         _write_config(folder, audio, language)
         _write_processor(folder, audio, language)
-        write_text(folder / "README.md", assembled_card(encoder, language_model, window_s, language.text_config["model_type"]))
+        write_text(
+            folder / "README.md", assembled_card(encoder, language_model, window_s, language.text_config["model_type"])
+        )
     return Assembled(
-        {"audio tower": _count(audio.weights), "projector": _count(projector), "language model": _count(language.weights)},
+        {
+            "audio tower": _count(audio.weights),
+            "projector": _count(projector),
+            "language model": _count(language.weights),
+        },
         len(language.tokenizer) - language.own_tokens,
         language.text_config["model_type"],
     )
@@ -82,17 +92,18 @@ def _tower(part: AudioPart) -> Any:
 
 
 def _write_config(folder: Path, audio: AudioPart, language: LanguagePart) -> None:
+    tokenizer: Any = language.tokenizer
     config: Any = Qwen2AudioConfig(
         audio_config=audio.audio_config,
         text_config=language.text_config,
-        audio_token_index=language.tokenizer.convert_tokens_to_ids(AUDIO_TOKENS[0]),
+        audio_token_index=tokenizer.convert_tokens_to_ids(AUDIO_TOKENS[0]),
     )
     config.architectures = ["Qwen2AudioForConditionalGeneration"]
     config.tie_word_embeddings = False
     config.save_pretrained(folder)
     state_written_dtype(folder)
     GenerationConfig(
-        eos_token_id=language.eos_token_ids, pad_token_id=language.tokenizer.pad_token_id, do_sample=False
+        eos_token_id=language.eos_token_ids, pad_token_id=tokenizer.pad_token_id, do_sample=False
     ).save_pretrained(folder)
 
 

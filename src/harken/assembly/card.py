@@ -28,9 +28,9 @@ def assembled_card(encoder: str, language_model: str, window_s: int, family: str
     rows = [f"| {part} | {escaped(_name(path))} | {escaped(licences[part])} |" for part, path in parts.items()]
     sections = [
         "# An assembled audio language model",
-        "A checkpoint of the Qwen2-Audio architecture, put together with `harken assemble` from pretrained parts. Their "
-        "weights are unchanged. **The projector between them is random, so the model does not understand audio until it "
-        "is trained.**",
+        "A checkpoint of the Qwen2-Audio architecture, put together with `harken assemble` from pretrained parts. "
+        "Their weights are unchanged. **The projector between them is random, so the model does not understand audio "
+        "until it is trained.**",
         "\n".join(["| part | from | licence |", "|---|---|---|", *rows]),
         f"The audio tower hears {window_s} s at once. {_vllm(window_s, family)}",
     ]

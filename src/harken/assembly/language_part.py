@@ -1,4 +1,4 @@
-"""The language model of an assembled checkpoint: any Qwen2, Qwen2.5, Qwen3 or Llama model as the text part of Qwen2-Audio.
+"""The language model of an assembled checkpoint: a Qwen2, Qwen2.5, Qwen3 or Llama model as Qwen2-Audio's text part.
 
 Qwen2.5 is a Qwen2, and a Llama model is a Qwen2 model whose query, key and value biases are zero. Qwen3 normalises
 queries and keys, which a Qwen2 does not, so it keeps a config of its own. Other families are refused by name.
@@ -92,7 +92,9 @@ def as_text_config(config: dict[str, Any]) -> dict[str, Any]:
     if config.get("quantization_config"):
         raise CheckpointError("its weights are quantised; take the checkpoint that it was made from")
     if config.get("use_sliding_window"):
-        raise CheckpointError("a language model with sliding windows (use_sliding_window), which harken does not compute")
+        raise CheckpointError(
+            "a language model with sliding windows (use_sliding_window), which harken does not compute"
+        )
     if family == "qwen3":
         return config | {"tie_word_embeddings": False}
     text = {key: config[key] for key in _COPIED if config.get(key) is not None}

