@@ -93,7 +93,7 @@ def test_before_is_found_in_the_run_that_this_one_started_from(tmp_path):
         (AFTER, "real"): "grpo",
         (AFTER, "none"): "grpo",
     }
-    (alone,) = question_sets(run, with_start=False)
+    (alone,) = question_sets(run, within=run.path)
     assert {when for when, _ in alone.evaluations} == {AFTER}
 
 

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from hostile import hostile_run, hostile_texts
+from report_runs import metric_rows, prediction, write_evaluation, write_run
 
 from harken.config import EvaluationRecipe
 from harken.data.demo_set import write_demo_set
 from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.report.build import write_report
+from harken.report.runs_viewer import RunsViewer
 from harken.report.server import ViewServer
 from harken.report.viewer import Viewer
 from harken.system.json_lines import write_json_lines
@@ -101,7 +103,7 @@ def run(tmp_path_factory):
 class Watched:
     """A page whose errors and requests are kept."""
 
-    def __init__(self, browser, url, viewport, scheme="light"):
+    def __init__(self, browser, url, viewport, scheme="light", drawn="#questions li"):
         self.context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
         self.page = self.context.new_page()
         self.errors, self.requests = [], []
@@ -113,7 +115,7 @@ class Watched:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.url = url
         self.page.goto(url)
-        self.page.wait_for_selector("#questions li")
+        self.page.wait_for_selector(drawn)
 
     def count(self):
         return int(self.page.inner_text("#count").split()[0].replace(",", ""))
@@ -124,8 +126,8 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watching(browser, url, viewport=WIDE, scheme="light"):
-    watched = Watched(browser, url, viewport, scheme)
+def watching(browser, url, viewport=WIDE, scheme="light", drawn="#questions li"):
+    watched = Watched(browser, url, viewport, scheme, drawn)
     try:
         yield watched
         assert watched.errors == []
@@ -136,7 +138,13 @@ def watching(browser, url, viewport=WIDE, scheme="light"):
 
 @contextlib.contextmanager
 def viewed(run, roots):
-    with ViewServer(Viewer(run, roots)) as server:
+    with served(Viewer([run], roots)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(viewer):
+    with ViewServer(viewer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield server.url
@@ -152,6 +160,82 @@ def url(request, run):
     else:
         with viewed(run, [run.parent / "data"]) as address:
             yield address
+
+
+def test_charts_are_read_zoomed_and_smoothed_with_pointer_and_keyboard(chromium, tmp_path):
+    run = write_run(tmp_path / "run", metrics=metric_rows(300))
+    write_evaluation(run, "test", [prediction("1", correct=True)], model="m")
+    write_report([run], tmp_path / "report.html")
+    with watching(chromium, (tmp_path / "report.html").as_uri()) as watched:
+        page = watched.page
+        reward = "[data-key='reward/mean'] "
+        page.locator(reward).scroll_into_view_if_needed()
+        page.wait_for_selector(reward + "canvas")
+        box = page.locator(reward + ".u-over").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+        assert "step 150" in page.inner_text(reward + ".readout")
+        assert "(step: 0.5)" in page.inner_text(reward + ".readout")
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 40, steps=4)
+        page.mouse.up()
+        low, high = (int(page.input_value(name)) for name in ("#from-step", "#to-step"))
+        assert max(abs(low - 150), abs(high - 225)) <= 1  # a pixel is a step
+        page.focus(reward + ".plot-area")
+        page.keyboard.press("0")
+        assert page.input_value("#from-step") == ""
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        assert "step 2" in page.inner_text(reward + ".readout")
+        page.keyboard.press("+")
+        assert (page.input_value("#from-step"), page.input_value("#to-step")) == ("1", "76")
+        page.keyboard.press("Escape")
+        page.select_option("#smoothing", "1")
+        page.focus(reward + ".plot-area")
+        page.keyboard.press("End")
+        assert "step 300" in page.inner_text(reward + ".readout")
+        assert "(step:" not in page.inner_text(reward + ".readout")
+        assert page.inner_text(".constant[data-key='time/step_s']").split() == [
+            *("Time", "of", "a", "step", "s", "0.5", "at", "all", "300", "steps"),
+        ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+def test_the_page_over_many_runs_sorts_filters_and_compares(chromium, tmp_path, viewport, scheme):
+    hostile = "</script><img src=x onerror=__obeyed=1>"
+    for name, right in (("a", 3), ("b", 1), (hostile, 2)):
+        run = write_run(tmp_path / "runs" / name, model="base", metrics=metric_rows(5), name=name, seed=right)
+        write_evaluation(run, "test", [prediction(str(i), correct=i < right) for i in range(4)], model=name)
+    names = "[...document.querySelectorAll('.run-name a')].map((link) => link.textContent).join(' | ')"
+    with (
+        served(RunsViewer(tmp_path / "runs", [])) as address,
+        watching(chromium, address, viewport, scheme, ".runs") as watched,
+    ):
+        page = watched.page
+        assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+        assert page.evaluate(CONTRAST) == []
+        page.select_option("#sort", "after")
+        assert page.evaluate(names) == f"a | {hostile} | b"
+        if viewport is WIDE:
+            page.focus("[data-sort=after]")
+            page.keyboard.press("Enter")
+            assert page.evaluate(names) == f"b | {hostile} | a"
+            assert page.evaluate("document.activeElement.dataset.sort") == "after"
+            assert page.locator("[aria-sort=ascending]").inner_text() == "accuracy, % ↑"
+        page.fill("#search", "seed=3")
+        assert page.evaluate(names) == "a"
+        page.fill("#search", "")
+        for name in ("a", "b"):
+            page.check(f'input[aria-label="Choose {name}"]')
+        page.focus("#compare")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#comparison")
+        assert "−50.0" in page.inner_text("#comparison").replace("-", "−")
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+        assert page.evaluate("window.__obeyed") is None
+        page.click("nav a >> nth=0")
+        page.wait_for_selector(".runs")
 
 
 def test_sound_plays_from_the_keyboard_and_seeks(chromium, url):

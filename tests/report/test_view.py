@@ -1,15 +1,13 @@
 """The live page's server, tested over real connections."""
 
-import contextlib
-import http.client
 import io
 import json
 import socket
-import threading
 from urllib.parse import quote
 
 import pytest
 import soundfile
+from page_requests import request, serving
 from report_runs import metric_rows, prediction, sampled, write_clips, write_demo, write_evaluation, write_run
 
 from harken.errors import DataError, HarkenError
@@ -19,34 +17,10 @@ from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
 
 
-@contextlib.contextmanager
-def serving(viewer):
-    with ViewServer(viewer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def request(server, path, method="GET", **headers):
-    """(status, headers, body) of one request. The path is sent as it is, without normalization."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    given = {"Host": f"127.0.0.1:{server.server_port}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-    for name, value in given.items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    reply = connection.getresponse()
-    body = reply.read()
-    connection.close()
-    return reply.status, dict(reply.getheaders()), body
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    with serving(Viewer(write_demo(folder), [folder / "data"])) as server:
+    with serving(Viewer([write_demo(folder)], [folder / "data"])) as server:
         yield server
 
 
@@ -76,7 +50,7 @@ def test_page_and_state_hold_the_run_and_the_page_may_load_from_its_server_alone
 
 def test_new_steps_rollouts_and_evaluations_appear_while_the_run_goes_on(tmp_path):
     run = write_run(tmp_path / "run", metrics=metric_rows(2))
-    with serving(Viewer(run, [])) as server:
+    with serving(Viewer([run], [])) as server:
         _, headers, body = request(server, "/state")
         assert json.loads(body)["panels"][0]["series"][0]["x"] == [1, 2]
         with (run / "metrics.jsonl").open("a") as file:
@@ -92,7 +66,7 @@ def test_new_steps_rollouts_and_evaluations_appear_while_the_run_goes_on(tmp_pat
 
 def test_a_file_that_breaks_meanwhile_is_reported_and_the_page_goes_on(tmp_path):
     run = write_run(tmp_path / "run", metrics=metric_rows(2))
-    with serving(Viewer(run, [])) as server:
+    with serving(Viewer([run], [])) as server:
         write_text(run / "metrics.jsonl", "oops\n")
         status, _, body = request(server, "/state")
         assert (status, "metrics.jsonl:1: not JSON" in json.loads(body)["error"]) == (500, True)
@@ -104,7 +78,7 @@ def test_a_clip_has_a_picture_and_a_sound_of_which_any_range_can_be_requested(de
     _, _, body = request(demo, f"/clip/{quote('audio/test_3.wav', safe='')}")
     clip = json.loads(body)
     assert (clip["seconds"], len(clip["outline"])) == (0.5, 240)
-    status, headers, whole = request(demo, clip["sound"])
+    status, headers, whole = request(demo, "/" + clip["sound"])
     assert (status, headers["Content-Type"], headers["Accept-Ranges"]) == (200, "audio/wav", "bytes")
     samples, rate = soundfile.read(io.BytesIO(whole))
     assert (rate, len(samples)) == (16_000, 8000)
@@ -118,16 +92,16 @@ def test_a_clip_has_a_picture_and_a_sound_of_which_any_range_can_be_requested(de
         ("bytes=-10", (n - 10, n - 1)),
         (f"bytes=-{10 * n}", (0, n - 1)),
     ):
-        status, headers, part = request(demo, clip["sound"], Range=wanted)
+        status, headers, part = request(demo, "/" + clip["sound"], Range=wanted)
         first, last = expected
         assert (status, headers["Content-Range"]) == (206, f"bytes {first}-{last}/{n}"), wanted
         assert part == whole[first : last + 1]
         assert int(headers["Content-Length"]) == len(part)
     for wanted in (f"bytes={n}-", "bytes=10-5", "bytes=-0"):
-        status, headers, body = request(demo, clip["sound"], Range=wanted)
+        status, headers, body = request(demo, "/" + clip["sound"], Range=wanted)
         assert (status, headers["Content-Range"], body) == (416, f"bytes */{n}", b"")
     for wanted in ("bytes=0-1,5-6", "items=0-1", "bytes=-", "bytes=a-b", "bytes=" + "9" * 400 + "-"):
-        assert request(demo, clip["sound"], Range=wanted)[2] == whole
+        assert request(demo, "/" + clip["sound"], Range=wanted)[2] == whole
 
 
 OUTSIDE = [
@@ -159,7 +133,7 @@ def guarded(tmp_path_factory):
     (tmp_path / "root" / "notes.txt").write_text("a secret")
     (tmp_path / "root" / "audio" / "link.wav").symlink_to(tmp_path / "secret.wav")
     (tmp_path / "root" / "linked").symlink_to(tmp_path)
-    with serving(Viewer(run, [tmp_path / "root"])) as server:
+    with serving(Viewer([run], [tmp_path / "root"])) as server:
         yield server
 
 
@@ -258,7 +232,7 @@ def test_nothing_can_be_written(demo, method):
 
 
 def test_no_audio_folder_given_means_no_sound(tmp_path):
-    with serving(Viewer(write_demo(tmp_path), [])) as server:
+    with serving(Viewer([write_demo(tmp_path)], [])) as server:
         assert json.loads(request(server, "/clip/audio%2Ftest_0.wav")[2]) == {
             "fault": "no files called 'audio/test_0.wav' in the audio folders"
         }
@@ -267,6 +241,6 @@ def test_no_audio_folder_given_means_no_sound(tmp_path):
 
 def test_a_folder_that_is_no_run_and_a_port_that_is_taken_are_errors(tmp_path, demo):
     with pytest.raises(DataError, match=r"no config\.yaml"):
-        Viewer(tmp_path, [])
+        Viewer([tmp_path], [])
     with pytest.raises(HarkenError, match=f"port {demo.server_port}: .* choose another --port"):
         ViewServer(demo.viewer, demo.server_port)

@@ -95,18 +95,29 @@ def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
     Args:
         run: name of the run, to show.
     """
+    faults: list[str] = []
+    lines = _lines(questions, faults, whole_only=False)
+    listening, no_think = listening_lines(questions), no_think_lines(questions)
+    evaluations = list(questions.evaluations.values())
+    return AccuracyTable(run, questions.name, lines, list(dict.fromkeys(faults)), listening, no_think, evaluations)
+
+
+def whole_accuracy(questions: QuestionSet) -> GroupAccuracy:
+    """The first line of the table, over all questions, alone."""
+    (whole,) = _lines(questions, [], whole_only=True)
+    return whole
+
+
+def _lines(questions: QuestionSet, faults: list[str], *, whole_only: bool) -> list[GroupAccuracy]:
     before, after = questions.get(BEFORE), questions.get(AFTER)
     before_no_audio, after_no_audio = questions.get(BEFORE, "none"), questions.get(AFTER, "none")
-    evaluations = list(questions.evaluations.values())
-    faults: list[str] = []
-    gains = paired_gains(before, after, faults)
-    audio_gains = (
-        paired_gains(after_no_audio, after, faults)
-        if after_no_audio and after
-        else paired_gains(before_no_audio, before, faults)
-    )
+    gains = paired_gains(before, after, faults, whole_only=whole_only)
+    deaf, hearing = (after_no_audio, after) if after_no_audio and after else (before_no_audio, before)
+    audio_gains = paired_gains(deaf, hearing, faults, whole_only=whole_only)
+    rows_of_all = (after or next(iter(questions.evaluations.values()))).rows
+    groups = {"all": list(rows_of_all)} if whole_only else group_rows(rows_of_all)
     lines = []
-    for group, rows in group_rows((after or evaluations[0]).rows).items():
+    for group, rows in groups.items():
         choice_counts = [len(row["choices"]) for row in rows if row["choices"]]
         lines.append(
             GroupAccuracy(
@@ -121,9 +132,7 @@ def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
                 chance=chance(choice_counts) if choice_counts else None,
             )
         )
-    faults = list(dict.fromkeys(faults))
-    listening, no_think = listening_lines(questions), no_think_lines(questions)
-    return AccuracyTable(run, questions.name, lines, faults, listening, no_think, evaluations)
+    return lines
 
 
 def seed_comparisons(sets: Sequence[QuestionSet]) -> Sequence[SeedComparison]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from harken.report.accuracy import accuracy_table, seed_comparisons
 from harken.report.clips import ClipFinder
+from harken.report.comparison import compare_runs
 from harken.report.curve_names import SECTIONS
 from harken.report.curves import panels
 from harken.report.embedded_clips import clip_finders, embed_clips
@@ -63,12 +64,13 @@ def report_page(runs: Sequence[Run], audio_roots: Sequence[Path] = ()) -> str:
 
 def run_summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> Markup:
     """The part of the page that needs no script: the result, tables of accuracy, the papers' tables and the facts."""
-    name_by_ids = set_names(questions for run_sets in sets for questions in run_sets)
+    comparison = compare_runs(names, runs, sets)
     seeds = []
-    for ids, set_name in name_by_ids.items():
-        shared = [questions for run_sets in sets for questions in run_sets if questions.ids == ids]
-        if comparisons := seed_comparisons(shared):
-            seeds.append((set_name, comparisons))
+    if comparison is None or comparison.only_seeds_differ:
+        for ids, set_name in set_names(questions for run_sets in sets for questions in run_sets).items():
+            shared = [questions for run_sets in sets for questions in run_sets if questions.ids == ids]
+            if comparisons := seed_comparisons(shared):
+                seeds.append((set_name, comparisons))
     tables = [
         accuracy_table(name, questions) for name, run_sets in zip(names, sets, strict=True) for questions in run_sets
     ]
@@ -78,6 +80,7 @@ def run_summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequen
         tables,
         seeds,
         paper_tables(names, runs, sets),
+        comparison,
     )
 
 

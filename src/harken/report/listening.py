@@ -53,4 +53,4 @@ def listening_lines(questions: QuestionSet) -> Sequence[HeardAccuracy]:
 def _gain(questions: QuestionSet, mode: str) -> Estimate | None:
     """The paired difference, None where a side is missing or they cannot be compared."""
     when = AFTER if questions.get(AFTER, mode) is not None else BEFORE
-    return paired_gains(questions.get(when, mode), questions.get(when), []).get("all")
+    return paired_gains(questions.get(when, mode), questions.get(when), [], whole_only=True).get("all")

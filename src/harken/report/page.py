@@ -16,6 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from harken.report.accuracy import AccuracyTable
+from harken.report.comparison import RunComparison
 from harken.report.paper import PaperTable
 from harken.results.comparison_tables import SEEDS_HEADER, seed_rows
 from harken.results.formatting import percent, points
@@ -23,18 +24,22 @@ from harken.results.seeds import SeedComparison
 
 SCRIPTS = (
     *("uplot/uPlot.iife.min.js", "dom.js", "charts.js", "curves.js"),
-    *("player.js", "question.js", "questions.js", "page.js"),
+    *("player.js", "question.js", "questions.js", "follow.js", "page.js"),
 )
+RUNS_SCRIPTS = ("dom.js", "follow.js", "runs.js")
 STYLES = ("uplot/uPlot.min.css", "style.css")
 
 
-def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Sequence[Mapping[str, Any]] = ()) -> str:
+def render_page(
+    title: str, summary: Markup, data: Mapping[str, Any], clips: Sequence[Mapping[str, Any]] = (), *, up: str = ""
+) -> str:
     """The whole page.
 
     Args:
         summary: from `render_summary`.
         data: what the script draws: live, runs, panels, sections, questions, note.
         clips: sound, mel, outline and seconds of each embedded clip; a question's `sound` is an index into them.
+        up: address of the page over many runs, "" where there is none.
     """
     page = (
         _templates()
@@ -47,6 +52,23 @@ def render_page(title: str, summary: Markup, data: Mapping[str, Any], clips: Seq
             summary=summary,
             data=script_json(data),
             clips=[script_json(clip) for clip in clips],
+            up=up,
+        )
+    )
+    return encodable(page)
+
+
+def render_runs_page(title: str, data: Mapping[str, Any]) -> str:
+    """The page over many runs; `data` says how often it asks its server for the table."""
+    page = (
+        _templates()
+        .get_template("runs.html")
+        .render(
+            title=encodable(title),
+            policy=security_policy(live=True),
+            style=Markup(page_style()),
+            script=Markup(runs_script()),
+            data=script_json(data),
         )
     )
     return encodable(page)
@@ -58,12 +80,14 @@ def render_summary(
     tables: Sequence[AccuracyTable],
     seeds: Sequence[tuple[str, Sequence[SeedComparison]]],
     papers: Sequence[PaperTable],
+    comparison: RunComparison | None = None,
 ) -> Markup:
     """The part of the page that needs no script: the result, accuracy, the papers' figures beside it, what was run.
 
     Args:
         results: what each result is of, and the result in one line.
         seeds: for each set of questions that several runs share, its name and the comparison over those runs.
+        comparison: of the page's runs with each other.
     """
     return Markup(
         _templates()
@@ -73,6 +97,7 @@ def render_summary(
             facts=facts,
             tables=tables,
             papers=papers,
+            comparison=comparison,
             seeds=[(name, seed_rows(rows)) for name, rows in seeds],
             seeds_header=SEEDS_HEADER,
             percent=percent,
@@ -83,11 +108,15 @@ def render_summary(
 
 
 def security_policy(*, live: bool) -> str:
-    """The Content-Security-Policy. Sounds come from the page itself, or from its server where the page is live."""
+    """The Content-Security-Policy. Sounds come from the page itself, or from its server where the page is live.
+
+    A server has two pages, that of a run and that over many runs, and one policy for both.
+    """
     source = "'self'" if live else "data:"
+    scripts = [page_script(), runs_script()] if live else [page_script()]
     rules = {
         "default-src": "'none'",
-        "script-src": _hash(page_script()),
+        "script-src": " ".join(map(_hash, scripts)),
         "style-src": _hash(page_style()),
         "img-src": "data:",
         "media-src": source,
@@ -119,7 +148,18 @@ def _hash(content: str) -> str:
 
 @cache
 def page_script() -> str:
-    return "(() => {\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
+    """The one script of the page of a run."""
+    return _joined(SCRIPTS)
+
+
+@cache
+def runs_script() -> str:
+    """The one script of the page over many runs."""
+    return _joined(RUNS_SCRIPTS)
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "(() => {\n" + "\n".join(map(_asset, names)) + "\n})();\n"
 
 
 @cache

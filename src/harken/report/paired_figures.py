@@ -6,12 +6,16 @@ from harken.results.compare import compare
 from harken.stats import Estimate
 
 
-def paired_gains(before: Evaluation | None, after: Evaluation | None, faults: list[str]) -> dict[str, Estimate]:
+def paired_gains(
+    before: Evaluation | None, after: Evaluation | None, faults: list[str], *, whole_only: bool = False
+) -> dict[str, Estimate]:
     """The paired difference of each group; empty where a side is missing. The reason of a refusal joins `faults`."""
     if before is None or after is None:
         return {}
     try:
-        return {comparison.group: comparison.gain for comparison in compare(before.rows, after.rows)}
+        return {
+            comparison.group: comparison.gain for comparison in compare(before.rows, after.rows, whole_only=whole_only)
+        }
     except DataError as error:
         faults.append(str(error))
         return {}

@@ -5,6 +5,7 @@ Evaluations belong together when they hold the same question ids, whatever their
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from harken.report.run import Evaluation, Run, read_start_evaluations
 
@@ -23,17 +24,18 @@ class QuestionSet:
         return self.evaluations.get((when, audio))
 
 
-def question_sets(run: Run, *, with_start: bool = True) -> list[QuestionSet]:
+def question_sets(run: Run, *, within: Path | None = None) -> list[QuestionSet]:
     """Sort the run's evaluations. Of two evaluations of one kind the one written last counts.
 
     Of the evaluations without the question's own clip, one of the same model as the evaluation with the clip counts
     before any other, so that two checkpoints are not mixed.
 
     Args:
-        with_start: also use the evaluations of the run that this run started from, as "before".
+        within: the evaluations of the run that this run started from are used too, as "before", where that run lies in
+            this folder; None for anywhere.
     """
     dated = sorted(run.evaluations, key=lambda evaluation: (evaluation.path / "summary.json").stat().st_mtime_ns)
-    entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run)] if with_start else []
+    entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run, within)]
     entries += [(_when(run, evaluation), evaluation) for evaluation in dated]
     sets: dict[frozenset[str], QuestionSet] = {}
     for when, evaluation in entries:

@@ -33,13 +33,17 @@ def result_line(table: AccuracyTable) -> str:
 
     Gains are in percentage points. What was not evaluated is left out.
     """
-    whole = table.lines[0]
+    return "; ".join(result_parts(table.lines[0]))
+
+
+def result_parts(whole: GroupAccuracy) -> list[str]:
+    """The parts of the line: accuracy and gain, the same without the clip, and the audio gain."""
     parts = [_accuracy(whole)]
     if whole.before_without_audio is not None or whole.after_without_audio is not None:
         parts.append(f"without the clip {_change(whole.before_without_audio, whole.after_without_audio)}")
     if whole.audio_gain is not None:
         parts.append(f"audio gain {_whole_points(whole.audio_gain)}")
-    return "; ".join(parts)
+    return parts
 
 
 def development_line(run: Run) -> str:

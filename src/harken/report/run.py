@@ -84,7 +84,7 @@ class Run:
         return list(dict.fromkeys(root for root in roots if root is not None))
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path, *, with_rollouts: bool = True) -> Run:
     """Raises DataError where `path` is not a run folder, or where a file in it is damaged."""
     path = path.resolve()
     if not (path / "config.yaml").is_file():
@@ -97,7 +97,10 @@ def read_run(path: Path) -> Run:
         counts=_read_if_present(path / "data.json", path, COUNTS),
         history=read_rows(history, path, HISTORY) if history.exists() else [],
         metrics=read_rows(metrics, path, METRICS) if metrics.exists() else [],
-        rollouts=[(step, read_rows(file, path, ROLLOUTS)) for step, file in numbered(path / "rollouts", ".jsonl")],
+        rollouts=[
+            (step, read_rows(file, path, ROLLOUTS))
+            for step, file in (numbered(path / "rollouts", ".jsonl") if with_rollouts else [])
+        ],
         evaluations=read_evaluations(path),
     )
 
@@ -109,14 +112,16 @@ def read_evaluations(run: Path) -> list[Evaluation]:
     return [_read_evaluation(file.parent, run) for file in sorted([*(run / "eval").glob("*/summary.json"), *listening])]
 
 
-def read_start_evaluations(run: Run) -> list[Evaluation]:
-    """The evaluations of the run that this run started from; empty where it did not start from a run folder."""
+def read_start_evaluations(run: Run, within: Path | None = None) -> list[Evaluation]:
+    """The evaluations of the run that this run started from; empty where it did not start from a run folder, and where
+    that folder does not lie in `within`."""
     start = Path(run.model)
     if not run.model or not start.is_dir():
         return []
     start = start.resolve()
     folder = next((folder for folder in (start, *start.parents[:2]) if (folder / "config.yaml").is_file()), run.path)
-    return [] if folder == run.path else read_evaluations(folder)
+    outside = within is not None and not folder.is_relative_to(within)
+    return [] if folder == run.path or outside else read_evaluations(folder)
 
 
 def _read_evaluation(path: Path, run: Path) -> Evaluation:

@@ -1,4 +1,7 @@
-"""Serves the live page on this machine: the page, its state as JSON, and the clips that the run names.
+"""Serves the live pages on this machine: a page, its state as JSON, and the clips that the run names.
+
+A folder that holds runs has a page with their table, and below `/view/KEY/` the page of each run; several keys, joined
+by "+", are several runs on one page.
 
 The server listens on the loopback interface alone and refuses requests of other sites. It sends no file as it is: texts
 are escaped and clips are decoded and sent as WAV. The standard library's server is enough for one reader.
@@ -13,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from harken.errors import AudioError, HarkenError, StoppedError
+from harken.errors import AudioError, DataError, HarkenError, StoppedError
+from harken.report.find_runs import find_runs
 from harken.report.page import security_policy
+from harken.report.runs_viewer import RunsViewer
 from harken.report.viewer import Viewer
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -29,11 +34,14 @@ _HEADERS = {
 
 
 class ViewServer(ThreadingHTTPServer):
-    """Serves one viewer on 127.0.0.1; `port` 0 takes a free one. Raises HarkenError where the port is taken."""
+    """Serves a run, or a folder of runs, on 127.0.0.1; `port` 0 takes a free one.
+
+    Raises HarkenError where the port is taken.
+    """
 
     daemon_threads = True
 
-    def __init__(self, viewer: Viewer, port: int = 0) -> None:
+    def __init__(self, viewer: Viewer | RunsViewer, port: int = 0) -> None:
         self.viewer = viewer
         try:
             super().__init__(("127.0.0.1", port), _Handler)
@@ -44,8 +52,8 @@ class ViewServer(ThreadingHTTPServer):
 
 
 def serve(path: Path, audio_roots: Sequence[Path], port: int, say: Callable[[str], None]) -> None:
-    """Serve a run until the user interrupts. Raises DataError where `path` is not a run folder."""
-    viewer = Viewer(path, audio_roots)
+    """Serve a run, or the runs below a folder, until the user interrupts. Raises DataError where there is no run."""
+    viewer = Viewer([path], audio_roots) if (path / "config.yaml").is_file() else _runs(path, audio_roots)
     with ViewServer(viewer, port) as server:
         say(f"{server.url}  (press Ctrl-C to stop)")
         if not audio_roots:
@@ -54,6 +62,15 @@ def serve(path: Path, audio_roots: Sequence[Path], port: int, say: Callable[[str
             server.serve_forever()
         except (KeyboardInterrupt, StoppedError):
             say("stopped")
+
+
+def _runs(path: Path, audio_roots: Sequence[Path]) -> RunsViewer:
+    viewer = RunsViewer(path, audio_roots)
+    if not find_runs(path):
+        raise DataError(
+            f"{path}: no config.yaml, and no run below it; give the folder of a run, or one that holds runs"
+        )
+    return viewer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,13 +92,21 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server
 
     def _respond(self) -> None:
-        viewer, path = self._site.viewer, self.path
         if refusal := self._refusal():
             self._fail(HTTPStatus.FORBIDDEN, refusal)
-        elif path == "/":
+            return
+        viewer, path = self._site.viewer, self.path
+        if isinstance(viewer, RunsViewer) and path.startswith("/view/"):
+            keys, _, rest = path.removeprefix("/view/").partition("/")
+            viewer, path = self._open(viewer, keys), f"/{rest}"
+            if viewer is None:
+                return
+        if path == "/":
             self._send(viewer.page, "text/html; charset=utf-8")
         elif path == "/state":
-            self._send_state()
+            self._send_state(viewer)
+        elif isinstance(viewer, RunsViewer):
+            self._fail(HTTPStatus.NOT_FOUND, "no such page")
         elif path.startswith("/clip/"):
             self._send_json(viewer.clip(_clip_name(path)))
         elif path.startswith("/sound/"):
@@ -103,9 +128,20 @@ class _Handler(BaseHTTPRequestHandler):
             return "requests of other sites are refused"
         return None
 
-    def _send_state(self) -> None:
+    def _open(self, viewer: RunsViewer, keys: str) -> Viewer | None:
+        """The viewer of the runs with these keys; None, after an answer, where there is none or a file is damaged."""
         try:
-            state, tag = self._site.viewer.state()
+            opened = viewer.open(keys.split("+"))
+        except HarkenError as error:
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            return None
+        if opened is None:
+            self._fail(HTTPStatus.NOT_FOUND, "no such run")
+        return opened
+
+    def _send_state(self, viewer: Viewer | RunsViewer) -> None:
+        try:
+            state, tag = viewer.state()
         except HarkenError as error:
             self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
             return

@@ -1,7 +1,8 @@
-"""Holds what the live page shows of one run, and the clips that the run names; `server.py` serves it.
+"""Holds what the live page shows of one run or of several, and the clips that they name; `server.py` serves it.
 
-Only the run folder and the given folders of clips are read, so evaluations of the run that this run started from are
-not shown. The whole state is sent whenever a file changed: it has a few megabytes at most and stays on the machine.
+Only the run folders and the given folders of clips are read. So evaluations of the run that a run started from are only
+shown where that run lies in the folder over many runs that is served. The whole state is sent whenever a file changed:
+it has a few megabytes at most and stays on the machine.
 """
 
 import functools
@@ -43,11 +44,19 @@ _WATCHED = (
 
 
 class Viewer:
-    """What the live page shows of one run. Raises DataError where `path` is not a run folder."""
+    """What the live page shows of the runs at `paths`. Raises DataError where one of them is not a run folder.
 
-    def __init__(self, path: Path, audio_roots: Sequence[Path]) -> None:
-        self.path = path.resolve()
-        self.name = run_names([self.path])[0]
+    Args:
+        within: the folder over many runs; None where single runs are served.
+        up: address of the page over many runs, "" where there is none.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], audio_roots: Sequence[Path], *, within: Path | None = None, up: str = ""
+    ) -> None:
+        self.paths = [path.resolve() for path in paths]
+        self.names = run_names(self.paths)
+        self._within = within
         self._finder = ClipFinder(audio_roots)
         self._clip_names: frozenset[str] = frozenset()
         self._lock = threading.Lock()
@@ -62,16 +71,21 @@ class Viewer:
             "questions": [],
             "note": "",
         }
-        self.page = render_page(self.name, Markup(""), empty).encode("utf-8")
+        self.page = render_page(" · ".join(self.names), Markup(""), empty, up=up).encode("utf-8")
         self.state()
 
     def state(self) -> tuple[bytes, str]:
         """Everything that changes, as JSON, and its entity tag. Raises DataError where a file cannot be read."""
         with self._lock:
-            stats = [(str(file), file.stat()) for pattern in _WATCHED for file in sorted(self.path.glob(pattern))]
+            stats = [
+                (str(file), file.stat())
+                for path in self.paths
+                for pattern in _WATCHED
+                for file in sorted(path.glob(pattern))
+            ]
             files = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
             if files != self._files:
-                self._state = self._read(read_run(self.path))
+                self._state = self._read([read_run(path) for path in self.paths])
                 self._tag = f'"{hashlib.sha256(self._state).hexdigest()}"'
                 self._files = files
             return self._state, self._tag
@@ -83,7 +97,7 @@ class Viewer:
         except AudioError as error:
             return {"fault": str(error)}
         return {
-            "sound": f"/sound/{quote(name, safe='')}",
+            "sound": f"sound/{quote(name, safe='')}",
             "mel": data_uri("image/png", picture.mel),
             "outline": picture.outline,
             "seconds": picture.duration_s,
@@ -95,9 +109,9 @@ class Viewer:
         file = self._file(name)
         return _wav(file, file.stat().st_mtime_ns)
 
-    def _read(self, run: Run) -> bytes:
-        sets = question_sets(run, with_start=False)
-        items = [*training_items([run]), *evaluation_items([sets])]
+    def _read(self, runs: Sequence[Run]) -> bytes:
+        sets = [question_sets(run, within=self._within or run.path) for run in runs]
+        items = [*training_items(runs), *evaluation_items(sets)]
         kept = take_within(items, TEXT_BUDGET)
         clips = [clip for item in kept for clip in clips_of(item)]
         for clip in clips:
@@ -106,13 +120,13 @@ class Viewer:
         number = f"all {len(kept):,}" if len(kept) == len(items) else f"the newest {len(kept):,} of {len(items):,}"
         state = {
             "live": True,
-            "runs": [{"name": self.name}],
-            "panels": panels([run.metrics]),
+            "runs": [{"name": name} for name in self.names],
+            "panels": panels([run.metrics for run in runs]),
             "sections": SECTIONS,
             "questions": kept,
             "note": f"This page shows {number} questions of the run folder.",
-            "status": progress_line(run),
-            "summary": encodable(run_summary([self.name], [run], [sets])),
+            "status": "; ".join(map(progress_line, runs)),
+            "summary": encodable(run_summary(self.names, runs, sets)),
         }
         return script_json(state).encode("ascii")
 

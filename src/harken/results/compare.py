@@ -33,8 +33,11 @@ class Comparison:
     p: float
 
 
-def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Comparison]:
+def compare(before: Sequence[Row], after: Sequence[Row], *, whole_only: bool = False) -> list[Comparison]:
     """Pair two evaluations of the same questions; one comparison for each group.
+
+    Args:
+        whole_only: only the group "all".
 
     Raises DataError where only one of them contains a question, where a question appears twice or has another text,
     other choices or another answer, and where answers are hidden.
@@ -43,7 +46,8 @@ def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Comparison]:
         raise DataError("the benchmark hides its answers, so there is nothing to compare")
     after_by_id = _pair_by_id(before, after)
     comparisons = []
-    for name, earlier in group_rows(before).items():
+    groups = {"all": list(before)} if whole_only else group_rows(before)
+    for name, earlier in groups.items():
         later = [after_by_id[row["id"]] for row in earlier]
         gain = paired_gain(_correct_by_id(earlier), _correct_by_id(later), {row["id"]: row["clip"] for row in earlier})
         changes = [int(new["correct"]) - int(old["correct"]) for old, new in zip(earlier, later, strict=True)]

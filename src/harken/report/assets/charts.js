@@ -17,6 +17,10 @@ const faded = (colour, share) => colour + Math.round(255 * share).toString(16).p
 const swatch = (run) => s("svg", { class: "swatch", viewBox: "0 0 22 8", "aria-hidden": "true" },
   s("line", { class: "series-" + (run % 6), x1: 1, x2: 21, y1: 4, y2: 4, "stroke-dasharray": DASHES[run % 6].join(" ") }));
 
+// What tells the runs apart beside a value: nothing where there is one run.
+const runMark = (runs, run) => (runs.length < 2 ? null
+  : [swatch(run), h("span", { class: "hidden" }, runs[run].name + " ")]);
+
 // The mean of the points within half a window of steps on either side of each; the points are in order of step.
 function smoothed(x, y, window) {
   const sums = [0];
@@ -153,8 +157,7 @@ class Chart {
   }
 
   readout(texts, where) {
-    const values = texts.map(({ run, text }) => h("span", { class: "value" }, this.runs.length > 1 ? swatch(run) : null,
-      h("span", { class: "hidden" }, this.runs[run].name + " "), text));
+    const values = texts.map(({ run, text }) => h("span", { class: "value" }, runMark(this.runs, run), text));
     this.head.replaceChildren(mutedText(where), ...values);
   }
 

@@ -41,8 +41,7 @@ function constantLine(panel, runs) {
   const text = (series) => {
     const interval = series.interval ? ` [${figure(series.low[0])}, ${figure(series.high[0])}]` : "";
     const where = series.x.length === 1 ? `at step ${count(series.x[0])}` : `at all ${count(series.x.length)} steps`;
-    return h("span", { class: "value" }, runs.length > 1 ? swatch(series.run) : null,
-      h("span", { class: "hidden" }, runs[series.run].name + " "), h("b", {}, figure(series.last) + interval),
+    return h("span", { class: "value" }, runMark(runs, series.run), h("b", {}, figure(series.last) + interval),
       mutedText(where));
   };
   return h("p", { class: "constant", "data-key": panel.key }, h("span", { class: "t" }, panel.title),
