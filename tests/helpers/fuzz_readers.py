@@ -28,11 +28,12 @@ from harken.generate.clip_facts import read_clip_facts
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.fit_of_weights import read_shapes
 from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows
-from harken.prepare.avqa import read_avqa
-from harken.prepare.leak_check_sets import read_compared_records
+from harken.prepare.avqa import avqa_draft
+from harken.prepare.clip_lists import vggsound_clips
+from harken.prepare.filters import Filters
+from harken.prepare.leak_check_sets import compared_records
 from harken.prepare.review import read_decisions
 from harken.prepare.source_records import read_source
-from harken.prepare.vggsound_list import read_clip_list
 from harken.results.beside_paper import read_summary
 from harken.results.compare import compare_folders
 from harken.results.evaluation_rows import read_evaluation_rows
@@ -106,12 +107,12 @@ READERS = (
     Reader("pass rates", "sampled/pass_rates.jsonl", "jsonl", read_pass_rates),
     Reader("clip facts", "captions.jsonl", "jsonl", read_clip_facts, accounts=True),
     Reader("decisions", "prepared/review.jsonl", "jsonl", read_decisions),
-    Reader("AVQA", "avqa.json", "json", read_avqa),
-    Reader("VGGSound", "vggsound.csv", "other", read_clip_list),
+    Reader("AVQA", "avqa.json", "json", lambda path: avqa_draft(path, path.parent, Filters())),
+    Reader("VGGSound", "vggsound.csv", "other", lambda path: list(vggsound_clips(path))),
     Reader("captions", "captions.csv", "other", lambda path: list(caption_rows(path))),
     Reader("answers", "answers.csv", "other", lambda path: list(answer_rows(path))),
-    Reader("compared records", "mmau.json", "json", read_compared_records),
-    Reader("source", "arc.jsonl", "jsonl", read_source),
+    Reader("compared records", "mmau.json", "json", lambda path: list(compared_records(path))),
+    Reader("source", "arc.jsonl", "jsonl", lambda path: list(read_source(path).records)),
     Reader("predictions", "predictions.json", "json", lambda path: read_prediction_file(path, *_mmau())),
     Reader("stored replies", "generated/replies.jsonl", "jsonl", _cache),
     Reader("config of a checkpoint", "tiny/config.json", "json", read_checkpoint_json),

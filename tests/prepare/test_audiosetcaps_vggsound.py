@@ -13,11 +13,10 @@ from harken.data.records import RecordError
 from harken.errors import DataError
 from harken.prepare.audiosetcaps import prepare_audiosetcaps
 from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows, clip_key
-from harken.prepare.clip_names import ClipName
+from harken.prepare.clip_lists import ListedClip, vggsound_clips
 from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.vggsound import prepare_vggsound
-from harken.prepare.vggsound_list import read_clip_list
 
 SOUNDS = "Describe this audio according to the sounds in it within 50 words."
 SPEECH = "Based on the QAs, give some information about the speech, only if speech is present in this audio."
@@ -179,18 +178,25 @@ def test_captions_of_clips_at_hand_get_their_sound_and_those_of_a_test_list_are_
         ("AAAAAAAAAA1_000001", "audio/AAAAAAAAAA1_000001.wav")
     ]
     assert [row["reason"] for row in lines_of(out / "rejected.jsonl")] == [
-        "no clip: AAAAAAAAAA2_000002",
+        f"no clip: AAAAAAAAAA2_000002 is not in {tmp_path / 'vgg'}",
         "same clip as in t.csv: AAAAAAAAAA3_000007",
         "same clip as in t.csv: AAAAAAAAAA4_000001",
-        "no clip: AAAAAAAAAA3_000020",
+        f"no clip: AAAAAAAAAA3_000020 is not in {tmp_path / 'vgg'}",
     ]
     assert "| t.csv: same clip, left out | 2 |" in card.markdown()
 
 
 def test_the_published_test_list_of_vggsound_is_read_whole(shared):
-    rows, rejected = read_clip_list(shared / "benchmarks" / "vggsound_test.csv")
-    assert (len(rows), rejected) == (15_446, [])
-    assert (rows[0].clip, rows[0].label, rows[0].split) == (ClipName("glLQrEijrKg", 300), "playing hammond organ", "")
+    rows = list(vggsound_clips(shared / "benchmarks" / "vggsound_test.csv"))
+    assert len(rows) == 15_446
+    assert all(isinstance(row, ListedClip) for row in rows)
+    assert (rows[0].id, rows[0].label, rows[0].split) == ("glLQrEijrKg_000300", "playing hammond organ", "")
+
+
+def test_vggsounds_list_is_read_with_its_header_too(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("# YouTube ID, start seconds, label, train/test split.\n---g-f_I2yQ,1,people marching,test\n")
+    assert list(vggsound_clips(path)) == [ListedClip("---g-f_I2yQ_000001", "people marching", "test", f"{path}:2")]
 
 
 def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
@@ -227,7 +233,7 @@ def test_vggsound_clips_get_sound_labels_and_an_account(tmp_path):
         (6, "clip listed again: -AAAAAAAAA1_000001 is in line 1"),
         (7, "clip name: expected an 11-character id and a start second, found 'no clip.mp4'"),
         (8, "label: empty"),
-        (9, "row of 1 cells: expected name,label or id,start,label,split"),
+        (9, "row without a label: expected name,label or id,start,label,split, found ['one cell']"),
     ]
     assert "| records read | 9 |" in card.markdown()
     assert "| present, no usable sound | 1 |" in card.markdown()

@@ -16,7 +16,7 @@ from harken.benchmarks.registry import find_reader
 from harken.config import SourceConfig
 from harken.data.load import load_sources
 from harken.errors import DataError
-from harken.prepare.avqa import missing_avqa_clips, prepare_avqa, read_avqa
+from harken.prepare.avqa import avqa_draft, missing_avqa_clips, prepare_avqa
 from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet
 
@@ -104,7 +104,7 @@ REASONS = {  # by line: RECORDS[n] stands in line n + 2
     23: "multi_choice: expected a list, found 'dog'",
     24: "multi_choice: expected texts, found ['cat']",
     25: "question_text: expected text, found None",
-    26: "id taken: avqa-1 is the record in line 2",
+    26: "id taken: 'avqa-1' is the record of ",
     27: "id: expected a number or text, found True",
     28: "expected a JSON object, found 'no record'",
 }
@@ -310,4 +310,4 @@ def test_a_run_killed_among_its_clips_goes_on_to_the_same_bytes(world, tmp_path)
 
 def test_an_unreadable_file_is_one_error_that_names_it(tmp_path):
     with pytest.raises(DataError, match=r"gone\.json: cannot be read"):
-        read_avqa(tmp_path / "gone.json")
+        avqa_draft(tmp_path / "gone.json", tmp_path, Filters())

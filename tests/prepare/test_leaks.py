@@ -13,25 +13,34 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
+from harken.prepare.clip_index import ClipIndex
 from harken.prepare.clip_source import PATTERNS, clip_source
 from harken.prepare.leak_check import check_leaks, has_leak
-from harken.prepare.leak_check_sets import (
-    ComparedRecord,
-    ComparedSet,
-    read_compared_records,
-    record_of_clip_name,
-    word_set,
-)
-from harken.prepare.leaks import clip_matcher
-from harken.prepare.similar_questions import similar_questions
+from harken.prepare.leak_check_sets import ComparedSet, compared_records, record_of_clip_name, word_set
+from harken.prepare.similar_questions import WordIndex
 from harken.prepare.sound_print import PrintIndex, sound_print
 from harken.types import Question
 
 
 def clip_pairs(training, benchmark):
     a = [record_of_clip_name(name, name) for name in training]
-    match = clip_matcher([record_of_clip_name(name, name) for name in benchmark])
-    return [(record.id, same.id) for record in a if (same := match(record)) is not None]
+    index = index_of(record_of_clip_name(name, name) for name in benchmark)
+    return [(record.id, same) for record in a if (same := index.find(record)) is not None]
+
+
+def index_of(records):
+    index = ClipIndex()
+    for record in records:
+        index.add(record)
+    return index
+
+
+def similar_questions(training, benchmark):
+    """Pairs of numbers of similar questions."""
+    index = WordIndex()
+    for words in benchmark:
+        index.add(words)
+    return [(n, same) for n, words in enumerate(training) if (same := index.find(words)) is not None]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.shown)
@@ -65,6 +74,8 @@ def test_words_and_numbers_of_eleven_characters_are_no_id(name):
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_30000_40000", True),  # AudioSet's milliseconds
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_30000", True),
         ("-HG3Omg_89c_000030", "-HG3Omg_89c_50000_60000", False),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_30_10", True),  # YouTube-8M's length of 10 s
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_40_10", False),
         ("-HG3Omg_89c_000030", "dog-HG3Omg_89c (copy)", True),  # an unknown spelling that holds the id
         ("fsdd_5_theo_10", "fsdd_5_theo_1", False),  # no capital: a word, as far as anybody can tell
         ("17196__dog-lover__bark", "17196__dog-lover__bark.aiff", True),  # Freesound
@@ -90,21 +101,18 @@ words = st.lists(st.frozensets(st.sampled_from("abcdefghijkl"), max_size=10), ma
 
 @given(training=words, benchmark=words)
 def test_similar_questions_are_those_that_comparing_all_pairs_finds(training, benchmark):
-    a = [ComparedRecord(f"a{n}", "", None, words) for n, words in enumerate(training)]
-    b = [ComparedRecord(f"b{n}", "", None, words) for n, words in enumerate(benchmark)]
-    expected = {
-        f"a{n}": next((f"b{m}" for m, other in enumerate(benchmark) if jaccard(words, other) >= 0.8), None)
+    expected = [
+        (n, next((m for m, other in enumerate(benchmark) if jaccard(words, other) >= 0.8), None))
         for n, words in enumerate(training)
-    }
-    pairs = {record.id: other.id for record, other in similar_questions(a, b)}
-    assert pairs == {ident: other for ident, other in expected.items() if other is not None}
+    ]
+    assert similar_questions(training, benchmark) == [pair for pair in expected if pair[1] is not None]
 
 
 def test_an_id_that_looks_like_a_word_is_found_where_the_other_set_says_that_it_is_one(tmp_path):
     (tmp_path / "list.csv").write_text("abc4efghijk_000030.mp4,rain\n")
-    match = clip_matcher(read_compared_records(tmp_path / "list.csv"))
-    assert match(record_of_clip_name("t", "abc4efghijk_31_41_out")) is not None
-    assert match(record_of_clip_name("t", "abc4efghijk_50")) is None
+    index = index_of(compared_records(tmp_path / "list.csv"))
+    assert index.find(record_of_clip_name("t", "abc4efghijk_31_41_out")) is not None
+    assert index.find(record_of_clip_name("t", "abc4efghijk_50")) is None
 
 
 def test_words_are_compared_without_case_order_and_punctuation():
@@ -114,13 +122,10 @@ def test_words_are_compared_without_case_order_and_punctuation():
 def test_many_questions_are_compared_without_comparing_all_pairs():
     rng = random.Random(0)
     vocabulary = [f"w{n}" for n in range(3000)]
-    make = lambda prefix, n: [  # noqa: E731
-        ComparedRecord(f"{prefix}{i}", "", None, frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]))
-        for i in range(n)
-    ]
-    training, benchmark = make("a", 4000), make("b", 500)
-    benchmark[7] = ComparedRecord("b7", "", None, training[123].words)
-    assert [(a.id, b.id) for a, b in similar_questions(training, benchmark)] == [("a123", "b7")]
+    make = lambda n: [frozenset(["what", "is", "the", *rng.choices(vocabulary, k=12)]) for _ in range(n)]  # noqa: E731
+    training, benchmark = make(4000), make(500)
+    benchmark[7] = training[123]
+    assert similar_questions(training, benchmark) == [(123, 7)]
 
 
 def write_sets(folder):
@@ -168,8 +173,8 @@ def test_each_rule_finds_its_leak_in_each_format(tmp_path):
         ("air.json", [("clip", "t1", "9")]),
         ("vgg.csv", [("clip", "t1", "-HG3Omg_89c_000030")]),
     ]
-    assert checked[0].coverage.n_by_hash == (3, 1)
-    assert checked[1].coverage.n_by_id == (1, 1)
+    assert checked[0].coverage.n_by_hash == [3, 1]
+    assert checked[1].coverage.n_by_id == [1, 1]
     assert checked[1].coverage.n_not_compared == 2
     lines = [json.loads(line) for line in (tmp_path / "leaks.jsonl").read_text().splitlines()]
     assert lines[0] == {"rule": "content", "id": "t2", "benchmark": "mmau.json", "benchmark_id": "m1"}
@@ -178,10 +183,10 @@ def test_each_rule_finds_its_leak_in_each_format(tmp_path):
 
 def test_a_set_that_names_neither_clips_nor_questions_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text('[{"id": 1}, {"audio": "/../../x", "start_s": "no"}]')
-    read_compared_records(tmp_path / "x.json")
+    assert len(list(compared_records(tmp_path / "x.json"))) == 2
     (tmp_path / "y.json").write_text('[{"id": 1}]')
     with pytest.raises(DataError, match=r"y\.json: no record names a clip or asks a question"):
-        read_compared_records(tmp_path / "y.json")
+        list(compared_records(tmp_path / "y.json"))
 
 
 def harken(*words):
@@ -229,7 +234,7 @@ def test_the_six_spellings_of_the_cases_are_found_in_vggsounds_list(shared):
         [ComparedSet(shared / "benchmarks" / "vggsound_test.csv")],
         1,
     )
-    assert [leak.id for leak in checked[0].leaks_of("clip")] == ["1", "2", "3", "4", "5", "6"]
+    assert [leak.id for leak in checked[0].pairs["clip"]] == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize(
@@ -245,8 +250,8 @@ def test_the_six_spellings_of_the_cases_are_found_in_vggsounds_list(shared):
 )
 def test_lists_of_clips_are_read_by_the_names_of_their_columns(text, n_overlapping, tmp_path):
     (tmp_path / "list.csv").write_text(text)
-    match = clip_matcher(read_compared_records(tmp_path / "list.csv"))
-    assert (match(record_of_clip_name("t", "-HG3Omg_89c_000030")) is not None) == bool(n_overlapping)
+    index = index_of(compared_records(tmp_path / "list.csv"))
+    assert (index.find(record_of_clip_name("t", "-HG3Omg_89c_000030")) is not None) == bool(n_overlapping)
 
 
 def test_the_commands_of_each_source_run_from_arguments(tmp_path):
@@ -336,7 +341,7 @@ def test_a_changed_copy_under_a_number_is_found_by_its_sound(tmp_path):
     copy = 0.5 * originals["4.wav"][11_200:]
     copy = copy + np.random.default_rng(9).normal(0, np.std(copy) / 10, copy.size).astype(np.float32)
     checked = planted(tmp_path, originals, {"copy.wav": copy, "other.wav": melody(77)})
-    assert [(leak.rule, leak.id, leak.benchmark_id) for leak in checked.leaks_of("sound")] == [
+    assert [(leak.rule, leak.id, leak.benchmark_id) for leak in checked.pairs["sound"]] == [
         ("sound", "copy.wav", "4.wav")
     ]
     assert checked.coverage.n_by_sound == (2, 6)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harken.data.records import RecordError
 from harken.prepare.choices import BLANK_DROPPED, NULL_DROPPED, NUMBER_CONVERTED, REPEAT_DROPPED, clean_choices
-from harken.prepare.clip_names import ClipName, parse_clip_name
+from harken.prepare.clip_source import ClipSource, listed_source
 from harken.prepare.data_card import duration_table, reason_kind
 from harken.prepare.media_index import index_media, media_notes
 from harken.prepare.rewording import reword_for_audio
@@ -17,11 +17,11 @@ from harken.prepare.snr import frame_powers, snr_db
 @pytest.mark.parametrize(
     ("name", "clip"),
     [
-        ("-HG3Omg_89c_000030", ClipName("-HG3Omg_89c", 30)),
-        ("-HG3Omg_89c_30", ClipName("-HG3Omg_89c", 30)),
+        ("-HG3Omg_89c_000030", "-HG3Omg_89c_000030"),
+        ("-HG3Omg_89c_30", "-HG3Omg_89c_000030"),
         ("___________0_000001", None),  # 12 characters before the start
-        ("____________000001", ClipName("___________", 1)),
-        ("a_1_2_3_4_5_000100", ClipName("a_1_2_3_4_5", 100)),
+        ("____________000001", "____________000001"),
+        ("a_1_2_3_4_5_000100", "a_1_2_3_4_5_000100"),
         ("-HG3Omg_89c_0000030", None),
         ("-HG3Omg_89c", None),
         ("HG3Omg_89c_000030", None),
@@ -31,17 +31,26 @@ from harken.prepare.snr import frame_powers, snr_db
         ("", None),
     ],
 )
-def test_a_clip_name_is_an_id_of_eleven_characters_and_a_start(name, clip):
-    assert parse_clip_name(name) == clip
+def test_a_clip_of_a_list_is_an_id_of_eleven_characters_and_a_start(name, clip):
+    source = listed_source(name)
+    assert (source.names[0] if source is not None and source.starts_s else None) == clip
 
 
-def test_a_clip_prints_padded_and_reads_back():
-    assert str(ClipName("_HG3Omg_89c", 7)) == "_HG3Omg_89c_000007"
-    assert parse_clip_name(str(ClipName("_HG3Omg_89c", 7))) == ClipName("_HG3Omg_89c", 7)
+def test_a_clips_name_is_padded_and_reads_back():
+    clip = ClipSource("youtube", "_HG3Omg_89c", (7.0,))
+    assert clip.names == ("_HG3Omg_89c_000007",)
+    assert listed_source(clip.names[0]) == clip
+
+
+def test_files_whose_ids_look_like_words_are_found_where_a_list_names_them(tmp_path):
+    (tmp_path / "speech_data_12.wav").touch()
+    assert index_media(tmp_path, {"speech_data_000012"}).file_of == {
+        "speech_data_000012": tmp_path / "speech_data_12.wav"
+    }
 
 
 def test_media_are_found_at_any_depth_and_only_wanted_ones_count(tmp_path):
-    wanted, other = ClipName("AAAAAAAAAAA", 1), ClipName("BBBBBBBBBBB", 1)
+    wanted, other = "AAAAAAAAAAA_000001", "BBBBBBBBBBB_000001"
     for name in ("x/AAAAAAAAAAA_1.mp4", "x/y/AAAAAAAAAAA_000001.MKV", "BBBBBBBBBBB_1.mp4", "AAAAAAAAAAA_1.json", "z"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -60,14 +69,14 @@ def test_media_are_found_at_any_depth_and_only_wanted_ones_count(tmp_path):
 )
 def test_the_names_that_downloaders_write_are_found(name, tmp_path):
     (tmp_path / name).touch()
-    clip = ClipName("AAAAAAAAAA1", 30)
+    clip = "AAAAAAAAAA1_000030"
     assert index_media(tmp_path, {clip}).file_of == {clip: tmp_path / name}
 
 
 def test_files_whose_names_cannot_be_used_are_shown_with_the_spellings_that_are_read(tmp_path):
     for name in ("one.wav", "two.mp4", "three.mkv", "four.wav", "AAAAAAAAAA1.mp4", "notes.txt"):
         (tmp_path / name).touch()
-    unread, without_start = media_notes(index_media(tmp_path, {ClipName("AAAAAAAAAA1", 30)}))
+    unread, without_start = media_notes(index_media(tmp_path, {"AAAAAAAAAA1_000030"}))
     assert unread.startswith(
         "4 media files have a name of no known spelling, for example four.wav, one.wav, three.mkv. "
     )
@@ -76,7 +85,7 @@ def test_files_whose_names_cannot_be_used_are_shown_with_the_spellings_that_are_
 
 
 def test_of_several_files_of_a_clip_sound_goes_before_video_and_then_the_first_by_path(tmp_path):
-    clip = ClipName("AAAAAAAAAAA", 1)
+    clip = "AAAAAAAAAAA_000001"
     for name in ("AAAAAAAAAAA_1.mp4", "AAAAAAAAAAA_000001.webm", "b/AAAAAAAAAAA_1.wav", "a/AAAAAAAAAAA_1.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -4,14 +4,14 @@ Each benchmark is a file of this folder that makes such a value. Readers, prompt
 line get it by name from registry.py, and no other file holds anything that is true of one benchmark only.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 from harken.benchmarks.published_states import Item, PublishedStates, Recognised
 from harken.config import ChoicesShown
-from harken.data.records import Record, read_questions
+from harken.data.records import Record, iter_questions, read_questions
 from harken.errors import ConfigError
 from harken.stats import Estimate
 from harken.types import Question, Rejected
@@ -106,6 +106,10 @@ class Benchmark:
         """
         root = path.parent if audio_root is None else audio_root
         return read_questions(path, lambda record, source: self.parse(record, root, source))
+
+    def outcomes(self, path: Path, audio_root: Path) -> Iterator[Question | Rejected]:
+        """Read as `read` does, one record after another, so that memory holds the ids alone."""
+        return iter_questions(path, lambda record, source: self.parse(record, audio_root, source))
 
     def recognise(self, items: Iterable[Item]) -> Recognised:
         """The published state of the benchmark that the items are from; version "" where harken knows no states."""

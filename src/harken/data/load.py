@@ -6,10 +6,11 @@ sources, and every record is either kept or rejected with its place and reason.
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harken.config import SourceConfig
 from harken.data.audio import ClipFacts, check_audio
@@ -88,10 +89,15 @@ def load_sources(
     return Loaded(kept, rejected, durations_s, missing, ClipAccount.of(facts_of.values()))
 
 
-def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
+def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     """Write a line of JSON for each rejected record: file, line, id, reason, and `repeated` where it is true."""
-    rows = [asdict(record) for record in rejected]
-    write_json_lines(path, [{key: value for key, value in row.items() if value is not False} for row in rows])
+    write_json_lines(path, map(rejected_row, rejected))
+
+
+def rejected_row(record: Rejected) -> dict[str, Any]:
+    """The line of JSON of a rejected record."""
+    row = {"file": record.file, "line": record.line, "id": record.id, "reason": record.reason}
+    return row | ({"repeated": True} if record.repeated else {})
 
 
 def refuse_if_too_many(loaded: Loaded, max_share: float, rejected_path: Path) -> None:

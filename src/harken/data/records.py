@@ -5,89 +5,149 @@ breaks off, the records before the break are kept and the break itself is reject
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from itertools import chain, pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+from harken.data.json_values import JsonValue, json_values
 from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.types import Question, Rejected
 
 Record = dict[str, Any]
 Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
 """Takes a file and the folder of its clips; returns the questions of the file and the records that it rejects."""
-_SPACE = " \t\r\n"
+
+
+class NumberedRecord(NamedTuple):
+    """A record, its line, counted from 1, and what messages about it begin with: "record 3: ", counted in the whole
+    file, where several records stand in one line, and "" elsewhere."""
+
+    line: int
+    which: str
+    record: Record
 
 
 class RecordError(ValueError):
     """A record that cannot be used; the message is the reason."""
 
 
+def iter_records(path: Path) -> Iterator[NumberedRecord | Rejected]:
+    """Yield the records of a JSON list (the text begins with `[`) or of JSON lines, and those that are rejected, in
+    their order. Little of the file is in memory.
+
+    Raises DataError where the file cannot be read or is not UTF-8; everything else that is wrong is a Rejected.
+    """
+    number = 0
+    for value, shares_line in _with_neighbours(json_values(path)):
+        if isinstance(value, Rejected):
+            yield value
+            continue
+        number += 1
+        which = f"record {number}: " if shares_line else ""
+        if reason := _unusable(value):
+            yield Rejected(str(path), value.line, "", which + reason)
+        else:
+            yield NumberedRecord(value.line, which, value.value)
+
+
 def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
-    """(line, record) pairs, and rejected records, as `read_numbered_records` reads them."""
+    """All (line, record) pairs of `iter_records`, and all rejected records."""
     records, rejected = read_numbered_records(path)
     return [(line, record) for line, _, record in records], rejected
 
 
-def read_numbered_records(path: Path) -> tuple[list[tuple[int, str, Record]], list[Rejected]]:
-    """Records of a JSON list (the text begins with `[`) or of JSON lines, and those that are rejected.
-
-    A record has its line, counted from 1, and what messages about it begin with: "record 3: ", counted in the whole
-    file, where several records stand in one line, and "" elsewhere. Raises DataError where the file cannot be read or
-    is not UTF-8; everything else that is wrong is a Rejected.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        bad = error.object[error.start]
-        raise DataError(
-            f"{path}: not UTF-8: byte 0x{bad:02x} at byte {error.start}; save the file as UTF-8, for example "
-            f"`iconv -f ISO-8859-1 -t UTF-8 {path.name}`"
-        ) from error
-    listed = text.lstrip(_SPACE).startswith("[")
-    values, rejected = _list_values(str(path), text) if listed else _line_values(str(path), text)
-    in_line = Counter(line for line, _ in values)
-    records = []
-    for number, (line, value) in enumerate(values, start=1):
-        which = f"record {number}: " if in_line[line] > 1 else ""
-        if reason := _unusable(value):
-            rejected.append(Rejected(str(path), line, "", which + reason))
+def read_numbered_records(path: Path) -> tuple[list[NumberedRecord], list[Rejected]]:
+    """All records of `iter_records`, and all rejected ones."""
+    records: list[NumberedRecord] = []
+    rejected: list[Rejected] = []
+    for record in iter_records(path):
+        if isinstance(record, Rejected):
+            rejected.append(record)
         else:
-            records.append((line, which, value))
-    return records, sorted(rejected, key=lambda record: record.line)
+            records.append(record)
+    return records, rejected
 
 
-def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tuple[list[Question], list[Rejected]]:
+def iter_questions(path: Path, parse: Callable[[Record, str], Question]) -> Iterator[Question | Rejected]:
     """Turn every record of a file into a question. A record whose id an earlier question has is rejected, as `repeated`
-    where it is that question again.
+    where it is that question again. Memory holds the ids alone.
 
     Args:
         parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason.
 
     Raises DataError, with the place of the record, where `parse` raises anything else or returns no question.
     """
-    records, rejected = read_numbered_records(path)
-    questions: list[Question] = []
-    first: dict[str, tuple[Question, str]] = {}
-    for line, which, record in records:
+    seen = _SeenQuestions()
+    for record in iter_records(path):
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        line, which, raw = record
         question, repeated = None, False
         try:
-            question = _parsed(parse, record, f"{path}:{line}", which)
-            if question.id in first:
-                earlier, place = first[question.id]
-                repeated = replace(question, source="") == replace(earlier, source="")
+            question = _parsed(parse, raw, f"{path}:{line}", which)
+            if (place := seen.place_of(question)) is not None:
+                repeated = seen.repeats(question)
                 raise RecordError(f"id {short_repr(question.id)} is taken by the record in {place}")
         except RecordError as error:
-            name = question.id if question is not None and repeated else record.get("id", "")
+            name = question.id if question is not None and repeated else raw.get("id", "")
             shown = name if isinstance(name, str) else short_repr(name)
-            rejected.append(Rejected(str(path), line, shown, f"{which}{error}", repeated))
+            yield Rejected(str(path), line, shown, f"{which}{error}", repeated)
         else:
-            first[question.id] = question, f"line {line}{which and f' ({which[:-2]})'}"
-            questions.append(question)
-    return questions, sorted(rejected, key=lambda record: record.line)
+            seen.add(question, record)
+            yield question
+
+
+def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tuple[list[Question], list[Rejected]]:
+    """All questions of `iter_questions`, and all rejected records."""
+    questions: list[Question] = []
+    rejected: list[Rejected] = []
+    for outcome in iter_questions(path, parse):
+        if isinstance(outcome, Rejected):
+            rejected.append(outcome)
+        else:
+            questions.append(outcome)
+    return questions, rejected
+
+
+class _SeenQuestions:
+    """The ids of questions, with the place and a hash of each: about 200 bytes a question."""
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+        self._lines, self._numbers, self._hashes = array("Q"), array("Q"), array("q")
+
+    def place_of(self, question: Question) -> str | None:
+        """The place of the question with this id, None where there is none."""
+        index = self._index.get(question.id)
+        if index is None:
+            return None
+        number = self._numbers[index]
+        return f"line {self._lines[index]}" + (f" (record {number})" if number else "")
+
+    def repeats(self, question: Question) -> bool:
+        """Whether the question with this id is the same one, wherever both stand."""
+        return self._hashes[self._index[question.id]] == _content_hash(question)
+
+    def add(self, question: Question, record: NumberedRecord) -> None:
+        self._index[question.id] = len(self._lines)
+        self._lines.append(record.line)
+        self._numbers.append(int(record.which[len("record ") : -len(": ")] or 0))
+        self._hashes.append(_content_hash(question))
+
+
+_CONTENT = attrgetter(*(field.name for field in fields(Question) if field.name != "source"))
+
+
+def _content_hash(question: Question) -> int:
+    try:
+        return hash(_CONTENT(question))
+    except TypeError:  # a parser of the user's own may give lists
+        return hash(repr(_CONTENT(question)))
 
 
 def _parsed(parse: Callable[[Record, str], Question], record: Record, source: str, which: str) -> Question:
@@ -109,88 +169,37 @@ def _parsed(parse: Callable[[Record, str], Question], record: Record, source: st
     return question
 
 
-def rejection(question: Question, reason: str) -> Rejected:
-    """The rejection of a question that was read without a fault and cannot be used for another reason."""
-    file, _, line = question.source.rpartition(":")
-    return Rejected(file, int(line), question.id, reason)
+class Placed(Protocol):
+    """Something that was made of a record: its id, and the record's place, "file:line"."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
 
 
-def _unusable(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return f"expected a JSON object, found {short_repr(value)}"
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        return f"holds half of a surrogate pair, which is not text: {short_repr(error.object[error.start])}"
+def rejection(item: Placed, reason: str) -> Rejected:
+    """The rejection of a record that was read without a fault and cannot be used for another reason."""
+    file, _, line = item.source.rpartition(":")
+    return Rejected(file, int(line), item.id, reason)
+
+
+def _with_neighbours(values: Iterable[JsonValue | Rejected]) -> Iterator[tuple[JsonValue | Rejected, bool]]:
+    """Each value, and whether another value stands in the same line."""
+    previous = 0
+    for value, following in pairwise(chain(values, [None])):
+        assert value is not None
+        next_line = following.line if isinstance(following, JsonValue) else 0
+        yield value, value.line in (previous, next_line)
+        previous = value.line if isinstance(value, JsonValue) else previous
+
+
+def _unusable(value: JsonValue) -> str | None:
+    if not isinstance(value.value, dict):
+        return f"expected a JSON object, found {short_repr(value.value)}"
+    if value.has_escape:  # nothing else makes half of a surrogate pair
+        try:
+            json.dumps(value.value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            return f"holds half of a surrogate pair, which is not text: {short_repr(error.object[error.start])}"
     return None
-
-
-def _line_values(file: str, text: str) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-    values: list[tuple[int, Any]] = []
-    rejected: list[Rejected] = []
-    for line, content in enumerate(text.split("\n"), start=1):  # not splitlines: U+2028 may stand inside a text
-        if not content.strip(_SPACE):
-            continue
-        try:
-            values.append((line, json.loads(content)))
-        except (ValueError, RecursionError) as error:
-            rejected.append(Rejected(file, line, "", f"not JSON: {_fault(error)}: {short_repr(content)}"))
-    return values, rejected
-
-
-def _list_values(file: str, text: str) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-    """Read one value after another, so that each has its line and a broken list keeps the values before the break."""
-    decoder = json.JSONDecoder()
-    values: list[tuple[int, Any]] = []
-
-    def line_at(position: int) -> int:
-        return text.count("\n", 0, position) + 1
-
-    def broken(position: int, reason: str) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-        return values, [Rejected(file, line_at(position), "", f"{reason}; nothing after this place was read")]
-
-    position = _skip_space(text, _skip_space(text, 0) + 1)
-    line, counted = line_at(position), position
-    if text[position : position + 1] == "]":
-        return _after_list(file, text, position + 1, values)
-    while True:
-        line, counted = line + text.count("\n", counted, position), position
-        try:
-            value, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
-            place = error.pos if isinstance(error, json.JSONDecodeError) else position
-            return broken(place, f"the JSON list breaks off in the record of line {line}: {_fault(error)}")
-        values.append((line, value))
-        position = _skip_space(text, position)
-        match text[position : position + 1]:
-            case ",":
-                position = _skip_space(text, position + 1)
-            case "]":
-                return _after_list(file, text, position + 1, values)
-            case "":
-                return broken(len(text.rstrip(_SPACE)), "the JSON list has no end (expected ',' or ']')")
-            case other:
-                return broken(position, f"the JSON list breaks off: expected ',' or ']', found {other!r}")
-
-
-def _after_list(
-    file: str, text: str, end: int, values: list[tuple[int, Any]]
-) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-    first = text.count("\n", 0, end) + 1
-    rest = enumerate(text[end:].split("\n"), start=first)
-    reason = f"after the end of the JSON list (line {first})"
-    return values, [
-        Rejected(file, line, "", f"{reason}: {short_repr(left)}") for line, left in rest if left.strip(_SPACE)
-    ]
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _SPACE:
-        position += 1
-    return position
-
-
-def _fault(error: ValueError | RecursionError) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)

@@ -8,11 +8,11 @@ One file for each command:
 
 What the commands share, in the order in which a set passes through it:
 
-    source_records, vggsound_list, audiosetcaps_rows, trainer_formats    read the records
-    choices, rewording                                                   clean a question
-    filters                                                              leave records out on purpose
-    clip_names, media_index, wanted_clips                                find the media of clips, and extract these
-    clip_extraction, media_decoding, snr, worker_processes               decode and measure clips in several processes
-    compared_records, leaks                                              leave out what benchmarks contain
-    draft, data_card, licences                                           account for every record and write the set
+    source_records, clip_lists, audiosetcaps_rows, trainer_formats     read the records
+    choices, rewording                                                 clean a question
+    filters                                                            leave records out on purpose
+    clip_source, media_index, captioned_clips, wanted_clips            find the media of clips, and extract these
+    clip_extraction, snr, sound_print, worker_processes                decode and measure clips in several processes
+    leak_check_sets, clip_index, similar_questions, leaks              leave out what benchmarks contain
+    draft, data_card, licences                                         account for every record and write the set
 """

@@ -15,6 +15,7 @@ from harken.errors import short_repr
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import ARC
 from harken.prepare.source_records import HubDataset, read_source
 from harken.system.writer_lock import one_writer
@@ -24,8 +25,8 @@ from harken.types import Question
 @one_writer
 def prepare_arc(source: Path | HubDataset, out: Path, *, against: Sequence[ComparedSet] = ()) -> Card:
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`."""
-    draft = draft_from_records(ARC, read_source(source), parse_arc)
-    return write_draft(draft, out, out, against, workers=1)
+    leaks = LeakSearch(against, 1, out, by_sound=False)
+    return write_draft(draft_from_records(ARC, read_source(source), parse_arc, out), out, out, leaks)
 
 
 def parse_arc(record: Record, source: str) -> Question:

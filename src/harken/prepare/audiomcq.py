@@ -16,6 +16,7 @@ from harken.prepare.by_ear import EarFilter
 from harken.prepare.data_card import Card
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import AUDIOMCQ
 from harken.prepare.source_records import HubDataset, read_source
 from harken.system.progress import OnProgress, no_progress
@@ -38,15 +39,16 @@ def prepare_audiomcq(
 
     With `by_ear`, questions that ask for what can only be seen are left out.
     """
+    leaks = LeakSearch(against, workers, out)
     ear = EarFilter(by_ear)
 
     def parse(record: Record, place: str) -> Question:
         return ear.check(parse_audiomcq(record, audio_root, place))
 
-    draft = draft_from_records(AUDIOMCQ, read_source(source), parse)
+    draft = draft_from_records(AUDIOMCQ, read_source(source), parse, out)
     draft.tables += ear.tables()
-    measure_draft_clips(draft, workers, on_progress)
-    return write_draft(draft, out, audio_root, against, workers)
+    measure_draft_clips(draft, workers, on_progress, leaks)
+    return write_draft(draft, out, audio_root, leaks)
 
 
 def parse_audiomcq(record: Record, audio_root: Path, source: str) -> Question:

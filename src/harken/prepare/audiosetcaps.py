@@ -9,24 +9,24 @@ which sorts on disk; captions are streamed, and each is looked up once. SQLite's
 grow with the number of rows.
 """
 
-import contextlib
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.data.records import Record, RecordError
-from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows, clip_key
+from harken.data.load import rejected_row
+from harken.data.records import Record
+from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
+from harken.prepare.captioned_clips import CaptionedClips
 from harken.prepare.data_card import Card, CardTable, account_tables, count_table, reason_kind
-from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records, record_of_clip_name
-from harken.prepare.leaks import NO_LEAK_CHECK, clip_matcher
+from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import AUDIOSETCAPS
-from harken.prepare.media_index import AUDIO_SUFFIXES
-from harken.system.files import remove_leftovers, replacing, write_text
-from harken.system.json_lines import json_line
+from harken.system.files import remove_leftovers, write_text
+from harken.system.json_lines import json_lines_file
 from harken.system.writer_lock import one_writer
 from harken.types import Rejected
 
@@ -35,8 +35,6 @@ _REPORT_EVERY = 20_000
 _SURPLUS = "answers beyond the first of a kind, left out"
 OnRows = Callable[[int], None]
 """Called now and then with the number of rows read so far."""
-Matchers = Mapping[str, Callable[[ComparedRecord], ComparedRecord | None]]
-"""Name of a benchmark -> the function that finds a clip in it."""
 
 
 @dataclass(slots=True)
@@ -70,35 +68,34 @@ def prepare_audiosetcaps(
     Args:
         audio_root: a folder of clips, as `prepare vggsound` writes it. Clips are named relative to it, and captions
             without a file in it or its `audio` are rejected.
-        against: benchmarks; captions of their clips are rejected.
+        against: benchmarks; captions of their clips are rejected. Clips are compared by their ids, which every caption
+            has.
 
     Raises DataError where a file cannot be read or lacks its columns.
     """
-    matchers = {b.file.name: clip_matcher(read_compared_records(b.file, b.audio_root)) for b in against}
-    audio_of = None if audio_root is None else _clips_by_key(audio_root)
+    leaks = LeakSearch(against, 1, out, by_sound=False)
+    clips = None if audio_root is None else CaptionedClips(audio_root)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
     with (
         tempfile.TemporaryDirectory(prefix=".join", suffix=".tmp", dir=out) as folder,
         closing(sqlite3.connect(Path(folder) / "join.sqlite", isolation_level=None)) as database,
-        replacing(out / "manifest.jsonl") as manifest,
-        replacing(out / "rejected.jsonl") as rejected,
-        manifest.open("w", encoding="utf-8") as manifest_file,
-        rejected.open("w", encoding="utf-8") as rejected_file,
+        json_lines_file(out / "manifest.jsonl") as keep,
     ):
-        join = _Join(database, audio_of, on_rows)
-        join.load_answers(answers)
-        for path in captions:
-            for row in caption_rows(path):
-                outcome = row.fault or _leak(row, matchers) or join.record(row)
-                if isinstance(outcome, str):
-                    rejected_file.write(json_line(asdict(Rejected(str(path), row.line, row.id, outcome))))
-                else:
-                    manifest_file.write(json_line(outcome))
-                join.count_caption(outcome)
-        join.count_unused_answers()
-    card = _card(join.counts, matchers, names_clips=audio_root is not None)
-    write_text(out / "card.md", card.markdown())
+        with json_lines_file(out / "rejected.jsonl") as leave_out:
+            join = _Join(database, clips, on_rows)
+            join.load_answers(answers)
+            for path in captions:
+                for row in caption_rows(path):
+                    outcome = row.fault or leaks.compare(_compared(row)) or join.record(row)
+                    if isinstance(outcome, str):
+                        leave_out(rejected_row(Rejected(str(path), row.line, row.id, outcome)))
+                    else:
+                        keep(outcome)
+                    join.count_caption(outcome)
+            join.count_unused_answers()
+            card = _card(join.counts, leaks, names_clips=audio_root is not None)
+        write_text(out / "card.md", card.markdown())
     return card
 
 
@@ -109,9 +106,9 @@ class _Join:
         counts: of everything so far.
     """
 
-    def __init__(self, database: sqlite3.Connection, audio_of: Mapping[str, str] | None, on_rows: OnRows) -> None:
+    def __init__(self, database: sqlite3.Connection, clips: CaptionedClips | None, on_rows: OnRows) -> None:
         self.counts = _Counts()
-        self._database, self._audio_of, self._on_rows = database, audio_of, on_rows
+        self._database, self._clips, self._on_rows = database, clips, on_rows
         # No journal: the file does not outlive the run.
         for setting in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE_KIB}"):
             database.execute(f"PRAGMA {setting}")
@@ -127,9 +124,10 @@ class _Join:
         """The manifest's record of a caption, or the reason why it is left out."""
         if self._database.execute("INSERT OR IGNORE INTO captions VALUES (?)", (row.key,)).rowcount == 0:
             return f"caption of the same clip again: {row.id}"
-        if self._audio_of is not None and row.key not in self._audio_of:
-            return f"no clip: {row.id}"
-        record: Record = {"id": row.id} | ({} if self._audio_of is None else {"audio": self._audio_of[row.key]})
+        audio = None if self._clips is None else self._clips.file_of(row.clip)
+        if self._clips is not None and audio is None:
+            return f"no clip: {row.id} is not in {self._clips.folder}"
+        record: Record = {"id": row.id} | ({} if audio is None else {"audio": audio})
         record |= {"caption": row.texts[0], **dict.fromkeys(KINDS, "")}
         query = "SELECT sounds, speech, music FROM answers WHERE key = ? ORDER BY rowid"
         answer_texts = self._database.execute(query, (row.key,)).fetchall()
@@ -171,32 +169,16 @@ class _Join:
                     yield (row.key, *row.texts)
 
 
-def _clips_by_key(audio_root: Path) -> dict[str, str]:
-    """Key of a clip's id -> name of its file relative to the root, for the sound files in the root and its `audio`."""
-    clips: dict[str, str] = {}
-    for folder in (audio_root / "audio", audio_root):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                with contextlib.suppress(RecordError):
-                    clips.setdefault(clip_key(path.stem), path.relative_to(audio_root).as_posix())
-    return clips
+def _compared(row: CsvRow) -> Iterator[ComparedRecord]:
+    yield ComparedRecord(row.id, row.id, row.clip, frozenset())
 
 
-def _leak(row: CsvRow, matchers: Matchers) -> str:
-    compared = record_of_clip_name(row.id, row.id)
-    for name, match in matchers.items():
-        if (same := match(compared)) is not None:
-            return f"same clip as in {name}: {same.id}"
-    return ""
-
-
-def _card(counts: _Counts, matchers: Matchers, *, names_clips: bool) -> Card:
-    leaks = {f"{name}: same clip, left out": counts.reasons[f"same clip as in {name}"] for name in matchers}
+def _card(counts: _Counts, leaks: LeakSearch, *, names_clips: bool) -> Card:
     tables: list[CardTable] = [
         *account_tables(counts.kept, counts.reasons),
         count_table("Answers", dict(counts.answers)),
         count_table("Captions kept", dict(sorted(counts.captions.items()))),
-        count_table("Leak check", leaks) if leaks else NO_LEAK_CHECK,
+        leaks.table(),
     ]
     notes = ["These are captions. `harken generate` writes questions from them."]
     if not names_clips:

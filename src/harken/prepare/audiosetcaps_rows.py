@@ -3,9 +3,8 @@
 A caption file has the columns `id,caption`. A Q&A file has `id` and numbered `question_N`, `answer_N` columns, or one
 `question`, `answer` pair a row. Each row comes with its line, or with the reason why it cannot be used.
 
-Ids are AudioSet's `Y<id>` (12 characters; an id may itself begin with Y) or a bare `<id>`, VGGSound's `<id>_<start>`,
-or YouTube-8M's `<id>_<start>_<length>`. Two ids have the same key if these parts are equal, with the start padded or
-not.
+Ids are those of lists (`listed_source` in clip_source.py): AudioSet's, VGGSound's and YouTube-8M's. Two rows have the
+same key if their ids name the same part of the same recording, however they are spelled.
 """
 
 import csv
@@ -17,10 +16,9 @@ from pathlib import Path
 
 from harken.data.records import RecordError
 from harken.errors import DataError, short_repr
+from harken.prepare.clip_source import ClipSource, listed_source
 
 KINDS = ("sounds", "speech", "music")
-_AUDIOSET = re.compile(r"Y?([A-Za-z0-9_-]{11})")
-_TIMED = re.compile(r"([A-Za-z0-9_-]{11})_([0-9]{1,6})(?:_([0-9]{1,4}))?")
 _ANSWER = re.compile(r"answer_?([0-9]*)")
 _FIELD_LIMIT = 1 << 20
 
@@ -30,6 +28,7 @@ class CsvRow:
     """One row of a caption file or a Q&A file.
 
     Attributes:
+        clip: what the id means.
         key: what the spellings of the clip's id share.
         texts: the caption alone, or one answer for each of KINDS, "" for none.
         extra: answers beyond the first of a kind.
@@ -38,19 +37,23 @@ class CsvRow:
 
     line: int
     id: str
+    clip: ClipSource
     key: str
     texts: tuple[str, ...]
     extra: int = 0
     fault: str = ""
 
 
-def clip_key(ident: str) -> str:
-    """The key of a clip's id. Raises RecordError for an id of no known form."""
-    if match := _AUDIOSET.fullmatch(ident):
-        return f"a {match[1]}"
-    if match := _TIMED.fullmatch(ident):
-        return f"{'v' if match[3] is None else 'y'} {match[1]} {int(match[2])}" + (f" {match[3]}" if match[3] else "")
-    raise RecordError(f"id of no known form: {short_repr(ident)}")
+_NO_CLIP = ClipSource("", "")
+
+
+def clip_key(ident: str) -> tuple[ClipSource, str]:
+    """The clip that an id means, and its key. Raises RecordError for an id of no known form."""
+    clip = listed_source(ident)
+    if clip is None:
+        raise RecordError(f"id of no known form: {short_repr(ident)}")
+    times = [*clip.starts_s, *([] if clip.end_s is None else [clip.end_s])]
+    return clip, " ".join([clip.ident, *(f"{time_s:g}" for time_s in times)])
 
 
 def caption_rows(path: Path) -> Iterator[CsvRow]:
@@ -72,13 +75,13 @@ def _row(
     try:
         if fault := cells.get("fault"):
             raise RecordError(fault)
-        key = clip_key(ident)
+        clip, key = clip_key(ident)
         texts, extra = texts_of(cells)
         if not any(texts):
             raise RecordError(f"{what} is empty")
     except RecordError as error:
-        return CsvRow(line, ident, "", (), 0, str(error))
-    return CsvRow(line, ident, key, texts, extra)
+        return CsvRow(line, ident, _NO_CLIP, "", (), 0, str(error))
+    return CsvRow(line, ident, clip, key, texts, extra)
 
 
 def _answers(cells: dict[str, str]) -> tuple[tuple[str, ...], int]:

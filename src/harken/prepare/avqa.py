@@ -8,36 +8,29 @@ media file, its sound, the filters of its sound.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harken.data.record_fields import label_field, text_field
-from harken.data.records import Record, RecordError, read_numbered_records
+from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.by_ear import EarFilter
 from harken.prepare.choices import clean_choices
-from harken.prepare.clip_names import ClipName, parse_clip_name
+from harken.prepare.clip_source import listed_source
 from harken.prepare.data_card import Card
-from harken.prepare.draft import Draft, write_draft
+from harken.prepare.draft import Draft, draft_from_records, write_draft
 from harken.prepare.filters import Filters
 from harken.prepare.leak_check_sets import ComparedSet
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import AVQA
 from harken.prepare.missing_clips import list_missing_clips
 from harken.prepare.rewording import reword_for_audio
+from harken.prepare.source_records import read_source
 from harken.prepare.wanted_clips import extract_wanted_clips
 from harken.system.progress import OnProgress, no_progress
 from harken.system.writer_lock import one_writer
-from harken.types import Question, Rejected
+from harken.types import Question
 
 REWORDED = "question about a video reworded"
-
-
-@dataclass(frozen=True, slots=True)
-class AvqaRecord:
-    """One usable annotation: a question without its clip, and the name of that clip."""
-
-    question: Question
-    clip: ClipName
 
 
 @one_writer
@@ -52,91 +45,68 @@ def prepare_avqa(
     on_progress: OnProgress = no_progress,
 ) -> Card:
     """Write manifest.jsonl, rejected.jsonl, card.md and audio/*.wav below `out`. Raises DataError, ConfigError."""
-    draft, clip_of = _draft(annotations, filters)
-    wanted = {clip_of[question.id] for question in draft.questions}
-    clips = extract_wanted_clips(wanted, media, out / "audio", filters, workers, on_progress)
-    draft.reject(lambda question: clips.reasons.get(clip_of[question.id]))
-    draft.questions = [replace(question, audio=clips.wav_of[clip_of[question.id]]) for question in draft.questions]
+    leaks = LeakSearch(against, workers, out)
+    draft = avqa_draft(annotations, out, filters)
+    clips = extract_wanted_clips(draft.spans, media, filters, workers, on_progress, leaks)
+    draft.reject(lambda question: clips.reason(question.audio_spans))
     draft.measures = clips.measures
     draft.tables.append(clips.table)
     draft.notes += clips.notes
-    return write_draft(draft, out, out, against, workers)
+    return write_draft(draft, out, out, leaks)
 
 
+@one_writer
 def missing_avqa_clips(annotations: Path, media: Path, out: Path, filters: Filters) -> Card:
     """List the clips that the records need and `media` lacks. Labels and lengths are filtered; no clip is read."""
-    draft, clip_of = _draft(annotations, filters)
-    needed = {clip_of[question.id] for question in draft.questions}
-    rejected = sorted(draft.rejected, key=lambda record: record.line)
-    return list_missing_clips(AVQA, needed, len(draft.questions), rejected, media, out)
+    return list_missing_clips(avqa_draft(annotations, out, filters), media, out)
 
 
-def _draft(annotations: Path, filters: Filters) -> tuple[Draft, dict[str, ClipName]]:
-    """The records that the filters of labels and lengths keep, and the clip of each question id."""
-    records, rejected, repairs = read_avqa(annotations)
-    draft = Draft(AVQA, len(records) + len(rejected), [record.question for record in records], rejected, repairs)
-    draft.reject(filters.reason_by_labels)
+def avqa_draft(annotations: Path, out: Path, filters: Filters) -> Draft[Question]:
+    """Read the annotations, and apply the filters of labels and lengths. A question's clip is the WAV that is to be
+    extracted for it. Raises DataError where the file cannot be read."""
     ear = EarFilter(filters.by_ear)
-    draft.reject(ear.reason)
-    draft.tables += ear.tables()
-    draft.reject(filters.reason_by_length())
-    return draft, {record.question.id: record.clip for record in records}
-
-
-def read_avqa(path: Path) -> tuple[list[AvqaRecord], list[Rejected], Counter[str]]:
-    """Read the annotations. Raises DataError where the file cannot be read.
-
-    Returns:
-        The usable records, the rejected ones, and the number of usable records in which each repair was made.
-    """
-    raw_records, rejected = read_numbered_records(path)
-    records: list[AvqaRecord] = []
     repairs: Counter[str] = Counter()
-    line_of: dict[str, int] = {}
-    n_unnamed: Counter[ClipName] = Counter()
-    for line, which, raw in raw_records:
-        try:
-            record, record_repairs = _parse(raw, f"{path}:{line}", n_unnamed)
-            ident = record.question.id
-            if ident in line_of:
-                raise RecordError(f"id taken: {ident} is the record in line {line_of[ident]}")
-        except RecordError as error:
-            rejected.append(Rejected(str(path), line, f"avqa-{raw['id']}" if "id" in raw else "", f"{which}{error}"))
-        else:
-            line_of[ident] = line
-            records.append(record)
-            repairs.update(record_repairs)
-    return records, rejected, repairs
+    n_unnamed: Counter[str] = Counter()
+    draft = draft_from_records(
+        AVQA,
+        read_source(annotations),
+        lambda record, place: _parse(record, place, out / "audio", n_unnamed, repairs),
+        out,
+        reasons=(filters.reason_by_labels, ear.reason, filters.reason_by_length()),
+        id_of=lambda record: f"avqa-{record['id']}" if "id" in record else "",
+    )
+    draft.repairs = repairs
+    draft.tables += ear.tables()
+    return draft
 
 
-def _parse(record: Record, source: str, n_unnamed: Counter[ClipName]) -> tuple[AvqaRecord, set[str]]:
-    """The record, and the repairs that were made in it."""
+def _parse(record: Record, place: str, folder: Path, n_unnamed: Counter[str], repairs: Counter[str]) -> Question:
+    """The question of a record whose clip will be in `folder`. Counts the repairs that were made in the record."""
     name = text_field(record, "video_name")
-    clip = parse_clip_name(name)
-    if clip is None:
+    clip = listed_source(name)
+    if clip is None or not clip.starts_s or clip.end_s is not None:
         raise RecordError(f"video_name: expected <11-character id>_<start second>, found {short_repr(name)}")
     if "multi_choice" not in record:
         raise RecordError("key 'multi_choice' is missing")
-    choices, answer, repairs = clean_choices(record["multi_choice"], record.get("answer"), "multi_choice")
+    choices, answer, repaired = clean_choices(record["multi_choice"], record.get("answer"), "multi_choice")
     original = text_field(record, "question_text").strip()
     text = reword_for_audio(original)
-    if text != original:
-        repairs.add(REWORDED)
     question = Question(
-        id=_question_id(record, clip, n_unnamed),
+        id=_question_id(record, clip.names[0], n_unnamed),
         text=text,
         choices=choices,
         answer=answer,
-        audio=None,
+        audio=folder / f"{clip.names[0]}.wav",
         category=label_field(record, "question_relation"),
         subcategory=label_field(record, "question_type"),
         dataset="AVQA",
-        source=source,
+        source=place,
     )
-    return AvqaRecord(question, clip), repairs
+    repairs.update(repaired | ({REWORDED} if text != original else set()))
+    return question
 
 
-def _question_id(record: Record, clip: ClipName, n_unnamed: Counter[ClipName]) -> str:
+def _question_id(record: Record, clip: str, n_unnamed: Counter[str]) -> str:
     """`avqa-<id>`; for records without an id `avqa-<clip>`, `avqa-<clip>-2`, ... in the order of the file."""
     ident = record.get("id")
     if ident is None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from harken.benchmarks.registry import find_benchmark
 from harken.prepare.data_card import Card
 from harken.prepare.draft import Draft, measure_draft_clips, write_draft
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import DataSource
 from harken.system.progress import OnProgress, no_progress
 from harken.system.writer_lock import one_writer
+from harken.types import Question
 
 
 @one_writer
@@ -24,9 +26,10 @@ def prepare_benchmark(
     """
     benchmark = find_benchmark(name)
     licence = f"{benchmark.licence}; a benchmark: do not train on it"
-    questions, rejected = benchmark.read(data, audio_root)
-    source = DataSource(benchmark.title, benchmark.url, licence)
-    draft = Draft(source, len(questions) + len(rejected), questions, rejected)
+    draft = Draft[Question](DataSource(benchmark.title, benchmark.url, licence), out)
+    for outcome in benchmark.outcomes(data, audio_root):
+        draft.add(outcome)
     draft.reject(lambda question: None if question.choices else "no choices: a manifest holds questions with choices")
-    measure_draft_clips(draft, workers, on_progress)
-    return write_draft(draft, out, audio_root, (), workers)
+    no_benchmark = LeakSearch((), workers, out)
+    measure_draft_clips(draft, workers, on_progress, no_benchmark)
+    return write_draft(draft, out, audio_root, no_benchmark)

@@ -1,8 +1,8 @@
 """Extract clips from media files as WAVs, and measure clips, in several processes.
 
-Each clip gives its `ClipMeasures`, or the reason why it cannot be used. A WAV that exists is not made again, so a run
-that was killed can go on; files that failed are tried again. All measures are computed from the 16-bit samples as
-written, so that they are the same whichever run wrote them.
+Each clip gives its `ClipMeasures`, or the reason why it cannot be used, and for the leak check its print. A WAV that
+exists is not made again, so a run that was killed can go on; files that failed are tried again. All measures are
+computed from the 16-bit samples as written, so that they are the same whichever run wrote them.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harken.data.audio import SAMPLE_RATE_HZ, SILENT_POWER, load_waveform, wav_bytes
 from harken.errors import AudioError
 from harken.prepare.snr import frame_powers, snr_db
+from harken.prepare.sound_print import SoundPrint, sound_print
 from harken.prepare.worker_processes import ItemT, map_in_processes
 from harken.system.files import replacing
 from harken.system.progress import OnProgress, no_progress
@@ -40,6 +41,11 @@ class ClipMeasures:
     at_full_scale: bool = False
 
 
+OnClip = Callable[[AudioSpan, ClipMeasures, SoundPrint | None], None]
+"""Takes a clip that could be used, its measures and its print: None for one that is too short or too quiet to have
+one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractionJob:
     """The media file to read and the WAV to write."""
@@ -49,17 +55,26 @@ class ExtractionJob:
 
 
 def extract_clips(
-    jobs: Sequence[ExtractionJob], workers: int, on_progress: OnProgress = no_progress
+    jobs: Sequence[ExtractionJob], workers: int, on_progress: OnProgress = no_progress, on_clip: OnClip | None = None
 ) -> list[ClipMeasures | str]:
-    """Run the jobs. Returns for each, in order, the measures of its WAV or the reason why there is none."""
-    return _run(_extract, jobs, workers, on_progress)
+    """Run the jobs.
+
+    Args:
+        on_clip: takes each WAV as soon as it is there; prints are made only then.
+
+    Returns:
+        For each job, in order, the measures of its WAV or the reason why there is none.
+    """
+    spans = [AudioSpan(job.target) for job in jobs]
+    return _run(_extract if on_clip is None else _extract_with_print, jobs, spans, workers, on_progress, on_clip)
 
 
 def measure_clips(
-    spans: Sequence[AudioSpan], workers: int, on_progress: OnProgress = no_progress
+    spans: Sequence[AudioSpan], workers: int, on_progress: OnProgress = no_progress, on_clip: OnClip | None = None
 ) -> list[ClipMeasures | str]:
-    """Measure clips that stay where they are, read as training reads them; results as those of `extract_clips`."""
-    return _run(_measure_span, spans, workers, on_progress)
+    """Measure clips that stay where they are, read as training reads them; arguments and results as those of
+    `extract_clips`."""
+    return _run(_measure if on_clip is None else _measure_with_print, spans, spans, workers, on_progress, on_clip)
 
 
 def extract_wav(source: Path, target: Path) -> None:
@@ -75,45 +90,64 @@ def extract_wav(source: Path, target: Path) -> None:
 
 def measure_wav(path: Path) -> ClipMeasures:
     """Measure a clip as it is in training. Raises AudioError as `load_waveform`."""
-    return _measured(load_waveform(path))
+    return _measured(load_waveform(path))[0]
+
+
+_Measured = tuple[ClipMeasures | str, SoundPrint | None]
 
 
 def _run(
-    function: Callable[[ItemT], ClipMeasures | str], items: Sequence[ItemT], workers: int, on_progress: OnProgress
+    function: Callable[[ItemT], _Measured],
+    items: Sequence[ItemT],
+    spans: Sequence[AudioSpan],
+    workers: int,
+    on_progress: OnProgress,
+    on_clip: OnClip | None,
 ) -> list[ClipMeasures | str]:
     results: list[ClipMeasures | str] = []
-    for result in map_in_processes(function, items, workers):
-        results.append(result)
+    for span, result in zip(spans, map_in_processes(function, items, workers), strict=True):
+        measures, sound = (result, None) if isinstance(result, str) else result
+        if on_clip is not None and isinstance(measures, ClipMeasures):
+            on_clip(span, measures, sound)
+        results.append(measures)
         on_progress(len(results), len(items))
     return results
 
 
-def _extract(job: ExtractionJob) -> ClipMeasures | str:
+def _extract(job: ExtractionJob, *, with_print: bool = False) -> _Measured:
     try:
         if not job.target.exists():
             extract_wav(job.source, job.target)
-        return measure_wav(job.target)
+        return _measured(load_waveform(job.target), with_print)
     except AudioError as error:
-        return _reason(error, job.source)
+        return _reason(error, job.source), None
 
 
-def _measure_span(span: AudioSpan) -> ClipMeasures | str:
+def _extract_with_print(job: ExtractionJob) -> _Measured:
+    return _extract(job, with_print=True)
+
+
+def _measure(span: AudioSpan, *, with_print: bool = False) -> _Measured:
     try:
-        waveform = load_waveform(span.path, span.start_s, span.end_s)
+        return _measured(load_waveform(span.path, span.start_s, span.end_s, truncated=span.truncated), with_print)
     except AudioError as error:
-        return _reason(error, span.path)
-    return _measured(waveform)
+        return _reason(error, span.path), None
 
 
-def _measured(waveform: Waveform) -> ClipMeasures:
+def _measure_with_print(span: AudioSpan) -> _Measured:
+    return _measure(span, with_print=True)
+
+
+def _measured(waveform: Waveform, with_print: bool = False) -> tuple[ClipMeasures, SoundPrint | None]:
     samples = in_16_bits(waveform)
-    return ClipMeasures(
+    measures = ClipMeasures(
         samples.size / SAMPLE_RATE_HZ,
         snr_db(frame_powers(samples)),
         digest_of(samples),
         silent=float(np.vdot(waveform, waveform)) < SILENT_POWER * waveform.size,
         at_full_scale=bool(samples.max() == 32767 or samples.min() == -32768),
     )
+    return measures, sound_print(samples) if with_print else None
 
 
 def digest_of(samples: NDArray[np.int16]) -> str:

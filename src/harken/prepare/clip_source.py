@@ -1,8 +1,9 @@
 """Reads from a clip's name which recording of YouTube or Freesound it was cut from, and which part of it.
 
-Downloaders and data sets spell the same clip in many ways. `PATTERNS` lists the spellings that `clip_source` reads;
-the leak check and the search for media files both use it. A YouTube id has 11 characters and may itself hold `-` and
-`_`, so it is taken by its length, and a name is never split at `_`.
+Downloaders and data sets spell the same clip in many ways. `PATTERNS` lists the spellings of files that `clip_source`
+reads; the leak check and the search for media files both use it. `listed_source` reads the entries of lists, in which
+an id may look like a word. A YouTube id has 11 characters and may itself hold `-` and `_`, so it is taken by its
+length, and a name is never split at `_`.
 """
 
 import re
@@ -40,6 +41,11 @@ class ClipSource:
             for start in self.starts_s
             for start_other in other.starts_s
         )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`<id>_<start>` with six digits, as harken names extracted clips; one for each start, () for none."""
+        return tuple(f"{self.ident}_{start:06.12g}" for start in self.starts_s)
 
     def _end(self, start_s: float) -> float:
         return start_s + CLIP_S if self.end_s is None else self.end_s
@@ -81,6 +87,7 @@ PATTERNS = tuple(
     )
 )
 """The spellings of YouTube's clips, read in this order."""
+_LISTED = re.compile(rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}})|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?")
 _FREESOUND = re.compile(r"(?P<id>[0-9]{1,7})__[^_].*__.+")
 FREESOUND_SHOWN, FREESOUND_EXAMPLE = "<number>__<user>__<title>", "17196__dog-lover__bark"
 
@@ -107,6 +114,25 @@ def clip_source(name: str, *, doubtful: bool = False) -> ClipSource | None:
     return None
 
 
+def listed_source(name: str) -> ClipSource | None:
+    """The clip that an entry of a list means: AudioSet's `<id>` or `Y<id>`, AVQA's and VGGSound's `<id>_<start>`,
+    YouTube-8M's `<id>_<start>_<length>`; None for any other text.
+
+    The list says that its entries are ids, so any 11 characters are one.
+
+    Example:
+        >>> listed_source("speech_data_000012").names
+        ('speech_data_000012',)
+    """
+    match = _LISTED.fullmatch(name)
+    if match is None:
+        return None
+    if match["start"] is None:
+        return ClipSource("youtube", match["alone"])
+    start_s, length = float(match["start"]), match["length"]
+    return ClipSource("youtube", match["id"], (start_s,), None if length is None else start_s + float(length))
+
+
 def evidence_of_id(text: str) -> int:
     """How much 11 characters look like a random id and no word: 0 to 3, as `NamePattern.evidence` counts."""
     small, capital, digit = (bool(re.search(kind, text)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
@@ -125,6 +151,8 @@ def _times(parts: dict[str, str | None]) -> tuple[tuple[float, ...], float | Non
     if start is None:
         return (), None
     if end is not None:
+        if float(end) <= float(start):  # no end but a length, as in YouTube-8M's <id>_<start>_<length>
+            return (float(start),), float(start) + float(end)
         unit = 1000 if _is_thousands(start) and _is_thousands(end) and float(end) - float(start) >= 1000 else 1
         return (float(start) / unit,), float(end) / unit
     padded = len(start) == 6 and start.startswith("0")

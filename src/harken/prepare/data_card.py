@@ -5,11 +5,13 @@ same tables. The same input gives the same card: a card holds no date, host or r
 """
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +23,8 @@ from harken.types import Question, Rejected
 
 _DURATION_EDGES_S = (0, 1, 2, 5, 9, 9.9, 10.1, 11, 15, 30, 60, 300)
 _MOST_REASONS = 30
+_RECORD = re.compile(r"^record \d+: ")
+_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=line )\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,16 @@ def commonest_reasons(reasons: Iterable[str]) -> str:
 
 
 def reason_kind(reason: str) -> str:
-    """Cut a reason before its value, detail or advice: `answer out of range: 7 of 4` -> `answer out of range`."""
-    return re.split(r": | \(|; ", reason, maxsplit=1)[0][:120]
+    """Cut a reason before its value, detail or advice, and put dots for values and lines inside it.
+
+    Example:
+        >>> reason_kind("record 2: answer out of range: 7 of 4")
+        'answer out of range'
+        >>> reason_kind("id 'q1' is taken by the record in line 3")
+        'id ... is taken by the record in line ...'
+    """
+    kind = re.split(r": | \(|; ", _RECORD.sub("", reason), maxsplit=1)[0]
+    return _VALUE.sub("...", kind)[:120]
 
 
 def count_table(title: str, numbers: Mapping[str, int]) -> CardTable:
@@ -116,39 +128,50 @@ def duration_table(title: str, durations_s: Iterable[float]) -> CardTable:
     return CardTable(title, ("duration", total), [(name, f"{n:,}") for name, n in rows])
 
 
-def answer_position_table(questions: Sequence[Question]) -> CardTable:
-    """Count at which position the right answer stands, for each number of choices."""
-    by_size: dict[int, Counter[int]] = {}
-    for question in questions:
-        if question.answer is not None:
-            by_size.setdefault(len(question.choices), Counter())[question.answer] += 1
-    rows = [
-        (f"{size} choices, {sum(at.values()):,} questions", " / ".join(f"{at[index]:,}" for index in range(size)))
-        for size, at in sorted(by_size.items())
-    ]
-    if n_hidden := sum(question.answer is None for question in questions):
-        rows.append(("questions whose answer is hidden", f"{n_hidden:,}"))
-    return CardTable("Position of the right answer, first to last", ("", "n"), rows)
+class QuestionTables:
+    """Counts questions one after another for a card: the positions of right answers, and repeated questions. Memory
+    holds 16 bytes of hashes a question."""
+
+    def __init__(self) -> None:
+        self._by_size: dict[int, Counter[int]] = {}
+        self._n_hidden = 0
+        self._with_clip, self._texts = array("q"), array("q")
+
+    def add(self, question: Question) -> None:
+        if question.answer is None:
+            self._n_hidden += 1
+        else:
+            self._by_size.setdefault(len(question.choices), Counter())[question.answer] += 1
+        choices = sorted(choice.casefold() for choice in question.choices)
+        plain = " ".join(question.text.casefold().split()), *choices
+        self._texts.append(hash(plain))
+        self._with_clip.append(hash((plain, question.audio)))
+
+    def position_table(self) -> CardTable:
+        """At which position the right answer stands, for each number of choices."""
+        rows = [
+            (f"{size} choices, {sum(at.values()):,} questions", " / ".join(f"{at[index]:,}" for index in range(size)))
+            for size, at in sorted(self._by_size.items())
+        ]
+        if self._n_hidden:
+            rows.append(("questions whose answer is hidden", f"{self._n_hidden:,}"))
+        return CardTable("Position of the right answer, first to last", ("", "n"), rows)
+
+    def duplicate_table(self, digests: Sequence[str]) -> CardTable:
+        """The questions and clips that an earlier one repeats.
+
+        Args:
+            digests: one hash of samples a clip.
+        """
+        return count_table(
+            "Duplicates",
+            {
+                "questions that repeat an earlier one about the same clip": _n_repeated(self._with_clip),
+                "questions that repeat an earlier one about any clip": _n_repeated(self._texts),
+                "clips with the same samples as an earlier clip": len(digests) - len(set(digests)),
+            },
+        )
 
 
-def duplicate_table(questions: Sequence[Question], digests: Sequence[str]) -> CardTable:
-    """Count the questions and clips that an earlier one repeats.
-
-    Args:
-        digests: one hash of samples a clip.
-    """
-    with_clip = Counter((question.audio, _plain(question)) for question in questions)
-    texts = Counter(_plain(question) for question in questions)
-    samples = Counter(digests)
-    return count_table(
-        "Duplicates",
-        {
-            "questions that repeat an earlier one about the same clip": sum(n - 1 for n in with_clip.values()),
-            "questions that repeat an earlier one about any clip": sum(n - 1 for n in texts.values()),
-            "clips with the same samples as an earlier clip": sum(n - 1 for n in samples.values()),
-        },
-    )
-
-
-def _plain(question: Question) -> tuple[str, tuple[str, ...]]:
-    return " ".join(question.text.casefold().split()), tuple(sorted(choice.casefold() for choice in question.choices))
+def _n_repeated(hashes: "array[int]") -> int:
+    return len(hashes) - len(np.unique(np.frombuffer(hashes, np.int64)))

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from harken.prepare.clip_extraction import measure_clips
 from harken.prepare.data_card import CardTable
-from harken.prepare.leak_check_sets import ComparedSet, read_compared_records
-from harken.prepare.leaks import CLIP_RULES, RULES, Comparison, compare_sets
+from harken.prepare.leak_check_sets import ComparedSet
+from harken.prepare.leaks import CLIP_RULES, Comparison, LeakSearch
 from harken.system.json_lines import write_json_lines
+from harken.types import AudioSpan
 
 
 def check_leaks(
@@ -15,25 +17,35 @@ def check_leaks(
 ) -> list[Comparison]:
     """Compare each benchmark with the training set, and write every pair to `out` as JSON lines.
 
+    The training set is read twice, the first time for its clips: each is decoded once, whatever number of records is
+    about it.
+
     Raises DataError where a set cannot be read, or where nothing could be compared.
     """
-    records = read_compared_records(training.file, training.audio_root)
-    comparisons = compare_sets(records, benchmarks, workers)
+    search = LeakSearch(benchmarks, workers, None if out is None else out.parent)
+    if search.needs_sound:
+        spans: dict[AudioSpan, None] = {}
+        for record in training.records():
+            if record.span is not None:
+                spans[record.span] = None
+        measure_clips([span for span in spans if span.path.is_file()], workers, on_clip=search.hear)
+    for record in training.records():
+        search.compare([record])
+    comparisons = search.comparisons()
     if out is not None:
-        write_json_lines(out, [asdict(leak) for comparison in comparisons for leak in comparison.leaks])
+        write_json_lines(out, (asdict(leak) for comparison in comparisons for leak in comparison.leaks))
     return comparisons
 
 
 def has_leak(comparison: Comparison) -> bool:
     """Whether both sets have a clip in common. Similar questions alone are no leak, because wordings repeat."""
-    return any(leak.rule in CLIP_RULES for leak in comparison.leaks)
+    return any(len(comparison.pairs[rule]) for rule in CLIP_RULES)
 
 
 def leak_table(comparison: Comparison) -> CardTable:
     """What was compared, and the leaks by each rule with the first pair of each."""
     rows = list(comparison.coverage.rows().items())
-    for rule in RULES:
-        leaks = comparison.leaks_of(rule)
-        example = f" (first: {leaks[0].id} = {leaks[0].benchmark_id})" if leaks else ""
-        rows.append((f"training records with the same {rule}{example}", f"{len(leaks):,}"))
+    for rule, pairs in comparison.pairs.items():
+        example = f" (first: {pairs[0].id} = {pairs[0].benchmark_id})" if len(pairs) else ""
+        rows.append((f"training records with the same {rule}{example}", f"{len(pairs):,}"))
     return CardTable(comparison.name, ("", "n"), rows)

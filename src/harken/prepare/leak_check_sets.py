@@ -1,28 +1,31 @@
 """Read sets of any known format as records that the leak rules (leaks.py) can compare.
 
 A `ComparedRecord` holds what the rules look at: the name of the clip, the recording it was cut from, the clip itself,
-and the words of the question. Training sets and benchmarks are read by the same function.
+and the words of the question. Training sets and benchmarks are read by the same function, record after record.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harken.data.record_fields import clip_path
-from harken.data.records import Record, RecordError, read_records
+from harken.data.records import Record, RecordError, iter_records
 from harken.errors import DataError
-from harken.prepare.clip_source import ClipSource, clip_source
-from harken.prepare.sound_fields import SOUND_KEYS, sounds_of
-from harken.types import AudioSpan
+from harken.prepare.clip_lists import ID_COLUMNS, START_COLUMNS, column_names, list_rows
+from harken.prepare.clip_source import ClipSource, clip_source, listed_source
+from harken.prepare.sound_fields import sounds_of
+from harken.types import AudioSpan, Rejected
 
 _URL_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([A-Za-z0-9_-]{11})")
-_ID_KEYS = ("youtube_id", "youtubeid", "ytid", "yt_id", "video_id", "videoid")
-_START_KEYS = ("start_time", "start_seconds", "start_second", "start", "time_start")
 _END_KEYS = ("end_time", "end_seconds", "end_second", "end", "time_end")
-_NAME_KEYS = ("video_name", *_ID_KEYS, "file_name", "filename", "audio", "audio_path", "id")
+_ADDRESS_KEYS = ("url", "youtube_url", "video_url")
+_YOUTUBE_ID = re.compile(r"Y?[A-Za-z0-9_-]{11}")
+_SECONDS = re.compile(r"\s*\d{1,6}(\.\d+)?\s*")
+_WORD = re.compile(r"\w+")
+_NO_WORDS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,117 +58,110 @@ class ComparedSet:
     file: Path
     audio_root: Path | None = None
 
+    def records(self) -> Iterator[ComparedRecord]:
+        """Read the records (`compared_records`)."""
+        return compared_records(self.file, self.audio_root)
 
-def read_compared_records(path: Path, audio_root: Path | None = None) -> list[ComparedRecord]:
-    """Read a manifest, a benchmark, the records of other programs, or a CSV list of clips.
+
+def compared_records(path: Path, audio_root: Path | None = None) -> Iterator[ComparedRecord]:
+    """Read a manifest, a benchmark, the records of other programs, or a CSV list of clips, one record for each clip.
 
     The columns of a CSV list are named in its first row (AudioCaps', AudioSet's), or its first column is the clip's
     name (VGGSound's two forms). A record of another form has neither clip nor words, and matches nothing.
 
-    Raises DataError where the file cannot be read, or has no record with a clip or a question.
+    Raises DataError where the file cannot be read, and at its end where no record had a clip or a question.
     """
     root = path.parent if audio_root is None else audio_root
-    if path.suffix == ".csv":
-        records = [_compared_record(record, root, place) for place, record in _csv_records(path)]
-    else:
-        raw_records, _ = read_records(path)
-        places = [(f"{path.name}:{line}", record) for line, record in raw_records]
-        records = [compared for place, record in places for compared in _compared_records(record, root, place)]
-    if not any(record.names_clip or record.words for record in records):
+    tells_anything = False
+    for place, record in _raw_records(path):
+        for compared in _compared_records(record, root, place):
+            tells_anything = tells_anything or compared.names_clip or bool(compared.words)
+            yield compared
+    if not tells_anything:
         raise DataError(f"{path}: no record names a clip or asks a question; give a manifest, a benchmark or a list")
-    return records
 
 
 def record_of_clip_name(
-    ident: str, name: str, words: frozenset[str] = frozenset(), span: AudioSpan | None = None
+    ident: str, name: str, words: frozenset[str] = _NO_WORDS, span: AudioSpan | None = None
 ) -> ComparedRecord:
     """The record of a clip, with the recording and the part that its name says."""
-    return ComparedRecord(ident, name, clip_source(name), words, span)
+    return ComparedRecord(ident, name, _named_source(name), words, span)
 
 
 def word_set(*texts: str) -> frozenset[str]:
     """The words of texts, in lower case."""
-    return frozenset(word for text in texts for word in re.findall(r"\w+", text.casefold()))
+    return frozenset(_WORD.findall("\n".join(texts).casefold()))
 
 
-def _compared_records(record: Record, root: Path, place: str) -> list[ComparedRecord]:
+_named_source = lru_cache(maxsize=4096)(clip_source)
+"""Questions about one clip often stand together."""
+
+
+def _raw_records(path: Path) -> Iterator[tuple[str, Record]]:
+    """(place, record) pairs."""
+    if path.suffix == ".csv":
+        for row in list_rows(path):
+            yield f"{path.name}:{row.line}", _list_record(row.cells)
+        return
+    for outcome in iter_records(path):
+        if not isinstance(outcome, Rejected):
+            yield f"{path.name}:{outcome.line}", outcome.record
+
+
+def _list_record(cells: Mapping[str, str]) -> Record:
+    """A row of a list as a record: with the columns of the id, or with the clip's name."""
+    if _first_text(cells, ID_COLUMNS):
+        return dict(cells)
+    name = _first_text(cells, ("video_name",)).strip()
+    if name:
+        stem = PurePosixPath(name).stem
+        return {"id": stem, "video_name": stem}
+    named = _first_text(cells, ("file_name", "filename", "audio", "audio_path", "id"))
+    return {"id": named, "audio": named}
+
+
+def _compared_records(record: Record, root: Path, place: str) -> Sequence[ComparedRecord]:
     """One for each clip of a record; one without a clip for a record that names none."""
     try:
         clips = [sound for sound in sounds_of(record) if isinstance(sound, str)]
     except RecordError:
         clips = []
-    if len(clips) < 2 or "video_name" in record:
-        return [_compared_record(record, root, place)]
-    bare = {key: value for key, value in record.items() if key not in SOUND_KEYS}
-    return [_compared_record({**bare, "audio": clip}, root, place) for clip in clips]
-
-
-def _compared_record(record: Record, root: Path, place: str) -> ComparedRecord:
+    if "video_name" in record:
+        clips = [_first_text(record, ("video_name",)) or next(iter(clips), "")]
     ident = next((str(record[key]) for key in ("id", "uniq_id", "video_name") if record.get(key) is not None), place)
-    clip = _first_text(record, ("video_name",)) or _first_clip(record)
     text = _first_text(record, ("text", "question", "question_text"))
     words = word_set(text, *(choice for choice in _choices(record) if isinstance(choice, str)))
+    return [_compared_clip(ident, clip, record, words, root) for clip in clips or [""]]
+
+
+def _compared_clip(ident: str, clip: str, record: Record, words: frozenset[str], root: Path) -> ComparedRecord:
     name = PurePosixPath(clip).name
-    stem = name if "video_name" in record else PurePosixPath(name).stem
-    source = _stated_source(record) or clip_source(stem)
-    if source is None and "video_name" in record:  # AVQA's and VGGSound's names are ids, whatever they look like
-        source = clip_source(stem, doubtful=True)
+    listed = "video_name" in record  # AVQA's and VGGSound's names are ids, whatever they look like
+    stem = name if listed else PurePosixPath(name).stem
+    source = _stated_source(record, stem) or _named_source(stem)
+    if source is None and listed:
+        source = listed_source(stem) or clip_source(stem, doubtful=True)
     return ComparedRecord(ident, stem, source, words, _span(record, clip, root))
 
 
-def _first_clip(record: Record) -> str:
-    try:
-        return next((sound for sound in sounds_of(record) if isinstance(sound, str)), "")
-    except RecordError:
-        return ""
-
-
-def _stated_source(record: Record) -> ClipSource | None:
-    """The recording that keys of their own state, as AudioCaps' `youtube_id` and `start_time`, or an address."""
-    keys = {key.casefold().strip("# "): value for key, value in record.items()}
-    ident = _first_text(keys, _ID_KEYS)
-    if re.fullmatch(r"Y?[A-Za-z0-9_-]{11}", ident):
-        start_s, end_s = _number(keys, _START_KEYS), _number(keys, _END_KEYS)
+def _stated_source(record: Record, stem: str) -> ClipSource | None:
+    """The recording that keys of their own state, as AudioCaps' `youtube_id` and `start_time`, or an address where the
+    clip's name says nothing."""
+    keys = dict(zip(column_names(tuple(record)), record.values(), strict=True))
+    ident = _first_text(keys, ID_COLUMNS)
+    if _YOUTUBE_ID.fullmatch(ident):
+        start_s, end_s = _number(keys, START_COLUMNS), _number(keys, _END_KEYS)
         return ClipSource("youtube", ident[-11:], () if start_s is None else (start_s,), end_s)
-    url = _URL_ID.search(_first_text(record, ("url", "youtube_url", "video_url")))
-    named = clip_source(PurePosixPath(_first_clip(record)).stem)
-    return ClipSource("youtube", url[1]) if url is not None and named is None else None
+    url = _URL_ID.search(_first_text(record, _ADDRESS_KEYS))
+    return ClipSource("youtube", url[1]) if url is not None and _named_source(stem) is None else None
 
 
 def _number(record: Mapping[str, Any], keys: Sequence[str]) -> float | None:
     for key in keys:
         value = record.get(key)
-        if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"\s*\d{1,6}(\.\d+)?\s*", value)):
+        if isinstance(value, int | float) or (isinstance(value, str) and _SECONDS.fullmatch(value)):
             return float(value)
     return None
-
-
-def _csv_records(path: Path) -> Iterator[tuple[str, Record]]:
-    """Yield (place, record) of a CSV list. Lines that begin with `#` are comments, except a header."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            header: list[str] | None = None
-            for cells in filter(None, reader):
-                names = [cell.casefold().strip("# ") for cell in cells]
-                if header is None and set(names) & set(_NAME_KEYS):
-                    header = names
-                elif not cells[0].startswith("#"):
-                    yield f"{path.name}:{reader.line_num}", _csv_record(cells, header)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV list of clips in UTF-8: {error}") from error
-
-
-def _csv_record(cells: Sequence[str], header: Sequence[str] | None) -> Record:
-    """A row by the names of its columns; without names it is VGGSound's `name,label` or `id,start,label,split`."""
-    if header is not None:
-        row: Record = dict(zip(header, cells, strict=False))
-        named = row.get("file_name") or row.get("filename") or row.get("audio") or row.get("id")
-        return row if _first_text(row, _ID_KEYS) else {"id": named, "audio": named}
-    name = f"{cells[0].strip()}_{cells[1].strip()}" if len(cells) == 4 else cells[0].strip()
-    return {"id": PurePosixPath(name).stem, "video_name": PurePosixPath(name).stem}
 
 
 def _choices(record: Record) -> Sequence[Any]:

@@ -8,19 +8,24 @@ Two records of the sets (leak_check_sets.py) are the same by one of four rules:
     sound     their prints are alike (sound_print.py), as those of a copy that was re-encoded, resampled or trimmed.
     question  the words of question and choices, without case and order, have a Jaccard similarity of 0.8 or more.
 
-`harken prepare` leaves leaks out of a set (`leak_reasons`); `harken prepare check` compares finished sets.
+`harken prepare` leaves leaks out of a set; `harken prepare check` (leak_check.py) compares finished sets. Both give the
+training records to a `LeakSearch` one after another, so memory holds the ids and prints of the benchmarks, the hashes
+of the training set's clips, and no records.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harken.errors import DataError
-from harken.prepare.clip_identity import identify_clips
-from harken.prepare.clip_source import ClipSource, clip_source, evidence_of_id
+from harken.prepare.clip_extraction import ClipMeasures, measure_clips
+from harken.prepare.clip_index import ClipIndex
 from harken.prepare.data_card import CardTable
-from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet, read_compared_records
-from harken.prepare.similar_questions import similar_questions
-from harken.prepare.sound_print import PrintIndex
+from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet
+from harken.prepare.similar_questions import WordIndex
+from harken.prepare.sound_print import PrintIndex, SoundPrint
+from harken.system.disk_list import DiskList
 from harken.types import AudioSpan
 
 CLIP_RULES = ("clip", "content", "sound")
@@ -39,23 +44,25 @@ class Leak:
     benchmark_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Coverage:
-    """How many records could be compared with a benchmark, in the training set and in the benchmark.
+    """How many records could be compared with a benchmark: [training set, benchmark].
 
     Attributes:
-        n_records: all records.
+        n_records: all records, one for each clip.
         n_by_id: those whose name or keys say which recording the clip was cut from.
         n_by_hash: those whose clip was decoded and hashed.
         n_by_sound: those whose clip has a print.
-        n_not_compared: training records with a clip that none of these could compare with any record of the benchmark.
+        n_clips: training records with a clip.
+        n_not_compared: those of them that none of these could compare with any record of the benchmark.
     """
 
-    n_records: tuple[int, int]
-    n_by_id: tuple[int, int]
-    n_by_hash: tuple[int, int]
-    n_by_sound: tuple[int, int]
-    n_not_compared: int
+    n_records: list[int]
+    n_by_id: list[int]
+    n_by_hash: list[int]
+    n_by_sound: list[int]
+    n_clips: int = 0
+    n_not_compared: int = 0
 
     def rows(self) -> dict[str, str]:
         """Names and numbers for a table: training set, benchmark."""
@@ -71,42 +78,96 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing a training set with one benchmark found."""
+    """What comparing a training set with one benchmark found. `pairs` has the leaks of each of RULES, in the order of
+    the training set."""
 
     name: str
     coverage: Coverage
-    leaks: list[Leak]
+    pairs: Mapping[str, DiskList[Leak]]
 
-    def leaks_of(self, rule: str) -> list[Leak]:
-        """The pairs that a rule found."""
-        return [leak for leak in self.leaks if leak.rule == rule]
+    @property
+    def leaks(self) -> Iterator[Leak]:
+        """All pairs, rule after rule."""
+        return (leak for rule in RULES for leak in self.pairs[rule])
 
 
-def compare_sets(training: Sequence[ComparedRecord], against: Sequence[ComparedSet], workers: int) -> list[Comparison]:
-    """Compare a training set with each benchmark by every rule.
+class LeakSearch:
+    """Compares training records, one after another, with benchmarks.
 
-    Training clips are decoded once and compared one after another, so only the benchmarks' prints are held in memory.
+    Where `needs_sound`, the clips of the training set go to `hear` before their records go to `compare`.
 
-    Raises DataError where a benchmark cannot be read, and where the training set has clips and none of them could be
-    compared with a benchmark: the set is not clean then but unchecked.
+    Args:
+        workers: processes that decode the benchmarks' clips.
+        folder: where pairs are kept on disk; None takes the system's temporary folder.
+        by_sound: decode the benchmarks' clips; False where the training set has no sound.
+
+    Raises DataError where a benchmark cannot be read.
     """
-    benchmarks = [_Benchmark(benchmark, workers) for benchmark in against]
-    by_span: dict[AudioSpan, list[ComparedRecord]] = {}
-    for record in training:
-        if record.span is not None:
-            by_span.setdefault(record.span, []).append(record)
-    # A clip is decoded only where some benchmark has a clip to compare it with.
-    hears = any(benchmark.digests for benchmark in benchmarks)
-    decoded: dict[str, bool] = {}
-    for span, identity in identify_clips(list(by_span), workers) if hears else ():
-        for record in by_span[span]:
-            decoded[record.id] = identity.print is not None
-            for benchmark in benchmarks:
-                if (same := benchmark.digests.get(identity.digest)) is not None:
-                    benchmark.add("content", record, same)
-                elif identity.print is not None and (match := benchmark.prints.find(identity.print)) is not None:
-                    benchmark.add("sound", record, match)
-    return [benchmark.compared(training, decoded) for benchmark in benchmarks]
+
+    def __init__(
+        self, against: Sequence[ComparedSet], workers: int, folder: Path | None = None, *, by_sound: bool = True
+    ) -> None:
+        names = Counter(benchmark.file.name for benchmark in against)
+        self._benchmarks = [
+            _Benchmark(b, b.file.name if names[b.file.name] == 1 else str(b.file), workers, folder, by_sound)
+            for b in against
+        ]
+        self._heard: dict[AudioSpan, _Heard] = {}
+
+    @property
+    def needs_sound(self) -> bool:
+        """Whether a benchmark has a clip that decodes; there is no use in decoding training clips otherwise."""
+        return any(benchmark.digests for benchmark in self._benchmarks)
+
+    def hear(self, span: AudioSpan, measures: ClipMeasures, sound: SoundPrint | None) -> None:
+        """Compare the samples of a training clip; the results belong to all records about the clip."""
+        matches = tuple(benchmark.same_sound(measures.digest, sound) for benchmark in self._benchmarks)
+        has_print = sound is not None
+        self._heard[span] = (has_print, matches) if any(matches) else _NO_MATCH[has_print]
+
+    def compare(self, records: Iterable[ComparedRecord]) -> str | None:
+        """Compare the records of one question, one for each clip.
+
+        Returns:
+            The reason to leave the question out: that it has a clip, the samples or the sound of a benchmark. Similar
+            questions are counted alone, because different clips share wordings ("What is heard?").
+        """
+        reasons = []
+        for record in records:
+            heard = None if record.span is None else self._heard.get(record.span)
+            for number, benchmark in enumerate(self._benchmarks):
+                match = heard[1][number] if heard is not None and heard[1] else None
+                leaks = benchmark.compare(record, heard, match)
+                reasons += [(number, CLIP_RULES.index(leak.rule), leak) for leak in leaks if leak.rule in CLIP_RULES]
+        if not reasons:
+            return None
+        _, _, leak = min(reasons, key=lambda reason: reason[:2])
+        return f"same {leak.rule} as in {leak.benchmark}: {leak.benchmark_id}"
+
+    def comparisons(self) -> list[Comparison]:
+        """What was found, a comparison for each benchmark.
+
+        Raises DataError where the training set has clips and none of them could be compared with a benchmark: the set
+        is not clean then but unchecked.
+        """
+        return [benchmark.comparison() for benchmark in self._benchmarks]
+
+    def table(self) -> CardTable:
+        """What was compared and found, for the card of a set from which leaks were left out."""
+        rows: list[tuple[str, str]] = []
+        for comparison in self.comparisons():
+            name = comparison.name
+            rows += [(f"{name}: {label}", value) for label, value in comparison.coverage.rows().items()]
+            for rule, pairs in comparison.pairs.items():
+                rows.append((f"{name}: same {rule}, {'kept' if rule == 'question' else 'left out'}", f"{len(pairs):,}"))
+        return CardTable("Leak check", ("", "n"), rows) if rows else NO_LEAK_CHECK
+
+
+_Heard = tuple[bool, tuple[Leak | None, ...]]
+"""Whether a training clip has a print, and for each benchmark the clip that sounds the same, without the training id;
+() where no benchmark has any."""
+_NO_MATCH: tuple[_Heard, _Heard] = ((False, ()), (True, ()))
+"""The same for all clips without and with a print, because most clips have no match."""
 
 
 class _Benchmark:
@@ -114,123 +175,75 @@ class _Benchmark:
 
     Attributes:
         digests: hash of a clip's samples -> id of its first record.
-        prints: the prints of its clips, by the id of their first record.
     """
 
-    def __init__(self, compared_set: ComparedSet, workers: int) -> None:
-        self.name = compared_set.file.name
-        self.records = read_compared_records(compared_set.file, compared_set.audio_root)
-        first = {record.span: record.id for record in reversed(self.records) if record.span is not None}
+    def __init__(self, compared_set: ComparedSet, name: str, workers: int, folder: Path | None, by_sound: bool) -> None:
+        self.name = name
         self.digests: dict[str, str] = {}
-        prints = {}
-        for span, identity in identify_clips([record.span for record in self.records if record.span], workers):
-            self.digests.setdefault(identity.digest, first[span])
-            if identity.print is not None:
-                prints.setdefault(first[span], identity.print)
-        self.prints = PrintIndex(prints)
-        self._pairs: list[Leak] = []
+        self._clips, self._words, self._ids = ClipIndex(), WordIndex(), list[str]()
+        self._pairs = {rule: DiskList[Leak](folder) for rule in RULES}
+        first: dict[AudioSpan, str] = {}
+        n_records = n_ids = 0
+        for record in compared_set.records():
+            n_records += 1
+            n_ids += record.source is not None
+            self._clips.add(record)
+            if record.words:
+                self._words.add(record.words)
+                self._ids.append(record.id)
+            if by_sound and record.span is not None:
+                first.setdefault(record.span, record.id)
+        prints: dict[str, SoundPrint] = {}
 
-    def add(self, rule: str, record: ComparedRecord, ident: str) -> None:
-        self._pairs.append(Leak(rule, record.id, self.name, ident))
+        def keep(span: AudioSpan, measures: ClipMeasures, sound: SoundPrint | None) -> None:
+            self.digests.setdefault(measures.digest, first[span])
+            if sound is not None:
+                prints.setdefault(first[span], sound)
 
-    def compared(self, training: Sequence[ComparedRecord], decoded: dict[str, bool]) -> Comparison:
-        """Add the pairs of the rules that need no sound. Raises DataError where nothing could be compared."""
-        same_clip = clip_matcher(self.records)
-        clips = [Leak("clip", a.id, self.name, b.id) for a in training if (b := same_clip(a)) is not None]
-        words = [Leak("question", a.id, self.name, b.id) for a, b in similar_questions(training, self.records)]
-        order = {record.id: number for number, record in enumerate(training)}
-        heard_pairs = sorted(self._pairs, key=lambda leak: (CLIP_RULES.index(leak.rule), order[leak.id]))
-        coverage = self._coverage(training, decoded)
-        n_clips = sum(record.names_clip for record in training)
-        if n_clips and coverage.n_not_compared == n_clips and not clips:
-            raise DataError(
-                f"{self.name}: nothing could be compared: for none of the {n_clips:,} training records with a clip do "
-                f"both sets have an id of its recording or a clip that decodes, so the set is not clean but unchecked. "
-                "Give the folders of the clips as FILE:AUDIO_ROOT"
-            )
-        return Comparison(self.name, coverage, clips + heard_pairs + words)
+        measure_clips([span for span in first if span.path.is_file()], workers, on_clip=keep)
+        self._prints = PrintIndex(prints)
+        self._coverage = Coverage([0, n_records], [0, n_ids], [0, len(self.digests)], [0, len(self._prints)])
 
-    def _coverage(self, training: Sequence[ComparedRecord], decoded: dict[str, bool]) -> Coverage:
-        n_ids = sum(record.source is not None for record in self.records)
-        by_id = {record.id for record in training if record.source is not None}
-        by_hash, by_sound = set(decoded), {ident for ident, has_print in decoded.items() if has_print}
-        usable = (by_id if n_ids else set()) | (by_hash if self.digests else set())
-        return Coverage(
-            (len(training), len(self.records)),
-            (len(by_id), n_ids),
-            (len(by_hash), len(self.digests)),
-            (len(by_sound), len(self.prints)),
-            sum(record.names_clip and record.id not in usable for record in training),
-        )
-
-
-def leak_reasons(
-    training: Sequence[ComparedRecord], against: Sequence[ComparedSet], workers: int
-) -> tuple[dict[str, str], CardTable]:
-    """Find the training records that must be left out.
-
-    Records with the same clip, content or sound as a benchmark are left out. Similar questions are counted and kept,
-    because different clips share wordings ("What is heard?").
-
-    Returns:
-        Record id -> reason, and the table for the card.
-    """
-    if not against:
-        return {}, NO_LEAK_CHECK
-    reasons: dict[str, str] = {}
-    rows: list[tuple[str, str]] = []
-    for comparison in compare_sets(training, against, workers):
-        name = comparison.name
-        rows += [(f"{name}: {label}", value) for label, value in comparison.coverage.rows().items()]
-        for rule in RULES:
-            leaks = comparison.leaks_of(rule)
-            rows.append((f"{name}: same {rule}, {'kept' if rule == 'question' else 'left out'}", f"{len(leaks):,}"))
-            if rule in CLIP_RULES:
-                for leak in leaks:
-                    reasons.setdefault(leak.id, f"same {rule} as in {name}: {leak.benchmark_id}")
-    return reasons, CardTable("Leak check", ("", "n"), rows)
-
-
-def clip_matcher(benchmark: Sequence[ComparedRecord]) -> Callable[[ComparedRecord], ComparedRecord | None]:
-    """Return a function that gives the first benchmark record with the same clip as a record, or None.
-
-    A name of no known spelling is compared with the recordings of the other set by what may be an id in it. Two such
-    names are not compared: words can look like ids.
-    """
-    by_name = {record.name: record for record in reversed(benchmark) if record.name}
-    certain: _Recordings = {}
-    doubtful: _Recordings = {}
-    for record in benchmark:
-        recordings = doubtful if record.source is None else certain
-        for source in _possible_sources(record):
-            recordings.setdefault((source.site, source.ident), []).append((record, source))
-
-    def match(record: ComparedRecord) -> ComparedRecord | None:
-        if record.name in by_name:
-            return by_name[record.name]
-        tables = (certain,) if record.source is None else (certain, doubtful)
-        for source in _possible_sources(record):
-            for recordings in tables:
-                for other, other_source in recordings.get((source.site, source.ident), ()):
-                    if source.may_overlap(other_source):
-                        return other
+    def same_sound(self, digest: str, sound: SoundPrint | None) -> Leak | None:
+        """The clip with these samples, or else with this sound."""
+        if (same := self.digests.get(digest)) is not None:
+            return Leak("content", "", self.name, same)
+        if sound is not None and (match := self._prints.find(sound)) is not None:
+            return Leak("sound", "", self.name, match)
         return None
 
-    return match
+    def compare(self, record: ComparedRecord, heard: _Heard | None, match: Leak | None) -> list[Leak]:
+        """Count a training record, and keep its pairs and return them.
 
+        Args:
+            match: the clip of this benchmark that sounds the same.
+        """
+        counts = self._coverage
+        counts.n_records[0] += 1
+        counts.n_by_id[0] += record.source is not None
+        counts.n_by_hash[0] += heard is not None
+        counts.n_by_sound[0] += heard is not None and heard[0]
+        if record.names_clip:
+            by_id = record.source is not None and counts.n_by_id[1]
+            counts.n_clips += 1
+            counts.n_not_compared += not (by_id or (heard is not None and self.digests))
+        leaks = []
+        if (same := self._clips.find(record)) is not None:
+            leaks.append(Leak("clip", record.id, self.name, same))
+        if match is not None:
+            leaks.append(Leak(match.rule, record.id, self.name, match.benchmark_id))
+        if record.words and (index := self._words.find(record.words)) is not None:
+            leaks.append(Leak("question", record.id, self.name, self._ids[index]))
+        for leak in leaks:
+            self._pairs[leak.rule].append(leak)
+        return leaks
 
-_Recordings = dict[tuple[str, str], list[tuple[ComparedRecord, ClipSource]]]
-
-
-def _possible_sources(record: ComparedRecord) -> Iterator[ClipSource]:
-    """The recording of a record; where its name has no known spelling, every one that the name may mean."""
-    if record.source is not None:
-        yield record.source
-        return
-    doubtful = clip_source(record.name, doubtful=True)
-    if doubtful is not None:
-        yield doubtful
-    for first in range(len(record.name) - 10):
-        part = record.name[first : first + 11]
-        if evidence_of_id(part) == 3:
-            yield ClipSource("youtube", part)
+    def comparison(self) -> Comparison:
+        counts = self._coverage
+        if counts.n_clips and counts.n_not_compared == counts.n_clips and not self._pairs["clip"]:
+            raise DataError(
+                f"{self.name}: nothing could be compared: for none of the {counts.n_clips:,} training records with a "
+                "clip do both sets have an id of its recording or a clip that decodes, so the set is not clean but "
+                "unchecked. Give the folders of the clips as FILE:AUDIO_ROOT"
+            )
+        return Comparison(self.name, counts, self._pairs)

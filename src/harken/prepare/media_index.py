@@ -7,12 +7,11 @@ files of this index.
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.prepare.clip_names import ClipName
-from harken.prepare.clip_source import PATTERNS, ClipSource, clip_source
+from harken.prepare.clip_source import PATTERNS, clip_source, listed_source
 from harken.prepare.data_card import CardTable, count_table
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".wma")
@@ -34,7 +33,7 @@ class MediaIndex:
         n_without_start: all of these.
     """
 
-    file_of: dict[ClipName, Path] = field(default_factory=dict)
+    file_of: dict[str, Path] = field(default_factory=dict)
     n_spare: int = 0
     n_other: int = 0
     unread: Sequence[str] = ()
@@ -43,10 +42,10 @@ class MediaIndex:
     n_without_start: int = 0
 
 
-def index_media(folder: Path, wanted: Collection[ClipName]) -> MediaIndex:
-    """Find the files of the wanted clips below `folder`. A missing folder has none."""
-    videos = {clip.video for clip in wanted}
-    paths_of: dict[ClipName, list[Path]] = {}
+def index_media(folder: Path, wanted: Set[str]) -> MediaIndex:
+    """Find the files of the wanted clips, `<id>_<start>`, below `folder`. A missing folder has none."""
+    videos = {name[:-7] for name in wanted}
+    paths_of: dict[str, list[Path]] = {}
     n_other = 0
     unread: list[str] = []
     without_start: list[str] = []
@@ -54,8 +53,8 @@ def index_media(folder: Path, wanted: Collection[ClipName]) -> MediaIndex:
         for file_name in file_names:
             stem, suffix = os.path.splitext(file_name)
             is_media = suffix.lower() in AUDIO_SUFFIXES + VIDEO_SUFFIXES
-            source = clip_source(stem, doubtful=True) if is_media else None
-            clip = next((clip for clip in _clips_of(source) if clip in wanted), None)
+            source = listed_source(stem) or clip_source(stem, doubtful=True) if is_media else None
+            clip = next((name for name in source.names if name in wanted), None) if source is not None else None
             if clip is not None:
                 paths_of.setdefault(clip, []).append(Path(parent, file_name))
                 continue
@@ -76,13 +75,6 @@ def index_media(folder: Path, wanted: Collection[ClipName]) -> MediaIndex:
     )
 
 
-def _clips_of(source: ClipSource | None) -> Sequence[ClipName]:
-    """The clips that a name may mean: one for each possible start that is a whole second."""
-    if source is None or source.site != "youtube":
-        return ()
-    return [ClipName(source.ident, int(start)) for start in source.starts_s if start == int(start)]
-
-
 def media_notes(index: MediaIndex) -> list[str]:
     """Sentences about files whose names could not be used, with the spellings that are read, if there are any."""
     notes = []
@@ -100,13 +92,13 @@ def media_notes(index: MediaIndex) -> list[str]:
     return notes
 
 
-def media_table(wanted: Iterable[ClipName], index: MediaIndex, n_faulty: int | None = None) -> CardTable:
+def media_table(needed: int, index: MediaIndex, n_faulty: int | None = None) -> CardTable:
     """Count the clips that are needed, present and missing.
 
     Args:
+        needed: different clips that the records need.
         n_faulty: clips whose file has no usable sound; None where the files were not read.
     """
-    needed = len(set(wanted))
     numbers = {"needed": needed, "present": len(index.file_of), "missing": needed - len(index.file_of)}
     if n_faulty is not None:
         numbers["present, no usable sound"] = n_faulty

@@ -3,33 +3,34 @@
 The list is for whoever downloads the missing clips. `prepare avqa` and `prepare vggsound` use it; no clip is read.
 """
 
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
 
-from harken.data.load import write_rejected
-from harken.prepare.clip_names import ClipName
-from harken.prepare.data_card import Card, account_tables, count_reasons
-from harken.prepare.licences import DataSource
+from harken.data.load import rejected_row
+from harken.prepare.data_card import Card, account_tables, reason_kind
+from harken.prepare.draft import Draft, ItemT
 from harken.prepare.media_index import index_media, media_notes, media_table
 from harken.system.files import write_text
-from harken.system.writer_lock import one_writer
+from harken.system.json_lines import json_lines_file
 from harken.types import Rejected
 
 
-@one_writer
-def list_missing_clips(
-    source: DataSource, needed: set[ClipName], n_kept: int, rejected: Sequence[Rejected], media: Path, out: Path
-) -> Card:
+def list_missing_clips(draft: Draft[ItemT], media: Path, out: Path) -> Card:
     """Write `<out>/missing.txt`, one clip a line, and `<out>/rejected.jsonl`, and return the counts.
 
     Args:
-        needed: the clips of the records that are left after the checks that need no clip.
-        n_kept: these records.
-        rejected: the other records.
+        draft: the records after the checks that need no clip.
     """
+    needed = {span.path.stem for span in draft.spans}
     index = index_media(media, needed)
     file = out / "missing.txt"
-    write_rejected(out / "rejected.jsonl", rejected)
+    reasons: Counter[str] = Counter()
+    with json_lines_file(out / "rejected.jsonl") as leave_out:
+        for outcome in draft.outcomes():
+            if isinstance(outcome, Rejected):
+                reasons[reason_kind(outcome.reason)] += 1
+                leave_out(rejected_row(outcome))
     write_text(file, "".join(f"{clip}\n" for clip in sorted(needed - index.file_of.keys())))
     notes = [f"The missing clips are listed in {file}", *media_notes(index)]
-    return Card(source, notes, [*account_tables(n_kept, count_reasons(rejected)), media_table(needed, index)])
+    tables = account_tables(len(draft) - reasons.total(), reasons)
+    return Card(draft.source, notes, [*tables, media_table(len(needed), index)])

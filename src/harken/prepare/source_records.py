@@ -2,7 +2,7 @@
 
 The file is JSON, JSON lines, parquet, or a WebDataset tar, in which the files `<key>.json` and `<key>.wav` (or another
 sound) are one record. Columns of sound are not decoded. parquet and the Hub need the extra `data` (`pip install
-'harken[data]'`). Records of parquet files and tars are read one after another, because they may hold their sound.
+'harken[data]'`). Records are read one after another: a file may be large, and its records may hold their sound.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harken.data.records import Record, read_records
+from harken.data.records import Record, iter_records
 from harken.errors import ConfigError, DataError
 from harken.types import Rejected
 
@@ -30,22 +30,36 @@ class HubDataset:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecords:
-    """The records of a source. Records + rejected = records in the source.
+class SourceRecord:
+    """A record with its place.
 
     Attributes:
-        name: of the source, for messages.
-        records: (place, record) pairs, which can be read once; a place is "file:number" or "name/split:number", counted
-            from 1.
+        file, line: where it stands: the file and the line, or "name/split" and the number of the row, counted from 1.
+        which: what messages about it begin with: "record 3: " where several records stand in one line, else "".
     """
 
+    file: str
+    line: int
+    which: str
+    record: Record
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecords:
+    """The name of a source, for messages, and its records in order, which can be read once. Records + rejected =
+    records in the source."""
+
     name: str
-    records: Iterable[tuple[str, Record]]
-    rejected: list[Rejected]
+    records: Iterable[SourceRecord | Rejected]
 
 
 def read_source(source: Path | HubDataset) -> SourceRecords:
-    """Raises DataError where the source cannot be read, ConfigError where the extra is missing."""
+    """Raises DataError where the source cannot be read, at once or while it is read, ConfigError where the extra is
+    missing."""
     if isinstance(source, HubDataset):
         return _numbered(f"{source.name}/{source.split}", _load(source.name, source.config, source.split))
     if source.suffix in (".parquet", ".tar") and not source.is_file():
@@ -54,12 +68,14 @@ def read_source(source: Path | HubDataset) -> SourceRecords:
         return _numbered(str(source), _load("parquet", None, "train", str(source)))
     if source.suffix == ".tar":
         return _numbered(str(source), _tar_records(source))
-    records, rejected = read_records(source)
-    return SourceRecords(str(source), [(f"{source}:{line}", record) for line, record in records], rejected)
+    return SourceRecords(
+        str(source),
+        (r if isinstance(r, Rejected) else SourceRecord(str(source), *r) for r in iter_records(source)),
+    )
 
 
 def _numbered(name: str, rows: Iterable[Record]) -> SourceRecords:
-    return SourceRecords(name, ((f"{name}:{number}", row) for number, row in enumerate(rows, start=1)), [])
+    return SourceRecords(name, (SourceRecord(name, number, "", row) for number, row in enumerate(rows, start=1)))
 
 
 def _tar_records(path: Path) -> Iterator[Record]:

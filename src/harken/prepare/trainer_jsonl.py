@@ -4,22 +4,25 @@ The formats are in trainer_formats.py. Clips stay where they are. In both direct
 the reason why it is left out.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from harken.data.manifest import read_manifest
+from harken.data.load import rejected_row
+from harken.data.manifest import iter_manifest
 from harken.data.records import Record, RecordError, rejection
 from harken.prepare.by_ear import EarFilter
 from harken.prepare.clip_finder import ClipFinder
-from harken.prepare.data_card import Card, account_tables, count_reasons
+from harken.prepare.data_card import Card, account_tables, reason_kind
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import OWN
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.source_records import HubDataset, read_source
 from harken.prepare.trainer_formats import FORMATS, to_record
-from harken.system.json_lines import write_json_lines
+from harken.system.json_lines import json_lines_file
 from harken.system.progress import OnProgress, no_progress
 from harken.system.writer_lock import one_writer
 from harken.types import Question
@@ -57,10 +60,11 @@ def prepare_jsonl(
         question = ear.check(read(record, clips, place))
         return replace(question, text=reword_for_audio(question.text)) if reword else question
 
-    draft = draft_from_records(OWN, read_source(source), parse)
+    leaks = LeakSearch(against, workers, out)
+    draft = draft_from_records(OWN, read_source(source), parse, out)
     draft.tables += ear.tables()
-    measure_draft_clips(draft, workers, on_progress)
-    return write_draft(draft, out, out if audio_root is None else audio_root, against, workers)
+    measure_draft_clips(draft, workers, on_progress, leaks)
+    return write_draft(draft, out, out if audio_root is None else audio_root, leaks)
 
 
 def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) -> Card:
@@ -68,13 +72,16 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
 
     Questions that the format cannot hold go to `<out>.rejected.jsonl` with the reason.
     """
-    questions, rejected = read_manifest(manifest, audio_root)
-    records: list[Record] = []
-    for question in questions:
-        try:
-            records.append(to_record(question, name))
-        except RecordError as error:
-            rejected.append(rejection(question, str(error)))
-    write_json_lines(out.with_name(f"{out.name}.rejected.jsonl"), [asdict(record) for record in rejected])
-    write_json_lines(out, records)
-    return Card(OWN, [f"Written in the format {name}: {out}"], account_tables(len(records), count_reasons(rejected)))
+    n_kept, reasons = 0, Counter[str]()
+    with json_lines_file(out) as keep, json_lines_file(out.with_name(f"{out.name}.rejected.jsonl")) as leave_out:
+        for outcome in iter_manifest(manifest, audio_root):
+            if isinstance(outcome, Question):
+                try:
+                    keep(to_record(outcome, name))
+                    n_kept += 1
+                    continue
+                except RecordError as error:
+                    outcome = rejection(outcome, str(error))
+            reasons[reason_kind(outcome.reason)] += 1
+            leave_out(rejected_row(outcome))
+    return Card(OWN, [f"Written in the format {name}: {out}"], account_tables(n_kept, reasons))

@@ -4,14 +4,14 @@
 `<folder>/<id>_<start>.wav`, measure it, and apply the filters of its sound.
 """
 
-from collections.abc import Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harken.prepare.clip_extraction import ClipMeasures, ExtractionJob, extract_clips
-from harken.prepare.clip_names import ClipName
 from harken.prepare.data_card import CardTable
 from harken.prepare.filters import Filters
+from harken.prepare.leaks import LeakSearch
 from harken.prepare.media_index import index_media, media_notes, media_table
 from harken.system.files import remove_leftovers
 from harken.system.progress import OnProgress
@@ -20,39 +20,56 @@ from harken.types import AudioSpan
 
 @dataclass(frozen=True, slots=True)
 class WantedClips:
-    """What became of each wanted clip. Every wanted clip is in `wav_of` or in `reasons`.
+    """What became of each wanted clip.
 
     Attributes:
-        wav_of: WAV of each clip that can be used.
-        measures: of these WAVs.
-        reasons: why each other clip cannot be used.
+        media: the folder that was searched.
+        measures: of the WAVs that can be used.
+        faults: why each other clip that has a file cannot be used.
         table, notes: for the card.
     """
 
-    wav_of: dict[ClipName, Path]
+    media: Path
     measures: dict[AudioSpan, ClipMeasures]
-    reasons: dict[ClipName, str]
+    faults: dict[AudioSpan, str]
     table: CardTable
     notes: list[str]
 
+    def reason(self, spans: Iterable[AudioSpan]) -> str | None:
+        """Why one of these WAVs cannot be used; None where all can."""
+        for span in spans:
+            if span not in self.measures:
+                return self.faults.get(span) or f"no media file: {span.path.stem} is not in {self.media}"
+        return None
+
 
 def extract_wanted_clips(
-    wanted: Set[ClipName], media: Path, folder: Path, filters: Filters, workers: int, on_progress: OnProgress
+    wanted: Iterable[AudioSpan],
+    media: Path,
+    filters: Filters,
+    workers: int,
+    on_progress: OnProgress,
+    leaks: LeakSearch,
 ) -> WantedClips:
-    """Extract clips below `media` to `folder`; temporary files that a killed run left there are removed first."""
-    index = index_media(media, wanted)
-    reasons = {clip: f"no media file: {clip} is not in {media}" for clip in wanted - index.file_of.keys()}
-    remove_leftovers(folder)
-    jobs = {clip: ExtractionJob(source, folder / f"{clip}.wav") for clip, source in index.file_of.items()}
-    results = extract_clips(list(jobs.values()), workers, on_progress)
-    wav_of: dict[ClipName, Path] = {}
+    """Extract clips below `media`; temporary files that a killed run left beside them are removed first.
+
+    Args:
+        wanted: the WAVs to write, all in one folder. Each is named as its clip.
+        leaks: hears each clip that is extracted.
+    """
+    span_of = {span.path.stem: span for span in wanted}
+    index = index_media(media, span_of.keys())
+    for folder in {span.path.parent for span in span_of.values()}:
+        remove_leftovers(folder)
+    jobs = [ExtractionJob(source, span_of[name].path) for name, source in index.file_of.items()]
+    results = extract_clips(jobs, workers, on_progress, leaks.hear if leaks.needs_sound else None)
     measures: dict[AudioSpan, ClipMeasures] = {}
-    for (clip, job), result in zip(jobs.items(), results, strict=True):
+    faults: dict[AudioSpan, str] = {}
+    for name, result in zip(index.file_of, results, strict=True):
         reason = result if isinstance(result, str) else filters.reason_by_clip(result)
         if reason is not None:
-            reasons[clip] = reason
+            faults[span_of[name]] = reason
         elif isinstance(result, ClipMeasures):
-            wav_of[clip] = job.target
-            measures[AudioSpan(job.target)] = result
+            measures[span_of[name]] = result
     n_faulty = sum(isinstance(result, str) for result in results)
-    return WantedClips(wav_of, measures, reasons, media_table(wanted, index, n_faulty), media_notes(index))
+    return WantedClips(media, measures, faults, media_table(len(span_of), index, n_faulty), media_notes(index))

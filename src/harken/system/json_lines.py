@@ -4,14 +4,15 @@ A file of metrics, replies or answers grows row by row while a program runs. A p
 line at its end. Every reader here ignores such a half line, and a program that goes on appending first removes it.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from harken.errors import DataError, file_error
-from harken.system.files import naming, write_text
+from harken.system.files import naming, replacing
 from harken.system.json_text import parse_json
 
 FIX = "restore the file, or remove the line"
@@ -24,7 +25,24 @@ def json_line(row: Any) -> str:
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
     """Write a whole file; readers see the earlier file until the new one is complete."""
-    write_text(path, "".join(json_line(row) for row in rows))
+    with json_lines_file(path) as write:
+        for row in rows:
+            write(row)
+
+
+@contextlib.contextmanager
+def json_lines_file(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Give a function that writes one row after another; the file has its name when the block ends, and is not there
+    when the block raises. Half of a surrogate pair becomes `\\ud800`, which JSON reads back."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        yield lambda row: _write(file, row)
+
+
+def _write(file: TextIO, row: Any) -> None:
+    file.write(json_line(row))
 
 
 def append_json_lines(

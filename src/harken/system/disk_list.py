@@ -1,0 +1,85 @@
+"""A list whose values lie on disk, so that a large set can be worked on in little memory.
+
+The commands of `harken prepare` and `generate` keep their records in it between reading and writing. The file has no
+name: it is gone when the list is no longer used or the process ends, however it ends.
+"""
+
+import os
+import pickle
+import tempfile
+import weakref
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from harken.system.files import TEMPORARY, naming
+
+T = TypeVar("T")
+_BLOCK = 1 << 20
+"""How many bytes wait in memory before they are written."""
+
+
+class DiskList(Generic[T]):
+    """Values in order, which can be appended, read and replaced. Memory holds 16 bytes for each of them.
+
+    A value that is read is a copy: changing it does not change the list.
+
+    Args:
+        folder: a folder on the disk to use; created where it is missing. None takes the system's temporary folder.
+
+    Raises OSError that names the folder where the disk is full.
+    """
+
+    def __init__(self, folder: Path | None = None, values: Iterable[T] = ()) -> None:
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
+        with naming(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # A kill between the two lines leaves an empty file with a temporary name.
+            self._file, name = tempfile.mkstemp(TEMPORARY, ".list", self._folder)
+            os.unlink(name)
+        weakref.finalize(self, os.close, self._file)
+        self._starts, self._sizes = array("Q"), array("Q")
+        self._waiting = bytearray()
+        self._written = 0
+        for value in values:
+            self.append(value)
+
+    def append(self, value: T) -> None:
+        """Add a value at the end."""
+        start, size = self._write(value)
+        self._starts.append(start)
+        self._sizes.append(size)
+
+    def __setitem__(self, index: int, value: T) -> None:
+        """Replace a value; the earlier one stays in the file, unused."""
+        self._starts[index], self._sizes[index] = self._write(value)
+
+    def __getitem__(self, index: int) -> T:
+        start, size = self._starts[index], self._sizes[index]
+        if start + size > self._written:
+            self._flush()
+        # The file is this process's own and has no name, so nobody else can have written what is unpickled.
+        return pickle.loads(os.pread(self._file, size, start))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[index] for index in range(len(self)))
+
+    def _write(self, value: T) -> tuple[int, int]:
+        """(place in the file, number of bytes)."""
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        start = self._written + len(self._waiting)
+        self._waiting += data
+        if len(self._waiting) >= _BLOCK:
+            self._flush()
+        return start, len(data)
+
+    def _flush(self) -> None:
+        with naming(self._folder):
+            while self._waiting:
+                n_bytes = os.write(self._file, self._waiting)
+                del self._waiting[:n_bytes]
+                self._written += n_bytes
