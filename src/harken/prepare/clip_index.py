@@ -1,10 +1,16 @@
 """Finds the clip of a benchmark that is the same as another clip, by what their names say."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from harken.prepare.clip_source import ClipSource, clip_source, evidence_of_id
 from harken.prepare.leak_check_sets import ComparedRecord
 
+_ELEVEN = re.compile("(?=([A-Za-z0-9_-]{11}))")
+"""Every eleven characters that an id can have, overlapping ones too."""
+_ELEVEN = re.compile("(?=([A-Za-z0-9_-]{11}))")
+"""Every eleven characters that an id can have, overlapping ones too."""
 _Recordings = dict[tuple[str, str], list[tuple[str, ClipSource]]]
 """(site, id) of a recording -> its parts: the id of the record and the part."""
 
@@ -47,12 +53,14 @@ def _possible_sources(record: ComparedRecord) -> Iterator[ClipSource]:
     if record.source is not None:
         yield record.source
         return
-    if len(record.name) < 11:
-        return
-    doubtful = clip_source(record.name, doubtful=True)
-    if doubtful is not None:
-        yield doubtful
-    for first in range(len(record.name) - 10):
-        part = record.name[first : first + 11]
-        if evidence_of_id(part) == 3:
-            yield ClipSource("youtube", part)
+    yield from _sources_in(record.name)
+
+
+@lru_cache(maxsize=4096)
+def _sources_in(name: str) -> Sequence[ClipSource]:
+    doubtful = clip_source(name, doubtful=True)
+    sources = [] if doubtful is None else [doubtful]
+    if evidence_of_id(name) == 3:
+        parts = [match[1] for match in _ELEVEN.finditer(name)]
+        sources += [ClipSource("youtube", part) for part in parts if evidence_of_id(part) == 3]
+    return sources

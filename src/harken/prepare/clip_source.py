@@ -133,9 +133,12 @@ def listed_source(name: str) -> ClipSource | None:
     return ClipSource("youtube", match["id"], (start_s,), None if length is None else start_s + float(length))
 
 
+_KINDS = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
+
+
 def evidence_of_id(text: str) -> int:
     """How much 11 characters look like a random id and no word: 0 to 3, as `NamePattern.evidence` counts."""
-    small, capital, digit = (bool(re.search(kind, text)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    small, capital, digit = (kind.search(text) is not None for kind in _KINDS)
     if small and capital and digit:
         return 3
     if capital and (small or digit):

@@ -9,7 +9,6 @@ from harken.prepare.data_card import CardTable
 from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.leaks import CLIP_RULES, Comparison, LeakSearch
 from harken.system.json_lines import write_json_lines
-from harken.types import AudioSpan
 
 
 def check_leaks(
@@ -24,11 +23,8 @@ def check_leaks(
     """
     search = LeakSearch(benchmarks, workers, None if out is None else out.parent)
     if search.needs_sound:
-        spans: dict[AudioSpan, None] = {}
-        for record in training.records():
-            if record.span is not None:
-                spans[record.span] = None
-        measure_clips([span for span in spans if span.path.is_file()], workers, on_clip=search.hear)
+        spans = [span for span in dict.fromkeys(training.spans()) if span.path.is_file()]
+        measure_clips(spans, workers, on_clip=search.hear)
     for record in training.records():
         search.compare([record])
     comparisons = search.comparisons()

@@ -4,11 +4,12 @@ A `ComparedRecord` holds what the rules look at: the name of the clip, the recor
 and the words of the question. Training sets and benchmarks are read by the same function, record after record.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from harken.data.record_fields import clip_path
@@ -58,9 +59,20 @@ class ComparedSet:
     file: Path
     audio_root: Path | None = None
 
+    @property
+    def root(self) -> Path:
+        return self.file.parent if self.audio_root is None else self.audio_root
+
     def records(self) -> Iterator[ComparedRecord]:
         """Read the records (`compared_records`)."""
         return compared_records(self.file, self.audio_root)
+
+    def spans(self) -> Iterator[AudioSpan]:
+        """The clips of the records, as `records` gives them, and nothing else."""
+        for _, record in _raw_records(self.file):
+            for clip in _clips_of(record):
+                if (span := _span(record, clip, self.root)) is not None:
+                    yield span
 
 
 def compared_records(path: Path, audio_root: Path | None = None) -> Iterator[ComparedRecord]:
@@ -114,7 +126,7 @@ def _list_record(cells: Mapping[str, str]) -> Record:
         return dict(cells)
     name = _first_text(cells, ("video_name",)).strip()
     if name:
-        stem = PurePosixPath(name).stem
+        stem = posixpath.splitext(posixpath.basename(name))[0]
         return {"id": stem, "video_name": stem}
     named = _first_text(cells, ("file_name", "filename", "audio", "audio_path", "id"))
     return {"id": named, "audio": named}
@@ -122,22 +134,27 @@ def _list_record(cells: Mapping[str, str]) -> Record:
 
 def _compared_records(record: Record, root: Path, place: str) -> Sequence[ComparedRecord]:
     """One for each clip of a record; one without a clip for a record that names none."""
+    ident = next((str(record[key]) for key in ("id", "uniq_id", "video_name") if record.get(key) is not None), place)
+    text = _first_text(record, ("text", "question", "question_text"))
+    words = word_set(text, *(choice for choice in _choices(record) if isinstance(choice, str)))
+    return [_compared_clip(ident, clip, record, words, root) for clip in _clips_of(record)]
+
+
+def _clips_of(record: Record) -> Sequence[str]:
+    """The names of a record's clips; "" alone where it names none."""
     try:
         clips = [sound for sound in sounds_of(record) if isinstance(sound, str)]
     except RecordError:
         clips = []
     if "video_name" in record:
-        clips = [_first_text(record, ("video_name",)) or next(iter(clips), "")]
-    ident = next((str(record[key]) for key in ("id", "uniq_id", "video_name") if record.get(key) is not None), place)
-    text = _first_text(record, ("text", "question", "question_text"))
-    words = word_set(text, *(choice for choice in _choices(record) if isinstance(choice, str)))
-    return [_compared_clip(ident, clip, record, words, root) for clip in clips or [""]]
+        return [_first_text(record, ("video_name",)) or next(iter(clips), "")]
+    return clips or [""]
 
 
 def _compared_clip(ident: str, clip: str, record: Record, words: frozenset[str], root: Path) -> ComparedRecord:
-    name = PurePosixPath(clip).name
+    name = posixpath.basename(clip)
     listed = "video_name" in record  # AVQA's and VGGSound's names are ids, whatever they look like
-    stem = name if listed else PurePosixPath(name).stem
+    stem = name if listed else posixpath.splitext(name)[0]
     source = _stated_source(record, stem) or _named_source(stem)
     if source is None and listed:
         source = listed_source(stem) or clip_source(stem, doubtful=True)
@@ -147,6 +164,8 @@ def _compared_clip(ident: str, clip: str, record: Record, words: frozenset[str],
 def _stated_source(record: Record, stem: str) -> ClipSource | None:
     """The recording that keys of their own state, as AudioCaps' `youtube_id` and `start_time`, or an address where the
     clip's name says nothing."""
+    if not _states_source(tuple(record)):
+        return None
     keys = dict(zip(column_names(tuple(record)), record.values(), strict=True))
     ident = _first_text(keys, ID_COLUMNS)
     if _YOUTUBE_ID.fullmatch(ident):
@@ -154,6 +173,11 @@ def _stated_source(record: Record, stem: str) -> ClipSource | None:
         return ClipSource("youtube", ident[-11:], () if start_s is None else (start_s,), end_s)
     url = _URL_ID.search(_first_text(record, _ADDRESS_KEYS))
     return ClipSource("youtube", url[1]) if url is not None and _named_source(stem) is None else None
+
+
+@lru_cache(maxsize=256)
+def _states_source(keys: tuple[str, ...]) -> bool:
+    return not set(column_names(keys)).isdisjoint((*ID_COLUMNS, *_ADDRESS_KEYS))
 
 
 def _number(record: Mapping[str, Any], keys: Sequence[str]) -> float | None:

@@ -66,13 +66,24 @@ def _quoted_list(text: str, start: int) -> tuple[str, ...] | None:
         match = _QUOTED_TEXT.match(text, position)
         if match is None:
             return None
-        try:
-            choices.append(ast.literal_eval(match[1]))
-            choices[-1].encode("utf-8")
-        except (SyntaxError, ValueError):  # a bad escape, half of a surrogate pair
+        choice = _unquoted(match[1])
+        if choice is None:
             return None
+        choices.append(choice)
         position, end = match.end(), match[2]
     return tuple(choices)
+
+
+def _unquoted(quoted: str) -> str | None:
+    """The text of a quoted text; None where an escape in it is wrong, or makes half of a surrogate pair."""
+    if "\\" not in quoted:
+        return quoted[1:-1]
+    try:
+        text = ast.literal_eval(quoted)
+        text.encode("utf-8")
+    except (SyntaxError, ValueError):
+        return None
+    return text
 
 
 def _plain_list(text: str, start: int) -> tuple[str, ...] | None:

@@ -32,7 +32,7 @@ def write_r1_aqa(question: Question) -> Record:
 
     Raises RecordError for a question without a clip or an answer, which that code needs.
     """
-    paths = _absolute_paths(question)
+    paths = _paths(question)
     if not paths or question.answer is None:
         raise RecordError(f"no {'answer' if paths else 'clip'}: R1-AQA's format needs one")
     if len(paths) > 1:
@@ -51,7 +51,7 @@ def write_r1_aqa(question: Question) -> Record:
 
 def write_ms_swift(question: Question) -> Record:
     """Write a record for ms-swift's GRPO; the solution is a column beside the messages."""
-    paths = _absolute_paths(question)
+    paths = _paths(question)
     messages = [{"role": "user", "content": AUDIO_TAG * len(paths) + _PROMPT.text(question)}]
     audios = {"audios": paths} if paths else {}
     return {"id": question.id, "messages": messages, **audios, **_solution(question)}
@@ -59,7 +59,7 @@ def write_ms_swift(question: Question) -> Record:
 
 def write_trl(question: Question) -> Record:
     """Write a record for TRL's GRPO."""
-    sounds = [{"type": "audio", "audio": path} for path in _absolute_paths(question)]
+    sounds = [{"type": "audio", "audio": path} for path in _paths(question)]
     content = [*sounds, {"type": "text", "text": _PROMPT.text(question)}]
     return {"id": question.id, "prompt": [{"role": "user", "content": content}], **_solution(question)}
 
@@ -83,9 +83,9 @@ def to_record(question: Question, name: str) -> Record:
     """Write a question in a format. Raises RecordError where reading it back would give another question."""
     if any(span.start_s != 0 or span.end_s is not None for span in question.audio_spans):
         raise RecordError("a part of a file: this format has no place for start_s and end_s; cut the clip")
-    record = FORMATS[name].write(question)
-    paths = [Path(path) for path in _absolute_paths(question)]
+    paths = [Path(os.path.abspath(span.path)) for span in question.audio_spans]
     written = replace(question, audio=tuple(map(AudioSpan, paths)))
+    record = FORMATS[name].write(written)
     root = paths[0].parent if len(paths) == 1 else Path("/")
     read_back = FORMATS[name].read(record, ClipFinder(root, root), "")
     for key in ("id", "audio", "text", "choices", "answer"):
@@ -101,5 +101,5 @@ def _solution(question: Question) -> Record:
     return {"solution": f"<answer>{question.choices[question.answer]}</answer>"}
 
 
-def _absolute_paths(question: Question) -> list[str]:
-    return [os.path.abspath(span.path) for span in question.audio_spans]
+def _paths(question: Question) -> list[str]:
+    return [str(span.path) for span in question.audio_spans]

@@ -15,12 +15,13 @@ from harken.errors import DataError, file_error
 from harken.system.files import naming, replacing
 from harken.system.json_text import parse_json
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 FIX = "restore the file, or remove the line"
 
 
 def json_line(row: Any) -> str:
     """The row as one line of JSON. Raises ValueError for NaN and infinities, which JSON does not have."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    return _ENCODE(row) + "\n"
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
