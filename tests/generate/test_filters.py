@@ -12,7 +12,7 @@ from tiny_models import tiny_folder
 
 from harken.config import QuestionFilters
 from harken.generate.clip_facts import ClipFacts
-from harken.generate.question_filters import drop_reason_by_words, drop_reasons_by_tokens, is_about_music, states_music
+from harken.generate.question_filters import drop_by_tokens, drop_reason_by_words, is_about_music, states_music
 from harken.types import Question
 
 ASKED = Question("q", "Which animal barks?", ("a dog", "a very small cat", "a cow", "a door"), 0, None)
@@ -65,10 +65,8 @@ def test_a_music_question_goes_only_where_no_music_is_stated():
 def test_tokens_of_question_and_choices_are_counted_by_the_tokenizer_named():
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder("qwen2_audio"))
     count = sum(len(tokenizer.encode(text, add_special_tokens=False)) for text in (ASKED.text, *ASKED.choices))
-    assert drop_reasons_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count) == {3: None}
-    assert drop_reasons_by_tokens({3: ASKED}, str(tiny_folder("qwen2_audio")), count - 1) == {
-        3: f"over max_tokens: {count}"
-    }
+    assert drop_by_tokens(str(tiny_folder("qwen2_audio")), count)(ASKED) is None
+    assert drop_by_tokens(str(tiny_folder("qwen2_audio")), count - 1)(ASKED) == f"over max_tokens: {count}"
 
 
 def test_a_question_over_the_limit_of_tokens_is_rejected(tmp_path):

@@ -208,7 +208,7 @@ def test_no_reply_is_worse_than_a_bad_reply(pieces):
 def test_positions_are_within_one_of_perfect_and_independent_of_order(ids, seed):
     drawn = random.Random(seed)
     questions = [Question(ident, "?", tuple(drawn.sample("abcd", 4)), drawn.randrange(4), None) for ident in ids]
-    moved = balance_answer_positions(questions, seed)
+    moved = list(balance_answer_positions(questions, seed))
     counts = position_counts([{"answer": question.answer} for question in moved])
     assert max(counts) - min(counts) <= 1
     for before, after in zip(questions, moved, strict=True):
@@ -225,7 +225,7 @@ def test_positions_are_within_one_of_perfect_and_independent_of_order(ids, seed)
 
 def test_another_seed_puts_the_answers_elsewhere():
     questions = [Question(str(i), "?", ("a", "b", "c", "d"), 0, None) for i in range(40)]
-    assert balance_answer_positions(questions, 0) != balance_answer_positions(questions, 1)
+    assert list(balance_answer_positions(questions, 0)) != list(balance_answer_positions(questions, 1))
 
 
 def test_the_worked_example_passes_the_rules_it_illustrates():

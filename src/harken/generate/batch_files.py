@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from harken.config import EndpointConfig
-from harken.data.records import read_records
+from harken.data.records import iter_records
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import json_line
 from harken.system.model_messages import Failure, Reply, Request, parse_response, request_body
 from harken.system.reply_cache import ReplyCache, cache_key
+from harken.types import Rejected
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -44,7 +45,7 @@ class BatchFileClient:
     ) -> None:
         self._config = config
         self._cache = ReplyCache(cache)
-        self._keys: set[str] = set()
+        self._keys: set[bytes] = set()
         self._files = _RequestFiles(path, max_requests, round(max_mb * 1_000_000))
         self.prompt_tokens = self.completion_tokens = 0
 
@@ -67,8 +68,8 @@ class BatchFileClient:
             key = cache_key(self._config, body, request.variant)
             reply = self._cache.get(key)
             if reply is None:
-                if key not in self._keys:
-                    self._keys.add(key)
+                if (digest := bytes.fromhex(key)[:16]) not in self._keys:
+                    self._keys.add(digest)
                     self._files.add({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body})
                 yield Failure("not sent yet")
             else:
@@ -146,11 +147,14 @@ def store_batch_results(path: Path, cache: Path) -> tuple[int, list[str]]:
 
     Raises DataError where the file cannot be read or belongs to other requests.
     """
-    records, rejected = read_records(path)
-    faults = [f"{path}:{record.line}: {record.reason}" for record in rejected]
+    faults: list[str] = []
     n_stored = 0
     with contextlib.closing(ReplyCache(cache)) as replies:
-        for line, record in records:
+        for outcome in iter_records(path):
+            if isinstance(outcome, Rejected):
+                faults.append(f"{path}:{outcome.line}: {outcome.reason}")
+                continue
+            line, _, record = outcome
             key = record.get("custom_id")
             if not isinstance(key, str) or not _KEY.fullmatch(key):
                 reason = f"custom_id {short_repr(key)} is not one of harken's: is this the file of results?"

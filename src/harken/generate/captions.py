@@ -5,6 +5,7 @@ generate questions` and `reasoning` read, rejected.jsonl and card.md. The server
 sent once, before the text, as 16 kHz mono 16-bit WAV in base64.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from harken.data.load import load_sources, write_rejected
 from harken.data.records import rejection
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import FACT_LABELS, ClipFacts, write_clip_facts
-from harken.generate.data_card import account_table, card_markdown, usage_table
+from harken.generate.data_card import account_table, card_markdown, counted, usage_table
 from harken.generate.instructions import CAPTIONS, Instruction
 from harken.generate.reply_json import clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
@@ -41,14 +42,12 @@ def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient,
     with StepProgress(console, "captions", len(clips), 500) as progress:
         written = request_each(
             client,
-            [clip.id for clip in ordered],
-            lambda task: [
-                audio_part(load_waveform(root / ordered[task].audio)),
-                {"type": "text", "text": instruction.text()},
-            ],
-            lambda task, text: read_caption(text, ordered[task]),
+            ordered,
+            lambda clip: [audio_part(load_waveform(root / clip.audio)), {"type": "text", "text": instruction.text()}],
+            lambda clip, text: read_caption(text, clip),
             recipe.sampling,
             progress.update,
+            out,
         )
     reasons = {audio: facts.reason for audio, facts in zip(clips, written, strict=True) if isinstance(facts, Unusable)}
     rejected = list(loaded.rejected)
@@ -58,13 +57,16 @@ def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient,
         if not paths or failed:
             rejected.append(rejection(question, failed[0] if paths else "no clip: a question without audio"))
     n_questions = len(loaded.questions) + len(loaded.rejected)
+    in_order = sorted(rejected, key=lambda record: record.line)
+    write_rejected(out / "rejected.jsonl", counted(in_order, reasons_of := Counter[str]()))
     kept = [facts for facts in written if isinstance(facts, ClipFacts)]
     tables = [
-        account_table("questions", n_questions, n_questions - len(rejected), rejected, "captions.jsonl by their clips"),
+        account_table(
+            "questions", n_questions, n_questions - len(rejected), reasons_of, "captions.jsonl by their clips"
+        ),
         _fact_table(kept),
         usage_table(client, recipe),
     ]
-    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
     write_text(out / "card.md", card_markdown("Facts about clips", tables, recipe, instruction))
     write_clip_facts(out / "captions.jsonl", kept)
     for table in tables:

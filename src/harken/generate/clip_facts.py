@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harken.data.record_fields import clip_path, label_field, text_field
-from harken.data.records import Record, RecordError, read_numbered_records
+from harken.data.records import Record, RecordError, iter_records
 from harken.errors import short_repr
+from harken.system.disk_list import DiskList
+from harken.system.hash_table import HashTable
 from harken.system.json_lines import write_json_lines
 from harken.types import Rejected
 
@@ -29,7 +31,7 @@ _ABSENCE = re.compile(
     rf"^\W*(?:i'm |i am )?(?:sorry|unfortunately|none|n/?a|null|nothing|no|unknown)\W*$"
     rf"|^\W*(?:sorry|unfortunately)?\W*{_SUBJECT}\s+(?:(?:is|are|was|were|has|have|contains?|includes?)\s+)?"
     rf"(?:no|not|does not|doesn't|do not|don't|isn't|aren't|cannot|can't|could not|unable)\b.{{0,40}}?\b{_TOPIC}\b"
-    rf"|^\W*(?:no|not any)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
+    rf"|^\W*(?:no|not any|without(?: any)?|lacks(?: any)?)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
     rf"|^\W*(?:so |therefore )?(?:the |its |their )?(?:\w+ )?{_TOPIC}\b.{{0,20}}?\b(?:unknown|(?:is|are|was) "
     rf"(?:not|absent)|isn't|aren't|cannot be|can't be)\b",
     re.IGNORECASE,
@@ -74,29 +76,55 @@ def facts_of_all(clips: Sequence[ClipFacts]) -> ClipFacts:
     return replace(clips[0], **facts)
 
 
-def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
-    """Read a captions file. A record whose id or clip an earlier record has is rejected.
+class ClipFactsFile:
+    """What a captions file holds. A record whose id or clip an earlier record has is rejected.
+
+    Args:
+        folder: where the records are kept on disk while they are needed; None takes the system's temporary folder.
+
+    Attributes:
+        clips, rejected: the records that can be used and the others, each in the order of the file.
 
     Raises DataError where the file cannot be read at all.
     """
-    records, rejected = read_numbered_records(path)
-    clips: list[ClipFacts] = []
-    line_of: dict[tuple[str, str], int] = {}
-    for line, which, record in records:
-        try:
-            clip = _parse(record, line)
-            for key, value in (("id", clip.id), ("audio", clip.audio)):
-                if (key, value) in line_of:
-                    first = line_of[key, value]
-                    raise RecordError(f"{key} {short_repr(value)} is taken by the record in line {first}")
-        except RecordError as error:
-            ident = record.get("id", "")
-            name = ident if isinstance(ident, str) else short_repr(ident)
-            rejected.append(Rejected(str(path), line, name, f"{which}{error}"))
-        else:
-            line_of |= {("id", clip.id): line, ("audio", clip.audio): line}
-            clips.append(clip)
-    return clips, sorted(rejected, key=lambda record: record.line)
+
+    def __init__(self, path: Path, folder: Path | None = None) -> None:
+        self.clips = DiskList[ClipFacts](folder)
+        self.rejected = DiskList[Rejected](folder)
+        self._ids, self._audios = HashTable(), HashTable()
+        for outcome in iter_records(path):
+            if isinstance(outcome, Rejected):
+                self.rejected.append(outcome)
+                continue
+            line, which, record = outcome
+            try:
+                clip = _parse(record, line)
+                self._refuse_second(clip)
+            except RecordError as error:
+                ident = record.get("id", "")
+                name = ident if isinstance(ident, str) else short_repr(ident)
+                self.rejected.append(Rejected(str(path), line, name, f"{which}{error}"))
+            else:
+                self._ids.add(clip.id, len(self.clips))
+                self._audios.add(clip.audio, len(self.clips))
+                self.clips.append(clip)
+
+    def index_of(self, audio: str) -> int | None:
+        """The index in `clips` of the record about a clip, by the clip's name; None where there is none."""
+        return next((index for index in self._audios.numbers(audio) if self.clips[index].audio == audio), None)
+
+    def _refuse_second(self, clip: ClipFacts) -> None:
+        for key, table in (("id", self._ids), ("audio", self._audios)):
+            value = getattr(clip, key)
+            for index in table.numbers(value):
+                if getattr(first := self.clips[index], key) == value:
+                    raise RecordError(f"{key} {short_repr(value)} is taken by the record in line {first.line}")
+
+
+def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
+    """All usable records of a captions file, and all rejected ones."""
+    file = ClipFactsFile(path)
+    return list(file.clips), list(file.rejected)
 
 
 def write_clip_facts(path: Path, clips: Iterable[ClipFacts]) -> None:

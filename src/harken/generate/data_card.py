@@ -4,10 +4,12 @@ The tables are written to card.md and printed. Two runs with the same replies wr
 the server's address nor the time nor what came from stored replies.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 
 from harken.config import GenerationRecipe
@@ -20,34 +22,56 @@ CARD_SETTINGS = ("sampling", "filters", "seed")
 """Settings that change what is written; the other ones only change how fast it comes."""
 
 
-def account_table(unit: str, n_read: int, n_kept: int, rejected: Sequence[Rejected], kept_in: str) -> CardTable:
+def counted(rejected: Iterable[Rejected], counts: Counter[str]) -> Iterator[Rejected]:
+    """Yield the records as they are, and count them by reason."""
+    for record in rejected:
+        counts[record.reason.partition(":")[0]] += 1
+        yield record
+
+
+def account_table(unit: str, n_read: int, n_kept: int, counts: Counter[str], kept_in: str) -> CardTable:
     """Count the records read, kept and rejected, and the rejected ones by reason."""
-    assert n_read == n_kept + len(rejected), (n_read, n_kept, len(rejected))
-    counts = Counter(record.reason.partition(":")[0] for record in rejected)
+    assert n_read == n_kept + counts.total(), (n_read, n_kept, counts.total())
     rows = [("read", str(n_read)), (f"kept, in {kept_in}", str(n_kept))]
-    rows += [("rejected, in rejected.jsonl", str(len(rejected)))]
+    rows += [("rejected, in rejected.jsonl", str(counts.total()))]
     rows += [(f"- {kind}", str(n)) for kind, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     return CardTable(f"{unit}: read = kept + rejected", (unit, "n"), rows)
 
 
-def balance_table(questions: Sequence[Question]) -> CardTable:
-    """Count how often the right answer stands at each position; the counts differ by one at most."""
-    counts = Counter(question.answer for question in questions if question.answer is not None)
-    n = max((len(question.choices) for question in questions), default=0)
-    rows = [(str(index + 1), str(counts[index])) for index in range(n)]
-    return CardTable("Position of the right answer", ("position", "n"), rows)
+class WrittenQuestions:
+    """Counts questions one after another: the positions of their right answers, and how varied they are. Memory holds
+    16 bytes of hashes a question."""
 
+    def __init__(self) -> None:
+        self.n = 0
+        self._at: Counter[int] = Counter()
+        self._n_choices = 0
+        self._texts, self._wholes = array("q"), array("q")
 
-def repeats_table(questions: Sequence[Question]) -> CardTable:
-    """Count how varied the questions are."""
-    texts = Counter(question.text.casefold() for question in questions)
-    wholes = Counter((question.text.casefold(), *sorted(question.choices)) for question in questions)
-    rows = [
-        ("different question texts", str(len(texts))),
-        ("questions with the most frequent text", str(max(texts.values(), default=0))),
-        ("questions that repeat an earlier one with its choices", str(len(questions) - len(wholes))),
-    ]
-    return CardTable("Repeats", ("questions", "n"), rows)
+    def add(self, question: Question) -> None:
+        self.n += 1
+        if question.answer is not None:
+            self._at[question.answer] += 1
+        self._n_choices = max(self._n_choices, len(question.choices))
+        text = question.text.casefold()
+        self._texts.append(hash(text))
+        self._wholes.append(hash((text, *sorted(question.choices))))
+
+    def balance_table(self) -> CardTable:
+        """How often the right answer stands at each position; the counts differ by one at most."""
+        rows = [(str(index + 1), str(self._at[index])) for index in range(self._n_choices)]
+        return CardTable("Position of the right answer", ("position", "n"), rows)
+
+    def repeats_table(self) -> CardTable:
+        """How varied the questions are."""
+        _, of_text = np.unique(np.frombuffer(self._texts, np.int64), return_counts=True)
+        n_different = len(np.unique(np.frombuffer(self._wholes, np.int64)))
+        rows = [
+            ("different question texts", str(len(of_text))),
+            ("questions with the most frequent text", str(max(of_text, default=0))),
+            ("questions that repeat an earlier one with its choices", str(self.n - n_different)),
+        ]
+        return CardTable("Repeats", ("questions", "n"), rows)
 
 
 def usage_table(client: GeneratorClient, recipe: GenerationRecipe) -> CardTable:

@@ -5,23 +5,19 @@ language model judges the questions; `harken prepare review` lets a person check
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harken.config import PromptConfig, QuestionFilters, SamplingConfig
 from harken.errors import CheckpointError
 from harken.generate.clients import GeneratorClient
-from harken.generate.clip_facts import ClipFacts
+from harken.generate.clip_facts import ClipFacts, states_absence
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.model_messages import Reply, Request
 from harken.system.progress import OnProgress
 from harken.types import Question
 
-_NO_MUSIC = re.compile(
-    r"\b(?:no|without(?: any)?|lacks|absence of|not (?:have|contain|feature|include)(?: any)?|free of) "
-    r"(?:\w+ ){0,2}music|\bnone\b|\bmusic(?: is)? (?:absent|not present)\b"
-)
 _ABOUT_MUSIC = re.compile(
     r"\b(?:music|musical|musicians?|songs?|melod(?:y|ies)|tunes?|instruments?|instrumental|genres?|chords?|tempo|"
     r"harmony|guitars?|pianos?|drums?|violins?|flutes?|trumpets?|saxophones?|cellos?|orchestras?)\b"
@@ -39,8 +35,8 @@ def drop_reason_by_words(filters: QuestionFilters, question: Question, clip: Cli
 
 
 def states_music(clip: ClipFacts) -> bool:
-    """Whether there is a fact about music, and it does not say that there is none."""
-    return bool(clip.music) and not _NO_MUSIC.search(clip.music.casefold())
+    """Whether there is a fact about music, and it does not only say that there is none."""
+    return bool(clip.music) and not states_absence(clip.music)
 
 
 def is_about_music(question: Question) -> bool:
@@ -49,8 +45,8 @@ def is_about_music(question: Question) -> bool:
     return bool(_ABOUT_MUSIC.search(f"{question.text}\n{question.choices[question.answer]}".casefold()))
 
 
-def drop_reasons_by_tokens(questions: Mapping[int, Question], tokenizer: str, max_tokens: int) -> dict[int, str | None]:
-    """The reason for each question, by the tokens of its text and its choices, without special tokens.
+def drop_by_tokens(tokenizer: str, max_tokens: int) -> Callable[[Question], str | None]:
+    """A function that gives the reason by the tokens of a question's text and choices, without special tokens.
 
     Raises CheckpointError where no tokenizer can be loaded.
     """
@@ -60,12 +56,13 @@ def drop_reasons_by_tokens(questions: Mapping[int, Question], tokenizer: str, ma
         tokenize = AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"filters.tokenizer: {tokenizer}: no tokenizer can be loaded: {error}") from error
-    reasons: dict[int, str | None] = {}
-    for index, question in questions.items():
+
+    def reason(question: Question) -> str | None:
         rows = tokenize([question.text, *question.choices], add_special_tokens=False)["input_ids"]
         n_tokens = sum(len(row) for row in rows)
-        reasons[index] = f"over max_tokens: {n_tokens}" if n_tokens > max_tokens else None
-    return reasons
+        return f"over max_tokens: {n_tokens}" if n_tokens > max_tokens else None
+
+    return reason
 
 
 def drop_reasons_without_clip(
@@ -80,7 +77,7 @@ def drop_reasons_without_clip(
     The choices are rotated for each try, so that a model that prefers a position is not right because of it.
     """
     prompt = Prompt.from_config(PromptConfig())
-    trials = [(question, k) for question in questions for k in range(tries)]
+    n_trials = len(questions) * tries
     requests = (
         Request(
             [{"role": "user", "content": prompt.text(_rotate_choices(question, k))}],
@@ -88,7 +85,8 @@ def drop_reasons_without_clip(
             sampling.temperature,
             variant=f"{question.id}, without the clip, try {k}",
         )
-        for question, k in trials
+        for question in questions
+        for k in range(tries)
     )
     n_right = [0] * len(questions)
     failures: dict[int, str] = {}
@@ -99,7 +97,7 @@ def drop_reasons_without_clip(
             n_right[index] += grade(answer.text, rotated.choices, rotated.answer, letters_shown=False).correct
         else:
             failures[index] = answer.reason
-        on_progress(number + 1, len(trials))
+        on_progress(number + 1, n_trials)
     return [_drop_reason(n, tries, failures.get(index)) for index, n in enumerate(n_right)]
 
 

@@ -6,27 +6,32 @@ its fault, then the record is rejected. The result depends on the file, the sett
 asks for one question, so that a bad question costs no other.
 """
 
+import heapq
 import re
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from harken.config import QuestionRecipe
 from harken.data.load import write_rejected
-from harken.data.manifest import write_manifest
+from harken.data.manifest import manifest_record
 from harken.errors import short_repr
 from harken.generate.answer_positions import balance_answer_positions
 from harken.generate.clients import GeneratorClient
-from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts
-from harken.generate.data_card import account_table, balance_table, card_markdown, repeats_table, usage_table
+from harken.generate.clip_facts import ClipFacts, ClipFactsFile, facts_text
+from harken.generate.data_card import WrittenQuestions, account_table, card_markdown, counted, usage_table
 from harken.generate.instructions import QUESTIONS, Instruction
-from harken.generate.question_filters import drop_reason_by_words, drop_reasons_by_tokens, drop_reasons_without_clip
+from harken.generate.question_filters import drop_by_tokens, drop_reason_by_words, drop_reasons_without_clip
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
 from harken.questions.grader import grade
 from harken.questions.named_choices import mentioned_choices
+from harken.system.disk_list import DiskList
 from harken.system.files import write_text
+from harken.system.json_lines import json_lines_file
 from harken.system.progress import StepProgress
 from harken.system.writer_lock import one_writer
 from harken.types import Question, Rejected
@@ -47,37 +52,41 @@ def generate_questions(recipe: QuestionRecipe, out: Path, client: GeneratorClien
     Raises DataError, ConfigError, CheckpointError, ServerError.
     """
     instruction = Instruction.resolve(QUESTIONS, recipe.prompt_file)
-    clips, rejected = read_clip_facts(recipe.captions)
-    root = recipe.captions.parent
-    n_records = len(clips) + len(rejected)
+    file = ClipFactsFile(recipe.captions, out)
+    clips, root = file.clips, recipe.captions.parent
     with StepProgress(console, "questions", len(clips), 500) as progress:
-        written = request_each(
+        outcomes = request_each(
             client,
-            [clip.id for clip in clips],
-            lambda task: instruction.text(clip=facts_text(clips[task])),
-            lambda task, text: read_question(text, clips[task], root),
+            clips,
+            lambda clip: instruction.text(clip=facts_text(clip)),
+            lambda clip, text: read_question(text, clip, root),
             recipe.sampling,
             progress.update,
+            out,
         )
-    outcomes = _apply_filters(written, clips, recipe, client, console)
+    _apply_filters(outcomes, clips, recipe, client, console)
     if not client.complete:
         return
-    questions = [outcome for outcome in outcomes if isinstance(outcome, Question)]
-    kept = balance_answer_positions(questions, recipe.seed)
-    rejected += [
+    reasons: Counter[str] = Counter()
+    unusable = (
         Rejected(str(recipe.captions), clip.line, clip.id, outcome.reason)
         for clip, outcome in zip(clips, outcomes, strict=True)
         if isinstance(outcome, Unusable)
-    ]
-    tables = [
-        account_table("clips", n_records, len(kept), rejected, "manifest.jsonl"),
-        balance_table(kept),
-        repeats_table(kept),
-        usage_table(client, recipe),
-    ]
-    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
-    write_text(out / "card.md", card_markdown("Questions from facts about clips", tables, recipe, instruction))
-    write_manifest(out / "manifest.jsonl", kept, root)
+    )
+    in_order = heapq.merge(file.rejected, unusable, key=lambda record: record.line)
+    write_rejected(out / "rejected.jsonl", counted(in_order, reasons))
+    written = WrittenQuestions()
+    with json_lines_file(out / "manifest.jsonl") as write:
+        for question in balance_answer_positions(_Questions(outcomes), recipe.seed):
+            written.add(question)
+            write(manifest_record(question, root))
+        tables = [
+            account_table("clips", len(clips) + len(file.rejected), written.n, reasons, "manifest.jsonl"),
+            written.balance_table(),
+            written.repeats_table(),
+            usage_table(client, recipe),
+        ]
+        write_text(out / "card.md", card_markdown("Questions from facts about clips", tables, recipe, instruction))
     for table in tables:
         table.show(console)
 
@@ -113,33 +122,48 @@ def _graded_same(a: str, b: str) -> bool:
     return grade(a, [b], 0, letters_shown=False).reason == "exact"
 
 
+class _Questions(Sequence[Question]):
+    """The outcomes that are questions, at this moment, in their order; `indices` are their places."""
+
+    def __init__(self, outcomes: DiskList[Question | Unusable]) -> None:
+        self.indices = array("Q", [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Question)])
+        self._outcomes = outcomes
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Question:  # type: ignore[override]
+        question = self._outcomes[self.indices[index]]
+        assert isinstance(question, Question)
+        return question
+
+
 def _apply_filters(
-    written: Sequence[Question | Unusable],
-    clips: Sequence[ClipFacts],
+    outcomes: DiskList[Question | Unusable],
+    clips: DiskList[ClipFacts],
     recipe: QuestionRecipe,
     client: GeneratorClient,
     console: Console,
-) -> list[Question | Unusable]:
-    """Apply the cheapest filter first; each sees only the questions that the earlier ones kept."""
+) -> None:
+    """Put the reason in the place of each question that a filter drops. The cheapest filter comes first; each sees only
+    the questions that the earlier ones kept."""
     filters = recipe.filters
-    outcomes = list(written)
 
-    def drop(reasons: Mapping[int, str | None]) -> None:
-        for index, reason in reasons.items():
+    def drop(questions: _Questions, reasons: Iterable[str | None]) -> None:
+        for index, reason in zip(questions.indices, reasons, strict=True):
             if reason is not None:
                 outcomes[index] = Unusable(reason)
 
-    def kept() -> dict[int, Question]:
-        return {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Question)}
-
-    drop({index: drop_reason_by_words(filters, question, clips[index]) for index, question in kept().items()})
+    questions = _Questions(outcomes)
+    pairs = zip(questions, questions.indices, strict=True)
+    drop(questions, (drop_reason_by_words(filters, question, clips[index]) for question, index in pairs))
     if filters.tokenizer is not None and filters.max_tokens is not None:
-        drop(drop_reasons_by_tokens(kept(), filters.tokenizer, filters.max_tokens))
+        questions = _Questions(outcomes)
+        drop(questions, map(drop_by_tokens(filters.tokenizer, filters.max_tokens), questions))
     if filters.needs_audio:
-        questions = kept()
+        questions = _Questions(outcomes)
         with StepProgress(console, "without the clip", filters.needs_audio * len(questions), 500) as progress:
             reasons = drop_reasons_without_clip(
-                client, list(questions.values()), filters.needs_audio, recipe.sampling, progress.update
+                client, questions, filters.needs_audio, recipe.sampling, progress.update
             )
-        drop(dict(zip(questions, reasons, strict=True)))
-    return outcomes
+        drop(questions, reasons)

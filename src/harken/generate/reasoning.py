@@ -7,21 +7,23 @@ The model names the choice that it arrives at, and the text that SFT would train
 reasoning for another choice, or one that shows that the answer was known, is no example to learn from.
 """
 
+import heapq
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from harken.config import PromptConfig, ReasoningRecipe
 from harken.data.load import write_rejected
-from harken.data.manifest import read_manifest, write_manifest
+from harken.data.manifest import iter_manifest, write_manifest
 from harken.data.records import rejection
 from harken.errors import short_repr
 from harken.generate.clients import GeneratorClient
-from harken.generate.clip_facts import ClipFacts, facts_of_all, facts_text, quoted, read_clip_facts
-from harken.generate.data_card import account_table, card_markdown, usage_table
+from harken.generate.clip_facts import ClipFacts, ClipFactsFile, facts_of_all, facts_text, quoted
+from harken.generate.data_card import account_table, card_markdown, counted, usage_table
 from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
@@ -29,10 +31,11 @@ from harken.prepare.data_card import CardTable
 from harken.questions.grader import grade
 from harken.questions.output_parts import form
 from harken.questions.prompt import Prompt
+from harken.system.disk_list import DiskList
 from harken.system.files import write_text
 from harken.system.progress import StepProgress
 from harken.system.writer_lock import one_writer
-from harken.types import Question
+from harken.types import Question, Rejected
 
 PARTS = ("planning", "caption", "reasoning", "summary")
 """The parts of a reasoning, in the order and with the names of Audio-Thinker [P]."""
@@ -64,66 +67,101 @@ def generate_reasoning(recipe: ReasoningRecipe, out: Path, client: GeneratorClie
     """
     instruction = Instruction.resolve(REASONING, recipe.prompt_file)
     root = recipe.manifest.parent
-    questions, rejected = read_manifest(recipe.manifest)
-    n_questions = len(questions) + len(rejected)
-    clips, rejected_clips = read_clip_facts(recipe.captions)
-    pairs, unpaired = pair_with_facts(questions, clips, root)
-    with StepProgress(console, "reasoning", len(pairs), 500) as progress:
+    facts = ClipFactsFile(recipe.captions, out)
+    pairs = Pairs(iter_manifest(recipe.manifest), facts, root, out)
+    with StepProgress(console, "reasoning", len(pairs.tasks), 500) as progress:
         written = request_each(
             client,
-            [question.id for question, _ in pairs],
-            lambda task: _prompt(instruction, *pairs[task]),
-            lambda task, text: read_reasoning(text, pairs[task][0]),
+            pairs.tasks,
+            lambda pair: _prompt(instruction, pair.question, pair.clip),
+            lambda pair, text: read_reasoning(text, pair.question),
             recipe.sampling,
             progress.update,
+            out,
         )
     if not client.complete:
         return
-    kept = [outcome for outcome in written if isinstance(outcome, Question)]
-    rejected += [rejection(question, reason) for question, reason in unpaired]
-    for (question, _), outcome in zip(pairs, written, strict=True):
-        if isinstance(outcome, Unusable):
-            rejected.append(rejection(question, outcome.reason))
+    reasons: Counter[str] = Counter()
+    unusable = (
+        rejection(pair.question, outcome.reason)
+        for pair, outcome in zip(pairs.tasks, written, strict=True)
+        if isinstance(outcome, Unusable)
+    )
+    in_order = heapq.merge(pairs.rejected, unusable, key=lambda record: record.line)
+    write_rejected(out / "rejected.jsonl", counted(in_order, reasons))
+    write_rejected(out / "rejected_captions.jsonl", facts.rejected)
+    n_kept = len(pairs) - reasons.total()
     tables = [
-        account_table("questions", n_questions, len(kept), rejected, "manifest.jsonl"),
-        _clip_table(recipe.captions.name, len(clips), len({clip.id for _, clip in pairs}), len(rejected_clips)),
+        account_table("questions", len(pairs), n_kept, reasons, "manifest.jsonl"),
+        _clip_table(recipe.captions.name, len(facts.clips), pairs.n_clips, len(facts.rejected)),
         usage_table(client, recipe),
     ]
-    write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
-    write_rejected(out / "rejected_captions.jsonl", rejected_clips)
     write_text(out / "card.md", card_markdown("Reasoning to teach", tables, recipe, instruction))
-    write_manifest(out / "manifest.jsonl", kept, root)
+    write_manifest(out / "manifest.jsonl", (outcome for outcome in written if isinstance(outcome, Question)), root)
     for table in tables:
         table.show(console)
 
 
-def pair_with_facts(
-    questions: Sequence[Question], clips: Sequence[ClipFacts], root: Path
-) -> tuple[list[tuple[Question, ClipFacts]], list[tuple[Question, str]]]:
-    """Pair each question with the facts about its clip.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and the facts about its clip, or about its clips."""
+
+    question: Question
+    clip: ClipFacts
+
+    @property
+    def id(self) -> str:
+        return self.question.id
+
+
+class Pairs:
+    """The questions of a manifest, each with the facts about its clip.
 
     Args:
         root: the folder of the manifest's clips; the facts name their clips relative to it.
+        folder: where the pairs lie on disk.
 
-    Returns:
-        The pairs, and the questions without one with the reason.
+    Attributes:
+        tasks: the pairs. rejected: the other records, with the reason. Both are in the order of the manifest.
+        n_clips: different records of facts that are used.
     """
-    clip_of = {root / clip.audio: clip for clip in clips}
-    pairs: list[tuple[Question, ClipFacts]] = []
-    unpaired: list[tuple[Question, str]] = []
-    for question in questions:
+
+    def __init__(
+        self, questions: Iterable[Question | Rejected], facts: ClipFactsFile, root: Path, folder: Path
+    ) -> None:
+        self.tasks, self.rejected = DiskList[Pair](folder), DiskList[Rejected](folder)
+        self._facts, self._root = facts, root
+        self._used = bytearray(len(facts.clips))
+        for question in questions:
+            outcome = question if isinstance(question, Rejected) else self._paired(question)
+            if isinstance(outcome, Pair):
+                self.tasks.append(outcome)
+            else:
+                self.rejected.append(outcome)
+
+    def __len__(self) -> int:
+        """The number of records of the manifest."""
+        return len(self.tasks) + len(self.rejected)
+
+    @property
+    def n_clips(self) -> int:
+        return sum(self._used)
+
+    def _paired(self, question: Question) -> Pair | Rejected:
         paths = [span.path for span in question.audio_spans]
-        known = [clip_of[path] for path in paths if path in clip_of]
         if question.answer is None:
-            unpaired.append((question, "no answer: the manifest hides it"))
-        elif not paths:
-            unpaired.append((question, "no clip: a question without audio"))
-        elif len(known) < len(paths):
-            name = next(path for path in paths if path not in clip_of).relative_to(root).as_posix()
-            unpaired.append((question, f"no facts: no record of the captions file has audio {short_repr(name)}"))
-        else:
-            pairs.append((question, facts_of_all(known)))
-    return pairs, unpaired
+            return rejection(question, "no answer: the manifest hides it")
+        if not paths:
+            return rejection(question, "no clip: a question without audio")
+        names = [path.relative_to(self._root).as_posix() for path in paths]
+        indices = [self._facts.index_of(name) for name in names]
+        known = [index for index in indices if index is not None]
+        if len(known) < len(names):
+            name = names[indices.index(None)]
+            return rejection(question, f"no facts: no record of the captions file has audio {short_repr(name)}")
+        for index in known:
+            self._used[index] = 1
+        return Pair(question, facts_of_all([self._facts.clips[index] for index in known]))
 
 
 def read_reasoning(text: str, question: Question) -> Question:

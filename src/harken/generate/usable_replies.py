@@ -5,17 +5,28 @@ because a server with temperature 0 would give the same reply. Rounds follow the
 depend on the replies alone and not on when they arrive.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from harken.config import SamplingConfig
 from harken.generate.clients import GeneratorClient
 from harken.generate.reply_json import BadReplyError
+from harken.system.disk_list import DiskList
 from harken.system.model_messages import Failure, Reply, Request
 from harken.system.progress import OnProgress
 
+Turns = list[dict[str, Any]]
+
+
+class _Task(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
 T = TypeVar("T")
+TaskT = TypeVar("TaskT", bound=_Task)
 Content = str | list[dict[str, Any]]
 """Content of the user's turn: a text, or parts such as a clip."""
 
@@ -29,44 +40,67 @@ class Unusable:
 
 def request_each(
     client: GeneratorClient,
-    ids: Sequence[str],
-    content: Callable[[int], Content],
-    read: Callable[[int, str], T],
+    tasks: Sequence[TaskT] | DiskList[TaskT],
+    content: Callable[[TaskT], Content],
+    read: Callable[[TaskT, str], T],
     sampling: SamplingConfig,
     on_progress: OnProgress,
-) -> list[T | Unusable]:
-    """Send one request for each id.
+    folder: Path,
+) -> DiskList[T | Unusable]:
+    """Send one request for each task.
 
     Args:
-        ids: distinguish tasks with equal prompts, so that each keeps its own reply.
-        content: task index -> its prompt; called when its turn comes, so that few prompts are in memory at once.
-        read: (task index, text of its reply) -> its result; raises BadReplyError with what is wrong.
+        tasks: their ids distinguish those with equal prompts, so that each keeps its own reply.
+        content: task -> its prompt; called when its turn comes, so that few prompts are in memory at once.
+        read: (task, text of its reply) -> its result; raises BadReplyError with what is wrong.
+        folder: where the results lie on disk.
 
     Raises what `client.send_all` raises.
     """
-    results: list[T | Unusable] = [Unusable("")] * len(ids)
-    later_turns: dict[int, list[dict[str, Any]]] = {task: [] for task in range(len(ids))}
+    results = DiskList[T | Unusable](folder)
     n_done = 0
-    max_tokens, temperature = sampling.max_tokens, sampling.temperature
-    for _ in range(sampling.tries):
-        to_repair: dict[int, list[dict[str, Any]]] = {}
+
+    def requests(turns_of: Iterable[tuple[int, Turns]]) -> Iterator[Request]:
+        for index, turns in turns_of:
+            task = tasks[index]
+            first = _turn("user", content(task))
+            yield Request([first, *turns], sampling.max_tokens, sampling.temperature, variant=task.id)
+
+    later_turns: Sequence[tuple[int, Turns]] | DiskList[tuple[int, Turns]] = _FirstTurns(len(tasks))
+    for number in range(sampling.tries):
+        to_repair = DiskList[tuple[int, Turns]](folder)
         n_requests = n_done + len(later_turns)
-        requests = (
-            Request([_turn("user", content(task)), *turns], max_tokens, temperature, variant=ids[task])
-            for task, turns in later_turns.items()
-        )
-        for (task, turns), answer in zip(later_turns.items(), client.send_all(requests), strict=True):
+        for (index, turns), answer in zip(later_turns, client.send_all(requests(later_turns)), strict=True):
             try:
-                results[task] = read(task, _complete_text(answer))
+                result = read(tasks[index], _complete_text(answer))
             except BadReplyError as error:
-                results[task] = Unusable(str(error))
+                result = Unusable(str(error))
                 if isinstance(answer, Reply):
                     repair = _turn("user", _repair_request(str(error)))
-                    to_repair[task] = [*turns, _turn("assistant", answer.text), repair]
+                    to_repair.append((index, [*turns, _turn("assistant", answer.text), repair]))
+            if number == 0:
+                results.append(result)
+            else:
+                results[index] = result
             n_done += 1
             on_progress(n_done, n_requests)
         later_turns = to_repair
     return results
+
+
+class _FirstTurns(Sequence[tuple[int, Turns]]):
+    """(index of a task, no later turn) for each task."""
+
+    def __init__(self, n_tasks: int) -> None:
+        self._n_tasks = n_tasks
+
+    def __len__(self) -> int:
+        return self._n_tasks
+
+    def __getitem__(self, index: int) -> tuple[int, Turns]:  # type: ignore[override]
+        if index >= self._n_tasks:
+            raise IndexError(index)
+        return index, []
 
 
 def _complete_text(answer: Reply | Failure) -> str:

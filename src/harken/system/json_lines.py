@@ -76,13 +76,19 @@ def reopen_json_lines(path: Path, fix: str = FIX) -> list[dict[str, Any]]:
     Creates the file and its folder when they do not exist, and removes a half line at the end. Raises DataError as
     `read_json_lines` does.
     """
+    return [row for row, _, _ in reopened_rows(path, fix)]
+
+
+def reopened_rows(path: Path, fix: str = FIX) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Yield what `reopen_json_lines` returns, one row after another, each with the bytes at which its line begins and
+    ends. The half line is removed after the last row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    rows, end = [], 0
-    for row, end in _complete_rows(path, fix):  # noqa: B007 (the end of the last complete row is used below)
-        rows.append(row)
-    os.truncate(path, end)
-    return rows
+    start = 0
+    for row, end in _complete_rows(path, fix):
+        yield row, start, end
+        start = end
+    os.truncate(path, start)
 
 
 def _complete_rows(path: Path, fix: str) -> Iterator[tuple[dict[str, Any], int]]:

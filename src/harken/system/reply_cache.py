@@ -13,13 +13,18 @@ from typing import Any
 
 from harken.config import EndpointConfig
 from harken.system.json_lines import append_json_lines
+from harken.system.json_text import parse_json
 from harken.system.model_messages import Reply
-from harken.system.run_files import REPLIES, reopen_rows
+from harken.system.run_files import REPLIES, reopened_with_places
 from harken.system.writer_lock import WriterLock
+
+_FIX = "no stored reply; move the file away"
 
 
 class ReplyCache:
     """Replies in a file of JSON lines; each reply is written when it arrives. May be used from several threads.
+
+    Memory holds the hashes and the places of the replies in the file: about 200 bytes a reply.
 
     Args:
         path: the file; None keeps the replies in memory only.
@@ -32,31 +37,50 @@ class ReplyCache:
         self._path = path
         self._lock = threading.Lock()
         self._replies: dict[str, Reply] = {}
+        self._places: dict[bytes, int] = {}
         writer = WriterLock.of_file(path) if path is not None else None
         if writer is not None:
             writer.acquire()
         self._release = weakref.finalize(self, lambda: None if writer is None else writer.release())
-        for row in [] if path is None else reopen_rows(path, REPLIES, "no stored reply; move the file away"):
-            prompt_tokens, completion_tokens = row.get("tokens", (0, 0))
-            self._replies[row["key"]] = Reply(
-                row["text"], row["ended"], prompt_tokens, completion_tokens, row.get("reasoning", "")
-            )
+        if path is not None:
+            for row, start, _ in reopened_with_places(path, REPLIES, _FIX):
+                self._places[_short(row["key"])] = start
 
     def close(self) -> None:
         """Let another process write the file."""
         self._release()
 
     def get(self, key: str) -> Reply | None:
-        return self._replies.get(key)
+        if self._path is None:
+            return self._replies.get(key)
+        start = self._places.get(_short(key))
+        if start is None:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(start)
+            row = parse_json(file.readline())
+        prompt_tokens, completion_tokens = row.get("tokens", (0, 0))
+        return Reply(row["text"], row["ended"], prompt_tokens, completion_tokens, row.get("reasoning", ""))
 
     def put(self, key: str, reply: Reply) -> None:
         """Raises HarkenError when the reply cannot be written, for example because the disk is full."""
         tokens = [reply.prompt_tokens, reply.completion_tokens]
         with self._lock:
-            self._replies[key] = reply
-            if self._path is not None:
-                row = {"key": key, "text": reply.text, "ended": reply.ended, "tokens": tokens}
-                append_json_lines(self._path, [row | ({"reasoning": reply.reasoning} if reply.reasoning else {})])
+            if self._path is None:
+                self._replies[key] = reply
+                return
+            start = self._path.stat().st_size if self._path.exists() else 0
+            row = {"key": key, "text": reply.text, "ended": reply.ended, "tokens": tokens}
+            append_json_lines(self._path, [row | ({"reasoning": reply.reasoning} if reply.reasoning else {})])
+            self._places[_short(key)] = start
+
+
+def _short(key: str) -> bytes:
+    """The bytes of a hash, which take half of the memory of its text; those of the text where it is none."""
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return key.encode("utf-8", "surrogatepass")
 
 
 def cache_key(config: EndpointConfig, body: dict[str, Any], variant: str) -> str:

@@ -5,13 +5,13 @@ not where a value is used. A run of an older harken may lack what `optional` mar
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harken.errors import DataError
 from harken.system.json_files import read_json
-from harken.system.json_lines import FIX, read_json_lines, reopen_json_lines
+from harken.system.json_lines import FIX, read_json_lines, reopened_rows
 from harken.system.json_shapes import (
     ANY_OBJECT,
     COUNT,
@@ -121,7 +121,13 @@ def read_rows(file: Path, shape: Shape, fix: str = FIX) -> list[Row]:
 
 def reopen_rows(file: Path, shape: Shape, fix: str = FIX) -> list[Row]:
     """The same for a file that this process goes on appending to; half a line at its end is removed."""
-    return _checked(reopen_json_lines(file, fix), file, shape, fix)
+    return [row for row, _, _ in reopened_with_places(file, shape, fix)]
+
+
+def reopened_with_places(file: Path, shape: Shape, fix: str = FIX) -> Iterator[tuple[Row, int, int]]:
+    """Yield the rows of `reopen_rows`, each with the bytes at which its line begins and ends."""
+    for number, (row, start, end) in enumerate(reopened_rows(file, fix), start=1):
+        yield check_shape(row, shape, f"{file}:{number}", fix), start, end
 
 
 def read_object(file: Path, shape: Shape, fix: str = "restore the file") -> Row:
