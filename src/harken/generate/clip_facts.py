@@ -109,9 +109,12 @@ class ClipFactsFile:
                 self._audios.add(clip.audio, len(self.clips))
                 self.clips.append(clip)
 
-    def index_of(self, audio: str) -> int | None:
-        """The index in `clips` of the record about a clip, by the clip's name; None where there is none."""
-        return next((index for index in self._audios.numbers(audio) if self.clips[index].audio == audio), None)
+    def find(self, audio: str) -> tuple[int, ClipFacts] | None:
+        """The record about a clip, by the clip's name, and its index in `clips`; None where there is none."""
+        for index in self._audios.numbers(audio):
+            if (clip := self.clips[index]).audio == audio:
+                return index, clip
+        return None
 
     def _refuse_second(self, clip: ClipFacts) -> None:
         for key, table in (("id", self._ids), ("audio", self._audios)):
@@ -158,10 +161,13 @@ def states_absence(fact: str) -> bool:
     return bool(sentences) and all(_ABSENCE.search(sentence) is not None for sentence in sentences)
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"})
+
+
 def quoted(text: str) -> str:
     """A text of unknown origin as a JSON string without a line end or an angle bracket."""
-    escapes = {"<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
-    return json.dumps(text, ensure_ascii=False).translate(str.maketrans(escapes))
+    return _ENCODE(text).translate(_ESCAPES)
 
 
 def _parse(record: Record, line: int) -> ClipFacts:

@@ -154,14 +154,15 @@ class Pairs:
         if not paths:
             return rejection(question, "no clip: a question without audio")
         names = [path.relative_to(self._root).as_posix() for path in paths]
-        indices = [self._facts.index_of(name) for name in names]
-        known = [index for index in indices if index is not None]
-        if len(known) < len(names):
-            name = names[indices.index(None)]
-            return rejection(question, f"no facts: no record of the captions file has audio {short_repr(name)}")
-        for index in known:
+        records: list[tuple[int, ClipFacts]] = []
+        for name in names:
+            record = self._facts.find(name)
+            if record is None:
+                return rejection(question, f"no facts: no record of the captions file has audio {short_repr(name)}")
+            records.append(record)
+        for index, _ in records:
             self._used[index] = 1
-        return Pair(question, facts_of_all([self._facts.clips[index] for index in known]))
+        return Pair(question, facts_of_all([clip for _, clip in records]))
 
 
 def read_reasoning(text: str, question: Question) -> Question:

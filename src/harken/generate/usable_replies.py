@@ -72,7 +72,8 @@ def request_each(
         n_requests = n_done + len(later_turns)
         for (index, turns), answer in zip(later_turns, client.send_all(requests(later_turns)), strict=True):
             try:
-                result = read(tasks[index], _complete_text(answer))
+                text = _complete_text(answer)
+                result = read(tasks[index], text)
             except BadReplyError as error:
                 result = Unusable(str(error))
                 if isinstance(answer, Reply):
