@@ -1,13 +1,15 @@
 """Records are read with their lines; a bad record is rejected with its line and reason, and none is lost."""
 
 import json
+from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harken.data import json_values
 from harken.data.record_fields import clip_path
-from harken.data.records import RecordError, read_records
+from harken.data.records import RecordError, read_numbered_records, read_records
 from harken.errors import DataError
 
 
@@ -154,3 +156,52 @@ def test_a_clip_name_may_not_leave_its_root(tmp_path, name):
 def test_a_clip_name_must_name_a_file(tmp_path, name):
     with pytest.raises(RecordError, match="clip name"):
         clip_path(name, tmp_path)
+
+
+def outcomes(path):
+    """(line, value) of each record, and (line, reason) of each rejected one."""
+    records, rejected = read_numbered_records(path)
+    return [tuple(record) for record in records], [(record.line, record.reason) for record in rejected]
+
+
+@settings(max_examples=25)
+@given(
+    values=st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=6) | st.integers() | st.floats(-9, 9))),
+    gap=st.sampled_from(["", " ", "\n", " \n\t"]),
+    chunk=st.integers(1, 9),
+)
+def test_a_list_is_read_the_same_however_little_of_it_is_held(tmp_path_factory, values, gap, chunk):
+    path = tmp_path_factory.mktemp("list") / "records.json"
+    path.write_text(f"{gap}[{gap}" + f"{gap},{gap}".join(json.dumps(value) for value in values) + f"{gap}]{gap}")
+    whole = outcomes(path)
+    assert ([record for _, _, record in whole[0]], whole[1]) == (values, [])
+    with mock.patch.object(json_values, "_CHUNK", chunk):
+        assert outcomes(path) == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('[{"a": 1}, {"b": 2', '[{"a": 1}\n{"b": 2}]', '[{"a": 1}, 2, "x]', '[{"a": 1},\n {"b": tru}]', "[", "[1,"),
+        *('[{"a": "\u00e9\U0001f600"}] x\ny', '[{"a": 1}\n\n', "[" * 2000, '\ufeff[{"a": "\\ud800"}, {"b": 1}]'),
+        *('{"a": 1}\nnope\n\n{"b": 2}', '\ufeff{"a": 1}\r\n{"b": "\u2028"}', "", " \n", '[{"n": 12345678}]'),
+    ],
+)
+def test_a_broken_list_is_told_the_same_however_little_of_it_is_held(tmp_path, text):
+    path = tmp_path / "records.json"
+    path.write_text(text, encoding="utf-8")
+    whole = outcomes(path)
+    for chunk in (1, 2, 3, 7):
+        with mock.patch.object(json_values, "_CHUNK", chunk):
+            assert outcomes(path) == whole
+
+
+def test_bytes_that_are_not_utf8_are_named_by_their_place_in_the_file(tmp_path):
+    path = tmp_path / "records.json"
+    for text in (b'[{"a": "' + b"x" * 20 + b'\xe9"}]', b'{"a": 1}\n{"b": "\xe9"}\n'):
+        path.write_bytes(text)
+        with (
+            mock.patch.object(json_values, "_CHUNK", 3),
+            pytest.raises(DataError, match=f"not UTF-8: byte 0xe9 at byte {text.index(0xE9)};"),
+        ):
+            read_numbered_records(path)

@@ -77,6 +77,8 @@ def _list_values(path: Path, text: "_Text") -> Iterator[JsonValue | Rejected]:
         line = text.line
         try:
             value, has_escape = text.next_value()
+        except DataError:  # the file itself cannot be read
+            raise
         except (ValueError, RecursionError) as error:
             place, fault = text.place_of(error)
             yield broken(place, f"the JSON list breaks off in the record of line {line}: {fault}")
@@ -121,8 +123,9 @@ class _Text:
         self._n_bytes = 0
         self._held, self._at, self._ended = "", 0, False
         self._first_column = 1  # of the first character held
-        if self._more():
-            self._held = self._held.removeprefix("\ufeff")
+        while not self._held and self._more():
+            pass
+        self._held = self._held.removeprefix("\ufeff")
 
     def next_character(self) -> str:
         """Move over white space, and return the character there; "" at the end."""
@@ -179,13 +182,10 @@ class _Text:
         self._at += n_characters
 
     def _more(self) -> bool:
-        """Drop what lies before the present place and read on, by more where nothing was dropped; False at the end."""
+        """Drop what lies before the present place and read on, by more where much is held; False, with nothing changed,
+        at the end."""
         if self._ended:
             return False
-        newline = self._held.rfind("\n", 0, self._at)
-        self._first_column = self._at - newline if newline >= 0 else self._first_column + self._at
-        self._held = self._held[self._at :]
-        self._at = 0
         pending = len(self._decode.getstate()[0])
         data = self._file.read(max(_CHUNK, len(self._held)))
         try:
@@ -194,7 +194,11 @@ class _Text:
             raise _not_utf8(self._path, error, self._n_bytes - pending) from error
         self._n_bytes += len(data)
         self._ended = not data
-        self._held += text
+        if data:
+            newline = self._held.rfind("\n", 0, self._at)
+            self._first_column = self._at - newline if newline >= 0 else self._first_column + self._at
+            self._held = self._held[self._at :] + text
+            self._at = 0
         return bool(data)
 
 

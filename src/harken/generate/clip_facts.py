@@ -31,7 +31,8 @@ _ABSENCE = re.compile(
     rf"^\W*(?:i'm |i am )?(?:sorry|unfortunately|none|n/?a|null|nothing|no|unknown)\W*$"
     rf"|^\W*(?:sorry|unfortunately)?\W*{_SUBJECT}\s+(?:(?:is|are|was|were|has|have|contains?|includes?)\s+)?"
     rf"(?:no|not|does not|doesn't|do not|don't|isn't|aren't|cannot|can't|could not|unable)\b.{{0,40}}?\b{_TOPIC}\b"
-    rf"|^\W*(?:no|not any|without(?: any)?|lacks(?: any)?)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
+    rf"|^\W*(?:no|not any|without(?: any)?|lacks(?: any)?)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?"
+    rf"(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
     rf"|^\W*(?:so |therefore )?(?:the |its |their )?(?:\w+ )?{_TOPIC}\b.{{0,20}}?\b(?:unknown|(?:is|are|was) "
     rf"(?:not|absent)|isn't|aren't|cannot be|can't be)\b",
     re.IGNORECASE,

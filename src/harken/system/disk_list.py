@@ -16,7 +16,7 @@ from operator import attrgetter
 from pathlib import Path, PosixPath
 from typing import Any, Generic, TypeVar
 
-from harken.system.files import TEMPORARY, naming
+from harken.system.files import naming
 
 T = TypeVar("T")
 _BLOCK = 1 << 20
@@ -38,9 +38,8 @@ class DiskList(Generic[T]):
         self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         with naming(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            # A kill between the two lines leaves an empty file with a temporary name.
-            self._file, name = tempfile.mkstemp(TEMPORARY, ".list", self._folder)
-            os.unlink(name)
+            with tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
+                self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
         self._starts, self._sizes = array("Q"), array("Q")
         self._waiting = bytearray()
