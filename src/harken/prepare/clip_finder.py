@@ -14,7 +14,8 @@ from typing import Any
 from harken.data.record_fields import clip_path
 from harken.data.records import RecordError
 from harken.errors import short_repr
-from harken.prepare.sound_fields import EmbeddedSound, sounds_of
+from harken.prepare.sound_fields import sounds_of
+from harken.prepare.sound_values import EmbeddedSound
 from harken.system.files import replacing
 from harken.types import AudioSpan
 
@@ -44,7 +45,7 @@ class ClipFinder:
         """
         if self.text_only:
             return ()
-        sounds = sounds_of(record, *first_keys)
+        sounds = sounds_of(record, *first_keys, embedded_first=self._audio_root is None)
         return tuple(
             AudioSpan(self._written(sound) if isinstance(sound, EmbeddedSound) else self._inside(sound))
             for sound in sounds
@@ -54,6 +55,10 @@ class ClipFinder:
         """The file of a name that is relative to the root, or an absolute path inside it."""
         if self._audio_root is None:
             raise RecordError(f"names the clip {short_repr(name)}, and --audio-root does not say in which folder it is")
+        if name.startswith("~/"):
+            name = os.path.expanduser(name)
+        if "\\" in name and not os.path.exists(os.path.join(self._audio_root, name)):
+            name = name.replace("\\", "/")
         if os.path.isabs(name):
             name = os.path.relpath(name, os.path.abspath(self._audio_root))
         return clip_path(name, self._audio_root)
@@ -72,12 +77,14 @@ class ClipFinder:
 
 def _stem(name: str) -> str:
     """The readable part of a name from outside, kept so that the leak check can read where a clip comes from."""
+    if name.startswith("."):
+        return ""
     stem = re.sub(r"[^\w\[\]().-]+", "_", Path(name.replace("\\", "/")).stem)[:80].lstrip(".")
     return f"{stem}." if stem else ""
 
 
 def _suffix(sound: EmbeddedSound) -> str:
-    suffix = Path(sound.name.replace("\\", "/")).suffix.lower()
+    suffix = Path("x" + sound.name.replace("\\", "/").rsplit("/", 1)[-1]).suffix.lower()
     if re.fullmatch(r"\.[a-z0-9]{2,5}", suffix):
         return suffix
     return next((known for magic, known in _MAGIC if sound.data.startswith(magic)), ".bin")

@@ -55,6 +55,12 @@ def parse_prompt(text: str) -> PromptText:
     )
 
 
+def choices_in_text(text: str) -> tuple[str, ...] | None:
+    """The choices of a text that is a list, quoted or not; None for any other text."""
+    text = text.strip()
+    return (_quoted_list(text, 0) or _plain_list(text, 0)) if text.endswith("]") else None
+
+
 def _quoted_list(text: str, start: int) -> tuple[str, ...] | None:
     """Read the list of quoted texts that begins at `start`; None where there is none. Only quoted texts are evaluated,
     each by itself."""

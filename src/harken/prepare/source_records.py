@@ -14,10 +14,11 @@ from typing import Any
 
 from harken.data.records import Record, iter_records
 from harken.errors import ConfigError, DataError
+from harken.prepare.sound_fields import SOUND_SUFFIXES
 from harken.types import Rejected
 
-_SOUND_SUFFIXES = frozenset(["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "webm", "mp4"])
 _TEXT_SUFFIXES = frozenset(["txt", "cls"])
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ def read_source(source: Path | HubDataset) -> SourceRecords:
     missing."""
     if isinstance(source, HubDataset):
         return _numbered(f"{source.name}/{source.split}", _load(source.name, source.config, source.split))
-    if source.suffix in (".parquet", ".tar") and not source.is_file():
+    is_tar = source.name.lower().endswith(_TAR_ENDINGS)
+    if (is_tar or source.suffix == ".parquet") and not source.is_file():
         raise DataError(f"{source}: no such file")
     if source.suffix == ".parquet":
         return _numbered(str(source), _load("parquet", None, "train", str(source)))
-    if source.suffix == ".tar":
+    if is_tar:
         return _numbered(str(source), _tar_records(source))
     return SourceRecords(
         str(source),
@@ -82,7 +84,7 @@ def _tar_records(path: Path) -> Iterator[Record]:
     """The samples of a WebDataset tar: neighbouring files whose names are equal up to the first dot."""
     try:
         with tarfile.open(path) as archive:
-            key, sample = "", {}
+            key, sample, sounds = "", {}, []
             for member in archive:
                 if not member.isfile():
                     continue
@@ -90,27 +92,37 @@ def _tar_records(path: Path) -> Iterator[Record]:
                 stem, _, suffix = name.name.partition(".")
                 if (own := str(name.with_name(stem))) != key:
                     if sample:
-                        yield sample
-                    key, sample = own, {"__key__": own}
+                        yield _with_sounds(sample, sounds)
+                    key, sample, sounds = own, {"__key__": own}, []
                 file = archive.extractfile(member)
-                sample |= _tar_field(stem, suffix.lower(), b"" if file is None else file.read())
+                data = b"" if file is None else file.read()
+                # What stands before the last dot of a suffix numbers or names the file: `0.wav`, `audio.wav`.
+                kind = suffix.lower().rsplit(".", 1)[-1]
+                if kind in SOUND_SUFFIXES:
+                    sounds.append({"bytes": data, "path": name.name})
+                elif kind in ("json", *_TEXT_SUFFIXES):
+                    sample |= _tar_text(kind, data)
             if sample:
-                yield sample
+                yield _with_sounds(sample, sounds)
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{path}: cannot be read as a tar: {error}") from error
 
 
-def _tar_field(stem: str, suffix: str, data: bytes) -> Record:
-    """What a file of a sample adds to its record: the fields of a JSON object, a sound, or a text."""
-    if suffix == "json":
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            return {"json": data.decode("utf-8", "replace")}
-        return value if isinstance(value, dict) else {"json": value}
-    if suffix in _SOUND_SUFFIXES:
-        return {"audio": {"bytes": data, "path": f"{stem}.{suffix}"}}
-    return {suffix: data.decode("utf-8", "replace")} if suffix in _TEXT_SUFFIXES else {}
+def _with_sounds(sample: Record, sounds: list[Record]) -> Record:
+    """The record of a sample; its own sound goes before a name that its JSON may hold."""
+    return sample | ({"audio": sounds} if sounds else {})
+
+
+def _tar_text(kind: str, data: bytes) -> Record:
+    """What a file of a sample adds to its record: the fields of a JSON object, or a text."""
+    text = data.decode("utf-8", "replace")
+    if kind != "json":
+        return {kind: text}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    return value if isinstance(value, dict) else {"json": value}
 
 
 def _load(name: str, config: str | None, split: str, data_files: str | None = None) -> Iterator[Record]:

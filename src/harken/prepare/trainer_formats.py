@@ -20,7 +20,8 @@ from harken.config import PromptConfig
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.clip_finder import ClipFinder
-from harken.prepare.trainer_records import AUDIO_TAG, read_ms_swift, read_r1_aqa, read_trl
+from harken.prepare.conversations import AUDIO_TAG
+from harken.prepare.trainer_records import read_ms_swift, read_r1_aqa, read_trl
 from harken.questions.prompt import Prompt
 from harken.types import AudioSpan, Question
 

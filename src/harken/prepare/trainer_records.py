@@ -1,8 +1,9 @@
 """Read questions from the records of R1-AQA, ms-swift and TRL, and from what people write in these formats.
 
-R1-AQA has the question and its choices in fields. The other two have a conversation: the question and the choices stand
-in the user's turn (prompt_choices.py), and the right answer in the column `solution` or `answer`, or in the assistant's
-turn, whose thinking becomes the question's reasoning. A record without an id gets one that is made of its content.
+R1-AQA has the question and its choices in fields. The other two have a conversation (conversations.py): the question
+and the choices stand in the user's turn (prompt_choices.py), and the right answer in the column `solution` or `answer`,
+or in the assistant's turn, whose thinking becomes the question's reasoning. A record without an id gets one that is
+made of its content.
 """
 
 import hashlib
@@ -16,25 +17,32 @@ from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.choices import clean_choices
 from harken.prepare.clip_finder import ClipFinder
-from harken.prepare.prompt_choices import PromptText, parse_prompt
+from harken.prepare.conversations import CONVERSATION_KEYS, Conversation, read_conversation
+from harken.prepare.prompt_choices import PromptText, choices_in_text, parse_prompt
 from harken.questions.output_parts import reasoning
 from harken.types import AudioSpan, Question
 
-AUDIO_TAG = "<audio>"
+_CHOICES = ("multi_choice", "choices", "options")
 _LETTER = re.compile(r"\s*\(?([A-Z])(?:[).:]\)?\s*(.*))?\s*", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def read_r1_aqa(record: Record, clips: ClipFinder, source: str) -> Question:
-    """Read one record of R1-AQA. Raises RecordError."""
-    answer = _index(record.get("answer"))
+    """Read one record of R1-AQA, whose keys may also be called `question`, and `choices` or `options`.
+
+    Raises RecordError.
+    """
+    key = _choices_key(record) or "multi_choice"
+    value = _list_of(record.get(key))
+    answer = _index_or_text(record.get("answer"), value)
     try:
-        choices = choices_field(record, "multi_choice")
+        choices = choices_field({key: value} if key in record else {}, key)
         if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
             raise RecordError(f"answer out of range: {short_repr(answer)} of {len(choices)} choices")
     except RecordError:
-        choices, answer, _ = clean_choices(record.get("multi_choice"), answer, "multi_choice")
-    text, audio = text_field(record, "question_text"), clips.find(record, "audio_path")
+        choices, answer, _ = clean_choices(value, answer, key)
+    text = text_field(record, "question" if "question_text" not in record and "question" in record else "question_text")
+    audio = clips.find(record, "audio_path")
     return Question(
         id=_record_id(record, text, choices, audio),
         text=text,
@@ -59,38 +67,17 @@ def read_trl(record: Record, clips: ClipFinder, source: str) -> Question:
 
 
 def _read_conversation(record: Record, key: str, clips: ClipFinder, source: str) -> Question:
-    """Read a conversation whose clip is a part of the user's turn, or a column beside an `<audio>` mark."""
-    turns = _turns(record, key)
-    text, parts = _text_and_sounds(turns["user"].get("content"), key)
-    n_marks = text.count(AUDIO_TAG)
-    if n_marks:
-        text = text.replace(AUDIO_TAG, "").removeprefix("\n")
-    sounds = {name: value for name, value in record.items() if name not in (key, "id")} | (
-        {"audios": parts} if parts else {}
-    )
-    audio = clips.find(sounds, "audios")
-    if n_marks not in (0, len(audio)) and not clips.text_only:
-        raise RecordError(f"{key}: {n_marks} {AUDIO_TAG} in the text for {len(audio)} clips; expected one for each")
-    return _question(record, parse_prompt(text), audio, turns, source)
-
-
-def _text_and_sounds(content: Any, key: str) -> tuple[str, list[Any]]:
-    """The text of a user's turn, and what its parts of sound hold."""
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise RecordError(f"{key}: expected text or a list of parts, found {short_repr(content)}")
-    texts = [text_field(part, "text") for part in parts if part.get("type") == "text"]
-    sounds = [part for part in parts if part.get("type") in ("audio", "input_audio", "audio_url")]
-    if len(texts) != 1 or len(texts) + len(sounds) != len(parts):
-        raise RecordError(f"{key}: expected one text and parts of audio, found {short_repr(parts)}")
-    return texts[0], [part for part in ({k: v for k, v in sound.items() if k != "type"} for sound in sounds) if part]
-
-
-def _question(
-    record: Record, prompt: PromptText, audio: tuple[AudioSpan, ...], turns: dict[str, Record], source: str
-) -> Question:
+    """Read a conversation whose clip is a part of the user's turn, or a column beside a mark such as `<audio>`."""
+    talk = read_conversation(record, key)
+    columns = {name: value for name, value in record.items() if name not in (*CONVERSATION_KEYS, key, "id")}
+    audio = clips.find(columns | ({"audios": talk.sounds} if talk.sounds else {}), "audios")
+    if talk.n_marks not in (0, len(audio)) and not clips.text_only:
+        raise RecordError(
+            f"{key}: {talk.n_marks} marks of a clip in the text for {len(audio)} clips; expected one each"
+        )
+    prompt = _prompt(record, talk)
     choices = choices_field({"choices": list(prompt.choices)})
-    name, solution = _stated_answer(record, turns)
+    name, solution = _stated_answer(record, talk)
     return Question(
         id=_record_id(record, prompt.question, choices, audio),
         text=text_field({"question": prompt.question}, "question"),
@@ -102,12 +89,33 @@ def _question(
     )
 
 
-def _stated_answer(record: Record, turns: dict[str, Record]) -> tuple[str, Any]:
+def _prompt(record: Record, talk: Conversation) -> PromptText:
+    """The question and its choices; the choices may stand in a field beside the conversation."""
+    try:
+        return parse_prompt(talk.text)
+    except RecordError:
+        key = _choices_key(record)
+        if key is None:
+            raise
+        return PromptText(talk.text.strip(), choices_field({key: _list_of(record[key])}, key), lettered=True)
+
+
+def _choices_key(record: Record) -> str | None:
+    return next((key for key in _CHOICES if record.get(key) is not None), None)
+
+
+def _list_of(value: Any) -> Any:
+    """The list that a text such as `['a', 'b']` holds; any other value as it is."""
+    choices = choices_in_text(value) if isinstance(value, str) else None
+    return value if choices is None else list(choices)
+
+
+def _stated_answer(record: Record, talk: Conversation) -> tuple[str, Any]:
     """(where it stands, the right answer): the column solution or answer, or else the assistant's turn."""
     for name in ("solution", "answer"):
         if record.get(name) is not None:
             return name, record[name]
-    return "assistant", turns["assistant"].get("content") if "assistant" in turns else None
+    return "assistant", talk.answer
 
 
 def _right_choice(solution: Any, choices: tuple[str, ...], name: str, *, lettered: bool) -> int:
@@ -126,20 +134,21 @@ def _right_choice(solution: Any, choices: tuple[str, ...], name: str, *, lettere
         raise RecordError(f"{name}: {error}") from error
 
 
-def _turns(record: Record, key: str) -> dict[str, Record]:
-    """The user's turn and, where there is one, the assistant's."""
-    turns = record.get(key)
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise RecordError(f"{key}: expected a list of turns, found {short_repr(turns)}")
-    roles = [str(turn.get("role")) for turn in turns if turn.get("role") != "system"]
-    if sorted(roles) not in (["user"], ["assistant", "user"]):
-        raise RecordError(f"{key}: expected one user's turn and at most one assistant's, found {short_repr(turns)}")
-    return {str(turn.get("role")): turn for turn in turns}
-
-
-def _index(value: Any) -> Any:
-    """An index that stands as a text of digits, as a number; anything else as it is."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value.strip()) else value
+def _index_or_text(answer: Any, choices: Any) -> Any:
+    """The index of an answer that stands as the text of a choice, as its letter, or as digits; other values as they
+    are."""
+    if not isinstance(answer, str) or not isinstance(choices, list):
+        return answer
+    texts = [choice if isinstance(choice, str) else str(choice) for choice in choices]
+    index = find_answer(answer, texts)
+    if index is not None:
+        return index
+    if re.fullmatch(r"[0-9]{1,3}", answer.strip()):
+        return int(answer)
+    try:
+        return _right_choice(answer, tuple(texts), "answer", lettered=True)
+    except RecordError:
+        return answer
 
 
 def _record_id(record: Record, text: str, choices: tuple[str, ...], audio: tuple[AudioSpan, ...]) -> str:
