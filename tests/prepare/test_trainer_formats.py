@@ -1,8 +1,6 @@
 """Records of R1-AQA, ms-swift and TRL, as people write them too, become manifests, and manifests become records."""
 
-import io
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +10,8 @@ from hypothesis import strategies as st
 from made_media import tone, write_wav
 from prepared_files import reasons, write_json_lines
 
-from harken.data.audio import load_waveform
 from harken.data.manifest import read_manifest, write_manifest
 from harken.data.records import RecordError
-from harken.errors import DataError
 from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.prompt_choices import parse_prompt
 from harken.prepare.trainer_formats import FORMATS, to_record
@@ -73,7 +69,8 @@ def test_a_manifest_goes_out_and_comes_back_through_files(tmp_path, name):
     made = write_set(tmp_path)
     export_jsonl(tmp_path / "manifest.jsonl", None, name, tmp_path / "theirs.jsonl")
     left_out = [json.loads(line) for line in (tmp_path / "theirs.jsonl.rejected.jsonl").read_text().splitlines()]
-    lacks = {"r1_aqa": ["q3", "q4", "q5"], "ms_swift": ["q5"], "trl": ["q5"]}[name]
+    fields = ["q3", "q4", "q5"]
+    lacks = {"r1_aqa": fields, "audiomcq": fields, "ms_swift": ["q5"], "trl": ["q5"]}[name]
     assert [row["id"] for row in left_out] == lacks
     prepare_jsonl(tmp_path / "theirs.jsonl", name, tmp_path, tmp_path / "out", reword=False, workers=1)
     back, rejected = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path)
@@ -95,6 +92,10 @@ def test_each_format_is_written_as_its_program_reads_it(tmp_path):
         "solution": "<answer>it's</answer>",
     }
     content = [{"type": "audio", "audio": str(clip)}, {"type": "text", "text": text}]
+    assert to_record(replace(question, task="sound", dataset="Clotho"), "audiomcq") == {
+        **{"source_dataset": "Clotho", "id": "q1", "question_type": "sound", "audio_path": str(clip)},
+        **{"question": "Which?", "choices": ["a dog", "it's"], "answer": "it's"},
+    }
     assert to_record(question, "trl") == {
         **{"id": "q1", "prompt": [{"role": "user", "content": content}], "solution": "<answer>it's</answer>"}
     }
@@ -116,23 +117,6 @@ def test_r1_aqas_own_example_is_read_and_reworded_where_asked(tmp_path):
     [question], _ = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path / "wavs")
     assert (question.id, question.text) == ("183", "What happened in the audio?")
     assert (question.choices, question.answer) == (("motorboat", "yacht", "3"), 1)
-
-
-def test_other_writers_records_are_read_too(tmp_path):
-    text = 'Which? Please choose the answer from the following options: ["a", "b"]. Output the final answer.'
-    turns = [
-        {"role": "system", "content": "You listen."},
-        {"role": "user", "content": f"<audio>\n{text}"},
-        {"role": "assistant", "content": "<think>hm</think><answer> b </answer>"},
-    ]
-    question = FORMATS["ms_swift"].read({"id": 7, "messages": turns, "audios": "x/a.wav"}, clips_in(tmp_path), "f:1")
-    assert (question.id, question.text, question.choices, question.answer) == ("7", "Which?", ("a", "b"), 1)
-    assert question.audio == tmp_path / "x" / "a.wav"
-    sound = {"type": "audio", "audio_url": str(tmp_path / "x" / "a.wav")}
-    prompt = [{"role": "user", "content": [{"type": "text", "text": text}, sound]}]
-    same = FORMATS["trl"].read({"id": "7", "prompt": prompt, "solution": "b"}, clips_in(tmp_path), "f:1")
-    assert question.reasoning == "hm"
-    assert replace(same, source="") == replace(question, source="", reasoning="")
 
 
 def clips_in(folder, **options):
@@ -176,39 +160,6 @@ def test_answers_of_a_column_and_clips_beside_a_conversation_are_read(shared, tm
     assert [question.choices[question.answer] for question in kept] == ["siren"] * n
 
 
-def test_sound_inside_a_parquet_file_is_written_out_once_and_an_empty_file_is_an_error(shared, tmp_path):
-    kept, left_out = kept_of_case(shared, tmp_path, "r1_aqa", "struct_audio.parquet")
-    assert left_out == []
-    assert all(question.audio.parent == tmp_path / "out" / "audio" for question in kept)
-    assert load_waveform(kept[0].audio).size > 100
-    with pytest.raises(DataError, match=r"empty\.parquet: holds no record"):
-        kept_of_case(shared, tmp_path, "r1_aqa", "empty.parquet")
-
-
-def test_a_webdataset_tar_is_read_sample_by_sample(tmp_path):
-    write_wav(tmp_path / "a.wav", tone(440, 16_000, 0.2))
-    fields = {"question_text": "Q", "multi_choice": ["x", "y"], "answer": 0}
-    with tarfile.open(tmp_path / "set.tar", "w") as archive:
-        for key in ("s1", "s2"):
-            for suffix, data in (("json", json.dumps(fields).encode()), ("wav", (tmp_path / "a.wav").read_bytes())):
-                member = tarfile.TarInfo(f"train/{key}.{suffix}")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
-    prepare_jsonl(tmp_path / "set.tar", "r1_aqa", None, tmp_path / "out", reword=False, workers=1)
-    kept, _ = read_manifest(tmp_path / "out" / "manifest.jsonl")
-    assert len(kept) == 2
-    assert {question.audio.name.split(".")[0] for question in kept} == {"s1", "s2"}
-
-
-def test_text_only_leaves_clips_out_and_a_name_without_a_folder_is_refused(tmp_path):
-    record = {"question_text": "Q", "multi_choice": ["x", "y"], "answer": 0, "sound": "a.wav"}
-    assert FORMATS["r1_aqa"].read(record, clips_in(tmp_path, text_only=True), "f:1").audio is None
-    with pytest.raises(RecordError, match=r"names the clip 'a.wav', and --audio-root does not say"):
-        FORMATS["r1_aqa"].read(record, ClipFinder(None, tmp_path), "f:1")
-    with pytest.raises(RecordError, match="leave --audio-root out"):
-        FORMATS["r1_aqa"].read(record | {"sound": {"bytes": b"RIFF", "path": None}}, clips_in(tmp_path), "f:1")
-
-
 @pytest.mark.parametrize(
     ("text", "question", "choices"),
     [
@@ -228,45 +179,6 @@ def test_text_only_leaves_clips_out_and_a_name_without_a_folder_is_refused(tmp_p
 def test_options_are_read_in_the_forms_that_people_write(text, question, choices):
     parsed = parse_prompt(text)
     assert (parsed.question, parsed.choices) == (question, choices)
-
-
-USER = {"role": "user", "content": "<audio>Q Please choose the answer from the following options: ['a', 'b']"}
-SWIFT = {"id": "q", "messages": [USER], "audios": ["a.wav"], "solution": "a"}
-PROMPT = [{"role": "user", "content": USER["content"].removeprefix("<audio>")}]
-
-
-@pytest.mark.parametrize(
-    ("name", "record", "reason"),
-    [
-        ("ms_swift", SWIFT | {"audios": ["../a.wav"]}, "clip name '../a.wav' is outside audio_root"),
-        ("ms_swift", SWIFT | {"audios": ["/etc/passwd"]}, "outside audio_root"),
-        ("ms_swift", SWIFT | {"audios": ["ROOT/x/../../a.wav"]}, "outside audio_root"),
-        ("ms_swift", SWIFT | {"audios": [3]}, "audios: expected a file name or the bytes of a file, found 3"),
-        ("ms_swift", SWIFT | {"audios": []}, "audios: holds no sound: []"),
-        (
-            "ms_swift",
-            SWIFT | {"audios": ["a", "b"]},
-            "messages: 1 <audio> in the text for 2 clips; expected one for each",
-        ),
-        ("ms_swift", {"messages": [USER], "solution": "a"}, "messages: 1 <audio> in the text for 0 clips"),
-        ("ms_swift", SWIFT | {"messages": "hi"}, "messages: expected a list of turns, found 'hi'"),
-        ("ms_swift", SWIFT | {"messages": [USER, USER]}, "messages: expected one user's turn and at most one"),
-        ("ms_swift", SWIFT | {"messages": [{"role": "tool"}]}, "messages: expected one user's turn"),
-        ("ms_swift", SWIFT | {"solution": "c"}, "solution: answer 'c' is not one of the 2 choices"),
-        ("ms_swift", SWIFT | {"solution": 1}, "solution: expected text, found 1"),
-        ("trl", {"id": "q", "prompt": "hi"}, "prompt: expected a list of turns, found 'hi'"),
-        ("trl", {"id": "q", "prompt": [{"role": "user", "content": 3}]}, "prompt: expected text or a list of parts"),
-        ("trl", {"id": "q", "prompt": [{"role": "user", "content": [{"type": "image"}]}]}, "prompt: expected one text"),
-        ("trl", {"id": "q", "prompt": PROMPT, "solution": "z"}, "solution: answer 'z' is not one of"),
-        ("r1_aqa", {"id": "q", "question_text": "Q", "multi_choice": ["a", "b"], "answer": 2}, "answer out of range"),
-        ("r1_aqa", {"id": "q", "question_text": "Q", "multi_choice": None, "answer": 0}, "multi_choice: expected a"),
-    ],
-)
-def test_a_bad_conversation_is_refused_with_its_field(tmp_path, name, record, reason):
-    record = json.loads(json.dumps(record).replace("ROOT", str(tmp_path)))
-    with pytest.raises(RecordError) as raised:
-        FORMATS[name].read(record, clips_in(tmp_path), "f:1")
-    assert reason in str(raised.value)
 
 
 @pytest.mark.parametrize(

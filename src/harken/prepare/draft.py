@@ -124,7 +124,7 @@ def draft_from_records(
             continue
         try:
             question = parse(item.record, item.place)
-            if "id" not in item.record and question.id in line_of:
+            if item.record.get("id") is None and question.id in line_of:
                 n_equal[question.id] += 1
                 question = replace(question, id=f"{question.id}-{n_equal[question.id] + 1}")
             if question.id in line_of:

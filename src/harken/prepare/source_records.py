@@ -136,9 +136,8 @@ def _load(name: str, config: str | None, split: str, data_files: str | None = No
             return
         # Streaming makes no second copy beside the Hub's own download.
         rows: Any = datasets.load_dataset(name, config, split=split, data_files=data_files, streaming=True)
-        for column, feature in (rows.features or {}).items():
-            if isinstance(feature, datasets.Audio):
-                rows = rows.cast_column(column, datasets.Audio(decode=False))
+        if rows.features is not None:
+            rows = rows.decode(False)  # sound in columns, lists and structs stays {bytes, path}
         yield from rows
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{data_files or name}: cannot be read as a data set: {error}") from error

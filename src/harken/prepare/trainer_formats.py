@@ -1,6 +1,7 @@
-"""Read and write questions in the record formats of R1-AQA, ms-swift and TRL.
+"""Read and write questions in the record formats of R1-AQA, AudioMCQ, ms-swift and TRL.
 
     r1_aqa    {"id", "question_text", "multi_choice", "answer": index, "audio_path", "dataset_name", ...}
+    audiomcq  {"id", "question", "choices", "answer": text, "audio_path", "source_dataset", "question_type"}
     ms_swift  {"id", "messages": [{"role": "user", "content": "<audio>..."}], "audios": [path], "solution"}
     trl       {"id", "prompt": [{"role": "user", "content": [{"type": "audio", "audio": path}, {"type": "text",
               "text": ...}]}], "solution"}
@@ -33,20 +34,30 @@ def write_r1_aqa(question: Question) -> Record:
 
     Raises RecordError for a question without a clip or an answer, which that code needs.
     """
-    paths = _paths(question)
-    if not paths or question.answer is None:
-        raise RecordError(f"no {'answer' if paths else 'clip'}: R1-AQA's format needs one")
-    if len(paths) > 1:
-        raise RecordError(f"{len(paths)} clips: R1-AQA's format has a place for one")
+    path, answer = _clip_and_answer(question, "R1-AQA")
     return {
         "id": question.id,
         "question_text": question.text,
         "multi_choice": list(question.choices),
-        "answer": question.answer,
+        "answer": answer,
         "question_relation": question.category,
         "question_type": question.subcategory,
         "dataset_name": "AVQA",
-        "audio_path": paths[0],
+        "audio_path": path,
+    }
+
+
+def write_audiomcq(question: Question) -> Record:
+    """Write a record of AudioMCQ. Raises RecordError for a question without a clip or an answer."""
+    path, answer = _clip_and_answer(question, "AudioMCQ")
+    return {
+        "source_dataset": question.dataset,
+        "id": question.id,
+        "question_type": question.subcategory or question.task,
+        "audio_path": path,
+        "question": question.text,
+        "choices": list(question.choices),
+        "answer": question.choices[answer],
     }
 
 
@@ -75,6 +86,7 @@ class RecordFormat:
 
 FORMATS = {
     "r1_aqa": RecordFormat(read_r1_aqa, write_r1_aqa),
+    "audiomcq": RecordFormat(read_r1_aqa, write_audiomcq),
     "ms_swift": RecordFormat(read_ms_swift, write_ms_swift),
     "trl": RecordFormat(read_trl, write_trl),
 }
@@ -94,6 +106,16 @@ def to_record(question: Question, name: str) -> Record:
         if before != after:
             raise RecordError(f"{key}: {short_repr(before)} would be read back as {short_repr(after)}")
     return record
+
+
+def _clip_and_answer(question: Question, program: str) -> tuple[str, int]:
+    """The path of the clip and the index of the right choice, which formats of fields need."""
+    paths = _paths(question)
+    if not paths or question.answer is None:
+        raise RecordError(f"no {'answer' if paths else 'clip'}: {program}'s format needs one")
+    if len(paths) > 1:
+        raise RecordError(f"{len(paths)} clips: {program}'s format has a place for one")
+    return paths[0], question.answer
 
 
 def _solution(question: Question) -> Record:

@@ -72,9 +72,7 @@ def _read_conversation(record: Record, key: str, clips: ClipFinder, source: str)
     columns = {name: value for name, value in record.items() if name not in (*CONVERSATION_KEYS, key, "id")}
     audio = clips.find(columns | ({"audios": talk.sounds} if talk.sounds else {}), "audios")
     if talk.n_marks not in (0, len(audio)) and not clips.text_only:
-        raise RecordError(
-            f"{key}: {talk.n_marks} marks of a clip in the text for {len(audio)} clips; expected one each"
-        )
+        raise RecordError(f"{key}: places of a clip in the text: {talk.n_marks}, clips: {len(audio)}")
     prompt = _prompt(record, talk)
     choices = choices_field({"choices": list(prompt.choices)})
     name, solution = _stated_answer(record, talk)

@@ -98,9 +98,7 @@ ManifestAudioRoot = Annotated[
 BenchmarkFile = Annotated[
     Path, typer.Option("--data", help="The benchmark's file of questions, as published.", rich_help_panel=SOURCE_PANEL)
 ]
-TrainerFormat = Annotated[
-    str, typer.Option("--format", help="The program whose format it is: r1_aqa, ms_swift or trl.")
-]
+TrainerFormat = Annotated[str, typer.Option("--format", help="Whose format it is: r1_aqa, audiomcq, ms_swift or trl.")]
 
 
 def parse_against(files: list[str] | None) -> "tuple[ComparedSet, ...]":
