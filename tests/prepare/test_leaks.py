@@ -307,7 +307,7 @@ def test_the_commands_of_each_source_run_from_arguments(tmp_path):
     ("words", "says"),
     [
         (["prepare", "arc", "--out", "o"], "give a file or a data set on the Hub"),
-        (["prepare", "export", "m", "--format", "xml", "--out", "o"], "one of r1_aqa, ms_swift, trl"),
+        (["prepare", "export", "m", "--format", "xml", "--out", "o"], "one of r1_aqa, audiomcq, ms_swift, trl"),
     ],
 )
 def test_a_wrong_argument_is_named(words, says):
