@@ -109,3 +109,28 @@ def test_doctor_fails_for_a_checkpoint_that_does_not_load(tmp_path):
     result = harken("doctor", "--model", tmp_path)
     assert result.code == 1
     assert "no config.json" in result.out
+
+
+def test_an_evaluation_reads_its_questions_and_reaches_its_server_before_it_loads_a_model(world, tmp_path):
+    gone = ["evaluate", "--data", tmp_path / "gone.json", "--model", tmp_path / "gone", "--out", tmp_path / "e"]
+    result = harken(*gone)
+    assert f"{tmp_path}/gone.json: cannot be read" in result.err
+    assert not (tmp_path / "e").exists()
+    served = ["evaluate", "--data", world.test, "--out", tmp_path / "e", "--served-model", "m"]
+    result = harken(*served, "--endpoint", "http://127.0.0.1:9/v1")
+    assert "endpoint.base_url: http://127.0.0.1:9/v1: cannot be reached" in result.err
+    assert not (tmp_path / "e" / "config.yaml").exists()
+
+
+def test_the_screen_says_what_is_done_before_anything_is_imported(world, tmp_path):
+    """The first line comes before torch, whose import takes seconds."""
+    result = harken("train", world.recipe, "--out", tmp_path / "run", "--set", "data.train.0.file=gone.json")
+    assert result.out.startswith(f"starting small in {tmp_path}/run\n")
+    result = harken("evaluate", "--data", world.test, "--model", world.model, "--out", tmp_path / "e", "--limit", 2)
+    lines = result.out.split("\n")
+    assert lines[:3] == [
+        f"evaluating on {world.test}, into {tmp_path}/e",
+        "checking clips 0/2",
+        lines[2],
+    ]
+    assert f"loading {world.model}" in lines

@@ -72,6 +72,7 @@ def evaluate(
     screen = console_for(quiet, as_json)
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
+    print_line(screen, f"evaluating on {settings.data.file}, into {folder}")
     summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
     if not summary:  # this is not the first of several processes, which alone writes and prints
         return
@@ -121,7 +122,7 @@ def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        summary = evaluate(settings, folder, progress.update)
+        summary = evaluate(settings, folder, progress.update, screen)
     if not summary:
         return {}, folder
     mode = settings.data.audio
@@ -141,7 +142,7 @@ def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        figures = evaluate_listening(settings, folder, progress.update)
+        figures = evaluate_listening(settings, folder, progress.update, screen)
     if not figures:
         return {}, folder
     screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))

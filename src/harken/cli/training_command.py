@@ -80,6 +80,7 @@ def training_command(load_loop: Callable[[], Callable[..., Path]], about: str, s
         if dry_run:
             _print_dry_run(settings)
             return
+        print_line(screen, f"starting {settings.name} in {folder}")
         on_row = print_json_line if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
         checkpoint = load_loop()(settings, folder, screen, **resumed, on_row=on_row)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from harken.config import EvaluationRecipe
 from harken.data.audio_modes import questions_in_mode
 from harken.data.load import Loaded
@@ -30,6 +32,7 @@ from harken.results.evaluation_rows import Row
 from harken.results.official_figures import check_official_rule, official_figures
 from harken.results.summary import summarise
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
+from harken.system.console import SILENT
 from harken.system.distributed_run import distributed_run, join_ranks
 from harken.system.json_lines import write_json_lines
 from harken.system.progress import OnProgress, no_progress
@@ -38,7 +41,9 @@ from harken.types import Question
 
 
 @distributed_run(how_to_go_on)
-def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
+def evaluate(
+    recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress, console: Console = SILENT
+) -> dict[str, Any]:
     """Ask the model every question of the recipe, and write the files that docs/evaluation.md lists into `out`.
 
     A stopped evaluation of the same recipe goes on; of a finished one, only failed requests are sent again. Several
@@ -46,6 +51,7 @@ def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_p
 
     Args:
         on_progress: called with (answered trials, all trials), first for what an earlier command answered.
+        console: where it is shown what is checked and loaded before the first question.
 
     Returns the summary; it is empty on every rank but the first. Raises ConfigError when `out` holds a finished
     evaluation or that of another recipe, DataError when no record can be used or clips are missing, HarkenError when a
@@ -55,8 +61,8 @@ def evaluate(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_p
     recipe = agree_on_recipe(recipe, ranks)
     folder = ranks.run_on_all(lambda: _open_folder(recipe, out))
     prompt = Prompt.from_config(recipe.prompt)
-    with open_model(recipe, prompt, folder.replies, ranks) as model:
-        loaded = ranks.run_on_main(lambda: load_questions(recipe, folder))
+    loaded = ranks.run_on_main(lambda: load_questions(recipe, folder, console))
+    with open_model(recipe, prompt, folder.replies, ranks, console) as model:
         return evaluate_questions(folder, loaded, model, prompt, on_progress, ranks)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from rich.console import Console
+
 from harken.config import EvaluationRecipe
 from harken.errors import ConfigError
 from harken.evaluation.baselines import BASELINES, Baseline
@@ -15,7 +17,8 @@ from harken.inference.predict import Batch
 from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
-from harken.system.model_client import ModelClient
+from harken.system.console import SILENT, print_line
+from harken.system.model_client import ModelClient, refuse_unreachable
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.types import AudioSpan, Question
 
@@ -44,14 +47,22 @@ class EvaluatedModel(Protocol):
 
 @contextlib.contextmanager
 def open_model(
-    recipe: EvaluationRecipe, prompt: Prompt, replies: Path, ranks: Ranks = SINGLE_PROCESS
+    recipe: EvaluationRecipe,
+    prompt: Prompt,
+    replies: Path,
+    ranks: Ranks = SINGLE_PROCESS,
+    console: Console = SILENT,
 ) -> Iterator[EvaluatedModel]:
     """Open the model that the recipe names. Every rank loads a whole checkpoint, all at the same time.
 
     Args:
-        replies: file in which the replies of a server are kept.
+        replies: file in which the replies of a server are kept. Where it holds some already, a server that cannot be
+            reached is no error before a request needs it.
+        console: where it is shown what is loaded.
     """
     if recipe.endpoint is not None:
+        if not replies.exists():
+            refuse_unreachable(recipe.endpoint, "endpoint.base_url")
         with ModelClient(recipe.endpoint, replies) as client:
             yield ServedModel(client, recipe, prompt)
     elif recipe.model in BASELINES:
@@ -59,6 +70,7 @@ def open_model(
     else:
         path = recipe.model
         assert path is not None
+        print_line(console, f"loading {path}")
         dtype = DTYPES[pick_dtype(recipe.dtype, path, recipe.device)]
         model = ranks.run_on_all(lambda: load_model(path, dtype=dtype, device=recipe.device))
         yield CheckpointModel(model, recipe, prompt, ranks)

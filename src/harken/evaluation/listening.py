@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from harken.config import EvaluationRecipe
 from harken.data.audio_modes import MODES
 from harken.data.load import write_rejected
@@ -12,6 +14,7 @@ from harken.evaluation.folder import EvaluationFolder, how_to_go_on
 from harken.evaluation.load_questions import load_questions
 from harken.questions.prompt import Prompt
 from harken.results.listening import listening_figures, listening_rows, read_mode
+from harken.system.console import SILENT
 from harken.system.distributed_run import distributed_run, join_ranks
 from harken.system.files import write_json
 from harken.system.json_lines import write_json_lines
@@ -19,7 +22,9 @@ from harken.system.progress import OnProgress, no_progress
 
 
 @distributed_run(how_to_go_on)
-def evaluate_listening(recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress) -> dict[str, Any]:
+def evaluate_listening(
+    recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress, console: Console = SILENT
+) -> dict[str, Any]:
     """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
 
     The model is opened once. Finished evaluations are not repeated. A question that cannot be asked with its clip is
@@ -32,8 +37,8 @@ def evaluate_listening(recipe: EvaluationRecipe, out: Path, on_progress: OnProgr
     recipes = {mode: _with_audio(recipe, mode) for mode in MODES}
     folders = ranks.run_on_all(lambda: {mode: EvaluationFolder(out / mode, recipes[mode]) for mode in MODES})
     finished = ranks.broadcast([folder.is_finished for folder in folders.values()])
-    with open_model(recipe, prompt, out / "replies.jsonl", ranks) as model:
-        loaded = ranks.run_on_main(lambda: load_questions(recipes["real"], folders["real"]))
+    loaded = ranks.run_on_main(lambda: load_questions(recipes["real"], folders["real"], console))
+    with open_model(recipe, prompt, out / "replies.jsonl", ranks, console) as model:
         for number, folder in enumerate(folders.values()):
             if finished[number]:
                 continue

@@ -1,15 +1,19 @@
 """Loads the questions of an evaluation and lists the records that cannot be used."""
 
+from rich.console import Console
+
 from harken.benchmarks.registry import find_reader
 from harken.config import EvaluationRecipe
 from harken.data.load import Loaded, load_sources, write_rejected
 from harken.data.subset import select_questions
 from harken.errors import DataError
 from harken.evaluation.folder import EvaluationFolder
+from harken.system.console import SILENT
+from harken.system.progress import StepProgress
 from harken.types import Question
 
 
-def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded:
+def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder, console: Console = SILENT) -> Loaded:
     """Load the questions that the recipe selects, and write the rejected records to rejected.jsonl.
 
     A subset keeps all rejected records, because a record that cannot be read has no label; a limit keeps those before
@@ -24,7 +28,8 @@ def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder) -> Loaded
         last_line = max((int(question.source.rpartition(":")[2]) for question in kept), default=0)
         return kept
 
-    loaded = load_sources([recipe.data], find_reader, need_answer=False, select=select)
+    with StepProgress(console, "checking clips", 0, 500) as progress:
+        loaded = load_sources([recipe.data], find_reader, need_answer=False, select=select, on_progress=progress.update)
     rejected = [record for record in loaded.rejected if recipe.limit is None or record.line <= last_line]
     write_rejected(folder.rejected, rejected)
     if loaded.missing and not recipe.allow_missing:

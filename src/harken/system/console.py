@@ -40,6 +40,9 @@ def escape_unprintable(text: str) -> str:
     )
 
 
+SILENT = Console(quiet=True)
+
+
 def print_line(console: Console, text: str) -> None:
     """Print one line that is never wrapped, so that a path in it can be copied."""
     console.print(Text(escape_unprintable(text)), soft_wrap=True)
