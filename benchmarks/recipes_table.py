@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 
-from harken.config import Recipe, load_any_recipe, read_values
+from harken.config import MemoryConfig, Recipe, load_any_recipe, read_values
 from harken.config.builtin_recipes import about, builtin_recipes
 from harken.system.files import write_text
 
@@ -83,6 +83,8 @@ def hours(recipe: Recipe, commands: Sequence[str]) -> str:
     if recipe.model.path != MEASURED_MODEL or not commands[0].startswith("harken train"):
         return "not measured"
     if recipe.data.train[0].audio == "none" or "arc" in recipe.name:
+        return "not measured"
+    if recipe.memory != MemoryConfig() or recipe.model.lora is not None:
         return "not measured"
     grpo = recipe.grpo
     seconds = grpo.steps * grpo.prompts_per_step * SECONDS_PER_PROMPT[grpo.max_completion_tokens]

@@ -15,6 +15,7 @@ import typer.main
 import yaml
 
 import recipes_table
+import reference_pages
 from harken.cli.app import app
 from harken.config import Recipe, RewardConfig, parse
 from harken.models.tiny_checkpoint import write_tiny
@@ -90,6 +91,9 @@ def parsed(line: str, *, whole: bool) -> None:
     command, path, words = COMMAND, "harken", words[1:]
     while hasattr(command, "commands"):
         if not words and not whole:
+            return
+        if words[0].startswith("--"):
+            assert words[0] in {name for option in command.params for name in option.opts}, line
             return
         assert words[0] in command.commands, f"{line}: no command {words[0]}"
         command, path, words = command.commands[words[0]], f"{path} {words[0]}", words[1:]
@@ -181,8 +185,8 @@ def names_of_tree_line(line: str) -> list[str]:
     return re.split(r"\s{2,}|(?<=[a-z/]) (?=[a-z;])", line.strip())[0].split(",")
 
 
-def test_the_tree_of_the_readme_lists_the_folders_that_there_are():
-    [tree] = re.findall(r"## Where things are\n\n```text\n(.*?)\n```", TEXTS["README.md"], flags=re.DOTALL)
+def test_the_tree_of_the_design_page_lists_the_folders_that_there_are():
+    [tree] = re.findall(r"## Where things are\n\n```text\n(.*?)\n```", TEXTS["docs/design.md"], flags=re.DOTALL)
     above, package_lines = tree.split("src/harken/\n")
     top, package = (
         {name.strip().rstrip("/") for line in lines.strip("\n").split("\n") for name in names_of_tree_line(line)}
@@ -198,12 +202,12 @@ def test_the_tree_of_the_readme_lists_the_folders_that_there_are():
     }
 
 
-def test_readme_and_design_page_list_the_folders_in_the_order_of_the_import_contract():
+def test_the_tree_and_the_table_of_the_design_page_list_the_folders_in_the_order_of_the_import_contract():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     order = [name for layer in layers for name in layer.split(" | ")]
     pattern = rf"\b({'|'.join(order)})(?:/|\.py)"
-    tree = TEXTS["README.md"].partition("src/harken/\n")[2].partition("```")[0]
+    tree = TEXTS["docs/design.md"].partition("src/harken/\n")[2].partition("```")[0]
     [table] = re.findall(
         r"\| folder \| what it does \|\n\|---\|---\|\n(.*?)\n\n", TEXTS["docs/design.md"], flags=re.DOTALL
     )
@@ -211,12 +215,23 @@ def test_readme_and_design_page_list_the_folders_in_the_order_of_the_import_cont
     assert re.findall(r"^### (\w+)$", TEXTS["docs/design.md"], flags=re.MULTILINE) == order[:-3]
 
 
-def test_the_readme_is_short():
-    assert TEXTS["README.md"].count("\n") < 250
+def test_the_readme_fits_on_two_screens():
+    assert TEXTS["README.md"].count("\n") < 100
 
 
 def test_the_page_of_recipes_is_written_from_the_recipes():
     assert TEXTS["docs/recipes.md"] == recipes_table.page()
+
+
+def test_the_pages_of_commands_and_keys_are_written_from_the_code():
+    assert TEXTS["docs/command_line.md"] == reference_pages.command_page()
+    assert TEXTS["docs/recipe_keys.md"] == reference_pages.keys_page()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_says_in_its_first_sentence_for_whom_it_is(name):
+    first = " ".join(prose(TEXTS[name]).split("\n\n")[1].split())
+    assert re.search(r"\bfor (people|everyone|those|users)\b", first.split(". ")[0]), first
 
 
 def python_blocks(name: str) -> str:

@@ -11,7 +11,7 @@ class PublishedRow(Section):
     """A row of a paper's table. The report shows a run beside it, and `harken evaluate` prints it beside the result."""
 
     table: str
-    """The table as `harken compare --published` names it, such as omni-r1-v2:I."""
+    """The table as `harken compare RUN --published TABLE` names it, such as omni-r1-v2:I."""
     row: str
     """The labels of the row, joined with commas, such as "Qwen2.5-Omni-7B, Omni-R1 (AVQA)"."""
 
