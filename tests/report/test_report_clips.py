@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from report_runs import write_clips
 
+from harken.data.encoded_sound import as_mp3, as_wav
 from harken.errors import AudioError
 from harken.report.clip_picture import draw_clip, mel_levels
-from harken.report.clips import ClipFinder, as_mp3, as_wav, load_clip
+from harken.report.clips import ClipFinder, load_clip
 
 
 def test_a_name_is_the_last_two_parts_of_a_path_however_deep_the_clip_lies(tmp_path):

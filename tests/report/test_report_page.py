@@ -17,7 +17,8 @@ from harken.errors import DataError
 from harken.report import build, embedded_clips
 from harken.report.build import write_report
 from harken.report.page import page_script, script_json, security_policy
-from harken.report.questions import LONGEST_LABEL, LONGEST_PART, LONGEST_TEXT, cut
+from harken.report.questions import LONGEST_LABEL, LONGEST_PART, LONGEST_TEXT
+from harken.system.shown_text import cut
 
 
 class Page(HTMLParser):

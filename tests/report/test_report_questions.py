@@ -7,8 +7,9 @@ from report_runs import prediction, sampled, write_demo, write_evaluation, write
 
 from harken.report.question_sample import spread_kinds, take_within
 from harken.report.question_sets import AFTER, BEFORE, question_sets
-from harken.report.questions import GROUPS, TRAINING, cut, evaluation_items, training_items
+from harken.report.questions import GROUPS, TRAINING, evaluation_items, training_items
 from harken.report.run import read_run
+from harken.system.shown_text import cut
 
 
 def items_of(run):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from harken.config.section import PositiveInt, Section
+from harken.config.section import NonNegativeInt, PositiveInt, Section
 
 
 class LoggingConfig(Section):
@@ -19,6 +19,10 @@ class LoggingConfig(Section):
     evaluate_every: PositiveInt | None = None
     """The number of steps between greedy evaluations on the development part (`data.dev_share`)."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
-    """Programs to which metrics are sent too."""
+    """Programs to which metrics are sent too, and tables of sampled completions with their clips (`completions`)."""
+    completions: NonNegativeInt = 16
+    """The number of completions of a step that the trackers get as a table, with prompt, choice, right answer, rewards,
+    advantage and the clip to play; half of them at most are of one question. Tables are of steps whose rollouts are
+    kept, 50 in a run at most, and hold the first 30 s of a clip. 0 sends none."""
     project: str = "harken"
     """The project's name in W&B and trackio."""

@@ -65,6 +65,7 @@ def train(
             metrics |= session.measure_probe(step, settings.steps)
             if session.ranks.is_main and is_due(step, recipe.logging.every, settings.steps):
                 session.run.write_rollouts(step, result.rows)
+                session.track_completions(step, settings.steps, result.rows)
             session.end_step(step, settings.steps, metrics)
             table.advance(step, metrics)
     return session.close()

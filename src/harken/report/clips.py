@@ -1,4 +1,4 @@
-"""Finds clips by the names that predictions and rollouts hold, and encodes their sound for a page.
+"""Finds clips by the names that predictions and rollouts hold.
 
 A clip's name is the last two parts of its path. Names come from data files and may be hostile, so a clip is only read
 from inside the given folders. A page gets the decoded sound (mono, 16 kHz, as the model gets it), never the file
@@ -6,16 +6,12 @@ itself, so that a file that is not a sound is never sent.
 """
 
 import base64
-import io
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from harken.data.audio import SAMPLE_RATE_HZ, load_waveform
+from harken.data.audio import load_waveform
 from harken.errors import AudioError
 from harken.types import Waveform
 
@@ -63,26 +59,6 @@ def load_clip(finder: ClipFinder, name: str) -> Waveform:
         raise AudioError(f"{name[:200]!r} cannot be read: {error.strerror}") from error
 
 
-def as_mp3(samples: Waveform) -> bytes:
-    """The sound as MP3 of about 27 kbit/s, 3.4 kB per second; every browser plays MP3, not every one plays Ogg.
-
-    The bit rate is variable, so that the file has room for the tag by which decoders leave out the silence that MP3
-    adds in front.
-    """
-    return _encoded(samples, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.7, bitrate_mode="VARIABLE")
-
-
-def as_wav(samples: Waveform) -> bytes:
-    """The sound as WAV of 16 bits."""
-    return _encoded(samples, format="WAV", subtype="PCM_16")
-
-
 def data_uri(kind: str, content: bytes) -> str:
     """Content that stands in the page itself, such as `data:image/png;base64,...`."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _encoded(samples: Waveform, **options) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1, 1), SAMPLE_RATE_HZ, **options)
-    return file.getvalue()

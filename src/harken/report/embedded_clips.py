@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harken.data.audio import SAMPLE_RATE_HZ
+from harken.data.encoded_sound import as_mp3
 from harken.errors import AudioError
 from harken.report.clip_picture import draw_clip
-from harken.report.clips import ClipFinder, as_mp3, data_uri, load_clip
+from harken.report.clips import ClipFinder, data_uri, load_clip
 from harken.report.question_sets import QuestionSet, set_names
 from harken.report.questions import TRAINING, Item, clips_of
 from harken.report.run import Run

@@ -5,7 +5,6 @@ groups of sampled completions with rewards and advantages, and the marks that th
 cut, and say how much is left out.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from harken.report.curves import number, rounded
 from harken.report.question_sets import AFTER, BEFORE, QuestionSet, set_names
 from harken.report.run import Run
 from harken.report.run_files import JsonObject
+from harken.system.shown_text import cut
 
 Item = dict[str, Any]
 TRAINING = "training"
@@ -81,21 +81,6 @@ def ready_item(item: Item) -> Item:
 def clips_of(item: Item) -> list[Item]:
     """The item itself, which holds its first clip, and its further clips: each has `clip`, and gets `sound`."""
     return [item, *item.get("more_clips", ())]
-
-
-def cut(value: Any, longest: int) -> str:
-    """A text as the page shows it: of a long one the beginning and the end, and how much is left out between.
-
-    Control characters become their pictures, so that they are visible.
-    """
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > longest:
-        tail = longest // 4
-        text = f"{text[: longest - tail]} [… {len(text) - longest:,} characters left out …] {text[-tail:]}"
-    return text.translate(_CONTROLS)
-
-
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
 def _item(row: JsonObject, name: str) -> Item:

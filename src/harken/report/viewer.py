@@ -16,10 +16,11 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harken.data.audio import load_waveform
+from harken.data.encoded_sound import as_wav
 from harken.errors import AudioError
 from harken.report.build import run_summary
 from harken.report.clip_picture import draw_clip
-from harken.report.clips import ClipFinder, as_wav, data_uri
+from harken.report.clips import ClipFinder, data_uri
 from harken.report.curve_names import SECTIONS
 from harken.report.curves import panels
 from harken.report.facts import progress_line, run_names

@@ -3,10 +3,10 @@
 `open_session.py` makes it. GRPO and SFT share it, so that both measure, log and save in the same way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from rich.console import Console
@@ -25,6 +25,7 @@ from harken.system.console import print_line, print_warning
 from harken.system.ranks import Ranks
 from harken.system.stop_signals import stop_requested
 from harken.training.checkpoint import save_checkpoint
+from harken.training.completion_table import completion_table, table_is_due
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting_warning, measure_probe
 from harken.training.progress_columns import Column
 from harken.training.progress_table import OnRow, ProgressTable
@@ -144,6 +145,18 @@ class Session:
         """Empty on every rank but the first. All ranks take part, because gathering the weights needs them."""
         with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
             return {} if self.probe is None else measure_probe(self.policy, self.probe)
+
+    def track_completions(self, step: int, last_step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Give the trackers a table of completions of a step whose rollouts are kept, where one is due."""
+        settings = self.recipe.logging
+        trackers = [tracker for tracker in self.trackers if tracker.takes_completions and settings.completions]
+        if not trackers or not table_is_due(step, settings.every, last_step):
+            return
+        asked = {(row["id"], row["question"]) for row in rows}
+        questions = {key: question for question in self.questions if (key := (question.id, question.text)) in asked}
+        table = completion_table(step, rows, questions, self.prompt, self.recipe)
+        for tracker in trackers:
+            tracker.log_completions(table)
 
     def end_step(self, step: int, last_step: int, metrics: dict[str, float], *, stop: bool = False) -> None:
         """Write the metric row of a step, then its checkpoint if one is due. Raises StoppedError after that if a signal
