@@ -24,7 +24,11 @@ from harken.inference.log_probabilities import score_packed
 from harken.inference.sampling import Sampling
 from harken.system.random import uniforms
 
-pytestmark = pytest.mark.vllm
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore:`torch.:DeprecationWarning", "ignore:`torch.:FutureWarning"),
+]
+"""vLLM and torch's compiler, which vLLM loads, still use names of torch that torch has deprecated."""
 pytest.importorskip("vllm")
 
 from harken.inference.vllm_engine import VllmEngine  # noqa: E402
