@@ -138,3 +138,16 @@ def test_values_of_other_types_are_shown_and_raise_nothing(tmp_path):
     assert items["7"]["choices"] == []
     assert items["7"]["groups"][0]["rows"][0]["text"] == '{"a": 1}'
     assert items["7"]["groups"][0]["rows"][0]["reward"] is None
+
+
+def test_a_judges_opinion_of_an_evaluated_answer_is_shown_and_a_failed_call_is_told_from_none(tmp_path):
+    run = write_run(tmp_path / "run")
+    opinions = {"yes": {"judged": True, "judge_reason": "same"}, "failed": {"judged": None}, "none": {}}
+    write_evaluation(
+        run, "test", [prediction(ident, correct=True, **more) for ident, more in opinions.items()], model="m"
+    )
+    items = items_of(read_run(run))
+    answers = {ident: items[ident]["answers"][0] for ident in opinions}
+    assert (answers["yes"]["judge"], answers["yes"]["judge_reason"]) == (True, "same")
+    assert answers["failed"]["judge"] is None
+    assert "judge" not in answers["none"]

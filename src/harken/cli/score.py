@@ -1,14 +1,20 @@
 """`harken score`: scores predictions that any program wrote."""
 
+import contextlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harken.benchmarks import BENCHMARKS
 from harken.cli.options import console
 from harken.system.console import print_line
+
+if TYPE_CHECKING:
+    from harken.results.score_file import AskJudge
+    from harken.types import Question
 
 
 def score(
@@ -41,6 +47,15 @@ def score(
             "mended it: those of the benchmark file or those of the predictions (file). Either way they are listed.",
         ),
     ] = "benchmark",
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            "--judge",
+            help="A recipe with a section judge: a column says which answers a judge finds right. Its replies are kept "
+            "beside FILE, in FILE's name with .judge, and not asked for twice.",
+            metavar="RECIPE",
+        ),
+    ] = None,
     submission: Annotated[
         Path | None,
         typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
@@ -51,13 +66,21 @@ def score(
     from harken.results.score_table import score_table
 
     if submission is not None:
-        if letters or answers == "file":
+        if letters or answers == "file" or judge is not None:
             raise typer.BadParameter(
-                "a submission is not scored: no --letters, no --answers", param_hint="--submission"
+                "a submission is not scored: no --letters, no --answers, no --judge", param_hint="--submission"
             )
         result = write_submission(benchmark, data, predictions, submission, key)
     else:
-        result = score_file(benchmark, data, predictions, letters_shown=letters or None, key=key, answers=answers)
+        result = score_file(
+            benchmark,
+            data,
+            predictions,
+            letters_shown=letters or None,
+            key=key,
+            answers=answers,
+            ask_judge=None if judge is None else _judge_of(judge, predictions),
+        )
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
     elif submission is None:
@@ -65,3 +88,23 @@ def score(
     else:
         counts = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
         print_line(console, f"submission: {submission} ({counts})")
+
+
+def _judge_of(recipe: Path, predictions: Path) -> "AskJudge":
+    """Asks the judge that the recipe names, which is opened when it is first asked and closed after that."""
+    from harken.config import JudgeConfig, parse
+    from harken.config.read import read_values
+    from harken.errors import ConfigError
+    from harken.judges import open_judge
+    from harken.judges.answers import judge_predictions
+
+    section = read_values(recipe).get("judge")
+    if not section:
+        raise ConfigError(f"{recipe}: no section judge; `harken judge check --help` shows what one names")
+    config = parse(JudgeConfig, section, str(recipe))
+
+    def ask(questions: Sequence["Question"], texts: Mapping[str, str]) -> tuple[Mapping[str, bool], int]:
+        with contextlib.closing(open_judge(config, predictions.with_name(f"{predictions.name}.judge"))) as judge:
+            return judge_predictions(judge, questions, texts)
+
+    return ask

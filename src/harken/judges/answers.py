@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harken.judges.judge import Judge, Verdict
+from harken.questions.output_parts import answer_part
 from harken.stats import mean_interval
 from harken.types import Question
 
@@ -56,6 +57,26 @@ def add_judged_column(
         "n_failed": sum(verdict.score is None for verdict in verdicts),
     }
     return judged_rows, summary
+
+
+def judge_predictions(
+    judge: Judge, questions: Sequence[Question], predictions: Mapping[str, str]
+) -> tuple[dict[str, bool], int]:
+    """Whether each prediction means the right choice, by question id, and how many calls failed.
+
+    The judge sees the part of the text that answers. A question without a prediction, an empty answer and a failed call
+    count as wrong; a question without choices or with a hidden answer is left out.
+
+    Args:
+        predictions: question id -> text.
+    """
+    asked = [question for question in questions if question.choices and question.answer is not None]
+    answers = {question.id: (answer_part(predictions.get(question.id, "")) or "").strip() for question in asked}
+    sent = [question for question in asked if answers[question.id]]
+    verdicts = judge_answers(judge, sent, [answers[question.id] for question in sent])
+    right = {question.id: False for question in asked}
+    right |= {question.id: bool(verdict.score) for question, verdict in zip(sent, verdicts, strict=True)}
+    return right, sum(verdict.score is None for verdict in verdicts)
 
 
 def add_rubric_column(

@@ -111,7 +111,16 @@ def _completion(row: JsonObject) -> Item:
         "correct": row.get("correct"),
         "why": cut(row.get("reason", ""), LONGEST_LABEL),
         "ended": row.get("ended") is not False,
+        **_judgement(row),
     }
+
+
+def _judgement(row: JsonObject) -> Item:
+    """What a judge found of an answer in an evaluation, and why; {} where none was asked. None is a failed call."""
+    judged = row.get("judged", ())
+    if judged is not None and not isinstance(judged, bool):
+        return {}
+    return {"judge": judged, "judge_reason": cut(row.get("judge_reason", ""), LONGEST_TEXT)}
 
 
 def _ready_group(group: Item) -> Item:

@@ -42,6 +42,8 @@ class ScoredItem:
         official: the script's verdict; None where there is no prediction or the script drops it.
         strict: whether the choice that the grader read is the right one; for a question without choices, whether the
             official rule counts it as right.
+        judged: whether a judge finds that the prediction means the right choice; None where no judge was asked about
+            the question.
     """
 
     question: Question
@@ -51,6 +53,7 @@ class ScoredItem:
     lettered: bool
     official: Verdict
     strict: bool
+    judged: bool | None = None
 
 
 def score(
@@ -60,6 +63,7 @@ def score(
     *,
     letters_shown: bool | None = None,
     bare: bool = False,
+    judged: Mapping[str, bool] | None = None,
 ) -> dict[str, Any]:
     """Score predictions by the benchmark's official rule and strictly, with harken's grader.
 
@@ -69,6 +73,7 @@ def score(
         letters_shown: whether the prompt showed letters, so that the strict grader may read one; default: as in the
             benchmark's own prompt.
         bare: grade first and give the official rule the bare choice.
+        judged: question id -> whether a judge finds that the prediction means the right choice.
 
     Returns:
         n, n_missing, n_unreadable (predictions in which no choice was read), n_official (questions in the script's
@@ -77,7 +82,8 @@ def score(
         each label, {} where the benchmark has no such label; n_unreadable_letters: unreadable predictions that name a
         choice by its letter; n_judged, where the benchmark has such questions: those that only a judge scores, which
         are in no figure; with `bare`, n_right_refused: questions whose right choice alone the script does not
-        count; and `averages` where the benchmark has further means.
+        count; with `judged`, judged_accuracy beside the other accuracies, over the questions that a judge was asked
+        about; and `averages` where the benchmark has further means.
 
     Raises DataError where the benchmark has no official rule, for no questions, an id that two questions share, hidden
     answers, a prediction for an unknown id or one that is not text, and where a function of the benchmark raises or
@@ -90,7 +96,13 @@ def score(
     n_questions = len(questions)
     if benchmark.judged is not None:
         questions = [question for question in questions if not benchmark.judged(question)]
-    items = [_scored(benchmark, question, predictions.get(question.id), letters, bare) for question in questions]
+    verdicts = judged or {}
+    items = [
+        replace(
+            _scored(benchmark, question, predictions.get(question.id), letters, bare), judged=verdicts.get(question.id)
+        )
+        for question in questions
+    ]
     labels = {**LABELS, **benchmark.groups}
     result: dict[str, Any] = {
         **_figures(items),
@@ -227,7 +239,14 @@ def _figures(items: Sequence[ScoredItem]) -> dict[str, Any]:
         "n_unreadable": sum(item.unreadable for item in items),
         "n_official": sum(item.official is not None for item in items),
         **{name: _written(accuracy(items)) for name, accuracy in ACCURACIES.items()},
+        **_judged(items),
     }
+
+
+def _judged(items: Sequence[ScoredItem]) -> dict[str, Any]:
+    """{} where no judge was asked about any of the questions."""
+    values = [(item.judged, item.clip) for item in items if item.judged is not None]
+    return {"judged_accuracy": _written(_accuracy(values)), "n_judged_answers": len(values)} if values else {}
 
 
 def _official(items: Sequence[ScoredItem]) -> Estimate:

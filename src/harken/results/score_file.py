@@ -4,6 +4,7 @@ The results are dictionaries for JSON that say what they are of: benchmark, vers
 rule got. No audio is needed.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from harken.results.stated_items import AnswersOf, as_stated
 from harken.system.files import write_json
 from harken.types import Question
 
+AskJudge = Callable[[Sequence[Question], Mapping[str, str]], tuple[Mapping[str, bool], int]]
+"""Questions and predictions by id -> whether each means the right choice, by id, and how many calls failed."""
+
 
 def score_file(
     name: str,
@@ -28,12 +32,15 @@ def score_file(
     letters_shown: bool | None = None,
     key: str | None = None,
     answers: AnswersOf = "benchmark",
+    ask_judge: AskJudge | None = None,
 ) -> dict[str, Any]:
     """Score a file of predictions for the benchmark called `name`; keys as in `score`, and what the figures are of.
 
     Args:
         key: the key that holds the predictions; default: the benchmark's own, where the file has it.
         answers: whose answers count where the predictions state others than the benchmark file.
+        ask_judge: asks a judge about the predictions; then the figures have its column, and `n_judge_failed` counts the
+            calls that failed.
 
     Raises ConfigError for an unknown benchmark, and DataError for a benchmark file or predictions that cannot be
     trusted, with counts.
@@ -44,13 +51,15 @@ def score_file(
     questions = [
         as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions
     ]
+    judged, n_failed = (None, None) if ask_judge is None else ask_judge(questions, read.texts)
     return {
         **_heading(benchmark, data, predictions, published, read),
+        **({} if n_failed is None else {"n_judge_failed": n_failed}),
         "answers_of": answers,
         "undecided": benchmark.undecided,
         "official_input": "bare choice" if read.own else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,
-        **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=read.own),
+        **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=read.own, judged=judged),
     }
 
 

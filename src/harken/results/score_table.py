@@ -15,13 +15,15 @@ LONGEST_NAME = 28
 
 def score_table(result: Mapping[str, Any]) -> Table:
     """What `score_file` returned: all questions, each task, difficulty and category, and the benchmark's means."""
-    rows = [_score_row("all", result)]
+    judged = "judged_accuracy" in result
+    rows = [_score_row("all", result, judged)]
     for label in SHOWN_LABELS:
-        rows += [_score_row(name or f"no {label}", group) for name, group in result["by"][label].items()]
+        rows += [_score_row(name or f"no {label}", group, judged) for name, group in result["by"][label].items()]
     means = result.get("averages", {})
-    rows += [_score_row(name, mean) for name, mean in means.items() if isinstance(mean, dict)]
+    rows += [_score_row(name, mean, judged) for name, mean in means.items() if isinstance(mean, dict)]
+    header = (*SCORE_HEADER, "judge, %") if judged else SCORE_HEADER
     title = " ".join(part for part in (result["benchmark"], result["version"]) if part)
-    return terminal_table(f"{title}: {result['predictions']}", SCORE_HEADER, rows, "; ".join(_notes(result, means)))
+    return terminal_table(f"{title}: {result['predictions']}", header, rows, "; ".join(_notes(result, means)))
 
 
 def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
@@ -31,6 +33,11 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
         f"official: over the {result['n_official']} items that the benchmark's script counts, on the "
         f"{result['official_input']}",
     ]
+    if "judged_accuracy" in result:
+        notes.append(
+            f"judge: whether a judge finds that the answer means the right choice, over {result['n_judged_answers']} "
+            f"questions; {result['n_judge_failed']} calls failed (counted as wrong)"
+        )
     further = [label for label, groups in result["by"].items() if groups and label not in SHOWN_LABELS]
     if further:
         notes.append(f"accuracies by {', '.join(further)}: with --json")
@@ -85,10 +92,11 @@ def _names(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (", ... (all with --json)" if len(ids) > 3 else "")
 
 
-def _score_row(name: str, group: Mapping[str, Any]) -> tuple[str, ...]:
+def _score_row(name: str, group: Mapping[str, Any], judged: bool) -> tuple[str, ...]:
     official, of_all, strict = (group[key] for key in ("official_accuracy", "official_accuracy_all", "choice_accuracy"))
     name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    return name, str(group.get("n", "")), _share(official), f"{100 * of_all['value']:.1f}", _share(strict)
+    row = name, str(group.get("n", "")), _share(official), f"{100 * of_all['value']:.1f}", _share(strict)
+    return (*row, _share(group["judged_accuracy"]) if "judged_accuracy" in group else "") if judged else row
 
 
 def _share(figure: Mapping[str, Any]) -> str:

@@ -16,6 +16,14 @@ const textCell = (completion, ...more) => h("td", { class: "completion", "data-n
   completion.ended ? null : mutedText("cut at the maximum length"), more);
 const headRow = (names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
 
+// What a judge found of an answer; undefined where none was asked, null where its call failed.
+function judgement(answer) {
+  if (answer.judge === undefined) return null;
+  const words = answer.judge === null ? "failed" : answer.judge ? "right" : "wrong";
+  return h("div", { class: "muted" }, `a judge: ${words}`, answer.judge_reason
+    ? [" · ", dataText("bdi", "", answer.judge_reason)] : null);
+}
+
 function answersTable(item) {
   const several = runs.length > 1;
   return h("table", { class: "answers" },
@@ -24,7 +32,7 @@ function answersTable(item) {
       several && h("td", { class: "name", "data-name": "run" }, dataText("span", "", runs[answer.run].name)),
       h("td", { "data-name": "model" }, answer.when),
       h("td", { "data-name": "heard" }, HEARD[answer.audio] || answer.audio),
-      textCell(answer),
+      textCell(answer, judgement(answer)),
       h("td", { "data-name": "choice" }, choiceOf(answer)),
       h("td", { "data-name": "" }, verdict(answer))))));
 }
