@@ -47,9 +47,9 @@ class DataConfig(Section):
     feature_cache_gib: Annotated[float, Field(ge=0)] = 2.0
     """Host memory, in GiB, in which computed mel spectrograms are kept."""
     encoded_cache: Path | None = None
-    """A folder in which the output of a frozen audio tower is kept for later epochs and runs, by the content of the
-    clip and the weights of the tower. Default: nothing is kept. It needs train_audio_tower: false and
-    train_projector: false."""
+    """A folder in which the output of a frozen audio tower, before the projector, is kept for later epochs and runs, by
+    the content of the clip and the weights of the tower. Default: nothing is kept. It needs train_audio_tower: false;
+    on several ranks also train_projector: false, and `harken train`."""
     order: Literal["shuffled", "pass_rate"] = "shuffled"
     """shuffled: a new random order in every epoch. pass_rate: from the easiest question to the hardest, by
     `pass_rates`; questions with a rate of 0 or 1 teach GRPO nothing and are dropped (SARI, arXiv 2504.15900)."""

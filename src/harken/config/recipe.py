@@ -48,10 +48,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def encoded_clips_need_a_frozen_tower(self) -> "Recipe":
-        trains = [part for part in ("train_audio_tower", "train_projector") if getattr(self.model, part)]
-        if self.data.encoded_cache is not None and trains:
+        if self.data.encoded_cache is not None and self.model.train_audio_tower:
             raise ValueError(
-                f"data.encoded_cache: the encoded clips change with every step: set model.{trains[0]}: false"
+                "data.encoded_cache: the tower's output changes with every step: set model.train_audio_tower: false"
             )
         return self
 

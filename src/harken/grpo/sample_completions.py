@@ -49,7 +49,6 @@ def sample_completions(
     *,
     seed: int,
     step: int,
-    encode_audio: EncodeAudio | None = None,
     sizes: StepSizes | None = None,
     warn: Callable[[str], None] = lambda line: None,
     ranks: Ranks = SINGLE_PROCESS,
@@ -62,7 +61,6 @@ def sample_completions(
 
     Args:
         inputs: what the model reads, one for each question.
-        encode_audio: encodes the clips of prompts; default: the policy's own tower.
         sizes: how much is computed at once; smaller afterwards where memory did not suffice. Default: all of it.
         warn: called with a line where prompts do not fit into memory together and are halved.
         engine: what samples; default: the policy itself.
@@ -75,7 +73,7 @@ def sample_completions(
         return
     order = sorted(range(len(questions)), key=lambda i: inputs[i].length)
     prompts = PromptBatch([questions[i] for i in order], [inputs[i] for i in order])
-    clips = encode_clips(encode_audio or policy.encode_audio, prompts, warn, ranks if policy.audio_trains else None)
+    clips = encode_clips(policy.encode_audio, prompts, warn, ranks if policy.audio_trains else None)
     prompts = PromptBatch(prompts.questions, prompts.inputs, clips.audio)
     graph = clips if clips.has_graph else None
     sampler = _Sampler(policy, prompt, settings, seed, step, graph, sizes, engine)

@@ -20,7 +20,6 @@ from harken.grpo.rewarding import Rewarder
 from harken.grpo.rollout_rows import RolloutRow, rollout_rows
 from harken.grpo.sample_completions import sample_completions, stand_in
 from harken.grpo.update import update
-from harken.inference.encoded_audio_cache import EncodedAudioCache
 from harken.inference.engine import RolloutEngine
 from harken.models.audio_lm import ModelInput
 from harken.models.policy import mixed_precision
@@ -52,8 +51,6 @@ class GrpoStep:
     def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder, engine: RolloutEngine) -> None:
         self._session, self._settings, self._rewarder, self._engine = session, settings, rewarder, engine
         self._sizes = step_sizes(session.recipe, settings, session.ranks.size)
-        cache = session.recipe.data.encoded_cache
-        self._encode_audio = session.policy.encode_audio if cache is None else EncodedAudioCache(session.policy, cache)
 
     def run(self, step: int, questions: Sequence[Question], inputs: Iterator[Sequence[ModelInput]]) -> StepResult:
         """Make step `step` (1-based) from this rank's questions; `inputs` gives what the model reads of them next.
@@ -123,7 +120,6 @@ class GrpoStep:
                 self._settings,
                 seed=session.recipe.seed,
                 step=step,
-                encode_audio=self._encode_audio,
                 sizes=self._sizes,
                 warn=session.warn,
                 ranks=session.ranks,

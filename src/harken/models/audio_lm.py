@@ -5,7 +5,7 @@ towers and the merging of audio and text are the business of each architecture. 
 logits are separate methods, so that a clip is encoded once for G completions and a packed row shares its prompt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +47,18 @@ class ModelInput:
         return self.input_ids.shape[0]
 
 
+class TowerCache(Protocol):
+    """Keeps the output of a tower that does not train."""
+
+    def __call__(self, prompt: ModelInput, encode: Callable[[], Tensor]) -> Tensor:
+        """[audio tokens, D] the tower's output for the clips of a prompt, one after another, before the projector.
+
+        Args:
+            encode: computes it.
+        """
+        ...
+
+
 class AudioLM(Protocol):
     """An audio language model, split where GRPO needs it split."""
 
@@ -84,6 +96,9 @@ class AudioLM(Protocol):
         """The number of tokens that `render` gives for the conversation and clips of so many samples; None = no
         clip."""
         ...
+
+    tower_cache: "TowerCache | None"
+    """Where `encode_audio` takes the output of a tower that does not train from; None = the tower computes it."""
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         """Run audio tower and projector once for each prompt: [audio tokens, H] each, those of several clips one after

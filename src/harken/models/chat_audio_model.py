@@ -5,7 +5,7 @@ it saves.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatur
 
 from harken.errors import CheckpointError
 from harken.models.audio_features import check_clip_length, count_audio_tokens, count_frames, shortest_clip
-from harken.models.audio_lm import ModelInput
+from harken.models.audio_lm import ModelInput, TowerCache
 from harken.models.chat_tokens import ChatTokens
 from harken.models.language_model import LanguageModelMethods
 from harken.models.shared_prefix import use_shared_prefix
@@ -55,6 +55,7 @@ class ChatAudioModel(LanguageModelMethods):
         config: Any = module.config
         self.module = module
         self.adapters: PeftModel | None = None
+        self.tower_cache: TowerCache | None = None
         self.tokenizer, self.feature_extractor = tokenizer, feature_extractor
         self._chat = ChatTokens(tokenizer, audio_token, config.audio_token_id)
         self.eos_token_ids = self._chat.eos_token_ids(module)
@@ -77,8 +78,8 @@ class ChatAudioModel(LanguageModelMethods):
         """[mel bins, F] float32."""
 
     @abstractmethod
-    def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Features of several clips through tower and projector: [audio tokens, H] each."""
+    def _tower(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Features of several clips through the tower, without the projector: [audio tokens, D] each."""
 
     @abstractmethod
     def _save_processors(self, folder: Path) -> None:
@@ -128,19 +129,31 @@ class ChatAudioModel(LanguageModelMethods):
         return self._chat.count(text, [self._count_audio_tokens(clip) for clip in clips])
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        clips = [clip for prompt in inputs for clip in prompt.clips]
-        encoded: Sequence[Tensor] = ()
-        if clips:
+        heard = [prompt for prompt in inputs if prompt.features is not None]
+        encoded: Iterator[Tensor] = iter(())
+        if heard:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
-                encoded = self._encode(clips)
-        remaining = iter(encoded)
-        audio: list[Tensor | None] = []
-        for prompt in inputs:
-            own = [next(remaining) for _ in prompt.clips]
-            audio.append(torch.cat(own) if len(own) > 1 else own[0] if own else None)
+                encoded = iter(self._encode(heard) if self.tower_cache is None else self._encode_cached(heard))
+        audio = [None if prompt.features is None else next(encoded) for prompt in inputs]
         for prompt, features in zip(inputs, audio, strict=True):
             self._check_placeholders(prompt, features)
         return audio
+
+    def _encode(self, inputs: Sequence[ModelInput]) -> Sequence[Tensor]:
+        """Prompts with clips -> [audio tokens, H] each, all clips in one pass."""
+        states = self._tower([clip for prompt in inputs for clip in prompt.clips])
+        pieces = iter(self.parts["projector"](torch.cat(list(states))).split([len(clip) for clip in states]))
+        return [torch.cat([next(pieces) for _ in prompt.clips]) for prompt in inputs]
+
+    def _encode_cached(self, inputs: Sequence[ModelInput]) -> Sequence[Tensor]:
+        """As `_encode`, with the tower's output from the cache. Each prompt is computed alone, so that no result
+        depends on what the cache holds already."""
+        cache = self.tower_cache
+        assert cache is not None
+        return [
+            self.parts["projector"](cache(prompt, lambda prompt=prompt: torch.cat(list(self._tower(prompt.clips)))))
+            for prompt in inputs
+        ]
 
     def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor | None]) -> list[Tensor]:
         embedded = []

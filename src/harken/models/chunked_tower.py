@@ -73,7 +73,8 @@ def use_chunked_attention(tower: nn.Module) -> None:
 
 
 def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Features of several clips, [mel bins, F] each, through the tower and its projector: [sum of audio tokens, H]."""
+    """Features of several clips, [mel bins, F] each, through the tower without its projector: [sum of audio tokens,
+    D]."""
     dtype, size = tower.conv1.weight.dtype, 2 * tower.n_window
     pieces = [piece for features in clips for piece in features.split(size, 1)]
     frames = [piece.shape[1] for piece in pieces]
@@ -92,7 +93,7 @@ def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> 
         hidden = layer(hidden, cu_seqlens=None, chunks=chunks)[0]
     first = _first_of_pairs([_after_convolutions(features.shape[1]) for features in clips]).to(device)
     hidden = (hidden.index_select(0, first) + hidden.index_select(0, first + 1)) / 2
-    return tower.proj(tower.ln_post(hidden))
+    return tower.ln_post(hidden)
 
 
 def _after_convolutions(frames: int) -> int:

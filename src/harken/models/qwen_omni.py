@@ -83,7 +83,7 @@ class QwenOmni(ChatAudioModel):
         mel = spectrograms(extractor, [np.concatenate([waveform, silence])], padding="longest")
         return mel[0, :, : count_frames(len(waveform), extractor.hop_length)].clone()
 
-    def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+    def _tower(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
         encoded = encode_chunks(self.parts["audio_tower"], clips, self.device)
         return split_by_clip(encoded, [count_audio_tokens(features.shape[1]) for features in clips])
 

@@ -24,7 +24,7 @@ from torch.distributed.fsdp import (
 )
 from transformers import Cache
 
-from harken.models.audio_lm import AudioLM, ModelInput
+from harken.models.audio_lm import AudioLM, ModelInput, TowerCache
 from harken.models.sharded_tensors import gather_tensor
 from harken.models.shared_prefix import SharedPrefix
 
@@ -55,6 +55,14 @@ class ShardedAudioLM:
     @property
     def audio_trains(self) -> bool:
         return self._model.audio_trains
+
+    @property
+    def tower_cache(self) -> TowerCache | None:
+        return self._model.tower_cache
+
+    @tower_cache.setter
+    def tower_cache(self, cache: TowerCache | None) -> None:
+        self._model.tower_cache = cache
 
     @property
     def units(self) -> list[FSDPModule]:

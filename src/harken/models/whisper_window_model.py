@@ -65,11 +65,10 @@ class WhisperWindowModel(ChatAudioModel):
     def _features(self, waveform: Waveform) -> Tensor:
         return self._windows.features(waveform)
 
-    def _encode(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+    def _tower(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
         windows, frames = self._windows.windows(clips)
         encoded = encode_windows(self.parts["audio_tower"], windows.to(self.device), frames)
-        projected = self.parts["projector"](encoded)
-        pieces = [window[: count_audio_tokens(n)] for window, n in zip(projected, frames, strict=True)]
+        pieces = [window[: count_audio_tokens(n)] for window, n in zip(encoded, frames, strict=True)]
         return split_by_clip(torch.cat(pieces), [audio_tokens_of(features) for features in clips])
 
     def _save_processors(self, folder: Path) -> None:

@@ -20,6 +20,7 @@ from harken.models.loading import load_renderer, pick_device
 from harken.models.policy import load_policy_exactly
 from harken.models.sharded_tensors import distribute_like, local_part
 from harken.models.sharding import gather_dtype, shard, share_frozen_parts
+from harken.models.tower_cache import FolderOfTowerStates
 from harken.planning.disk import refuse_full_disk
 from harken.planning.plan import refuse_what_does_not_fit
 from harken.planning.shapes import shape_of
@@ -133,8 +134,20 @@ def _open(opening: _Opening) -> Session:
         trackers=ranks.run_on_main(lambda: open_trackers(run, recipe, steps_done)) or [],
         steps_done=steps_done,
     )
+    _use_tower_cache(session)
     session.measure_probe_before_training()
     return session
+
+
+def _use_tower_cache(session: Session) -> None:
+    """Let policy and reference take the output of a frozen tower from `data.encoded_cache`. A reference that is not a
+    copy has other numbers in its tower."""
+    folder = session.recipe.data.encoded_cache
+    if folder is None:
+        return
+    session.policy.tower_cache = FolderOfTowerStates(session.policy, folder)
+    if session.reference is not None and session.recipe.memory.reference == "copy":
+        session.reference.tower_cache = session.policy.tower_cache
 
 
 def _build_optimizer(
@@ -155,6 +168,12 @@ def _build_optimizer(
 def _refuse_contradictions(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
     if refusal := recipe.memory.refusal(settings, ranks):
         raise ConfigError(refusal)
+    if ranks > 1 and recipe.data.encoded_cache is not None:
+        # Ranks meet in the tower's blocks, and one that finds its clips in the folder would not come.
+        if isinstance(settings, SftConfig):
+            raise ConfigError("data.encoded_cache: harken sft takes it on one rank alone: remove it")
+        if recipe.model.train_projector:
+            raise ConfigError("data.encoded_cache on several ranks: set model.train_projector: false, or remove it")
     pick_device(recipe.model.device)
 
 
