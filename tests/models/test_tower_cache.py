@@ -1,5 +1,5 @@
-"""What a frozen tower gives is kept on disk: equal to the tower's output, of one content and one set of weights, complete,
-and before the projector, which may train."""
+"""What a frozen tower gives is kept on disk: equal to the tower's output, of one content and one set of weights,
+complete, and before the projector, which may train."""
 
 import pytest
 import torch
@@ -10,9 +10,10 @@ from tiny_models import ARCHITECTURES, EVERYTHING, LANGUAGE_MODEL, make_prompt, 
 
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
-from harken.errors import DataError
+from harken.errors import ConfigError, DataError
 from harken.grpo.loop import train
 from harken.models.tower_cache import FolderOfTowerStates
+from harken.training.open_session import refuse_what_cannot_run
 from harken.training.sft import sft
 
 PROJECTOR = {"audio_tower": False, "projector": True, "language_model": True}
@@ -168,6 +169,17 @@ def test_runs_whose_projector_trains_fill_the_folder_and_read_it(loop, tmp_path)
     assert [file.stat().st_mtime_ns for file in sorted((tmp_path / "kept").iterdir())] == times
     assert len(names) >= 2
     assert metric_rows(tmp_path / "first") == metric_rows(tmp_path / "second")
+
+
+def test_on_several_ranks_no_rank_may_miss_another_in_the_tower(tmp_path):
+    parts = {"path": "m", "train_audio_tower": False}
+    data = {"train": [{"file": "t.json"}], "encoded_cache": "kept"}
+    trains = Recipe.model_validate({"name": "n", "data": data, "model": parts})
+    frozen_projector = Recipe.model_validate({"name": "n", "data": data, "model": {**parts, "train_projector": False}})
+    with pytest.raises(ConfigError, match="data.encoded_cache on several ranks: set model.train_projector: false"):
+        refuse_what_cannot_run(trains, trains.grpo, 2)
+    with pytest.raises(ConfigError, match="data.encoded_cache: harken sft takes it on one rank alone"):
+        refuse_what_cannot_run(frozen_projector, frozen_projector.sft, 2)
 
 
 def test_kept_prompts_and_checkpointing_are_a_contradiction():
