@@ -13,7 +13,7 @@ from harken.data.demo_set import write_demo_set
 from harken.errors import ConfigError, DataError
 from harken.grpo.loop import train
 from harken.models.tower_cache import FolderOfTowerStates
-from harken.training.open_session import refuse_what_cannot_run
+from harken.training.open_session import refuse_contradictions
 from harken.training.sft import sft
 
 PROJECTOR = {"audio_tower": False, "projector": True, "language_model": True}
@@ -176,10 +176,10 @@ def test_on_several_ranks_no_rank_may_miss_another_in_the_tower(tmp_path):
     data = {"train": [{"file": "t.json"}], "encoded_cache": "kept"}
     trains = Recipe.model_validate({"name": "n", "data": data, "model": parts})
     frozen_projector = Recipe.model_validate({"name": "n", "data": data, "model": {**parts, "train_projector": False}})
-    with pytest.raises(ConfigError, match="data.encoded_cache on several ranks: set model.train_projector: false"):
-        refuse_what_cannot_run(trains, trains.grpo, 2)
-    with pytest.raises(ConfigError, match="data.encoded_cache: harken sft takes it on one rank alone"):
-        refuse_what_cannot_run(frozen_projector, frozen_projector.sft, 2)
+    with pytest.raises(ConfigError, match=r"data.encoded_cache on several ranks: set model.train_projector: false"):
+        refuse_contradictions(trains, trains.grpo, 2)
+    with pytest.raises(ConfigError, match=r"data.encoded_cache: harken sft takes it on one rank alone"):
+        refuse_contradictions(frozen_projector, frozen_projector.sft, 2)
 
 
 def test_kept_prompts_and_checkpointing_are_a_contradiction():

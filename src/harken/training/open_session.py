@@ -58,7 +58,7 @@ def open_session(
         accept_changes: go on although the inputs are not those that the run began with.
     """
     ranks = join_ranks()
-    ranks.run_on_all(lambda: _refuse_contradictions(recipe, settings, ranks.size))
+    ranks.run_on_all(lambda: refuse_contradictions(recipe, settings, ranks.size))
     run = ranks.run_on_main(lambda: RunFolder.open(out) if resume else RunFolder.choose(out)) or RunFolder(out)
     try:
         return _open(_Opening(recipe, settings, run, console, ranks, resume, accept_changes))
@@ -165,7 +165,7 @@ def _build_optimizer(
     )
 
 
-def _refuse_contradictions(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
+def refuse_contradictions(recipe: Recipe, settings: GrpoConfig | SftConfig, ranks: int) -> None:
     if refusal := recipe.memory.refusal(settings, ranks):
         raise ConfigError(refusal)
     if ranks > 1 and recipe.data.encoded_cache is not None:
