@@ -26,7 +26,7 @@ def frozen(arch="qwen2_5_omni", parts=LANGUAGE_MODEL, dtype=torch.float32):
 
 
 def cached(model, folder):
-    model.tower_cache = FolderOfTowerStates(model, folder)
+    model.use_tower_cache(FolderOfTowerStates(model, folder))
     return model
 
 

@@ -97,8 +97,9 @@ class AudioLM(Protocol):
         clip."""
         ...
 
-    tower_cache: "TowerCache | None"
-    """Where `encode_audio` takes the output of a tower that does not train from; None = the tower computes it."""
+    def use_tower_cache(self, cache: TowerCache) -> None:
+        """Have `encode_audio` take the output of the tower, which does not train, from a cache."""
+        ...
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
         """Run audio tower and projector once for each prompt: [audio tokens, H] each, those of several clips one after

@@ -55,7 +55,7 @@ class ChatAudioModel(LanguageModelMethods):
         config: Any = module.config
         self.module = module
         self.adapters: PeftModel | None = None
-        self.tower_cache: TowerCache | None = None
+        self._tower_cache: TowerCache | None = None
         self.tokenizer, self.feature_extractor = tokenizer, feature_extractor
         self._chat = ChatTokens(tokenizer, audio_token, config.audio_token_id)
         self.eos_token_ids = self._chat.eos_token_ids(module)
@@ -133,11 +133,14 @@ class ChatAudioModel(LanguageModelMethods):
         encoded: Iterator[Tensor] = iter(())
         if heard:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
-                encoded = iter(self._encode(heard) if self.tower_cache is None else self._encode_cached(heard))
+                encoded = iter(self._encode(heard) if self._tower_cache is None else self._encode_cached(heard))
         audio = [None if prompt.features is None else next(encoded) for prompt in inputs]
         for prompt, features in zip(inputs, audio, strict=True):
             self._check_placeholders(prompt, features)
         return audio
+
+    def use_tower_cache(self, cache: TowerCache) -> None:
+        self._tower_cache = cache
 
     def _encode(self, inputs: Sequence[ModelInput]) -> Sequence[Tensor]:
         """Prompts with clips -> [audio tokens, H] each, all clips in one pass."""
@@ -148,7 +151,7 @@ class ChatAudioModel(LanguageModelMethods):
     def _encode_cached(self, inputs: Sequence[ModelInput]) -> Sequence[Tensor]:
         """As `_encode`, with the tower's output from the cache. Each prompt is computed alone, so that no result
         depends on what the cache holds already."""
-        cache = self.tower_cache
+        cache = self._tower_cache
         assert cache is not None
         return [
             self.parts["projector"](cache(prompt, lambda prompt=prompt: torch.cat(list(self._tower(prompt.clips)))))

@@ -24,7 +24,7 @@ from torch.distributed.fsdp import (
 )
 from transformers import Cache
 
-from harken.models.audio_lm import AudioLM, ModelInput, TowerCache
+from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharded_tensors import gather_tensor
 from harken.models.shared_prefix import SharedPrefix
 
@@ -43,6 +43,7 @@ class ShardedAudioLM:
         self.render, self.prompt_length, self.new_cache = model.render, model.prompt_length, model.new_cache
         self.decode, self.encode_answer = model.decode, model.encode_answer
         self.set_trainable, self.save = model.set_trainable, model.save
+        self.use_tower_cache = model.use_tower_cache
 
     @property
     def device(self) -> torch.device:
@@ -55,14 +56,6 @@ class ShardedAudioLM:
     @property
     def audio_trains(self) -> bool:
         return self._model.audio_trains
-
-    @property
-    def tower_cache(self) -> TowerCache | None:
-        return self._model.tower_cache
-
-    @tower_cache.setter
-    def tower_cache(self, cache: TowerCache | None) -> None:
-        self._model.tower_cache = cache
 
     @property
     def units(self) -> list[FSDPModule]:

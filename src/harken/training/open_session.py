@@ -145,9 +145,10 @@ def _use_tower_cache(session: Session) -> None:
     folder = session.recipe.data.encoded_cache
     if folder is None:
         return
-    session.policy.tower_cache = FolderOfTowerStates(session.policy, folder)
+    cache = FolderOfTowerStates(session.policy, folder)
+    session.policy.use_tower_cache(cache)
     if session.reference is not None and session.recipe.memory.reference == "copy":
-        session.reference.tower_cache = session.policy.tower_cache
+        session.reference.use_tower_cache(cache)
 
 
 def _build_optimizer(
