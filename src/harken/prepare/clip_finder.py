@@ -34,6 +34,7 @@ class ClipFinder:
     def __init__(self, audio_root: Path | None, folder: Path, *, text_only: bool = False) -> None:
         self.text_only = text_only
         self._audio_root, self._folder = audio_root, folder
+        self._absolute_root = "" if audio_root is None else os.path.abspath(audio_root)
 
     def find(self, record: Mapping[str, Any], *first_keys: str) -> tuple[AudioSpan, ...]:
         """The clips of a record, in order; () for a record that has no key of sound.
@@ -60,7 +61,7 @@ class ClipFinder:
         if "\\" in name and not os.path.exists(os.path.join(self._audio_root, name)):
             name = name.replace("\\", "/")
         if os.path.isabs(name):
-            name = os.path.relpath(name, os.path.abspath(self._audio_root))
+            name = os.path.relpath(name, self._absolute_root)
         return clip_path(name, self._audio_root)
 
     def _written(self, sound: EmbeddedSound) -> Path:

@@ -25,7 +25,9 @@ AUDIO_TAG = "<audio>"
 _LISTS = ("messages", "prompt", "conversations", "conversation")
 _QUESTIONS = ("query", "question", "problem")
 _REPLIES = ("completion", "response", "output", "target", "targets")
-CONVERSATION_KEYS = (*_LISTS, *_QUESTIONS, *_REPLIES, "instruction", "input", "system", "history", "solution", "answer")
+CONVERSATION_KEYS = frozenset(
+    [*_LISTS, *_QUESTIONS, *_REPLIES, "instruction", "input", "system", "history", "solution", "answer"]
+)
 """Keys that hold text of the conversation and never a clip."""
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 _MARK = re.compile(
@@ -59,10 +61,11 @@ def read_conversation(record: Record, first_key: str) -> Conversation:
 
     Raises RecordError where there is none, or more than one turn of each.
     """
-    for key in dict.fromkeys((first_key, *_LISTS)):
+    for key in (first_key, *_LISTS):
         if record.get(key) is not None:
             turns = _turns(record[key], key)
-            user, answer = turns["user"], turns.get("assistant", _reply(record))
+            user = turns["user"]
+            answer = turns["assistant"] if "assistant" in turns else _reply(record)
             break
     else:
         key, user = _question(record, first_key)

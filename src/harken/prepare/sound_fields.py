@@ -6,7 +6,7 @@ on it would teach the model to answer unheard. sound_values.py reads a single va
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -45,13 +45,13 @@ def sounds_of(record: Mapping[str, Any], *first_keys: str, embedded_first: bool 
 
     Raises RecordError where a key of sound is there and no sound under any of them.
     """
-    numbered: dict[str, list[str]] = defaultdict(list)
-    for key in record:
-        numbered[_plain(key)].append(key)
+    numbered = _numbered(tuple(record))
     fault: RecordError | None = None
     names: list[Sound] = []
-    for name in dict.fromkeys(map(_plain, (*first_keys, *SOUND_KEYS))):
-        keys = sorted(numbered.get(name, ()), key=_number)
+    for name in _order(first_keys):
+        keys = numbered.get(name)
+        if keys is None:
+            continue
         try:
             sounds = [sound for key in keys for sound in sounds_in(record[key], key)]
         except RecordError as error:
@@ -60,15 +60,15 @@ def sounds_of(record: Mapping[str, Any], *first_keys: str, embedded_first: bool 
         if sounds and (not embedded_first or all(isinstance(sound, EmbeddedSound) for sound in sounds)):
             return sounds
         names = names or sounds
-        if keys:
+        if not sounds:
             fault = fault or RecordError(f"{keys[0]}: holds no sound: {short_repr(record[keys[0]])}; {_HINT}")
     if names:
         return names
-    named = {name: sorted(keys, key=_number) for name, keys in numbered.items() if _all_name_files(record, keys)}
+    named = [keys for keys in numbered.values() if all(_names_file(record[key]) for key in keys)]
     if len(named) == 1:
-        return [sound for keys in named.values() for key in keys for sound in sounds_in(record[key], key)]
+        return [sound for key in named[0] for sound in sounds_in(record[key], key)]
     if named:
-        keys = ", ".join(repr(key) for keys in named.values() for key in keys)
+        keys = ", ".join(repr(key) for keys in named for key in keys)
         raise RecordError(f"{keys}: name different sound files; name the question's clip 'audio'")
     if fault is not None:
         raise fault
@@ -77,25 +77,34 @@ def sounds_of(record: Mapping[str, Any], *first_keys: str, embedded_first: bool 
     return []
 
 
-@lru_cache(maxsize=1024)
-def _words(key: str) -> tuple[str, ...]:
+def _words(key: str) -> list[str]:
     """The words of a key, without capitals and numbers."""
-    return tuple(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()))
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower())
 
 
-@lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
     return "".join(_words(key))
+
+
+@lru_cache(maxsize=64)
+def _order(first_keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The plain names of keys, in the order in which they are looked at."""
+    return tuple(dict.fromkeys(map(_plain, (*first_keys, *SOUND_KEYS))))
+
+
+@lru_cache(maxsize=64)
+def _numbered(keys: tuple[str, ...]) -> dict[str, list[str]]:
+    """The keys of a record by their plain name, those with numbers in the order of these. Cached, because the records
+    of a source have the same keys."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(keys, key=_number):
+        groups[_plain(key)].append(key)
+    return dict(groups)
 
 
 def _number(key: str) -> tuple[int, str]:
     digits = re.search(r"[0-9]{1,9}", key)
     return (int(digits[0]) if digits else 0), key
-
-
-def _all_name_files(record: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    """Whether the values under keys, which differ in a number only, are names of sound files or hold a sound file."""
-    return all(_names_file(record[key]) for key in keys)
 
 
 def _names_file(value: Any) -> bool:

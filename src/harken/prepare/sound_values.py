@@ -19,6 +19,9 @@ from harken.errors import short_repr
 _INNER_KEYS = ("path", "audio", "audio_url", "url", "filename", "file", "src")
 _NOTHING = frozenset(["", "none", "null", "nan", "n/a", "na"])
 _LONGEST_NAME = 4096
+_DATA_URI = re.compile(r"data:(?:[a-z]+/(?:x-)?([a-z0-9]+))?[^,]{0,200};base64,", re.IGNORECASE)
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
+_DRIVE = re.compile(r"[a-zA-Z]:[\\/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ def sounds_in(value: Any, key: str) -> list[Sound]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, str):
-        return [_named(value.strip(), key)] if value.strip().lower() not in _NOTHING else []
+        text = value.strip()
+        return [] if text.lower() in _NOTHING else [_named(text, key)]
     if isinstance(value, bytes | bytearray | memoryview):
         return [EmbeddedSound(bytes(value), "")] if len(value) else []
     if isinstance(value, Mapping):
@@ -56,13 +60,14 @@ def sounds_in(value: Any, key: str) -> list[Sound]:
 
 def _named(text: str, key: str) -> Sound:
     """A file name, or the sound that a text holds."""
-    if match := re.match(r"data:(?:[a-z]+/(?:x-)?([a-z0-9]+))?[^,]{0,200};base64,", text[:300], re.IGNORECASE):
-        return EmbeddedSound(_decoded(text[match.end() :], key), f".{match[1].lower()}" if match[1] else "")
-    if match := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
-        if match[1].lower() == "file":
-            return unquote(text[match.end() :].removeprefix("localhost"))
-        raise RecordError(f"{key}: {short_repr(text)} is an address: download the clip and name its file")
-    if re.match(r"[a-zA-Z]:[\\/]", text) or text.startswith("\\\\"):
+    if ":" in text[:300]:
+        if match := _DATA_URI.match(text[:300]):
+            return EmbeddedSound(_decoded(text[match.end() :], key), f".{match[1].lower()}" if match[1] else "")
+        if match := _ADDRESS.match(text):
+            if match[1].lower() == "file":
+                return unquote(text[match.end() :].removeprefix("localhost"))
+            raise RecordError(f"{key}: {short_repr(text)} is an address: download the clip and name its file")
+    if text.startswith("\\\\") or _DRIVE.match(text):
         raise RecordError(f"{key}: {short_repr(text)} is a path of Windows: name the clip relative to --audio-root")
     if len(text) > _LONGEST_NAME:
         return EmbeddedSound(_decoded(text, key), "")

@@ -69,7 +69,7 @@ def read_trl(record: Record, clips: ClipFinder, source: str) -> Question:
 def _read_conversation(record: Record, key: str, clips: ClipFinder, source: str) -> Question:
     """Read a conversation whose clip is a part of the user's turn, or a column beside a mark such as `<audio>`."""
     talk = read_conversation(record, key)
-    columns = {name: value for name, value in record.items() if name not in (*CONVERSATION_KEYS, key, "id")}
+    columns = {name: value for name, value in record.items() if name not in CONVERSATION_KEYS}
     audio = clips.find(columns | ({"audios": talk.sounds} if talk.sounds else {}), "audios")
     if talk.n_marks not in (0, len(audio)) and not clips.text_only:
         raise RecordError(f"{key}: places of a clip in the text: {talk.n_marks}, clips: {len(audio)}")
