@@ -6,7 +6,6 @@ and no tag begins, so that whatever it says stays inside its quotes.
 """
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from harken.data.record_fields import clip_path, label_field, text_field
 from harken.data.records import Record, RecordError, iter_records
 from harken.errors import short_repr
+from harken.generate.absent_facts import states_absence
 from harken.system.disk_list import DiskList
 from harken.system.hash_table import HashTable
 from harken.system.json_lines import write_json_lines
@@ -22,21 +22,6 @@ from harken.types import Rejected
 FACT_LABELS = {"caption": "A1", "sounds": "A2", "speech": "A3", "music": "A4"}
 """The facts in order, and their labels in a prompt, as in the paper [P]."""
 
-_SUBJECT = r"(?:(?:in )?(?:the|this) (?:audio|clip|recording|sound|provided \w+)\b[^,]{0,30}?|it|i|we|there)"
-_TOPIC = (
-    r"(?:speech|speaking|spoken \w+|voices?|vocals?|speakers?|talking|music|musical \w+|melody|song|singing|"
-    r"instruments?|information|emotion|gender|language|genre)"
-)
-_ABSENCE = re.compile(
-    rf"^\W*(?:i'm |i am )?(?:sorry|unfortunately|none|n/?a|null|nothing|no|unknown)\W*$"
-    rf"|^\W*(?:sorry|unfortunately)?\W*{_SUBJECT}\s+(?:(?:is|are|was|were|has|have|contains?|includes?)\s+)?"
-    rf"(?:no|not|does not|doesn't|do not|don't|isn't|aren't|cannot|can't|could not|unable)\b.{{0,40}}?\b{_TOPIC}\b"
-    rf"|^\W*(?:no|not any|without(?: any)?|lacks(?: any)?)\s+(?:\w+\s+)?{_TOPIC}\b(?:\s+(?:or|and)\s+{_TOPIC})?"
-    rf"(?:\s+(?:is|are|was|can|in)\b.*)?\W*$"
-    rf"|^\W*(?:so |therefore )?(?:the |its |their )?(?:\w+ )?{_TOPIC}\b.{{0,20}}?\b(?:unknown|(?:is|are|was) "
-    rf"(?:not|absent)|isn't|aren't|cannot be|can't be)\b",
-    re.IGNORECASE,
-)
 _KEYS = ("id", "audio", *FACT_LABELS, "task", "dataset")
 
 
@@ -149,17 +134,6 @@ def facts_text(clip: ClipFacts) -> str:
     facts = {label: getattr(clip, name) for name, label in FACT_LABELS.items()}
     absent = {label for label in ("A3", "A4") if states_absence(facts[label])}
     return "\n".join(f"{label}: {quoted(text)}" for label, text in facts.items() if text and label not in absent)
-
-
-def states_absence(fact: str) -> bool:
-    """Whether a fact about speech or music only says that there is none or that nothing is known.
-
-    Every sentence has to say so: "There is no speech, but a man laughs." tells something.
-    """
-    sentences = [
-        sentence for sentence in re.split(r"[.!;]\s*|,\s*(?:and|so)\s+|,?\s*\bbut\b\s*", fact) if sentence.strip()
-    ]
-    return bool(sentences) and all(_ABSENCE.search(sentence) is not None for sentence in sentences)
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode

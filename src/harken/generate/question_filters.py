@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from harken.config import PromptConfig, QuestionFilters, SamplingConfig
 from harken.errors import CheckpointError
+from harken.generate.absent_facts import states_absence
 from harken.generate.clients import GeneratorClient
-from harken.generate.clip_facts import ClipFacts, states_absence
+from harken.generate.clip_facts import ClipFacts
 from harken.questions.grader import grade
 from harken.questions.prompt import Prompt
 from harken.system.model_messages import Reply, Request
