@@ -237,6 +237,16 @@ def test_the_six_spellings_of_the_cases_are_found_in_vggsounds_list(shared):
     assert [leak.id for leak in checked[0].pairs["clip"]] == ["1", "2", "3", "4", "5", "6"]
 
 
+def test_names_of_videos_with_an_ending_and_a_word_are_ids_whatever_they_look_like(tmp_path):
+    names = ["-HG3Omg_89c_trimmed.mp4", "speech_data_trimmed.mp4", "x/-HG3Omg_89c_000030.mkv", "-HG3Omg_89c", "other"]
+    records = [{"id": i, "video_name": name, "question_text": "What?"} for i, name in enumerate(names)]
+    (tmp_path / "qa.json").write_text(json.dumps(records))
+    (tmp_path / "list.csv").write_text("-HG3Omg_89c_000030.mp4,rain\nspeech_data_000012.mp4,rain\n")
+    checked = check_leaks(ComparedSet(tmp_path / "qa.json"), [ComparedSet(tmp_path / "list.csv")], 1)
+    assert [leak.id for leak in checked[0].pairs["clip"]] == ["0", "1", "2", "3"]
+    assert checked[0].coverage.rows()["compared by the id of their recording"] == "4, 2"
+
+
 @pytest.mark.parametrize(
     ("text", "n_overlapping"),
     [

@@ -87,7 +87,7 @@ PATTERNS = tuple(
     )
 )
 """The spellings of YouTube's clips, read in this order."""
-_LISTED = re.compile(rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}})|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?")
+_LISTED = re.compile(rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}}){_WORD}|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?")
 _FREESOUND = re.compile(r"(?P<id>[0-9]{1,7})__[^_].*__.+")
 FREESOUND_SHOWN, FREESOUND_EXAMPLE = "<number>__<user>__<title>", "17196__dog-lover__bark"
 
@@ -115,8 +115,8 @@ def clip_source(name: str, *, doubtful: bool = False) -> ClipSource | None:
 
 
 def listed_source(name: str) -> ClipSource | None:
-    """The clip that an entry of a list means: AudioSet's `<id>` or `Y<id>`, AVQA's and VGGSound's `<id>_<start>`,
-    YouTube-8M's `<id>_<start>_<length>`; None for any other text.
+    """The clip that an entry of a list means: AudioSet's `<id>` or `Y<id>`, also with a word such as `_trimmed`, AVQA's
+    and VGGSound's `<id>_<start>`, YouTube-8M's `<id>_<start>_<length>`; None for any other text.
 
     The list says that its entries are ids, so any 11 characters are one.
 

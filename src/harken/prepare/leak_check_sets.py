@@ -17,7 +17,7 @@ from harken.data.records import Record, RecordError, iter_records
 from harken.errors import DataError
 from harken.prepare.clip_lists import ID_COLUMNS, START_COLUMNS, column_names, list_rows
 from harken.prepare.clip_source import ClipSource, clip_source, listed_source
-from harken.prepare.sound_fields import sounds_of
+from harken.prepare.sound_fields import SOUND_SUFFIXES, sounds_of
 from harken.types import AudioSpan, Rejected
 
 _URL_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([A-Za-z0-9_-]{11})")
@@ -154,7 +154,8 @@ def _clips_of(record: Record) -> Sequence[str]:
 def _compared_clip(ident: str, clip: str, record: Record, words: frozenset[str], root: Path) -> ComparedRecord:
     name = posixpath.basename(clip)
     listed = "video_name" in record  # AVQA's and VGGSound's names are ids, whatever they look like
-    stem = name if listed else posixpath.splitext(name)[0]
+    bare, ending = posixpath.splitext(name)
+    stem = name if listed and ending[1:].lower() not in SOUND_SUFFIXES else bare
     source = _stated_source(record, stem) or _named_source(stem)
     if source is None and listed:
         source = listed_source(stem) or clip_source(stem, doubtful=True)
