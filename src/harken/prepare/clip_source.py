@@ -87,7 +87,9 @@ PATTERNS = tuple(
     )
 )
 """The spellings of YouTube's clips, read in this order."""
-_LISTED = re.compile(rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}}){_WORD}|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?")
+_LISTED = re.compile(
+    rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}}){_WORD}|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?"
+)
 _FREESOUND = re.compile(r"(?P<id>[0-9]{1,7})__[^_].*__.+")
 FREESOUND_SHOWN, FREESOUND_EXAMPLE = "<number>__<user>__<title>", "17196__dog-lover__bark"
 
