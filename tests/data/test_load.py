@@ -136,14 +136,24 @@ def test_too_many_rejected_stop_the_run_and_say_how_to_go_on():
     with pytest.raises(DataError) as raised:
         refuse_if_too_many(loaded_with(94, 6), 0.05, Path("runs/a/rejected.jsonl"))
     assert str(raised.value) == (
-        "6 of 100 records cannot be used, 6.0%; data.max_rejected_share is 5.0%. The first reasons:\n"
-        "  f.json:1: reason 1\n"
-        "  f.json:2: reason 2\n"
-        "  f.json:3: reason 3\n"
-        "  and 3 more\n"
+        "6 of 100 records cannot be used, 6.0%; data.max_rejected_share is 5.0%. The commonest:\n"
+        "  1 x f.json:1: reason 1\n"
+        "  1 x f.json:2: reason 2\n"
+        "  1 x f.json:3: reason 3\n"
         "All are listed in runs/a/rejected.jsonl. "
         "Correct the records, or raise data.max_rejected_share to go on without them."
     )
+
+
+def test_eight_hundred_clips_that_are_not_there_are_one_reason():
+    rejected = [Rejected("f.json", i, "", f"/clips of mine/{i}.wav: no such file") for i in range(800)]
+    rejected += [Rejected("f.json", 900 + i, "", f"id 'q{i}' is taken by the record in line {i}") for i in range(5)]
+    with pytest.raises(DataError) as raised:
+        refuse_if_too_many(Loaded([], rejected), 0.05, Path("r.jsonl"))
+    assert str(raised.value).split("\n")[1:3] == [
+        "  800 x f.json:0: /clips of mine/0.wav: no such file",
+        "  5 x f.json:900: id 'q0' is taken by the record in line 0",
+    ]
 
 
 def test_no_question_left_stops_the_run_whatever_the_limit():

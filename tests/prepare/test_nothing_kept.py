@@ -6,7 +6,7 @@ import pytest
 from command_line import harken
 from scripted_server import said, serving
 
-from harken.prepare.data_card import commonest_reasons
+from harken.data.reject_reasons import commonest_reasons
 
 RECORD = {"id": "q1", "question": "Which?", "choices": ["a", "b"], "answer": "a", "audio_id": "missing.wav"}
 TRAINER = {"id": "q1", "problem": "<audio>Which? A. a\nB. b", "solution": "<answer>A</answer>", "audio": "missing.wav"}

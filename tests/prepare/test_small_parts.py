@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.data.records import RecordError
+from harken.data.reject_reasons import reason_kind
 from harken.prepare.choices import BLANK_DROPPED, NULL_DROPPED, NUMBER_CONVERTED, REPEAT_DROPPED, clean_choices
 from harken.prepare.clip_source import ClipSource, listed_source
-from harken.prepare.data_card import duration_table, reason_kind
+from harken.prepare.data_card import duration_table
 from harken.prepare.media_index import index_media, media_notes
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.snr import frame_powers, snr_db

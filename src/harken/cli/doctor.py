@@ -5,10 +5,10 @@ import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from harken.cli.options import ApiKeyVariable, Device, WeightsType, check_dtype, console
+from harken.system.fitting_table import FittingTable
 
 if TYPE_CHECKING:
     from harken.models.audio_lm import AudioLM
@@ -42,7 +42,9 @@ def doctor(
     check_dtype(dtype)
     if served is not None and model is None:
         raise typer.BadParameter("give the checkpoint that it should serve with --model", param_hint="--served")
-    table = Table(title="harken doctor", title_justify="left", show_header=False)
+    table = FittingTable(title="harken doctor", title_justify="left", show_header=False)
+    if model is not None:
+        console.print(f"loading {model}", markup=False, highlight=False, soft_wrap=True)
     _add_machine(table)
     loaded = None if model is None else _add_model(table, model, device, dtype)
     healthy = model is None or loaded is not None
@@ -53,7 +55,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _add_machine(table: Table) -> None:
+def _add_machine(table: FittingTable) -> None:
     import torch
 
     from harken.system.environment import describe_environment
@@ -73,7 +75,7 @@ def _add_machine(table: Table) -> None:
         table.add_row("GPU", "none: tiny checkpoints only; docs/hardware.md says what a 7B model needs")
 
 
-def _add_model(table: Table, path: str, device: str, dtype: str) -> "AudioLM | None":
+def _add_model(table: FittingTable, path: str, device: str, dtype: str) -> "AudioLM | None":
     """Add the checkpoint's rows. None when it does not load, or when the clip does not change the logits."""
     from harken.errors import HarkenError, raised
     from harken.inference.clip_sensitivity import logit_change_between_clips
@@ -98,7 +100,7 @@ def _add_model(table: Table, path: str, device: str, dtype: str) -> "AudioLM | N
     return model if change > 0 else None
 
 
-def _add_agreement(table: Table, model: "AudioLM", url: str, name: str | None, api_key_env: str | None) -> bool:
+def _add_agreement(table: FittingTable, model: "AudioLM", url: str, name: str | None, api_key_env: str | None) -> bool:
     """Add the rows that compare a server with the checkpoint. False when they give different answers."""
     from pydantic import ValidationError
 

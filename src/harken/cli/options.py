@@ -176,7 +176,7 @@ def refuse_empty(written: Path, rejected: Path) -> None:
     """
     if written.stat().st_size:
         return
-    from harken.prepare.data_card import commonest_reasons
+    from harken.data.reject_reasons import commonest_reasons
     from harken.system.json_lines import read_json_lines
 
     reasons = commonest_reasons(row["reason"] for row in read_json_lines(rejected))

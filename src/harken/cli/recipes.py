@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from harken.cli.options import console
+from harken.system.fitting_table import FittingTable
 
 
 def recipes(
@@ -47,7 +48,7 @@ def _resolved(name: str, file: Path) -> str:
     return f"{note}\n{yaml.safe_dump(values, sort_keys=False)}"
 
 
-def _recipes_table() -> Table:
+def _recipes_table() -> FittingTable:
     """The recipes that can be run, then those that only other recipes extend."""
     from harken.config import read_values
     from harken.config.builtin_recipes import about, builtin_recipes
@@ -56,7 +57,7 @@ def _recipes_table() -> Table:
     for name, file in builtin_recipes().items():
         rows = complete if "name" in read_values(file) else bases
         rows.append((name, escape(about(file)[0])))
-    table = Table("recipe", "stands for")
+    table = FittingTable(Column("recipe", no_wrap=True), "stands for")
     for row in complete:
         table.add_row(*row)
     table.add_section()

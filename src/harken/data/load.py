@@ -16,6 +16,7 @@ from harken.config import SourceConfig
 from harken.data.audio import ClipFacts, check_audio
 from harken.data.clip_account import ClipAccount
 from harken.data.records import Reader, rejection
+from harken.data.reject_reasons import commonest_reasons
 from harken.errors import AudioError, DataError, short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import AudioSpan, Question, Rejected, fragment
@@ -111,13 +112,11 @@ def refuse_if_too_many(loaded: Loaded, max_share: float, rejected_path: Path) ->
         return
     if n == 0:
         raise DataError("the training data holds no records; check data.train")
-    lines = [f"{record.file}:{record.line}: {record.reason}" for record in loaded.rejected[:3]]
+    reasons = commonest_reasons(f"{record.file}:{record.line}: {record.reason}" for record in loaded.rejected)
     raise DataError(
-        f"{n_rejected} of {n} records cannot be used, {n_rejected / n:.1%}; "
-        f"data.max_rejected_share is {max_share:.1%}. The first reasons:\n"
-        + "".join(f"  {line}\n" for line in lines)
-        + (f"  and {n_rejected - 3} more\n" if n_rejected > 3 else "")
-        + f"All are listed in {rejected_path}. Correct the records"
+        f"{n_rejected:,} of {n:,} records cannot be used, {n_rejected / n:.1%}; "
+        f"data.max_rejected_share is {max_share:.1%}{reasons}\n"
+        f"All are listed in {rejected_path}. Correct the records"
         + (", or raise data.max_rejected_share to go on without them." if loaded.questions else ": none is left.")
     )
 

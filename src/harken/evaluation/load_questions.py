@@ -5,6 +5,7 @@ from rich.console import Console
 from harken.benchmarks.registry import find_reader
 from harken.config import EvaluationRecipe
 from harken.data.load import Loaded, load_sources, write_rejected
+from harken.data.reject_reasons import commonest_reasons
 from harken.data.subset import select_questions
 from harken.errors import DataError
 from harken.evaluation.folder import EvaluationFolder
@@ -40,5 +41,6 @@ def load_questions(recipe: EvaluationRecipe, folder: EvaluationFolder, console: 
             "questions count as wrong"
         )
     if not loaded.questions:
-        raise DataError(f"{recipe.data.file}: no usable record; the reasons are in {folder.rejected}")
+        reasons = commonest_reasons(record.reason for record in loaded.rejected)
+        raise DataError(f"{recipe.data.file}: no usable record; the reasons are in {folder.rejected}{reasons}")
     return Loaded(loaded.questions, rejected, loaded.durations_s, loaded.missing, loaded.clips)

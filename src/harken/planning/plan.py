@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.errors import ConfigError
@@ -15,6 +14,7 @@ from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape, shape_of
 from harken.planning.step_time import TimeItem, gpu_hours
 from harken.planning.ways_to_fit import GIVEN_UP, Way, plan_of, step_seconds, time_of, ways_to_fit
+from harken.system.fitting_table import FittingTable
 
 FASTER = 0.9
 """Of a recipe that fits, ways that take at most this share of its time are named."""
@@ -78,8 +78,8 @@ def _price(recipe: Recipe, way: Way, gpus: int) -> str:
     )
 
 
-def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> Table:
-    table = Table(title=title, title_justify="left")
+def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> FittingTable:
+    table = FittingTable(title=title, title_justify="left")
     for name in ("", "card, GiB", "host, GiB"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     table.add_column("of what")
@@ -102,9 +102,9 @@ def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> Table:
     return table
 
 
-def _time_table(run: PlannedRun, card: Card, items: Sequence[TimeItem]) -> Table:
+def _time_table(run: PlannedRun, card: Card, items: Sequence[TimeItem]) -> FittingTable:
     """Seconds of a step and GPU hours of the recipe, with the longest completions."""
-    table = Table(title=f"a step on {run.gpus} x {card.name}, by arithmetic", title_justify="left")
+    table = FittingTable(title=f"a step on {run.gpus} x {card.name}, by arithmetic", title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("of what")

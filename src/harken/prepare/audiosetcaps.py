@@ -19,9 +19,10 @@ from pathlib import Path
 
 from harken.data.load import rejected_row
 from harken.data.records import Record
+from harken.data.reject_reasons import reason_kind
 from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
 from harken.prepare.captioned_clips import CaptionedClips
-from harken.prepare.data_card import Card, CardTable, account_tables, count_table, reason_kind
+from harken.prepare.data_card import Card, CardTable, account_tables, count_table
 from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet
 from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import AUDIOSETCAPS

@@ -4,7 +4,6 @@ Each command of `harken prepare` builds a `Card` from its counts and writes it a
 same tables. The same input gives the same card: a card holds no date, host or run time.
 """
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +13,16 @@ from itertools import pairwise
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from harken.data.reject_reasons import reason_kind
 from harken.prepare.licences import DataSource
 from harken.results.formatting import markdown
+from harken.system.fitting_table import FittingTable
 from harken.types import Question, Rejected
 
 _DURATION_EDGES_S = (0, 1, 2, 5, 9, 9.9, 10.1, 11, 15, 30, 60, 300)
 _MOST_REASONS = 30
-_RECORD = re.compile(r"^record \d+: ")
-_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=line )\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class CardTable:
 
     def show(self, console: Console) -> None:
         """Print the table. Cells hold text from data files, so they are never read as markup."""
-        table = Table(title=Text(self.title), title_justify="left", box=SIMPLE_HEAD)
+        table = FittingTable(title=Text(self.title), title_justify="left", box=SIMPLE_HEAD)
         for index, name in enumerate(self.header):
             table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
         for row in self.rows:
@@ -82,32 +80,6 @@ def account_tables(n_kept: int, reasons: Mapping[str, int]) -> list[CardTable]:
 def count_reasons(rejected: Iterable[Rejected]) -> Counter[str]:
     """Count rejections by the kind of their reason."""
     return Counter(reason_kind(record.reason) for record in rejected)
-
-
-def commonest_reasons(reasons: Iterable[str]) -> str:
-    """The three commonest kinds of reasons with their numbers and an example each, a line each for an error; "" where
-    there are none."""
-    example: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for reason in reasons:
-        kind = reason_kind(reason)
-        example.setdefault(kind, reason)
-        counts[kind] += 1
-    lines = [f"\n  {n:,} x {example[kind]}" for kind, n in counts.most_common(3)]
-    return f". The commonest:{''.join(lines)}" if lines else ""
-
-
-def reason_kind(reason: str) -> str:
-    """Cut a reason before its value, detail or advice, and put dots for values and lines inside it.
-
-    Example:
-        >>> reason_kind("record 2: answer out of range: 7 of 4")
-        'answer out of range'
-        >>> reason_kind("id 'q1' is taken by the record in line 3")
-        'id ... is taken by the record in line ...'
-    """
-    kind = re.split(r": | \(|; ", _RECORD.sub("", reason), maxsplit=1)[0]
-    return _VALUE.sub("...", kind)[:120]
 
 
 def count_table(title: str, numbers: Mapping[str, int]) -> CardTable:

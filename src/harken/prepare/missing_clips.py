@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from harken.data.load import rejected_row
-from harken.prepare.data_card import Card, account_tables, reason_kind
+from harken.data.reject_reasons import reason_kind
+from harken.prepare.data_card import Card, account_tables
 from harken.prepare.draft import Draft, ItemT
 from harken.prepare.media_index import index_media, media_notes, media_table
 from harken.system.files import write_text

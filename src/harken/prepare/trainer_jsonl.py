@@ -12,9 +12,10 @@ from pathlib import Path
 from harken.data.load import rejected_row
 from harken.data.manifest import iter_manifest
 from harken.data.records import Record, RecordError, rejection
+from harken.data.reject_reasons import reason_kind
 from harken.prepare.by_ear import EarFilter
 from harken.prepare.clip_finder import ClipFinder
-from harken.prepare.data_card import Card, account_tables, reason_kind
+from harken.prepare.data_card import Card, account_tables
 from harken.prepare.draft import draft_from_records, measure_draft_clips, write_draft
 from harken.prepare.leak_check_sets import ComparedSet
 from harken.prepare.leaks import LeakSearch

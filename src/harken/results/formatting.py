@@ -6,10 +6,10 @@ Every table of harken writes an estimate in the same way: mean and 95 % interval
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from harken.stats import Estimate
+from harken.system.fitting_table import FittingTable
 
 
 def percent(estimate: Estimate) -> str:
@@ -41,13 +41,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def terminal_table(
     title: str | None, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, gap: int = 1
-) -> Table:
+) -> FittingTable:
     """A table for rich to print. Names fold where the terminal is narrow; figures are never cut or folded.
 
     Args:
         gap: blank columns after each cell.
     """
-    table = Table(
+    table = FittingTable(
         title=None if title is None else Text(title),
         caption=caption,
         title_justify="left",

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from harken.cli.options import (
     SERVER_PANEL,
@@ -17,6 +16,7 @@ from harken.cli.options import (
     console,
 )
 from harken.system.console import escape_unprintable, print_line
+from harken.system.fitting_table import FittingTable
 
 LOCAL_PANEL = "Model in this process"
 KEYS = {
@@ -65,9 +65,9 @@ def check(
             results = check_judge(judge)
         finally:
             judge.close()
-    table = Table(title="harken judge check: ten pairs with known verdicts", title_justify="left")
+    table = FittingTable(title="harken judge check: ten pairs with known verdicts", title_justify="left")
     for heading in ("aspect", "told apart", "scored alike", "wrong way round", "failed", ""):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for result in results:
         counts = (result.apart, result.alike, result.reversed, result.failed)
         table.add_row(result.aspect, *map(str, counts), "fit" if result.fit else "[bold red]unfit[/]")
