@@ -39,7 +39,7 @@ class Case:
     """A step that is counted.
 
     Attributes:
-        kind: of peers/own_step_side.py.
+        kind, forms: of peers/own_step_side.py.
         arch: of the tiny checkpoint; "" for a case with a peer, which has a checkpoint of its own.
         peer: "" for none.
     """
@@ -49,7 +49,7 @@ class Case:
     tokens: int
     arch: str = ""
     peer: str = ""
-    forms: tuple[str, ...] = ("packed",)
+    forms: tuple[str, ...] = ("packed", "rollout")
 
 
 CASES = {

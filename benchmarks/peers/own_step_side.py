@@ -1,18 +1,23 @@
 """GRPO steps of whichever version of harken is on PYTHONPATH, for counts.py.
 
-    own_step_side.py KIND CHECKPOINT PROMPTS GROUP TOKENS POLICY_PASS
+    own_step_side.py KIND CHECKPOINT PROMPTS GROUP TOKENS FORM
 
 KIND is text (a checkpoint of text_model.py, prompts of 300 tokens), audio (everything trains, in float32) or lora
-(adapters, under bf16_mixed). Clips are noise of 10 s, or as long as the model takes. It uses only what has the same
+(adapters, under bf16_mixed). FORM is a value of `grpo.policy_pass`, or rollout for the completions alone, with clips
+encoded and prompts computed. Clips are noise of 10 s, or as long as the model takes. It uses only what has the same
 name in all versions since commit 1845dae. Which rows have ended is looked at as often as on a GPU.
 """
 
 import functools
+import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from rollout_side import sample
 from turns import Turns
 
 from harken.config import ModelConfig
@@ -37,13 +42,29 @@ def questions(prompts: int, step: int) -> list[Question]:
     return [Question(f"{step}-{i}", TEXT, ("one", "two"), 0, Path(f"{i}")) for i in range(prompts)]
 
 
-def text_side(checkpoint: Path, prompts: int, group: int, tokens: int, policy_pass: str) -> OwnStep:
+def part_of(step: OwnStep, form: str) -> Callable[[], Any]:
+    """The step, or the sampling of its completions alone."""
+    if form != "rollout":
+        return step
+    numbers = itertools.count(1)
+
+    def rollout() -> None:
+        number = next(numbers)
+        questions = step._questions(number)
+        for _ in sample(step._policy, questions, step._read(questions), PROMPT, step._config, seed=0, step=number):
+            pass
+
+    return rollout
+
+
+def text_side(checkpoint: Path, prompts: int, group: int, tokens: int, form: str) -> Callable[[], Any]:
     from text_step import own_side
 
-    return own_side(checkpoint, TEXT_TOKENS, tokens, group, policy_pass, prompts)
+    policy_pass = "packed" if form == "rollout" else form
+    return part_of(own_side(checkpoint, TEXT_TOKENS, tokens, group, policy_pass, prompts), form)
 
 
-def audio_side(checkpoint: Path, prompts: int, group: int, tokens: int, policy_pass: str, lora: bool) -> OwnStep:
+def audio_side(checkpoint: Path, prompts: int, group: int, tokens: int, form: str, lora: bool) -> Callable[[], Any]:
     values = {"path": str(checkpoint), "device": "cpu"}
     adapters = {"lora": {"rank": 8, "alpha": 32}, "precision": "bf16_mixed"} if lora else {}
     policy = load_policy(ModelConfig.model_validate({**values, **adapters}))
@@ -54,8 +75,8 @@ def audio_side(checkpoint: Path, prompts: int, group: int, tokens: int, policy_p
         clips = [np.random.default_rng(i).normal(scale=0.1, size=samples).astype(np.float32) for i in range(len(batch))]
         return [policy.render(PROMPT.conversation(question), clip) for question, clip in zip(batch, clips, strict=True)]
 
-    config = settings(prompts, group, tokens, policy_pass=policy_pass)
-    make_step = OwnStep(policy, lambda step: questions(prompts, step), read, config)
+    config = settings(prompts, group, tokens, policy_pass="packed" if form == "rollout" else form)
+    make_step = part_of(OwnStep(policy, lambda step: questions(prompts, step), read, config), form)
 
     def run():
         with mixed_precision(policy, "bf16_mixed" if lora else "float32"):
@@ -65,16 +86,16 @@ def audio_side(checkpoint: Path, prompts: int, group: int, tokens: int, policy_p
 
 
 def main() -> None:
-    kind, checkpoint, (prompts, group, tokens), policy_pass = (
+    kind, checkpoint, (prompts, group, tokens), form = (
         *(sys.argv[1], Path(sys.argv[2])),
         map(int, sys.argv[3:6]),
         sys.argv[6],
     )
     torch.set_num_threads(1)
     if kind == "text":
-        make_step = text_side(checkpoint, prompts, group, tokens, policy_pass)
+        make_step = text_side(checkpoint, prompts, group, tokens, form)
     else:
-        make_step = audio_side(checkpoint, prompts, group, tokens, policy_pass, kind == "lora")
+        make_step = audio_side(checkpoint, prompts, group, tokens, form, kind == "lora")
     turns = Turns()
     while True:
         turns()
