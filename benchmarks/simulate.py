@@ -147,6 +147,14 @@ def page(text: str, cases: list[dict[str, Any]]) -> str:
     return f"{before}{BEGIN}\n{table(cases)}\n{END}{after}"
 
 
+def read_cases() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+
+
+def _is(case: dict[str, Any], size: str, ranks: int, mode: str) -> bool:
+    return (case["size"], case["ranks"], case["mode"]) == (size, ranks, mode)
+
+
 def _position(case: dict[str, Any]) -> tuple[int, int, int]:
     return [*SIZES].index(case["size"]), case["ranks"], [*MODES].index(case["mode"])
 
@@ -162,16 +170,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.case:
         _simulate_case(*options.case)
-    cases = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
     wanted = [(size, ranks, mode) for ranks in options.ranks for size in options.size for mode in options.mode]
     for size, ranks, mode in () if options.table else wanted:
-        others = [case for case in cases if (case["size"], case["ranks"], case["mode"]) != (size, ranks, mode)]
-        if len(others) < len(cases) and not options.again:
-            continue
-        cases = sorted([*others, measure_case(size, ranks, mode)], key=_position)
-        write_text(RESULTS, json.dumps(cases, indent=1) + "\n")
-        print(table([case for case in cases if case not in others]).splitlines()[-1], flush=True)
-    write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), cases))
+        if options.again or not any(_is(case, size, ranks, mode) for case in read_cases()):
+            case = measure_case(size, ranks, mode)
+            others = [other for other in read_cases() if not _is(other, size, ranks, mode)]  # others may add some too
+            write_text(RESULTS, json.dumps(sorted([*others, case], key=_position), indent=1) + "\n")
+            print(table([case]).splitlines()[-1], flush=True)
+    write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), read_cases()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Steps of GRPO of a published size on fake tensors, for simulate.py: the peak of live tensors, part by part.
+"""A step of GRPO of a published size on fake tensors, for simulate.py: the peak of live tensors, part by part.
 
 The code is that of a run. What differs: the other ranks do not exist, and their collectives do nothing; no kernel runs,
 so every completion is as long as it may be; host memory is not counted. Without CUDA's allocator, context and
@@ -77,10 +77,10 @@ class UpdatedInHostMemory(MemorySavingAdamW):
 
 
 def simulate_steps(run: SimulatedRun) -> tuple[dict[str, int], int]:
-    """(peak bytes of rollout, reference pass and update in the second step, tokens of a prompt).
+    """(peak bytes of rollout, reference pass and update in a step with the optimizer's state, tokens of a prompt).
 
-    The first step, with completions of two tokens, is there for the optimizer's state. Call it once in a process,
-    because it replaces functions of FSDP and of the models, and a group of ranks is left open.
+    Call it once in a process, because it replaces functions of FSDP and of the models, and a group of ranks is left
+    open.
     """
     prompt = Prompt.from_config(PromptConfig())
     questions = make_questions(run.work)
@@ -99,22 +99,21 @@ def simulate_steps(run: SimulatedRun) -> tuple[dict[str, int], int]:
             if given.features is not None
         ]
         model, reference, optimizer = _build(run, counted)
+        _make_state(optimizer)
         peaks: dict[str, int] = {}
-        for step, tokens in enumerate((2, run.work.direct)):
-            settings = run.settings.model_copy(update={"max_completion_tokens": tokens})
-            with mixed_precision(model, "bf16_mixed"):
-                with _peak_of("rollout", counted, peaks), gathered(model):
-                    sampled = list(sample_completions(model, questions, inputs, prompt, settings, seed=0, step=step))
-                for batch in sampled:
-                    rows = [torch.tensor([TOKEN] * tokens)] * (len(batch.questions) * run.work.group)
-                    batch.completions = as_completions(rows, torch.device("cpu"))
-                with _peak_of("reference", counted, peaks):
-                    scored = score_with_reference(model, reference, sampled, settings)
-                batches = [spread_advantages(batch) for batch in scored]
-                del sampled, scored
-                with _peak_of("update", counted, peaks):
-                    update(model, batches, settings, optimizer, 1e-6)
-                del batches
+        settings, rows = run.settings, run.work.group
+        with mixed_precision(model, "bf16_mixed"):
+            with _peak_of("rollout", counted, peaks), gathered(model):
+                sampled = list(sample_completions(model, questions, inputs, prompt, settings, seed=0, step=1))
+            for batch in sampled:
+                tokens = [torch.tensor([TOKEN] * run.work.direct)] * (len(batch.questions) * rows)
+                batch.completions = as_completions(tokens, torch.device("cpu"))
+            with _peak_of("reference", counted, peaks):
+                scored = score_with_reference(model, reference, sampled, settings)
+            batches = [spread_advantages(batch) for batch in scored]
+            del sampled, scored
+            with _peak_of("update", counted, peaks):
+                update(model, batches, settings, optimizer, 1e-6)
     return peaks, max(given.length for given in read)
 
 
@@ -178,6 +177,17 @@ def _compute_an_update_once(counted: CountedMemory) -> None:
         bytes_taken[key], counted.peak = counted.peak - before, max(peak, counted.peak)
 
     harken.training.memory_saving_adamw.update_piece = update
+
+
+def _make_state(optimizer: torch.optim.Optimizer) -> None:
+    """Give the optimizer the state that it has after a step, one weight after another."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for weight in weights:
+        weight.grad = torch.empty_like(weight)
+        if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
+            optimizer._update_in_backward(weight)
+        optimizer.step()
+        weight.grad = None
 
 
 def _leave_out_streamed_blocks(counted: CountedMemory) -> None:
