@@ -36,7 +36,7 @@ from harken.models.policy import enable_gradient_checkpointing, mixed_precision
 from harken.models.sharding import gathered, shard, share_frozen_parts
 from harken.questions.prompt import Prompt
 from harken.training.memory_saving_adamw import MemorySavingAdamW
-from harken.training.optimizer import build_optimizer
+from harken.training.optimizer import apply_update, build_optimizer
 from harken.training.reference_model import make_reference
 
 BETAS = (0.9, 0.99)
@@ -99,7 +99,7 @@ def simulate_steps(run: SimulatedRun) -> tuple[dict[str, int], int]:
             if given.features is not None
         ]
         model, reference, optimizer = _build(run, counted)
-        _make_state(optimizer)
+        _make_state(optimizer, run.settings.max_grad_norm)
         peaks: dict[str, int] = {}
         settings, rows = run.settings, run.work.group
         with mixed_precision(model, "bf16_mixed"):
@@ -179,15 +179,16 @@ def _compute_an_update_once(counted: CountedMemory) -> None:
     harken.training.memory_saving_adamw.update_piece = update
 
 
-def _make_state(optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimizer the state that it has after a step, one weight after another."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    for weight in weights:
-        weight.grad = torch.empty_like(weight)
-        if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
-            optimizer._update_in_backward(weight)
-        optimizer.step()
-        weight.grad = None
+def _make_state(optimizer: torch.optim.Optimizer, max_grad_norm: float | None) -> None:
+    """Give the optimizer the state that it has after an update. DTensor finds out shapes on whole tensors, which it
+    needs no more in a second update."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = torch.empty_like(weight)
+            if isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward:
+                optimizer._update_in_backward(weight)
+    apply_update(optimizer, 1e-6, max_grad_norm)
+    optimizer.zero_grad(set_to_none=True)
 
 
 def _leave_out_streamed_blocks(counted: CountedMemory) -> None:
