@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +17,13 @@ from harken.system.files import write_text
 from harness import RESULTS
 from own_step import FORMS
 from passes import AIMED_SHARE
+from performance_counts import counts
+from performance_parts import Cases, measured_on, seconds, spread, table
 from text_step import bound
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PEERS = {"ms-swift": "ms-swift", "repeated": "the repeated form"}
 """A side of the audio step -> its name in a sentence."""
-
-Cases = Mapping[str, Any]
-"""Name of a case -> what was measured, as the programs write it."""
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown. Cells that begin with a number stay on one line."""
-    marks = ["---", *["---:"] * (len(head) - 1)]
-    unbroken = [[cell.replace(" ", "\u00a0") if cell[:1].isdigit() else cell for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, marks, *unbroken])
-
-
-def spread(values: Mapping[str, float]) -> str:
-    return f"{values['median']:.2f} ({values['low']:.2f} to {values['high']:.2f})"
-
-
-def seconds(case: Mapping[str, Any], side: str) -> str:
-    return f"{case['seconds'][side]['cpu_s']['median']:.2f} s"
-
-
-def measured_on(cases: Cases) -> str:
-    """One line for each set of circumstances, with the cases that were measured in them."""
-    places: dict[str, list[str]] = {}
-    for name, case in cases.items():
-        machine = case["machine"]
-        versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
-        rounds = {side["cpu_s"]["n"] for side in case.get("seconds", {}).values()}
-        text = f"{machine['device']}, {machine['threads']} thread, {versions}, commit {machine['commit']}"
-        text += f", load {machine['load']}"
-        places.setdefault(text + (f", rounds: {min(rounds)}" if rounds else ""), []).append(name)
-    if len(places) == 1:
-        return f"Measured on {next(iter(places))}."
-    return "\n".join(f"- {', '.join(names)}: {place}" for place, names in places.items())
 
 
 def passes(cases: Cases) -> dict[str, str]:
@@ -187,48 +156,26 @@ def omni_step_h100(result: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-COUNTED = {
-    "launches": "launches",
-    "host_reads": "host reads",
-    "cast_bytes": "casts",
-    "attention_calls": "attention calls",
-    "tower_attention_calls": "of the tower",
-    "mask_bytes": "masks",
-}
-"""Figure of counting.py -> head of its column."""
-SIDE_NAMES = {"harken": "harken", "before": "harken at commit 1845dae"}
-
-
-def counts(cases: Cases) -> dict[str, str]:
-    tables = []
-    for case, values in cases.items():
-        rows = []
-        for side, figures in values["sides"].items():
-            version, _, form = side.partition(", ")
-            name = SIDE_NAMES.get(version, version) + (f", {form}" if form else "")
-            rows += [[name, what, *counted(figures[what])] for what in ("step", "token")]
-        tables.append(f"{case}:\n\n{table(['side', 'of', *COUNTED.values()], rows)}")
-    missing = [name for name in ("TRL", "ms-swift") if not any(name in case for case in cases)]
+def before_after(cases: Cases) -> dict[str, str]:
+    rows = [
+        [
+            name,
+            *(f"{case['seconds'][side]['cpu_s']['median']:.2f} s" for side in ("before", "now")),
+            spread(case["ratio"]),
+        ]
+        for name, case in cases.items()
+    ]
+    ratios = [case["ratio"]["median"] for case in cases.values()]
     return {
-        "missing": f" The steps of {' and '.join(missing)} have not been counted yet." if missing else "",
-        "tables": "\n\n".join(tables),
+        "commit": next(iter(cases.values()))["before"],
+        "table": table(["work", "before", "now", "ratio"], rows),
+        "least": f"{min(ratios):.2f}",
+        "most": f"{max(ratios):.2f}",
         "measured_on": measured_on(cases),
     }
 
 
-def counted(figures: Mapping[str, float]) -> list[str]:
-    """The figures of a step or a token, in the order of COUNTED."""
-    cells = []
-    for name in COUNTED:
-        value = figures[name]
-        if name.endswith("_bytes"):
-            cells.append(f"{value / 2**20:,.2f} MiB" if value else "0")
-        else:
-            cells.append(f"{value:,.0f}" if value == round(value) else f"{value:,.2f}")
-    return cells
-
-
-SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, counts, omni_step_h100)
+SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, before_after, counts, omni_step_h100)
 """Each is named as its file of results."""
 
 
