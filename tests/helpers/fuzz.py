@@ -1,4 +1,4 @@
-"""Runs commands on damaged files: no traceback, exit code 0 or 2, and a message that names a file.
+"""Runs commands on damaged files: no traceback, exit code 0 or 2, and a message that names the damaged file.
 
     python tests/helpers/fuzz.py --count 50000 --seed 0 --out FOLDER
 
@@ -17,15 +17,13 @@ import random
 import re
 import sys
 import traceback
-import warnings
 from pathlib import Path
 
-from command_line import CommandResult, harken
-from damage import BY_STRUCTURE, damaged
+from command_line import CommandResult
+from damage import damaged
 from fuzz_readers import try_reader
-from fuzz_world import OUTPUTS, TARGETS, Target, copy_of, decode_here, make_fuzz_world, remove, words_of
+from fuzz_world import TARGETS, Target, check_world, decode_here, make_fuzz_world, remove, remove_outputs, run_on
 
-_FILE_NAME = re.compile(r"[\w-]\.(jsonl?|ya?ml|csv|md|txt|safetensors|pt|wav|jinja)\b")
 _WEIGHTS = [target.weight for target in TARGETS]
 
 
@@ -41,56 +39,47 @@ def try_input(root: Path, seed: int, number: int, commands: float) -> tuple[str,
     if rng.random() >= commands:
         return try_reader(root, rng)
     (target,) = rng.choices(TARGETS, _WEIGHTS)
-    file = root / target.file
-    before = file.read_bytes() if file.exists() else b""
-    if target.writes:
-        remove(root / "kept")
-        copy_of(root / target.writes, root / "kept")
-    name, content = damaged(before, target.kind, rng)
-    what = f"{' '.join(target.words[:2])} {target.file}"
-    try:
+    name, content = damaged((root / target.file).read_bytes(), target.kind, rng)
+
+    def damage(file: Path) -> None:
         remove(file)  # it may be a link
         file.write_bytes(content)
-        outcome, failure = run_command(target, root, name)
-    finally:
-        for output in OUTPUTS:
-            remove(root / output)
-        if target.writes:
-            remove(root / target.writes)
-            (root / "kept").rename(root / target.writes)
-        if not file.is_relative_to(root / target.writes) or not target.writes:
-            file.write_bytes(before)
-    return what, outcome, None if failure is None else f"{name}: {failure}"
 
-
-def run_command(target: Target, root: Path, damage: str) -> tuple[str, str | None]:
-    """(exit code as text, what is wrong with the result)."""
-    stdin, sys.stdin = sys.stdin, io.StringIO("aaq")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = harken(*words_of(target, root))
+        result = run_on(target, root, damage)
+        outcome, failure = str(result.code), fault_of(result, target, root, content)
     except Exception:  # noqa: BLE001 (what is looked for)
-        return "traceback", "".join(traceback.format_exc()[-1500:])
-    finally:
-        sys.stdin = stdin
-    return str(result.code), fault_of(result, target, root, damage)
+        outcome, failure = "traceback", "".join(traceback.format_exc()[-1500:])
+    remove_outputs(root)
+    return f"{' '.join(target.words[:2])} {target.file}", outcome, None if failure is None else f"{name}: {failure}"
 
 
-def fault_of(result: CommandResult, target: Target, root: Path, damage: str) -> str | None:
+def fault_of(result: CommandResult, target: Target, root: Path, content: bytes) -> str | None:
+    """What is wrong with how a command ended; None where nothing is."""
     message = " ".join(result.err.replace("│", " ").split())
     if result.code not in (0, 2, *target.wrong):
         return f"exit code {result.code}: {message[-300:]}"
     if "Traceback" in result.err:
         return f"a traceback: {message[-300:]}"
-    if result.code != 2:
+    if result.code != 2 or any(name in message.replace(" ", "") for name in names_of(target, root)):
         return None
-    squeezed = message.replace(" ", "")
-    if damage in BY_STRUCTURE:  # a value may now name another file, and the message is about that one
-        return None if message.startswith("error: ") and ": " in message[7:] else f"no place: {message[-300:]}"
-    if str(root) not in squeezed and not _FILE_NAME.search(message):  # it may be a file with the reasons
-        return f"the message names no file: {message[-300:]}"
-    return None
+    if is_about_what_it_says(message, content):
+        return None
+    return f"the message does not name {target.file}: {message[-400:]}"
+
+
+def names_of(target: Target, root: Path) -> list[str]:
+    """What a message may call the damaged file: its path where the command was given that; where the command was given
+    a folder, and finds the file in it by itself, also the folder or one in between."""
+    file, given = Path(target.file), re.findall(r"\{([^}]*)\}", " ".join(target.words))
+    return [str(root / place) for place in (file, *(() if target.file in given else file.parents)) if place.name]
+
+
+def is_about_what_it_says(message: str, content: bytes) -> bool:
+    """Whether the message is about something that the damaged file names: it can be read, and says now that a file
+    stands elsewhere, which is not there."""
+    head = message.removeprefix("error: ").partition(": ")[0]
+    return "/" in head and head in content.decode("utf-8", "replace")
 
 
 def main() -> int:
@@ -110,6 +99,9 @@ def main() -> int:
             make_fuzz_world(root)
         (options.out / "made").touch()
     decode_here()
+    if not (options.out / "checked").exists():
+        check_world(root)
+        (options.out / "checked").touch()
     if options.only is not None:
         print(try_input(root, options.seed, options.only, options.commands))
         return 0

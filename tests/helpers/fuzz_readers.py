@@ -113,7 +113,7 @@ READERS = (
     Reader("answers", "answers.csv", "other", lambda path: list(answer_rows(path))),
     Reader("compared records", "mmau.json", "json", lambda path: list(compared_records(path))),
     Reader("source", "arc.jsonl", "jsonl", lambda path: list(read_source(path).records)),
-    Reader("predictions", "predictions.json", "json", lambda path: read_prediction_file(path, *_mmau())),
+    Reader("predictions", "predictions.json", "json", lambda path: read_prediction_file(path, *_mmau(), path)),
     Reader("stored replies", "generated/replies.jsonl", "jsonl", _cache),
     Reader("config of a checkpoint", "tiny/config.json", "json", read_checkpoint_json),
     Reader("headers of weights", "tiny/model.safetensors", "other", _in_folder(read_shapes)),

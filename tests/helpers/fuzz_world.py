@@ -4,9 +4,12 @@
 command; the command may change what it works on, and then runs on a copy.
 """
 
+import io
 import json
 import os
 import shutil
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,8 @@ from typing import Any
 import yaml
 from benchmark_files import mmau_records, write
 from cli_world import make_world
-from command_line import harken
+from command_line import CommandResult, harken
+from evaluation_folders import MMAU_ORIGINAL
 from generate_cases import write_captions
 
 from harken.prepare import clip_extraction
@@ -73,6 +77,8 @@ def make_fuzz_world(root: Path) -> None:
     run("evaluate", "--model", world.model, *data, "--out", root / "run/eval/before")
     run("evaluate", "--model", world.model, *data, "--samples", 2, "--temperature", 1, "--out", root / "sampled")
     _stop_evaluation(root)
+    summary = root / "run/eval/test/summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"benchmark": MMAU_ORIGINAL}))
     lora = ["--set", "model.lora={rank: 2}", "--set", "logging.trackers=[]", "--set", "sft.steps=1"]
     run("sft", world.recipe, "--out", root / "lora", *lora)
     run("prepare", "mmau", "--data", world.data, "--audio-root", world.data.parent, "--out", root / "prepared")
@@ -115,14 +121,26 @@ def _write_small_files(root: Path, data: Path) -> None:
         "answerKey": "A",
     }
     write_json_lines(root / "arc.jsonl", [{**arc, "id": f"a{i}"} for i in range(5)])
-    (root / "vggsound.csv").write_text("abcdefghijk,30,dog barking,train\nlmnopqrstuv,10,cat,test\n")
+    choice = {
+        "source_dataset": "x",
+        "question_type": "sound",
+        "question": "What?",
+        "choices": ["a", "b"],
+        "answer": "a",
+    }
+    write_json_lines(root / "mcq.jsonl", [{**choice, "id": i, "audio_path": clip} for i, clip in enumerate(clips)])
+    (root / "vggsound.csv").write_text("aBcD3fGh1jK,30,dog barking,train\nlMnOp4rStuV,10,cat,test\n")
     (root / "captions.csv").write_text("id,caption\nYabcdefghijk,A dog barks.\nYlmnopqrstuv,A cat.\n")
     (root / "answers.csv").write_text("id,question,answer\nYabcdefghijk,What?,dog\n")
-    avqa = {"id": 1, "video_name": "abcdefghijk_000030", "question_text": "What?", "multi_choice": ["a", "b", "c", "d"]}
+    avqa = {"id": 1, "video_name": "aBcD3fGh1jK_000030", "question_text": "What?", "multi_choice": ["a", "b", "c", "d"]}
     avqa |= {"video_id": 1, "answer": 0, "question_relation": "Sound", "question_type": "Which"}
     write(root / "avqa.json", [{**avqa, "id": i} for i in range(4)])
     run("prepare", "export", manifest, "--format", "ms_swift", "--out", root / "swift.jsonl", "--audio-root", data)
     run("prepare", "export", manifest, "--format", "trl", "--out", root / "trl.jsonl", "--audio-root", data)
+    clip = next((data / "audio").glob("*.wav"))
+    (root / "media").mkdir()
+    for name in ("aBcD3fGh1jK_000030", "lMnOp4rStuV_000010"):
+        shutil.copy(clip, root / "media" / f"{name}.wav")
     (root / "prompt.txt").write_text("{question}\n{choices}\n")
 
 
@@ -143,7 +161,7 @@ SCORE = ("score", "{predictions.json}", "--benchmark", "mmau", "--data", "{mmau.
 DRY = ("train", "{recipe.yaml}", "--dry-run")
 RATED = (*DRY, "--set", "data.order=pass_rate", "--set", "data.pass_rates={sampled/pass_rates.jsonl}")
 RESUME = ("train", "--resume", "{run}")
-EXTEND = ("extend", "{run}", "--steps", "1")
+EXTEND = ("extend", "{run}", "--steps", "3")
 EVALUATE = ("evaluate", "--model", "{tiny}", "--data", "{data/test.json}", "--max-completion-tokens", "2", "--out")
 STOPPED = (*EVALUATE, "{stopped}")
 DOCTOR = ("doctor", "--model", "{tiny}")
@@ -153,7 +171,7 @@ REVIEW = ("prepare", "review", "{prepared/manifest.jsonl}")
 AUDIO = ("--audio-root", "{data}")
 PREPARED = ("--out", "{new}")
 TO_JSONL = ("prepare", "jsonl", *AUDIO, *PREPARED, "--data")
-AVQA = ("prepare", "avqa", "--annotations", "{avqa.json}", "--media", "{data}", *PREPARED)
+AVQA = ("prepare", "avqa", "--annotations", "{avqa.json}", "--media", "{media}", *PREPARED)
 CAPTIONS = ("prepare", "audiosetcaps", "--captions", "{captions.csv}", "--answers", "{answers.csv}", *PREPARED)
 REASONING = ("generate", "reasoning", "--manifest", "{prepared/manifest.jsonl}", "--captions", "{clip_captions.jsonl}")
 SERVED = ("--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--batch-requests", "{requests.jsonl}", *PREPARED)
@@ -170,7 +188,7 @@ TARGETS = (
     ),
     Target(f"{TEST}/predictions.jsonl", "jsonl", REPORT, "", 6),
     Target(f"{TEST}/predictions.jsonl", "jsonl", COMPARE, "", 12),
-    Target(f"{TEST}/summary.json", "json", ("compare", "{run/eval/test}", "--published", "omni-r1-v2:II"), "", 8),
+    Target(f"{TEST}/summary.json", "json", ("compare", "{run/eval/test}", "--published", "omni-r1-v2:I"), "", 8),
     Target("predictions.json", "json", SCORE, "", 12),
     Target("mmau.json", "json", SCORE, "", 8),
     Target("recipe.yaml", "yaml", DRY, "", 6),
@@ -227,18 +245,18 @@ TARGETS = (
     Target(
         "prepared/manifest.jsonl",
         "jsonl",
-        ("prepare", "check", "{prepared/manifest.jsonl}:{data}", "{mmau.json}"),
+        ("prepare", "check", "{prepared/manifest.jsonl}:{data}", "{data/test.json}:{data}"),
         "",
         3,
     ),
     Target("data/train.json", "json", ("prepare", "mmau", "--data", "{data/train.json}", *AUDIO, *PREPARED), "", 2),
-    Target("data/train.json", "json", ("prepare", "audiomcq", "--data", "{data/train.json}", *AUDIO, *PREPARED), "", 1),
+    Target("mcq.jsonl", "jsonl", ("prepare", "audiomcq", "--data", "{mcq.jsonl}", *AUDIO, *PREPARED), "", 1),
     Target("arc.jsonl", "jsonl", ("prepare", "arc", "--data", "{arc.jsonl}", *PREPARED), "", 8),
     Target("avqa.json", "json", AVQA, "", 8),
     Target(
         "vggsound.csv",
         "other",
-        ("prepare", "vggsound", "--list", "{vggsound.csv}", "--media", "{data}", *PREPARED),
+        ("prepare", "vggsound", "--list", "{vggsound.csv}", "--media", "{media}", *PREPARED),
         "",
         8,
     ),
@@ -280,3 +298,42 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+ENDED = "run/eval/before/summary.json"
+"""With this file whole, its command ends with exit code 2: an evaluation that is finished is not done again."""
+
+
+def run_on(target: Target, root: Path, change: Callable[[Path], None]) -> CommandResult:
+    """Run the command of a target with its file changed, and put everything back as it was."""
+    file = root / target.file
+    before = file.read_bytes()
+    if target.writes:
+        remove(root / "kept")
+        copy_of(root / target.writes, root / "kept")
+    stdin, sys.stdin = sys.stdin, io.StringIO("aaq")
+    try:
+        change(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return harken(*words_of(target, root))
+    finally:
+        sys.stdin = stdin
+        if target.writes:
+            remove(root / target.writes)
+            (root / "kept").rename(root / target.writes)
+        if not target.writes or not file.is_relative_to(root / target.writes):
+            file.write_bytes(before)
+
+
+def remove_outputs(root: Path) -> None:
+    for output in OUTPUTS:
+        remove(root / output)
+
+
+def check_world(root: Path) -> None:
+    """Raises AssertionError where a command fails although its file is whole: damages of that file would try little."""
+    for target in TARGETS:
+        result = run_on(target, root, lambda file: None)
+        assert (result.code == 0) != (target.file == ENDED), (target, result)
+        remove_outputs(root)

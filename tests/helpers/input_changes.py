@@ -22,6 +22,13 @@ from harken.inference import decode as decoding
 from harken.system.environment import package_versions
 from harken.training import run_inputs
 
+OWN_BENCHMARK = """from dataclasses import replace
+
+from harken.benchmarks.mmau import MMAU
+
+OWN = replace(MMAU, name="own")
+"""
+
 
 def edit(run, **sections):
     """Change values in a run's config.yaml."""
@@ -111,8 +118,9 @@ class World:
 def evaluate(folder: Path, *words: str):
     given = {"--model": folder / "model", "--data": folder / "data" / "train.json"}
     given |= {"--out": folder / "evaluation", "--max-completion-tokens": 3, "--batch-size": 2}
+    given |= {"--benchmark": "own_benchmark:OWN"}
     pairs = [word for option, value in given.items() if option not in words for word in (option, value)]
-    return harken("evaluate", *pairs, *words)
+    return harken("evaluate", *pairs, "--set", f"prompt.prompt_file={folder / 'prompt.txt'}", *words)
 
 
 def stop_evaluation(folder: Path, patch: pytest.MonkeyPatch, *words: str) -> None:
@@ -208,6 +216,14 @@ CHANGES: dict[str, tuple[Callable[[World], None], str]] = {
     "the module of a reward function": (
         lambda world: (world.folder / "own_reward.py").write_text("def reward(response):\n    return 0.5\n"),
         r"module of a reward: own_reward:reward",
+    ),
+    "the module of a benchmark of one's own": (
+        in_folder(lambda folder: (folder / "own_benchmark.py").write_text(f"{OWN_BENCHMARK}OTHER = OWN\n")),
+        r"module of a benchmark: own_benchmark:OWN: changed",
+    ),
+    "the file that prompt.prompt_file names": (
+        in_folder(lambda folder: (folder / "prompt.txt").write_text("{question}? {choices}")),
+        r"file prompt\.prompt_file: changed",
     ),
     "the seed": (lambda world: world.set("seed=6", "seed=6"), r"seed: \d in the folder, 6 now"),
     "the style of the prompt": (

@@ -113,8 +113,8 @@ def test_batches_change_no_verdict_and_a_stored_reply_needs_no_model(checkpoint,
         verdicts[size] = ask_all(judge, TEXTS[:12])
         judge.close()
     assert verdicts[1] == verdicts[16]
-    monkeypatch.setattr(Qwen2ForCausalLM, "forward", lambda *_, **__: pytest.fail("asked again"))
     judge = open_judge(local(checkpoint), tmp_path / "16")
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", lambda *_, **__: pytest.fail("asked again"))
     assert ask_all(judge, TEXTS[:12]) == verdicts[16]
     judge.close()
 
@@ -198,6 +198,11 @@ def test_a_model_that_cannot_be_used_is_an_error_before_anything_is_asked(checkp
     tokenizer.save_pretrained(plain)
     with pytest.raises(CheckpointError, match=r"has no chat template; set judge\.local\.style: completion"):
         open_judge(local(plain, style="chat"), tmp_path)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "head_dim": 4, "vocab_size": 8}
+    odd = Qwen2Config(**sizes, num_attention_heads=3, num_key_value_heads=2)  # 3 heads cannot share 2 evenly
+    Qwen2ForCausalLM(odd).save_pretrained(plain)
+    with pytest.raises(CheckpointError, match=r"plain: cannot be loaded \("):
+        open_judge(local(plain, style="completion"), tmp_path)
 
 
 def test_stored_lines_hold_no_judged_text(checkpoint, tmp_path):

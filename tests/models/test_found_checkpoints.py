@@ -1,13 +1,17 @@
 """Checkpoints that people have: where their chat template stands, and what is refused before a model is made."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
+import yaml
+from command_line import harken
 from safetensors.torch import load_file, save_file
 from tiny_models import ARCHITECTURES
 
+from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError, DataError
 from harken.models.loading import load_model, load_renderer
 from harken.models.tiny_checkpoint import write_tiny
@@ -136,3 +140,30 @@ def test_a_wrong_value_in_a_config_is_an_error_about_the_checkpoint(originals, t
     change(folder / "config.json", text_config={**config["text_config"], "hidden_size": value})
     with pytest.raises(CheckpointError, match=str(folder)):
         load_model(str(folder))
+
+
+def test_a_config_that_fails_only_when_the_model_computes_is_a_sentence_of_every_command(originals, tmp_path):
+    folder = shutil.copytree(originals["qwen2_5_omni"], tmp_path / "checkpoint")
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    rope = {**text["rope_parameters"], "mrope_section": [1, 1, 1]}  # their sum must be half of a head
+    change(folder / "config.json", text_config={**text, "rope_parameters": rope})
+    data = tmp_path / "data"
+    write_demo_set(data, seed=0, n_train=4, n_test=4)
+    recipe = tmp_path / "recipe.yaml"
+    values = {"name": "r", "model": {"path": str(folder)}, "data": {"train": [{"file": f"{data}/train.json"}]}}
+    recipe.write_text(yaml.safe_dump(values))
+    clip = next((data / "audio").glob("*.wav"))
+    model = ("--model", folder)
+    for words in (
+        ("train", recipe, "--out", tmp_path / "grpo"),
+        ("sft", recipe, "--out", tmp_path / "sft"),
+        ("evaluate", *model, "--data", data / "test.json", "--out", tmp_path / "evaluation"),
+        ("ask", *model, clip, "What?", "--choices", "a", "b"),
+    ):
+        result = harken(*words)
+        assert result.code == 2, words
+        assert re.search(
+            rf"{folder}: the model cannot compute .*config\.json does not fit", " ".join(result.err.split())
+        )
+    result = harken("doctor", *model)
+    assert (result.code, "the model cannot compute" in result.out) == (1, True)

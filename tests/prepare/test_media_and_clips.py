@@ -1,5 +1,6 @@
 """Media files are decoded as soxr and soundfile would decode them, or rejected with a reason."""
 
+import os
 import subprocess
 import sys
 import time
@@ -201,3 +202,24 @@ def test_workers_of_a_killed_run_end_with_it(tmp_path):
     while worker.exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert not worker.exists()
+
+
+def test_a_clip_whose_source_changed_is_extracted_again_and_no_other(tmp_path):
+    sources = [write_wav(tmp_path / f"{name}.wav", tone(440, 16_000, 0.1)) for name in "abcd"]
+    jobs = [ExtractionJob(source, tmp_path / "out" / source.name) for source in sources]
+    old = sources[2].stat()
+    first = extract_clips(jobs, workers=1)
+    written = [job.target.stat().st_ino for job in jobs]  # a file that is made again is another file
+    write_wav(sources[1], tone(880, 16_000, 0.1))
+    os.utime(sources[1], (1e9, 1e9))  # as an archive unpacks it
+    write_wav(sources[2], tone(880, 16_000, 0.1))
+    os.utime(sources[2], ns=(old.st_atime_ns, old.st_mtime_ns))  # replaced, with the time of the earlier one
+    sources[3].write_bytes(b"")
+    second = extract_clips(jobs, workers=1)
+    assert second[0] == first[0]
+    assert jobs[0].target.stat().st_ino == written[0]
+    for i in (1, 2):
+        assert second[i] == measure_wav(sources[i])
+        assert second[i] != first[i]
+    assert "clip" in second[3]
+    assert not jobs[3].target.exists()

@@ -345,7 +345,7 @@ def test_a_submission_holds_every_record_as_published_with_both_keys(files, tmp_
     assert written == [
         {**one, "model_output": text, "model_prediction": text} for one, text in zip(records, said, strict=True)
     ]
-    assert set(read_prediction_file(out, MMAU, read_benchmark(MMAU, data).questions).texts.values()) == set(said)
+    assert set(read_prediction_file(out, MMAU, read_benchmark(MMAU, data).questions, data).texts.values()) == set(said)
 
 
 @dataclass(frozen=True)

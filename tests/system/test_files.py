@@ -1,10 +1,13 @@
 """Files are flushed before they have their name, and a fault of the system is a sentence about the file meant."""
 
+import ast
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
+import harken
 from harken.errors import DataError, FileError, file_error
 from harken.system.files import naming, read_text, replacing, write_json, write_text
 
@@ -83,3 +86,29 @@ def test_a_text_that_is_not_utf_8_is_an_error_with_its_place(tmp_path):
     (tmp_path / "card.md").write_bytes(b"ab\xff")
     with pytest.raises(DataError, match=r"card\.md: not UTF-8 at byte 2"):
         read_text(tmp_path / "card.md")
+
+
+def renames(tree: ast.AST) -> list[str]:
+    """Calls that rename or move: `os.replace`, `os.rename`, `shutil.move`, `path.rename(...)`, `path.replace(one)`."""
+    found = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        of_path = name.endswith(".replace") and len(call.args) == 1 and not call.keywords  # text has two arguments
+        if of_path or name == "os.replace" or name.endswith((".rename", ".renames", "shutil.move")):
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_one_function_renames_and_it_flushes_first():
+    source = Path(harken.__file__).parent
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(source.rglob("*.py"))}
+    found = {str(file.relative_to(source)): renames(tree) for file, tree in trees.items()}
+    # `remove_folder` renames what it is about to remove.
+    assert {name: calls for name, calls in found.items() if calls} == {
+        "system/files.py": ["os.replace(temporary, path)", "os.replace(path, temporary)"]
+    }
+    assert renames(ast.parse("shutil.move(a, b); os.rename(a, b); a.replace(b); 'a'.replace('b', 'c')")) == [
+        "shutil.move(a, b)",
+        "os.rename(a, b)",
+        "a.replace(b)",
+    ]

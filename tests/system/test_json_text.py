@@ -14,6 +14,7 @@ REFUSED = {
     '{"a": NaN}': "NaN is not JSON",
     '{"a": -Infinity}': "-Infinity is not JSON",
     f'{{"a": {"9" * 400}}}': "an integer of 400 digits",
+    '{"a": -1e999}': "the number -1e999 is larger than a float can be",
     "[" * 5000: "nested too deeply",
     "[" * 100 + "]" * 100: "nested too deeply: more than 64 levels",
     '{"a": 1': "not JSON: .* line 1, column 8",
@@ -64,7 +65,7 @@ def test_a_value_of_another_kind_is_an_error_with_line_and_key(shape, row, reaso
 
 def test_an_object_in_an_object_is_checked_too(tmp_path):
     file = tmp_path / "summary.json"
-    file.write_text('{"accuracy": {"all": {"mean": 0.5, "low": 0, "high": 1e999, "n": 3, "clusters": 3}}}')
+    file.write_text('{"accuracy": {"all": {"mean": 0.5, "low": 0, "high": "x", "n": 3, "clusters": 3}}}')
     with pytest.raises(DataError, match=r"summary\.json: key 'accuracy'.*evaluate again"):
         read_object(file, SUMMARY, "evaluate again")
 

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import yaml
 from command_line import harken
-from input_changes import CHANGES, World, stop_evaluation
+from input_changes import CHANGES, OWN_BENCHMARK, World, stop_evaluation
 from small_runs import small_recipe
 from tiny_models import tiny_folder
 
@@ -35,10 +35,14 @@ def made(tmp_path_factory):
     shutil.copytree(tiny_folder("qwen2_5_omni"), folder / "model")
     (folder / "model" / "README.md").write_text("a base")
     (folder / "own_reward.py").write_text("def reward(response):\n    return float(len(response.text) % 3)\n")
+    (folder / "own_benchmark.py").write_text(OWN_BENCHMARK)
+    (folder / "prompt.txt").write_text("{question} {choices}")
     write_demo_set(folder / "data", seed=0, n_train=8, n_test=4)
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(folder))
     recipe = small_recipe(folder / "model", folder / "data" / "train.json", evaluate_every=None).model_dump(mode="json")
+    recipe["data"]["train"][0]["reader"] = "own_benchmark:OWN"
+    recipe["prompt"]["prompt_file"] = str(folder / "prompt.txt")
     recipe["reward"]["parts"] = [{"name": "own_reward:reward"}]
     recipe["grpo"] |= {"steps": 2}
     recipe["sft"] |= {"steps": 2}
@@ -49,7 +53,8 @@ def made(tmp_path_factory):
     stop_evaluation(folder, patch)
     shutil.copytree(folder, folder.with_name("matrix-as-made"))
     yield folder
-    sys.modules.pop("own_reward", None)
+    for module in ("own_reward", "own_benchmark"):
+        sys.modules.pop(module, None)
     patch.undo()
 
 

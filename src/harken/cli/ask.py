@@ -22,6 +22,7 @@ def ask(
     """Ask a model one question about one clip, first with the clip and then without it."""
     from harken.config import PromptConfig, parse
     from harken.evaluation.ask import ask_with_and_without_clip
+    from harken.inference.trial_pass import refuse_what_cannot_compute
     from harken.models.loading import DTYPES, load_model, pick_dtype
     from harken.questions.prompt import Prompt
 
@@ -31,6 +32,7 @@ def ask(
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
     check_dtype(dtype)
     loaded = load_model(model, dtype=DTYPES[pick_dtype(dtype, model, device)], device=device)
+    refuse_what_cannot_compute(loaded, model)
     with_clip, without_clip = ask_with_and_without_clip(loaded, prompt, clip, question, all_choices)
     print_line(console, f"with the clip:    {with_clip}")
     print_line(console, f"without the clip: {without_clip}")

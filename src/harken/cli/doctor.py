@@ -77,8 +77,9 @@ def _add_machine(table: FittingTable) -> None:
 
 def _add_model(table: FittingTable, path: str, device: str, dtype: str) -> "AudioLM | None":
     """Add the checkpoint's rows. None when it does not load, or when the clip does not change the logits."""
-    from harken.errors import HarkenError, raised
+    from harken.errors import HarkenError
     from harken.inference.clip_sensitivity import logit_change_between_clips
+    from harken.inference.trial_pass import refuse_what_cannot_compute
     from harken.models.loading import DTYPES, load_model, pick_dtype
 
     try:
@@ -90,11 +91,11 @@ def _add_model(table: FittingTable, path: str, device: str, dtype: str) -> "Audi
     window = f"hears {model.max_samples / 16_000:.0f} s"
     table.add_row("checkpoint", Text(f"{path}: {model.arch}, {n_parameters / 1e9:.3f} B parameters, {window}"))
     try:
-        change = logit_change_between_clips(model)
-    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError, AssertionError) as error:
-        reason = f"the model cannot compute: {raised(error)}; its config.json does not fit its architecture"
-        table.add_row("hears", Text(reason, style="bold red"))
+        refuse_what_cannot_compute(model, path)
+    except HarkenError as error:
+        table.add_row("hears", Text(str(error), style="bold red"))
         return None
+    change = logit_change_between_clips(model)
     text = f"largest change of a logit when the clip changes: {change:.3g}"
     table.add_row("hears", Text(text, style="" if change > 0 else "bold red"))
     return model if change > 0 else None

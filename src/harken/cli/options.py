@@ -179,5 +179,7 @@ def refuse_empty(written: Path, rejected: Path) -> None:
     from harken.data.reject_reasons import commonest_reasons
     from harken.system.json_lines import read_json_lines
 
-    reasons = commonest_reasons(row["reason"] for row in read_json_lines(rejected))
-    raise DataError(f"{written}: no record was kept; the reasons are in {rejected}{reasons}")
+    rows = read_json_lines(rejected)
+    reasons = commonest_reasons(row["reason"] for row in rows)
+    first = f"\nThe first record is that of {rows[0]['file']}:{rows[0]['line']}" if rows else ". The source holds none"
+    raise DataError(f"{written}: no record was kept; the reasons are in {rejected}{reasons}{first}")

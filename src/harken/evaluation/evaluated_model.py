@@ -14,6 +14,7 @@ from harken.evaluation.checkpoint_model import CheckpointModel
 from harken.evaluation.journal import Journal
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
+from harken.inference.trial_pass import refuse_what_cannot_compute
 from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
@@ -72,7 +73,9 @@ def open_model(
         assert path is not None
         print_line(console, f"loading {path}")
         dtype = DTYPES[pick_dtype(recipe.dtype, path, recipe.device)]
-        model = ranks.run_on_all(lambda: load_model(path, dtype=dtype, device=recipe.device))
+        model = ranks.run_on_all(
+            lambda: refuse_what_cannot_compute(load_model(path, dtype=dtype, device=recipe.device), path)
+        )
         yield CheckpointModel(model, recipe, prompt, ranks)
 
 

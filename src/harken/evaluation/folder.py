@@ -7,20 +7,20 @@ The same recipe continues an evaluation that was stopped there; another recipe, 
 refused, with the names of what differs.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harken.config import EvaluationRecipe, as_yaml, parse, read_run_values
-from harken.config.differences import recipe_differences, shortened
+from harken.config.differences import mapping_differences, recipe_differences, shortened
+from harken.config.named_files import named_files
 from harken.data.clip_states import clip_differences, clip_states
-from harken.errors import ConfigError
+from harken.errors import ConfigError, DataError
 from harken.evaluation.baselines import BASELINES
 from harken.evaluation.journal import journal_files
 from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
 from harken.system.environment import describe_environment, package_versions, version_differences
-from harken.system.file_states import FileState
+from harken.system.file_states import FileState, sha256_of
 from harken.system.files import remove_leftovers, write_json, write_text
 from harken.system.json_lines import write_json_lines
 from harken.system.run_files import CLIPS, EVALUATION_ENVIRONMENT, SUMMARY, read_object, read_rows
@@ -74,9 +74,16 @@ class EvaluationFolder:
             self._refuse_other_inputs(model, clips)
             return
         write_json_lines(self._clips, clips)
-        environment = {**describe_environment(), "data_sha256": self.data_sha256, "model": model}
+        environment = {**describe_environment(), "data_sha256": self.data_sha256}
+        environment |= {"files": self._other_files(), "model": model}
         write_json(self.path / "environment.json", environment)
         write_text(self.path / "config.yaml", as_yaml(self.recipe))
+
+    def _other_files(self) -> dict[str, str]:
+        """SHA-256 of the files that the recipe names beside the questions, and of the user's own benchmarks."""
+        objects = [("benchmark", self.recipe.data.reader), ("prompt", self.recipe.prompt.style)]
+        files = named_files(self.recipe, objects)
+        return {key: sha256_of(file) for key, file in files if key != "data.file"}
 
     def _model_state(self) -> dict[str, Any] | None:
         local = self.recipe.model is not None and self.recipe.model not in BASELINES
@@ -85,6 +92,8 @@ class EvaluationFolder:
     def _refuse_other_inputs(self, model: Mapping[str, Any] | None, clips: Sequence[FileState]) -> None:
         environment = read_object(self.path / "environment.json", EVALUATION_ENVIRONMENT, _RESTORE)
         differences = version_differences(environment.get("packages") or {}, package_versions())
+        if isinstance(files := environment.get("files"), dict):  # an older harken recorded none
+            differences += mapping_differences("file", files, self._other_files())
         if model is not None and isinstance(stored := environment.get("model"), dict):
             differences += checkpoint_differences(stored, model)
         if self._clips.exists():
@@ -110,7 +119,7 @@ class EvaluationFolder:
         try:
             stored = parse(EvaluationRecipe, read_run_values(self.path), str(config))
         except ConfigError as error:
-            raise ConfigError(f"{self.path}: holds something that is no evaluation; choose another --out") from error
+            raise ConfigError(f"{config}: holds something that is no evaluation; choose another --out") from error
         differences = recipe_differences(
             stored.model_dump(mode="json"), self.recipe.model_dump(mode="json"), _CHANGEABLE_KEYS
         )
@@ -130,8 +139,8 @@ class EvaluationFolder:
 def _sha256(file: Path) -> str | None:
     """None when the file cannot be read; the reader of the data then raises an error that says why."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
+        return sha256_of(file)
+    except DataError:
         return None
 
 

@@ -10,7 +10,7 @@ from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import run_folder_of
 from harken.export.model_card import model_card
 from harken.models.checkpoint_json import read_checkpoint_json
-from harken.system.files import replacing, write_text
+from harken.system.files import replace, replacing, write_text
 
 BASE_CARD = "README.base.md"
 """Where the base's own model card is kept."""
@@ -52,7 +52,7 @@ def write_card(folder: Path, trained: Path, base: str, source: Path, *, adapter:
         source: the base's folder.
     """
     if (folder / MODEL_CARD).exists():
-        (folder / MODEL_CARD).rename(folder / BASE_CARD)
+        replace(folder / MODEL_CARD, folder / BASE_CARD)
     loaded = source if adapter else folder
     model_type = str(read_checkpoint_json(loaded / "config.json").get("model_type"))
     card = model_card(run_folder_of(trained), base, source, model_type=model_type, adapter=adapter)

@@ -8,7 +8,6 @@ that the same command finds them as if a server had replied; the repair of a bad
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 from harken.config import EndpointConfig
 from harken.data.records import iter_records
 from harken.errors import DataError, short_repr
+from harken.system.files import replace
 from harken.system.json_lines import json_line
 from harken.system.model_messages import Failure, Reply, Request, parse_response, request_body
 from harken.system.reply_cache import ReplyCache, cache_key
@@ -108,7 +108,7 @@ class _RequestFiles:
             numbers = range(1, len(self._parts) + 1)
             names = [self._path.with_name(f"{self._path.stem}-{n:03d}{self._path.suffix}") for n in numbers]
         for part, name in zip(self._parts, names, strict=True):
-            os.replace(part, name)
+            replace(part, name)
         for old in self._earlier_files():
             if old not in names:
                 old.unlink()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harken.benchmarks.registry import find_reader
 from harken.config import Recipe
-from harken.errors import DataError
+from harken.errors import DataError, HarkenError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.loading import load_renderer
 from harken.questions.prompt import Prompt
@@ -24,7 +24,10 @@ def first_prompt(recipe: Recipe) -> str:
             continue
         question = questions[0] if source.audio == "real" else replace(questions[0], audio=None)
         inputs = PromptInputs(load_renderer(recipe.model.path), Prompt.from_config(recipe.prompt), cache_gib=0)
-        (prompt,) = inputs([question])
+        try:
+            (prompt,) = inputs([question])
+        except HarkenError as error:
+            raise DataError(f"{question.source}: {error}") from error
         n_frames = 0 if prompt.features is None else prompt.features.shape[1]
         answer = None if question.answer is None else question.choices[question.answer]
         about = f"{question.source}, {prompt.length} tokens, {n_frames} mel frames, answer {answer!r}"

@@ -42,6 +42,8 @@ class LocalJudgeModel:
         if config.style == "chat" and not self._tokenizer.chat_template:
             raise CheckpointError(f"{config.path}: has no chat template; set judge.local.style: completion")
         self._model.to(device).eval()
+        with checkpoint_errors(config.path), torch.inference_mode():  # of a wrong config.json, a model may be made
+            self._model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=device))
         end = self._model.generation_config.eos_token_id
         end = self._tokenizer.eos_token_id if end is None else end
         # Replaces the checkpoint's own, from which `generate` would take every setting that is not given.

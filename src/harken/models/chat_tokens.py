@@ -101,9 +101,10 @@ class ChatTokens:
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Every token that is no text. `all_special_tokens` holds only those that have a role in the tokenizer."""
+    """Every token that is no text. `all_special_tokens` holds only those that have a role in the tokenizer. An empty
+    token, which some tokenizer_config.json name, is in every text and spells nothing."""
     added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return sorted({*tokenizer.all_special_tokens, *added})
+    return sorted({*tokenizer.all_special_tokens, *added} - {""})
 
 
 def refuse_control_tokens(conversation: Conversation, control: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from harken.errors import DataError
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.models.sharded_tensors import gather_tensor
+from harken.system.files import replace
 
 
 class FolderOfTowerStates:
@@ -49,7 +50,7 @@ class FolderOfTowerStates:
             name = Path(temporary.name)  # another process may write the same clip
         try:
             save_file({"audio": states.cpu().contiguous()}, name)
-            name.replace(file)
+            replace(name, file)
         except BaseException:
             name.unlink(missing_ok=True)
             raise

@@ -1,11 +1,13 @@
 """Extract clips from media files as WAVs, and measure clips, in several processes.
 
 Each clip gives its `ClipMeasures`, or the reason why it cannot be used, and for the leak check its print. A WAV that
-exists is not made again, so a run that was killed can go on; files that failed are tried again. All measures are
-computed from the 16-bit samples as written, so that they are the same whichever run wrote them.
+exists is not made again unless its source has changed, so a run that was killed can go on; files that failed are tried
+again. All measures are computed from the 16-bit samples as written, so that they are the same whichever run wrote them.
 """
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ from harken.prepare.worker_processes import ItemT, map_in_processes
 from harken.system.files import replacing
 from harken.system.progress import OnProgress, no_progress
 from harken.types import AudioSpan, Waveform
+
+_COARSEST_NS = 2_000_000_000
+"""Some file systems keep times of change in steps of 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +85,24 @@ def measure_clips(
 def extract_wav(source: Path, target: Path) -> None:
     """Write the sound of `source` to `target` as 16 kHz mono 16-bit WAV, read by the rules of `data/audio.py`.
 
-    Input that is 16 kHz mono 16-bit already comes out bit for bit. Raises AudioError, and writes nothing, where the
-    sound cannot be used.
+    The WAV gets the time of change of `source`, by which `_is_current` knows it. Input that is 16 kHz mono 16-bit
+    already comes out bit for bit. Raises AudioError, and writes nothing, where the sound cannot be used.
     """
+    changed = source.stat().st_mtime_ns if source.exists() else 0
     samples = in_16_bits(load_waveform(source))
     with replacing(target) as temporary:
         temporary.write_bytes(wav_bytes(samples))
+        with contextlib.suppress(OSError):  # some file systems set no times; the WAV will be made again there
+            os.utime(temporary, ns=(changed, changed))
+
+
+def _is_current(target: Path, source: Path) -> bool:
+    """Whether the WAV was made from the source as it is now: their times of change are equal, and nothing was done to
+    the source after the WAV was written, such as replacing it by a file with an older time."""
+    if not target.exists() or not source.exists():
+        return target.exists()
+    made, now = target.stat(), source.stat()
+    return abs(made.st_mtime_ns - now.st_mtime_ns) <= _COARSEST_NS and now.st_ctime_ns <= made.st_ctime_ns
 
 
 def measure_wav(path: Path) -> ClipMeasures:
@@ -116,7 +133,8 @@ def _run(
 
 def _extract(job: ExtractionJob, *, with_print: bool = False) -> _Measured:
     try:
-        if not job.target.exists():
+        if not _is_current(job.target, job.source):
+            job.target.unlink(missing_ok=True)  # should the source have become unreadable
             extract_wav(job.source, job.target)
         return _measured(load_waveform(job.target), with_print)
     except AudioError as error:

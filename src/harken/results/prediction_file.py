@@ -85,11 +85,12 @@ def prediction_keys(benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def read_prediction_file(
-    path: Path, benchmark: Benchmark, questions: Sequence[Question], key: str | None = None
+    path: Path, benchmark: Benchmark, questions: Sequence[Question], data: Path, key: str | None = None
 ) -> Predictions:
     """Read and check a file of predictions for `questions`.
 
     Args:
+        data: the benchmark file, for messages.
         key: the key that holds the predictions. By default each record's prediction stands under the first of
             `prediction_keys` that the record has.
 
@@ -117,7 +118,7 @@ def read_prediction_file(
         raise DataError(
             f"{path}: cannot be scored. Of {len(records) + len(rejected)} records\n"
             + "".join(f"  {line}\n" for line in lines)
-            + "Score it with the benchmark file that the predictions were made from."
+            + f"Score it with the benchmark file that the predictions were made from; this is {data}"
         )
     return Predictions(
         texts={identifier: text for identifier, text in read.texts.items() if text is not None},

@@ -47,7 +47,7 @@ def score_file(
     """
     benchmark = find_benchmark(name)
     published = read_benchmark(benchmark, data)
-    read = read_prediction_file(predictions, benchmark, published.questions, key)
+    read = read_prediction_file(predictions, benchmark, published.questions, data, key)
     questions = [
         as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions
     ]
@@ -73,7 +73,7 @@ def write_submission(name: str, data: Path, predictions: Path, out: Path, key: s
     if benchmark.submission is None:
         raise DataError(f"{benchmark.name}: {benchmark.title} has no submission file; leave out --submission")
     published = read_benchmark(benchmark, data)
-    read = read_prediction_file(predictions, benchmark, published.questions, key)
+    read = read_prediction_file(predictions, benchmark, published.questions, data, key)
     records, _ = read_records(data)
     ids = [benchmark.parse(record, data.parent, f"{data}:{line}").id for line, record in records]
     filled = [

@@ -20,8 +20,13 @@ FIX = "restore the file, or remove the line"
 
 
 def json_line(row: Any) -> str:
-    """The row as one line of JSON. Raises ValueError for NaN and infinities, which JSON does not have."""
-    return _ENCODE(row) + "\n"
+    """The row as one line of JSON. Raises ValueError for NaN and infinities, which JSON does not have.
+
+    Half of a surrogate pair, which is no text and which no file in UTF-8 can hold, becomes `\\ud800`, which JSON reads
+    back.
+    """
+    line = _ENCODE(row) + "\n"
+    return line.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
@@ -57,7 +62,7 @@ def append_json_lines(
     lines = "".join(json_line(row) for row in rows)
     try:
         with naming(path), path.open("ab") as file:
-            file.write(lines.encode("utf-8", errors="backslashreplace"))
+            file.write(lines.encode("utf-8"))
     except OSError as error:
         raise file_error(error, advice) from error
 

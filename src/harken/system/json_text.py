@@ -1,10 +1,11 @@
 """Parses JSON that came from a file or a server, within limits.
 
-What the limits refuse would fail later and elsewhere: an integer that no float can hold, NaN, an object that has one
+What the limits refuse would fail later and elsewhere: a number that no float can hold, NaN, an object that has one
 key twice, values nested so deeply that other functions give up.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,7 +47,10 @@ def json_decoder(*, constants: bool = False) -> json.JSONDecoder:
     """
     refuse: Callable[[str], Any] = _refuse_constant
     return json.JSONDecoder(
-        object_pairs_hook=_object, parse_int=_integer, parse_constant=float if constants else refuse
+        object_pairs_hook=_object,
+        parse_int=_integer,
+        parse_float=float if constants else _finite,
+        parse_constant=float if constants else refuse,
     )
 
 
@@ -77,6 +81,14 @@ def _integer(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"an integer of {len(digits.lstrip('-'))} digits")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    """Such as `1e999`, which Python would read as an infinity."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:20]} is larger than a float can be")
+    return number
 
 
 def _refuse_constant(name: str) -> float:

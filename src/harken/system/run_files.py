@@ -91,7 +91,12 @@ SUMMARY = Shape(
 )
 ENVIRONMENT = ANY_OBJECT
 EVALUATION_ENVIRONMENT = Shape(
-    {"data_sha256": TEXT.or_null, "packages": _VERSIONS.or_null.optional, "model": _CHECKPOINT.or_null.optional}
+    {
+        "data_sha256": TEXT.or_null,
+        "packages": _VERSIONS.or_null.optional,
+        "files": mapping_of(TEXT).or_null.optional,
+        "model": _CHECKPOINT.or_null.optional,
+    }
 )
 COUNTS = Shape(
     {

@@ -10,7 +10,6 @@ safetensors and `weights_only`, never with pickle.
 """
 
 import contextlib
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +31,6 @@ from harken.training.run_folder import RunFolder, step_of
 
 UNPLANNED = "unplanned"
 """The name of an empty file that marks a checkpoint which a signal asked for."""
-DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
-"""What reading an incomplete or foreign file of the trainer's state raises."""
 
 
 def save_checkpoint(
@@ -73,9 +70,11 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
     trainer = folder / "trainer"
     if not (trainer / "state.json").is_file():
         raise CheckpointError(f"{folder}: no trainer state here; only checkpoints of a run can be resumed")
-    with _damage_explained(folder):
+    with _damage_explained(trainer / "state.json"):
         step = read_object(trainer / "state.json", TRAINER_STATE)["step"]
+    with _damage_explained(trainer / "optimizer.pt"):
         state = torch.load(trainer / "optimizer.pt", map_location="cpu", weights_only=True, mmap=is_sharded(model))
+    with _damage_explained(trainer / "random.pt"):
         random_states = torch.load(trainer / "random.pt", map_location="cpu", weights_only=True)
     if step != step_of(folder):
         raise CheckpointError(f"{folder}: holds the state of step {step}; was it renamed?")
@@ -87,11 +86,9 @@ def restore_checkpoint(folder: Path, model: AudioLM, optimizer: torch.optim.Opti
                 optimizer.set_exact_weight(parameter, local_part(part))
             else:
                 parameter.copy_(part)
-    try:
+    with _damage_explained(trainer / "optimizer.pt", "the optimizer's state is of other parameters"):
         _restore_optimizer(optimizer, state)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{trainer}: the optimizer's state is of other parameters ({error})") from error
-    with _damage_explained(folder):  # last, because loading a model draws random numbers
+    with _damage_explained(trainer / "random.pt"):  # last, because loading a model draws random numbers
         torch.set_rng_state(random_states["cpu"])
         if random_states["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(random_states["cuda"])
@@ -166,13 +163,16 @@ def _gather_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
 
 
 @contextlib.contextmanager
-def _damage_explained(folder: Path) -> Iterator[None]:
+def _damage_explained(file: Path, what: str = "damaged") -> Iterator[None]:
+    """Of a damaged file, torch's reader and what uses its values raise exceptions of every kind."""
     try:
         yield
-    except DAMAGE as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
-            f"{folder / 'trainer'}: damaged ({' '.join(str(error).split())}); remove {folder} to go on from the "
-            "checkpoint before it"
+            f"{file}: {what} ({reason}); remove {file.parents[1]} to go on from the checkpoint before it"
         ) from error
 
 

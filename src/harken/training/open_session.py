@@ -15,11 +15,12 @@ from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.question_json import question_from_json, question_to_json
 from harken.errors import ConfigError, DataError
 from harken.inference.prompt_inputs import PromptInputs
+from harken.inference.trial_pass import refuse_what_cannot_compute
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_renderer, pick_device
-from harken.models.policy import load_policy_exactly
+from harken.models.policy import load_policy_exactly, mixed_precision
 from harken.models.sharded_tensors import distribute_like, local_part
-from harken.models.sharding import gather_dtype, shard, share_frozen_parts
+from harken.models.sharding import gather_dtype, reshard, shard, share_frozen_parts
 from harken.models.tower_cache import FolderOfTowerStates
 from harken.planning.disk import refuse_full_disk
 from harken.planning.plan import refuse_what_does_not_fit
@@ -106,6 +107,7 @@ def _open(opening: _Opening) -> Session:
     opening.say(f"loading the weights of {recipe.model.path}")
     torch.manual_seed(recipe.seed)
     policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(opening))
+    ranks.run_on_all(lambda: _try(policy, recipe))
     probe = _load_probe(recipe, policy, ranks)
     if not opening.resume:
         ranks.run_on_main(lambda: RunFolder.create(run.path, recipe))
@@ -207,6 +209,12 @@ def _load_models(opening: _Opening) -> tuple[AudioLM, AudioLM | None, dict[str, 
     sharded_reference = shard(reference, ranks.mesh, stored, blocks_in_host_memory=mode == "streamed")
     share_frozen_parts(sharded, sharded_reference)
     return sharded, sharded_reference, corrections
+
+
+def _try(policy: AudioLM, recipe: Recipe) -> None:
+    with mixed_precision(policy, recipe.model.precision):
+        refuse_what_cannot_compute(policy, recipe.model.path)
+    reshard(policy)
 
 
 def _load_probe(recipe: Recipe, policy: AudioLM, ranks: Ranks) -> Probe | None:

@@ -8,8 +8,6 @@ What cannot change a result (`CHANGEABLE`) may differ. The folder of an older ha
 compared, and its inputs are recorded from then on.
 """
 
-import contextlib
-import importlib.util
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, Literal
 
 from harken.config import GrpoConfig, Recipe, as_yaml, load_run_recipe, parse, rename_keys
 from harken.config.differences import mapping_differences, recipe_differences, shortened
+from harken.config.named_files import named_files
 from harken.data.clip_states import COPIED, clip_differences, clip_states
 from harken.errors import ConfigError
 from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
@@ -58,7 +57,7 @@ def check_inputs(run: RunFolder, recipe: Recipe, loop: Loop, *, accept: bool, re
     """
     current = _inputs(recipe, loop)
     stored = read_inputs(run.path) if resume else None
-    differences = [] if stored is None else _differences(stored, current)
+    differences = [] if stored is None else _differences(stored, current, run.path / "inputs.json")
     _accept_or_refuse(run, differences, accept)
     write_json(run.path / "inputs.json", current)
     if resume and load_run_recipe(run.path) != recipe:
@@ -114,19 +113,19 @@ def _inputs(recipe: Recipe, loop: Loop) -> dict[str, Any]:
     return {
         "loop": loop,
         "recipe": recipe.model_dump(mode="json"),
-        "files": {key: sha256_of(file) for key, file in _named_files(recipe)},
+        "files": {key: sha256_of(file) for key, file in named_files(recipe, _objects(recipe))},
         "base": checkpoint_state(recipe.model.path, hashed=recipe.data.hash_clips),
         "versions": package_versions(),
     }
 
 
-def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], file: Path) -> list[str]:
     lines = []
     if stored["loop"] != current["loop"]:
         lines.append(f"loop: {COMMANDS[stored['loop']]} began the run, {COMMANDS[current['loop']]} is to go on with it")
     # Parsed, so that a key that is newer than the run has its default. What is compared by its content is not compared
     # by its place.
-    before, now = parse(Recipe, stored["recipe"], "inputs.json").model_dump(mode="json"), current["recipe"]
+    before, now = parse(Recipe, stored["recipe"], str(file)).model_dump(mode="json"), current["recipe"]
     inputs = (stored, current)
     base = checkpoint_differences(stored["base"], current["base"])
     places = {**stored["files"], **current["files"], **({} if base else {"model.path": None})}
@@ -156,27 +155,8 @@ def _without(value: Any, places: Container[str], prefix: str = "") -> Any:
     }
 
 
-def _named_files(recipe: Recipe) -> Iterator[tuple[str, Path]]:
-    """(key, file) of every file that the recipe names, and of the modules of its own functions and benchmarks."""
-    yield from _files_in(recipe.model_dump(), "")
-    named = [("module of a reward: ", part.name) for part in recipe.reward.parts]
-    named += [("module of a benchmark: ", source.reader) for source in recipe.data.train]
-    named.append(("module of a prompt: ", recipe.prompt.style))
-    for what, name in named:
-        spec = None
-        with contextlib.suppress(ImportError, ValueError):  # whoever uses the name says what is wrong with it
-            spec = importlib.util.find_spec(name.partition(":")[0]) if ":" in name else None
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            yield what + name, Path(spec.origin)
-
-
-def _files_in(value: Any, key: str) -> Iterator[tuple[str, Path]]:
-    if isinstance(value, Path):
-        if value.is_file():
-            yield key, value
-    elif isinstance(value, dict):
-        for name, entry in value.items():
-            yield from _files_in(entry, f"{key}.{name}".removeprefix("."))
-    elif isinstance(value, list | tuple):
-        for number, entry in enumerate(value):
-            yield from _files_in(entry, f"{key}.{number}")
+def _objects(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What the recipe may name as `module:object`."""
+    yield from (("reward", part.name) for part in recipe.reward.parts)
+    yield from (("benchmark", source.reader) for source in recipe.data.train)
+    yield "prompt", recipe.prompt.style
