@@ -41,7 +41,7 @@ def test_what_cannot_be_asked_with_its_clip_is_asked_in_no_mode(file, tmp_path, 
     monkeypatch.setattr(model, "max_samples", 12_000)
     monkeypatch.setattr(model, "render", lambda *words: rendered.append(1) or original(*words))
     figures = evaluate_listening(recipe(file, long_audio="wrong"), tmp_path / "out")
-    assert len(rendered) == 5 * (14 - 5)
+    assert len(rendered) == 1 + 5 * (14 - 5)  # the trial of the model, and five modes
     for mode in MODES:
         rows = rows_of(tmp_path / "out" / mode / "predictions.jsonl")
         assert [row["id"] for row in rows if row["reason"].startswith("not asked")] == ["q3", "q6", "q10", "q11", "q13"]
