@@ -18,7 +18,7 @@ from disk_jobs import LIKE_ANOTHER, NAMES, READS_ONLY, Inputs, Job, jobs, make_i
 from full_disk import FailingRenames, SmallDisk, small_disk
 from scripted_server import said, serving
 
-from harken.cli.app import COMMANDS, GENERATE_COMMANDS, JUDGE_COMMANDS, PREPARE_COMMANDS
+from harken.cli.command_table import COMMANDS, GROUPS
 from harken.prepare import clip_extraction
 
 
@@ -37,9 +37,8 @@ def _short_demo(monkeypatch):
 
 
 def test_every_command_that_writes_is_tried():
-    commands = {name for panel in COMMANDS.values() for name in panel}
-    commands |= {f"prepare {name}" for panel in PREPARE_COMMANDS.values() for name in panel}
-    commands |= {f"generate {name}" for name in GENERATE_COMMANDS} | {f"judge {name}" for name in JUDGE_COMMANDS}
+    commands = {name for panel in COMMANDS.values() for name in panel} - GROUPS.keys()
+    commands |= {f"{group} {name}" for group, panels in GROUPS.items() for panel in panels.values() for name in panel}
     tried = {command for command in commands for name in NAMES if name.startswith(command)}
     assert commands - tried == READS_ONLY | LIKE_ANOTHER
 

@@ -11,6 +11,7 @@ from benchmark_files import mmau_records, write
 from cli_world import World
 from command_line import harken
 from generate_cases import write_captions
+from small_parts import write_language_model, write_whisper
 
 from harken.system.json_lines import write_json_lines
 
@@ -86,6 +87,8 @@ def make_inputs(world: World, folder: Path, url: str) -> Inputs:
     facts = {"caption": "a dog", "sounds": "", "music": ""}
     write_json_lines(folder / "facts.jsonl", [{"id": f"c{i}", "audio": clip, **facts} for i, clip in enumerate(clips)])
     _write_sources(inputs, clips)
+    write_whisper(folder / "whisper")
+    write_language_model(folder / "qwen2", "qwen2")
     return inputs
 
 
@@ -202,7 +205,9 @@ def _generations(inputs: Inputs) -> dict[str, Job]:
 def _others(inputs: Inputs) -> dict[str, Job]:
     folder = inputs.folder
     scored = ("score", folder / "predictions.json", "--benchmark", "mmau", "--data", folder / "mmau.json")
+    assembled = ("assemble", "--encoder", folder / "whisper", "--language-model", folder / "qwen2", "--window-s", 6)
     return {
+        "assemble": Job(lambda out: (*assembled, "--out", out / "both"), same=("both/model.safetensors",)),
         "tiny": Job(lambda out: ("tiny", "--out", out / "tiny"), same=("tiny/model.safetensors",)),
         "export": Job(
             lambda out: ("export", folder / "full", "--out", out / "model"), same=("model/model.safetensors",)
@@ -224,6 +229,6 @@ NAMES = (
     *(f"prepare {name}" for name in ("mmau", "jsonl", "audiomcq", "arc", "avqa", "vggsound", "audiosetcaps")),
     *(f"prepare {name}" for name in ("export", "check", "review")),
     *(f"generate {name}" for name in ("questions", "reasoning", "captions")),
-    *("tiny", "export", "export --adapter", "report", "score"),
+    *("assemble", "tiny", "export", "export --adapter", "report", "score"),
 )
 """The names of `jobs`."""

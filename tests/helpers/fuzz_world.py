@@ -21,6 +21,7 @@ from cli_world import make_world
 from command_line import CommandResult, harken
 from evaluation_folders import MMAU_ORIGINAL
 from generate_cases import write_captions
+from small_parts import write_language_model, write_whisper
 
 from harken.prepare import clip_extraction
 from harken.system.json_lines import write_json_lines
@@ -82,6 +83,8 @@ def make_fuzz_world(root: Path) -> None:
     lora = ["--set", "model.lora={rank: 2}", "--set", "logging.trackers=[]", "--set", "sft.steps=1"]
     run("sft", world.recipe, "--out", root / "lora", *lora)
     run("prepare", "mmau", "--data", world.data, "--audio-root", world.data.parent, "--out", root / "prepared")
+    write_whisper(root / "whisper")
+    write_language_model(root / "qwen2", "qwen2")
     _write_small_files(root, world.data.parent)
     recipe = {"captions": str(root / "captions.jsonl"), "endpoint": {"base_url": "http://127.0.0.1:1/v1", "model": "m"}}
     (root / "questions.yaml").write_text(yaml.safe_dump({**recipe, "seed": 1}))
@@ -167,6 +170,7 @@ STOPPED = (*EVALUATE, "{stopped}")
 DOCTOR = ("doctor", "--model", "{tiny}")
 EXPORT = ("export", "{run}", "--out", "{exported}")
 EXPORT_LORA = ("export", "{lora}", "--out", "{exported}", "--adapter")
+ASSEMBLE = ("assemble", "--encoder", "{whisper}", "--language-model", "{qwen2}", "--window-s", "6", "--out", "{new}")
 REVIEW = ("prepare", "review", "{prepared/manifest.jsonl}")
 AUDIO = ("--audio-root", "{data}")
 PREPARED = ("--out", "{new}")
@@ -229,6 +233,9 @@ TARGETS = (
         for name, kind in (("config.json", "json"), ("model.safetensors", "x"))
     ),
     Target("run/config.yaml", "yaml", EXPORT, "", 2),
+    *(Target(f"{part}/config.json", "json", ASSEMBLE, "", 2) for part in ("whisper", "qwen2")),
+    Target("qwen2/tokenizer_config.json", "json", ASSEMBLE, "", 2),
+    Target("whisper/model.safetensors", "x", ASSEMBLE, "", 1),
     Target("lora/checkpoints/step_000001/adapter_config.json", "json", EXPORT_LORA, "", 2),
     Target("lora/checkpoints/step_000001/adapter_config.json", "json", ("doctor", "--model", "{lora}"), "", 1, (1,)),
     Target("lora/checkpoints/step_000001/adapter_model.safetensors", "x", ("doctor", "--model", "{lora}"), "", 1, (1,)),
