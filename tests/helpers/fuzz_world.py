@@ -25,6 +25,7 @@ from small_parts import write_language_model, write_whisper
 
 from harken.prepare import clip_extraction
 from harken.system.json_lines import write_json_lines
+from harken.training.run_inputs import append_history
 
 HARD_LINKED = 100_000
 """Files of this size or more are linked into a copy; harken replaces them whole and never changes them in place."""
@@ -78,6 +79,7 @@ def make_fuzz_world(root: Path) -> None:
     run("evaluate", "--model", world.model, *data, "--out", root / "run/eval/before")
     run("evaluate", "--model", world.model, *data, "--samples", 2, "--temperature", 1, "--out", root / "sampled")
     _stop_evaluation(root)
+    append_history(root / "run", "resumed with changes", ["recipe: seed: 1 in the folder, 2 now"])
     summary = root / "run/eval/test/summary.json"
     summary.write_text(json.dumps(json.loads(summary.read_text()) | {"benchmark": MMAU_ORIGINAL}))
     lora = ["--set", "model.lora={rank: 2}", "--set", "logging.trackers=[]", "--set", "sft.steps=1"]
