@@ -38,7 +38,8 @@ docs: install
 wheel: install
 	$(BIN)/pip wheel -q --no-deps -w dist .
 
-# The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits.
+# The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits, and
+# each other's adapters.
 OLDEST := 5.17.0
 NEWEST := 5.23.0
 MODEL_TESTS := $(addprefix tests/,models inference export grpo/test_step.py grpo/test_bugs.py)
@@ -50,6 +51,10 @@ versions:
 	  $(VENV)-versions/bin/pip install -q -c $(VENV)-versions/constraints.txt -e '.[dev]' transformers==$$version; \
 	  OMP_NUM_THREADS=1 $(VENV)-versions/bin/pytest $(MODEL_TESTS); \
 	  $(VENV)-versions/bin/python tests/helpers/version_logits.py write runs/versions; \
+	done
+	set -e; for version in $(OLDEST) $(NEWEST); do \
+	  $(VENV)-versions/bin/pip install -q -c $(VENV)-versions/constraints.txt -e '.[dev]' transformers==$$version; \
+	  $(VENV)-versions/bin/python tests/helpers/version_logits.py read runs/versions; \
 	done
 	$(VENV)-versions/bin/python tests/helpers/version_logits.py compare runs/versions
 

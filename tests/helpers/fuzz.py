@@ -76,10 +76,12 @@ def names_of(target: Target, root: Path) -> list[str]:
 
 
 def is_about_what_it_says(message: str, content: bytes) -> bool:
-    """Whether the message is about something that the damaged file names: it can be read, and says now that a file
-    stands elsewhere, which is not there."""
+    """Whether the damaged file can still be read, and the message is about what it says now: it begins with a value of
+    the file, such as the name of another file that is not there; or no record of it can be used, and the message names
+    the file that lists each record's own file, line and reason."""
     head = message.removeprefix("error: ").partition(": ")[0]
-    return "/" in head and head in content.decode("utf-8", "replace")
+    listed = "no record was kept; the reasons are in " in message
+    return listed or (bool(head) and head in content.decode("utf-8", "replace"))
 
 
 def main() -> int:
