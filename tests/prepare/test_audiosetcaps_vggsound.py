@@ -251,6 +251,33 @@ def test_captions_find_clips_under_every_spelling_of_their_names(shared, tmp_pat
     ]
 
 
+def test_captions_find_clips_as_downloaders_name_them_and_a_file_without_start_only_where_none_is_asked(tmp_path):
+    names = ("v0f0Rq7e5yX8_39_49_out.wav", "6VBURvUgzls_30.000_40.000.flac", "YNMQiKrTkl10.wav", "speech_data_5.wav")
+    (tmp_path / "clips").mkdir()
+    for name in (*names, "aEYwqY-Zt_k.wav"):
+        (tmp_path / "clips" / name).touch()
+    idents = ("0f0Rq7e5yX8_39", "6VBURvUgzls_30_10", "YNMQiKrTkl10", "speech_data_000005", "aEYwqY-Zt_k_11")
+    captions = write_csv(tmp_path / "c.csv", ["id", "caption"], *([ident, "A dog."] for ident in idents))
+    prepare_audiosetcaps([captions], [], tmp_path / "out", audio_root=tmp_path / "clips")
+    assert [record["audio"] for record in lines_of(tmp_path / "out" / "manifest.jsonl")] == [*names]
+    [rejected] = lines_of(tmp_path / "out" / "rejected.jsonl")
+    assert rejected["reason"] == f"no clip: aEYwqY-Zt_k_11 is not in {tmp_path / 'clips'}"
+
+
+def test_a_leak_check_of_captions_counts_and_is_an_error_where_nothing_could_be_compared(tmp_path):
+    captions = write_csv(
+        tmp_path / "c.csv", ["id", "caption"], ["0f0Rq7e5yX8_39", "A dog."], ["6VBURvUgzls_30", "Rain"]
+    )
+    tests = write_csv(tmp_path / "t.csv", ["youtube_id", "start_time"], ["6VBURvUgzls", "35"])
+    card = prepare_audiosetcaps([captions], [], tmp_path / "out", against=[ComparedSet(tests)])
+    assert "| t.csv: compared by the id of their recording | 2, 1 |" in card.markdown()
+    assert "| t.csv: same clip, left out | 1 |" in card.markdown()
+    numbers = write_csv(tmp_path / "n.csv", ["file_name"], ["3049.flac"])
+    with pytest.raises(DataError, match=r"n\.csv: nothing could be compared"):
+        prepare_audiosetcaps([captions], [], tmp_path / "other", against=[ComparedSet(numbers)])
+    assert not (tmp_path / "other" / "manifest.jsonl").exists()
+
+
 def test_captions_without_a_folder_of_clips_say_that_nothing_can_be_generated_from_them(shared, tmp_path):
     card = prepare_audiosetcaps([shared / "cases" / "data" / "cap_unpadded.csv"], [], tmp_path / "out")
     assert "`harken generate` needs clips: give their folder as --audio-root" in card.markdown()

@@ -378,3 +378,17 @@ def print_of(samples):
 
 def bits_apart(a, b):
     return float(np.bitwise_count(a.words ^ b.words).mean() / 32)
+
+
+def test_two_benchmarks_of_one_file_name_are_told_apart(tmp_path):
+    sound, other = melody(1), melody(2)
+    for folder, samples in (("a", sound), ("b", other)):
+        write_wav(tmp_path / folder / "1.wav", samples)
+        question = Question(folder, "What?", ("x", "y"), 0, tmp_path / folder / "1.wav")
+        write_manifest(tmp_path / folder / "manifest.jsonl", [question])
+    write_wav(tmp_path / "t" / "2.wav", other)
+    write_manifest(tmp_path / "t" / "manifest.jsonl", [Question("t", "Who?", ("v", "w"), 0, tmp_path / "t" / "2.wav")])
+    files = [tmp_path / name / "manifest.jsonl" for name in "tab"]
+    clean, leaking = check_leaks(ComparedSet(files[0]), [ComparedSet(file) for file in files[1:]], 1)
+    assert (clean.name, list(clean.leaks)) == (str(files[1]), [])
+    assert [(leak.rule, leak.benchmark) for leak in leaking.leaks] == [("content", str(files[2]))]

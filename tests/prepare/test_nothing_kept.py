@@ -6,7 +6,7 @@ import pytest
 from command_line import harken
 from scripted_server import said, serving
 
-from harken.data.reject_reasons import commonest_reasons
+from harken.data.reject_reasons import commonest_reasons, reason_kind
 
 RECORD = {"id": "q1", "question": "Which?", "choices": ["a", "b"], "answer": "a", "audio_id": "missing.wav"}
 TRAINER = {"id": "q1", "problem": "<audio>Which? A. a\nB. b", "solution": "<answer>A</answer>", "audio": "missing.wav"}
@@ -42,6 +42,28 @@ def test_preparing_a_set_of_which_nothing_is_left_is_an_error(folder, command):
     assert "error: out/manifest.jsonl: no record was kept; the reasons are in out/rejected.jsonl" in done.err
     assert (folder / "out" / "rejected.jsonl").exists()
     assert ". The commonest:\n  1 x " in done.err
+
+
+@pytest.mark.parametrize(
+    ("media", "fault"),
+    [("nowhere", "nowhere: no such folder"), ("media.zip", "media.zip: a file and no folder; unpack")],
+)
+def test_media_that_are_no_folder_are_an_error_before_any_clip_is_looked_for(folder, media, fault):
+    (folder / "media.zip").write_bytes(b"PK")
+    (folder / "d.json").write_text(json.dumps([AVQA]))
+    done = harken("prepare", "avqa", "--annotations", "d.json", "--media", media, "--out", "out")
+    assert (done.code, fault in done.err) == (2, True)
+    done = harken("prepare", "avqa", "--annotations", "d.json", "--media", media, "--out", "out", "--index-only")
+    assert (done.code, f"{media} is no folder, so no clip is there" in done.out) == (0, True)
+
+
+def test_a_table_names_the_field_that_reasons_are_about():
+    assert reason_kind("audio_path: holds no sound: ''; name the clip") == "audio_path: holds no sound"
+    assert (
+        reason_kind("record 4: id 'x' is taken by the record in line 3") == "id ... is taken by the record in line ..."
+    )
+    assert reason_kind("key 'choices' is missing") == "key 'choices' is missing"
+    assert reason_kind("clip name '../a.wav' is outside audio_root /x") == "clip name ... is outside audio_root /x"
 
 
 def test_the_three_commonest_reasons_are_shown_with_an_example_each():

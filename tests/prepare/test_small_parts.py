@@ -77,7 +77,7 @@ def test_the_names_that_downloaders_write_are_found(name, tmp_path):
 def test_files_whose_names_cannot_be_used_are_shown_with_the_spellings_that_are_read(tmp_path):
     for name in ("one.wav", "two.mp4", "three.mkv", "four.wav", "AAAAAAAAAA1.mp4", "notes.txt"):
         (tmp_path / name).touch()
-    unread, without_start = media_notes(index_media(tmp_path, {"AAAAAAAAAA1_000030"}))
+    unread, without_start = media_notes(tmp_path, index_media(tmp_path, {"AAAAAAAAAA1_000030"}))
     assert unread.startswith(
         "4 media files have a name of no known spelling, for example four.wav, one.wav, three.mkv. "
     )

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 _RECORD = re.compile(r"^record \d+: ")
-_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|(?<=line )\d+")
+_KIND = re.compile(r"(?:[a-z_]+: )?(?:(?!: | \(|; ).)*")
+_VALUE = re.compile(r"(?<!key )'[^']*'|\"[^\"]*\"|(?<=line )\d+")
 _FILE = re.compile(r"[/\\]|\.\w{2,5}(#\S*|:\d+)?$")
 """What a reason begins with that is about a file: a path, or a name with an ending, with a line or a part of it."""
 
@@ -24,7 +25,8 @@ def commonest_reasons(reasons: Iterable[str]) -> str:
 
 
 def reason_kind(reason: str) -> str:
-    """Cut a reason before its value, detail or advice, and put dots for values and lines inside it.
+    """Cut a reason before its value, detail or advice, and put dots for values and lines inside it. The name of a field
+    says too little alone, so what follows it stays.
 
     Example:
         >>> reason_kind("record 2: answer out of range: 7 of 4")
@@ -33,10 +35,13 @@ def reason_kind(reason: str) -> str:
         'id ... is taken by the record in line ...'
         >>> reason_kind("clips/dog 1.wav: no such file")
         'no such file'
+        >>> reason_kind("audio_path: holds no sound: ''; name the clip")
+        'audio_path: holds no sound'
     """
     text = _RECORD.sub("", reason)
     place, colon, rest = text.partition(": ")
     while colon and _FILE.search(place):
         text = rest
         place, colon, rest = text.partition(": ")
-    return _VALUE.sub("...", re.split(r": | \(|; ", text, maxsplit=1)[0])[:120]
+    match = _KIND.match(text)
+    return _VALUE.sub("...", text if match is None else match[0])[:120]

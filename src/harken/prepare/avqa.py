@@ -52,7 +52,7 @@ def prepare_avqa(
     draft.measures = clips.measures
     draft.tables.append(clips.table)
     draft.notes += clips.notes
-    return write_draft(draft, out, out, leaks)
+    return write_draft(draft, out, out, leaks, listed=True)
 
 
 @one_writer

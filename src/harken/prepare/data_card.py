@@ -38,7 +38,8 @@ class CardTable:
 
     def show(self, console: Console) -> None:
         """Print the table. Cells hold text from data files, so they are never read as markup."""
-        table = FittingTable(title=Text(self.title), title_justify="left", box=SIMPLE_HEAD)
+        console.print(Text(self.title))
+        table = FittingTable(box=SIMPLE_HEAD)
         for index, name in enumerate(self.header):
             table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
         for row in self.rows:
@@ -62,7 +63,8 @@ class Card:
         for line in (f"{self.source.name}, {self.source.url}", f"licence: {self.source.licence}", *self.notes):
             console.print(line, markup=False, highlight=False)
         for table in self.tables:
-            table.show(console)
+            if table.rows:
+                table.show(console)
 
 
 def account_tables(n_kept: int, reasons: Mapping[str, int]) -> list[CardTable]:

@@ -9,12 +9,14 @@ source: memory holds ids, hashes and the different clips.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from harken.data.load import rejected_row
 from harken.data.manifest import manifest_record
 from harken.data.records import Placed, Record, RecordError, rejection
+from harken.data.reject_reasons import reason_kind
 from harken.errors import DataError, short_repr
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
 from harken.prepare.data_card import (
@@ -24,7 +26,6 @@ from harken.prepare.data_card import (
     account_tables,
     count_table,
     duration_table,
-    reason_kind,
 )
 from harken.prepare.leak_check_sets import ComparedRecord, record_of_clip_name, word_set
 from harken.prepare.leaks import LeakSearch
@@ -151,12 +152,15 @@ def measure_draft_clips(draft: Draft[Question], workers: int, on_progress: OnPro
     draft.reject(lambda question: next((faults[span] for span in question.audio_spans if span in faults), None))
 
 
-def write_draft(draft: Draft[Question], out: Path, audio_root: Path, leaks: LeakSearch) -> Card:
+def write_draft(
+    draft: Draft[Question], out: Path, audio_root: Path, leaks: LeakSearch, *, listed: bool = False
+) -> Card:
     """Leave out the clips of benchmarks and write the three files.
 
     Args:
         audio_root: folder that the manifest names clips relative to.
         leaks: knows the benchmarks, and the clips of the draft as they sound.
+        listed: the clips are named by ids of a list, whatever they look like.
     """
     tables = QuestionTables()
 
@@ -180,7 +184,7 @@ def write_draft(draft: Draft[Question], out: Path, audio_root: Path, leaks: Leak
         duplicates = tables.duplicate_table([clip.digest for clip in clips])
         return Card(draft.source, draft.notes, [*parts, tables.position_table(), duplicates, leaks.table()])
 
-    return write_outcomes(draft, out, leaks, _compared_records, row, card)
+    return write_outcomes(draft, out, leaks, partial(_compared_records, listed=listed), row, card)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +243,9 @@ def write_outcomes(
     return finished
 
 
-def _compared_records(question: Question) -> Iterator[ComparedRecord]:
+def _compared_records(question: Question, *, listed: bool) -> Iterator[ComparedRecord]:
     """One record for each clip, or one without a clip."""
     words = word_set(question.text, *question.choices)
     for span in question.audio_spans or (None,):
-        yield record_of_clip_name(question.id, "" if span is None else span.path.stem, words, span)
+        name = "" if span is None else span.path.stem
+        yield record_of_clip_name(question.id, name, words, span, listed=listed)

@@ -94,10 +94,17 @@ def compared_records(path: Path, audio_root: Path | None = None) -> Iterator[Com
 
 
 def record_of_clip_name(
-    ident: str, name: str, words: frozenset[str] = _NO_WORDS, span: AudioSpan | None = None
+    ident: str,
+    name: str,
+    words: frozenset[str] = _NO_WORDS,
+    span: AudioSpan | None = None,
+    *,
+    listed: bool = False,
 ) -> ComparedRecord:
-    """The record of a clip, with the recording and the part that its name says."""
-    return ComparedRecord(ident, name, _named_source(name), words, span)
+    """The record of a clip, with the recording and the part that its name says; `listed` says that the name is one of
+    a list of ids, whatever it looks like."""
+    source = listed_source(name) if listed else None
+    return ComparedRecord(ident, name, source or _named_source(name), words, span)
 
 
 def word_set(*texts: str) -> frozenset[str]:

@@ -75,9 +75,9 @@ def index_media(folder: Path, wanted: Set[str]) -> MediaIndex:
     )
 
 
-def media_notes(index: MediaIndex) -> list[str]:
+def media_notes(media: Path, index: MediaIndex) -> list[str]:
     """Sentences about files whose names could not be used, with the spellings that are read, if there are any."""
-    notes = []
+    notes = [] if media.is_dir() else [f"{media} is no folder, so no clip is there"]
     if index.n_unread:
         shown = "; ".join(f"{pattern.shown} ({pattern.example})" for pattern in PATTERNS)
         notes.append(

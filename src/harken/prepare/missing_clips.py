@@ -32,6 +32,6 @@ def list_missing_clips(draft: Draft[ItemT], media: Path, out: Path) -> Card:
                 reasons[reason_kind(outcome.reason)] += 1
                 leave_out(rejected_row(outcome))
     write_text(file, "".join(f"{clip}\n" for clip in sorted(needed - index.file_of.keys())))
-    notes = [f"The missing clips are listed in {file}", *media_notes(index)]
+    notes = [f"The missing clips are listed in {file}", *media_notes(media, index)]
     tables = account_tables(len(draft) - reasons.total(), reasons)
     return Card(draft.source, notes, [*tables, media_table(len(needed), index)])

@@ -79,7 +79,7 @@ def _draft(clip_list: Path, out: Path, split: str | None) -> Draft[ListedClip]:
 
 def _compared_records(clip: ListedClip) -> Iterator[ComparedRecord]:
     for span in clip.audio_spans:
-        yield record_of_clip_name(clip.id, clip.id, span=span)
+        yield record_of_clip_name(clip.id, clip.id, span=span, listed=True)
 
 
 def _record(clip: ListedClip) -> Record:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harken.errors import DataError
 from harken.prepare.clip_extraction import ClipMeasures, ExtractionJob, extract_clips
 from harken.prepare.data_card import CardTable
 from harken.prepare.filters import Filters
@@ -56,7 +57,12 @@ def extract_wanted_clips(
     Args:
         wanted: the WAVs to write, all in one folder. Each is named as its clip.
         leaks: hears each clip that is extracted.
+
+    Raises DataError where `media` is no folder.
     """
+    if not media.is_dir():
+        fault = "a file and no folder; unpack it, and name the folder" if media.exists() else "no such folder"
+        raise DataError(f"{media}: {fault}; it has to hold the videos or the sound files of the clips")
     span_of = {span.path.stem: span for span in wanted}
     index = index_media(media, span_of.keys())
     for folder in {span.path.parent for span in span_of.values()}:
@@ -72,4 +78,4 @@ def extract_wanted_clips(
         elif isinstance(result, ClipMeasures):
             measures[span_of[name]] = result
     n_faulty = sum(isinstance(result, str) for result in results)
-    return WantedClips(media, measures, faults, media_table(len(span_of), index, n_faulty), media_notes(index))
+    return WantedClips(media, measures, faults, media_table(len(span_of), index, n_faulty), media_notes(media, index))
