@@ -15,11 +15,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.text import Text
 
-from harken.data.reject_reasons import reason_kind
 from harken.prepare.licences import DataSource
 from harken.results.formatting import markdown
 from harken.system.fitting_table import FittingTable
-from harken.types import Question, Rejected
+from harken.types import Question
 
 _DURATION_EDGES_S = (0, 1, 2, 5, 9, 9.9, 10.1, 11, 15, 30, 60, 300)
 _MOST_REASONS = 30
@@ -77,11 +76,6 @@ def account_tables(n_kept: int, reasons: Mapping[str, int]) -> list[CardTable]:
         rows = dict(ordered[:_MOST_REASONS]) | ({"other reasons": n_other} if n_other else {})
         tables.append(count_table("Rejected records by reason", rows))
     return tables
-
-
-def count_reasons(rejected: Iterable[Rejected]) -> Counter[str]:
-    """Count rejections by the kind of their reason."""
-    return Counter(reason_kind(record.reason) for record in rejected)
 
 
 def count_table(title: str, numbers: Mapping[str, int]) -> CardTable:
