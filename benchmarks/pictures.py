@@ -87,7 +87,7 @@ def photograph(run: Path, folder: Path) -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport={"width": 1440, "height": 820}, color_scheme=scheme)
-            page.goto(f"{page_file.as_uri()}#accuracy")
+            page.goto(page_file.as_uri())
             page.wait_for_timeout(1500)
             page.screenshot(path=str(folder / f"report-{scheme}.png"))
         browser.close()

@@ -1,5 +1,6 @@
 """The five kinds of audio of `harken evaluate --listening` in the report: found, sorted, paired and drawn."""
 
+import json
 import os
 
 import pytest
@@ -11,6 +12,7 @@ from harken.report.build import report_page
 from harken.report.question_sets import AFTER, question_sets
 from harken.report.questions import evaluation_items
 from harken.report.run import read_run
+from harken.report.viewer import Viewer
 
 RIGHT = {"real": 6, "none": 2, "silence": 2, "noise": 3, "shuffled": 1}
 
@@ -64,6 +66,16 @@ def test_the_page_shows_the_plot_with_its_figures(tmp_path):
     assert "What the model hears" in page
     assert page.count('class="point after"') == 5
     assert "another question&#39;s clip" in page
+
+
+def test_the_live_page_shows_the_plot_when_the_evaluation_is_there(tmp_path):
+    run = write_run(tmp_path / "run", model="base")
+    viewer = Viewer([run], [])
+    assert b"What the model hears" not in viewer.state()[0]
+    write_listening(run)
+    state = viewer.state()[0]
+    assert b"What the model hears" in state
+    assert [answer["audio"] for answer in json.loads(state)["questions"][0]["answers"]] == list(MODES)
 
 
 def test_silence_is_not_taken_for_the_clip(tmp_path):

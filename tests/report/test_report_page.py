@@ -16,7 +16,7 @@ from harken.cli.app import app
 from harken.errors import DataError
 from harken.report import build, embedded_clips
 from harken.report.build import write_report
-from harken.report.page import page_script, script_json, security_policy
+from harken.report.page import page_script, page_style, script_json, security_policy
 from harken.report.questions import LONGEST_LABEL, LONGEST_PART, LONGEST_TEXT
 from harken.system.shown_text import cut
 
@@ -287,3 +287,22 @@ def test_the_plotting_library_is_the_published_file_with_its_licence():
     assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in hashes} == hashes
     assert "The MIT License" in (folder / "LICENSE").read_text()
     assert "uPlot (v1.6.32)" in page_script()
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_the_colours_of_charts_can_be_told_from_their_background(scheme):
+    """WCAG 2: 4.5 for text, 3 for lines. Charts are drawn on a canvas, where a browser's styles cannot be asked."""
+    blocks = re.findall(r":root \{(.*?)\}", page_style(), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[scheme]))
+
+    def light(name):
+        parts = [int(colours[name][at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(name):
+        high, low = sorted((light(name), light("card")), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    assert contrast("muted") >= 4.5
+    assert min(contrast(f"run-{run}") for run in range(6)) >= 3
