@@ -73,9 +73,9 @@ def main(packages: Path, out: Path) -> None:
 def check_file(file: Path, size: int, digest: str) -> None:
     """Raises DataError where the file is another than the one that this script was written for."""
     if not file.is_file():
-        raise DataError(f"{file}: missing; install the packages that recipes/small/run.sh names")
+        raise DataError(f"{file}: missing; install the packages that recipes/small/run.py names")
     if file.stat().st_size != size or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-        raise DataError(f"{file}: not the file that was tried (other size or SHA-256); install the version in run.sh")
+        raise DataError(f"{file}: not the file that was tried (other size or SHA-256); install the version in run.py")
 
 
 def write_whisper(packages: Path, folder: Path) -> None:

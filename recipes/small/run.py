@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.system.environment import describe_environment
+from harken.system.environment import source_commit
 
 HERE = Path(__file__).parent
 PACKAGES = (
@@ -159,13 +159,13 @@ def run(step: Step, account: Path) -> None:
     """Run a step and write its times down, also where it fails or is stopped."""
     started, before = time.time(), children_cpu_s()
     print(f"== {step.name}", flush=True)
-    code = subprocess.run(command_of(step), check=False, env=os.environ | step.environment).returncode
+    code = execute(command_of(step), step.environment)
     row = {
         "step": step.name,
         "seconds": round(time.time() - started, 1),
         "cpu_s": round(children_cpu_s() - before, 1),
         "code": code,
-        "commit": describe_environment().get("commit"),
+        "commit": source_commit() or "unknown",
         "load": round(os.getloadavg()[0], 1),
     }
     account.parent.mkdir(parents=True, exist_ok=True)
@@ -175,6 +175,11 @@ def run(step: Step, account: Path) -> None:
         sys.exit(code)
     if step.done.name == "done":
         step.done.touch()
+
+
+def execute(words: Sequence[str], environment: dict[str, str]) -> int:
+    """The exit code of a command."""
+    return subprocess.run(words, check=False, env=os.environ | environment).returncode
 
 
 def children_cpu_s() -> float:
