@@ -11,25 +11,31 @@ import pytest
 import torch
 from command_line import harken
 from small_parts import write_language_model, write_whisper
-from small_table import EMPTY, ROWS, SETS, tables, with_tables
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from harken.data.demo_set import write_demo_set
 from harken.data.manifest import read_manifest
 from harken.errors import DataError
+from small_table import EMPTY, ROWS, SETS, tables, with_tables
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "small"
 TWO_STEPS = (
     *("sft.steps=2", "sft.prompts_per_step=2", "grpo.steps=2", "grpo.prompts_per_step=2"),
-    *("grpo.completions_per_prompt=2", "grpo.max_completion_tokens=4", "logging.evaluate_every=null", "data.dev_share=0"),
+    *(
+        "grpo.completions_per_prompt=2",
+        "grpo.max_completion_tokens=4",
+        "logging.evaluate_every=null",
+        "data.dev_share=0",
+    ),
 )
 
 
 def program(name):
     """A program of the folder as a module."""
     spec = importlib.util.spec_from_file_location(f"small_{name}", RECIPES / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
