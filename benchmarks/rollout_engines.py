@@ -27,7 +27,7 @@ import torch
 from rich.console import Console
 
 import harken.grpo.loop
-from harken.cli.demo_run import SETTINGS
+from harken.api.demo import SETTINGS
 from harken.config import EvaluationRecipe, Recipe
 from harken.evaluation.evaluate import evaluate
 from harken.inference.engine import OwnEngine

@@ -8,7 +8,8 @@ Axes have the same letters everywhere:
 Row r of R belongs to prompt r // G and is its completion r % G. harken never orders completions in another way.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +87,8 @@ class Question:
         rubric: by what a judge scores an open answer or the reasoning; empty where the benchmark has no rubric.
         check: what an answer is checked for in place of a right answer, as JSON that the benchmark's rule reads; "" for
             a question that has a right answer.
+        extra: the record's other columns, which harken does not read: JSON values for reward functions and scorers of
+            the user's own. They do not make two questions different.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Question:
     truncated: Literal["refuse", "accept"] = "refuse"
     rubric: tuple[Criterion, ...] = ()
     check: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def answer_hidden(self) -> bool:

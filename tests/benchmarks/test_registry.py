@@ -58,8 +58,14 @@ def test_a_benchmark_of_the_users_own_is_found_by_module_and_object():
             r"data.reader: no reader is called 'mmlu' \(did you mean 'mmsu'\?\); one of manifest, .*, or module",
         ),
         ("my_benchmarks:YOURS", "data.reader: my_benchmarks:YOURS: my_benchmarks defines no YOURS"),
-        ("my_benchmarks:NOTHING", "data.reader: my_benchmarks:NOTHING is no Benchmark but int"),
-        ("nowhere:MINE", "data.reader: nowhere:MINE: cannot be imported .*; install the module or put its folder on"),
+        (
+            "my_benchmarks:NOTHING",
+            "data.reader: my_benchmarks:NOTHING is neither a Benchmark nor a function that reads a file but int",
+        ),
+        (
+            "nowhere:MINE",
+            "data.reader: nowhere:MINE: cannot be imported .*; install the module, or put it beside the recipe",
+        ),
         (":MINE", "data.reader: ':MINE': expected module:object"),
     ],
 )

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import walkthrough
 import walkthrough_run
-from harken.cli import demo_run as demo
+from harken.api import demo
 
 STEPS = 3
 PAGE = Path(__file__).parents[2] / "docs" / "walkthrough.md"
@@ -29,7 +29,7 @@ def small_demo(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in patched.items():
             patch.setattr(demo, name, value)
-        demo.run_demo(folder, 0, Console(quiet=True))
+        demo.run_demo(folder, 0, console=Console(quiet=True))
     return folder
 
 

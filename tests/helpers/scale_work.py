@@ -23,6 +23,7 @@ from harken.models.sharded_tensors import distribute_like
 from harken.models.sharding import gathered
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
+from harken.rewards import per_group, per_step
 from harken.system.ranks import Ranks
 from harken.training.checkpoint import save_checkpoint
 from harken.training.memory_saving_adamw import MemorySavingAdamW
@@ -40,7 +41,23 @@ COMPLETIONS = [  # of five questions whose right answer is one; two completions 
     (THINK.format("a b c", "one"), THINK.format("a b", "one")),
     (DIRECT.format("one"), DIRECT.format("two")),
 ]
-PARTS = ({"name": "adaptive", "options": {"consistency": "equation"}}, {"name": "format"}, {"name": "quality"})
+PARTS = (
+    *({"name": "adaptive", "options": {"consistency": "equation"}}, {"name": "format"}, {"name": "quality"}),
+    *({"name": "scale_work:place_in_step"}, {"name": "scale_work:rare_in_group"}),
+)
+
+
+@per_step
+async def place_in_step(responses):
+    """A reward of the user's own that needs the whole step: the place of each completion in it."""
+    return [float(place) for place, _ in enumerate(responses)]
+
+
+@per_group
+def rare_in_group(responses):
+    """A reward of the user's own that needs a group: 1 for an answer that the group gives once."""
+    answers = [response.text for response in responses]
+    return [float(answers.count(answer) == 1) for answer in answers]
 
 
 def exchange(ranks: Ranks, job: dict) -> dict[str, Any]:

@@ -143,7 +143,9 @@ def test_a_prompt_file_that_is_missing_or_no_text_is_refused(tmp_path):
 
 @pytest.mark.parametrize("values", [{}, {"endpoint": SERVER, "local": LocalJudgeConfig(path="x")}])
 def test_a_judge_is_either_served_or_local(values):
-    with pytest.raises(ConfigError, match=r"judge\.yaml: recipe: a judge is a server or a model in this process"):
+    with pytest.raises(
+        ConfigError, match=r"judge\.yaml: recipe: a judge is a server, a model in this process or a function"
+    ):
         parse(JudgeConfig, values, "judge.yaml")
 
 

@@ -1,20 +1,17 @@
 """Audio-Thinker's rewards: the values printed in the paper, and batches worked out by hand."""
 
 import math
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.config import RewardConfig
-from harken.errors import ConfigError, HarkenError
 from harken.questions.grader import understand
 from harken.rewards import (
     JudgeScores,
     StepTotals,
     compose,
-    load_custom,
     penalty_factors,
     reward_parts,
     step_totals,
@@ -197,31 +194,3 @@ def test_two_processes_that_add_their_totals_reward_as_one():
     assert two == one
     alone = [value for half, scores in halves for value in rewards(half, OVERALL, 0.25, scores)]
     assert alone != one
-
-
-def test_a_function_of_the_users_own_is_a_part(tmp_path, monkeypatch):
-    (tmp_path / "my_rewards.py").write_text(
-        "def brief(response):\n    return 1.0 if len(response.text) < 25 else 0.0\n"
-        "def broken(response):\n    return float('nan')\n"
-        "def raises(response):\n    return response.words\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    brief = load_custom("my_rewards:brief")
-    named = config({"name": "accuracy"}, {"name": "my_rewards:brief", "weight": 0.25})
-    responses = respond(RIGHT, THINK_RIGHT)
-    nothing = [NOT_JUDGED] * 2
-    parts = reward_parts(
-        responses, nothing, 2, named, None, {"my_rewards:brief": brief}, step_totals(responses, nothing), 0.0
-    )
-    assert parts == {"accuracy": [1.0, 1.0], "my_rewards:brief": [1.0, 0.0]}
-    with pytest.raises(HarkenError, match=r"my_rewards:broken: returned nan; a reward must be a finite number"):
-        load_custom("my_rewards:broken")(responses[0])
-    with pytest.raises(
-        HarkenError, match=r"my_rewards:raises: raised AttributeError: .* \(my_rewards.py, line 6\), for"
-    ):
-        load_custom("my_rewards:raises")(responses[0])
-    with pytest.raises(ConfigError, match="defines no missing"):
-        load_custom("my_rewards:missing")
-    with pytest.raises(ConfigError, match="cannot be imported"):
-        load_custom("not_my_rewards:brief")
-    del sys.modules["my_rewards"]

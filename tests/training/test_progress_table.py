@@ -154,12 +154,11 @@ def test_no_color_leaves_no_colour_on_a_terminal(clock):
 
 def test_the_last_step_has_a_line_wherever_it_comes_and_a_quiet_console_has_none(clock):
     for stop, last in ((False, 40), (True, 37)):
-        out, rows = io.StringIO(), []
-        with table(Console(file=out), every=100, on_row=rows.append) as shown:
+        out = io.StringIO()
+        with table(Console(file=out), every=100) as shown:
             for step in range(1, last + 1):
                 shown.advance(step, ROW, stop=stop and step == last)
         assert out.getvalue().count("\n") == 1
-        assert rows == [{"step": last, **ROW}]
     out = io.StringIO()
     with table(Console(file=out, quiet=True, force_terminal=True)) as shown:
         run(shown, clock, 40)
@@ -312,9 +311,9 @@ def short_demo(monkeypatch):
         "sft": {"steps": 2, "prompts_per_step": 4},
         "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 4},
     }
-    monkeypatch.setattr("harken.cli.demo_run.SETTINGS", short)
-    monkeypatch.setattr("harken.cli.demo_run.N_TRAIN", 12)
-    monkeypatch.setattr("harken.cli.demo_run.N_TEST", 4)
+    monkeypatch.setattr("harken.api.demo.SETTINGS", short)
+    monkeypatch.setattr("harken.api.demo.N_TRAIN", 12)
+    monkeypatch.setattr("harken.api.demo.N_TEST", 4)
 
 
 def test_json_of_the_demo_is_the_rows_of_both_loops_and_a_summary_on_standard_output(short_demo, tmp_path):

@@ -20,19 +20,16 @@ def ask(
     dtype: WeightsType = "auto",
 ) -> None:
     """Ask a model one question about one clip, first with the clip and then without it."""
+    from harken.api.model import load_model
     from harken.config import PromptConfig, parse
-    from harken.evaluation.ask import ask_with_and_without_clip
-    from harken.inference.trial_pass import refuse_what_cannot_compute
-    from harken.models.loading import DTYPES, load_model, pick_dtype
     from harken.questions.prompt import Prompt
 
-    prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "harken ask"))
+    Prompt.from_config(parse(PromptConfig, {"style": style}, "harken ask"))  # before a model is loaded
     all_choices = [*choices, *(more or [])]
     if len(all_choices) < 2:
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
     check_dtype(dtype)
-    loaded = load_model(model, dtype=DTYPES[pick_dtype(dtype, model, device)], device=device)
-    refuse_what_cannot_compute(loaded, model)
-    with_clip, without_clip = ask_with_and_without_clip(loaded, prompt, clip, question, all_choices)
-    print_line(console, f"with the clip:    {with_clip}")
-    print_line(console, f"without the clip: {without_clip}")
+    loaded = load_model(model, dtype=dtype, device=device)
+    answers = [loaded.ask(heard, question, all_choices, style=style) for heard in (clip, None)]
+    print_line(console, f"with the clip:    {answers[0]}")
+    print_line(console, f"without the clip: {answers[1]}")

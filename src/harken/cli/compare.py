@@ -52,14 +52,14 @@ def compare(
 
 def _print_comparison(before: str, after: str, as_markdown: bool, titled: bool) -> None:
     """Print one table: of two evaluations, or of pairs of evaluations over seeds."""
+    from harken.api.scores import compare as compare_evaluations
     from harken.results import comparison_tables as tables
-    from harken.results.compare import compare_folders
     from harken.results.seeds import over_seeds
 
     earlier, later = _matching(before), _matching(after)
     if len(earlier) != len(later):
         raise typer.BadParameter(f"{len(earlier)} folders before and {len(later)} after", param_hint="FOLDER")
-    pairs = [compare_folders(a, b) for a, b in zip(earlier, later, strict=True)]
+    pairs = [compare_evaluations(a, b) for a, b in zip(earlier, later, strict=True)]
     title = f"{before} -> {after}"
     if len(pairs) == 1:
         table = tables.comparison_table(title, pairs[0])

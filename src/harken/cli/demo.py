@@ -1,13 +1,16 @@
 """`harken demo`: the whole job on built-in sounds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harken.cli.next_steps import command
 from harken.cli.options import AsJson, Quiet, console_for, print_end
 from harken.system.console import print_json_line
+
+if TYPE_CHECKING:
+    from harken.training.training_step import TrainingStep
 
 
 def demo(
@@ -23,7 +26,12 @@ def demo(
     It takes a few minutes and needs no network and no GPU.
     """
     screen = console_for(quiet, as_json)
-    from harken.cli.demo_run import run_demo
+    from harken.api.demo import run_demo
 
-    summary = run_demo(out, seed, screen, on_row=print_json_line if as_json else None)
+    summary = run_demo(out, seed, console=screen, on_step=_print_step if as_json else None)
     print_end(summary, out, [command(["harken", "report", str(out / "grpo"), "--open"])], quiet, as_json)
+
+
+def _print_step(run: str, step: "TrainingStep") -> None:
+    if step.shown:
+        print_json_line({"run": run, **step.row})

@@ -43,6 +43,7 @@ def evaluate(
     requests_per_minute: options.RequestsPerMinute = None,
     max_failed: options.MaxFailed = None,
     benchmark: options.BenchmarkName = None,
+    tasks: options.Tasks = None,
     data: options.Data = None,
     audio_root: options.BenchmarkAudioRoot = None,
     limit: options.Limit = None,
@@ -70,6 +71,11 @@ def evaluate(
     Started by torchrun, its processes share the questions of a local model.
     """
     screen = console_for(quiet, as_json)
+    if tasks is not None:
+        summaries, folder = _evaluate_tasks(context, recipe, tasks, screen)
+        if summaries:
+            print_end({"tasks": summaries}, folder, [], quiet, as_json)
+        return
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
     print_line(screen, f"evaluating on {settings.data.file}, into {folder}")
@@ -81,10 +87,49 @@ def evaluate(
         _report_failures(summary, settings.max_failed_share)
 
 
+def _evaluate_tasks(
+    context: typer.Context, recipe: Path | None, tasks: str, screen: Console
+) -> tuple[Mapping[str, Any], Path]:
+    """Evaluate on several benchmarks and print one table. Returns the summaries, which are empty on every rank but the
+    first, and the folder."""
+    given = context.params
+    for option in ("benchmark", "listening"):
+        if given[option]:
+            raise typer.BadParameter(f"--tasks names what is asked: no --{option}", param_hint="--tasks")
+    from harken.api.evaluation import evaluate_tasks
+    from harken.evaluation.tasks import task_recipes
+    from harken.results.evaluation_tables import tasks_table
+    from harken.system.progress import StepProgress
+
+    values = _option_values(context)
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    data = values.pop("data.file")
+    recipes = task_recipes(names, data, recipe, values, given["overrides"] or [])
+    for settings in recipes.values():
+        check_names([settings.data], settings.prompt)
+    folder = given["out"] or Path("runs") / "eval" / "tasks"
+    with StepProgress(screen, "evaluate", 0, 200) as progress:
+        done = evaluate_tasks(recipes, out=folder, on_progress=progress.update, console=screen)
+    if done.summaries:
+        screen.print(tasks_table(f"{len(recipes)} tasks", done.summaries))
+        print_line(screen, f"summaries: {folder / 'tasks.json'}")
+    return done.summaries, folder
+
+
 def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe":
     """The recipe with the options over it."""
     from harken.config import EvaluationRecipe, resolve_recipe
 
+    given, values = context.params, _option_values(context)
+    names_model = given["model"] is not None or given["endpoint"] is not None
+    replaced = ("model", "endpoint") if names_model else ()  # the options take the place of the recipe's model
+    settings = resolve_recipe(EvaluationRecipe, recipe, given["overrides"] or [], values, "harken evaluate", replaced)
+    check_names([settings.data], settings.prompt)
+    return settings
+
+
+def _option_values(context: typer.Context) -> dict[str, Any]:
+    """Dotted key of the recipe -> what the options set it to, or None."""
     given = context.params
     audio, no_audio = given["audio"], given["no_audio"]
     if no_audio and audio not in (None, "none"):
@@ -96,11 +141,7 @@ def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe"
     values["allow_missing"] = given["allow_missing"] or None
     if no_audio:
         values["data.audio"] = "none"
-    names_model = given["model"] is not None or given["endpoint"] is not None
-    replaced = ("model", "endpoint") if names_model else ()  # the options take the place of the recipe's model
-    settings = resolve_recipe(EvaluationRecipe, recipe, given["overrides"] or [], values, "harken evaluate", replaced)
-    check_names([settings.data], settings.prompt)
-    return settings
+    return values
 
 
 def _labels(pairs: list[str]) -> dict[str, list[str]] | None:
@@ -117,12 +158,12 @@ def _labels(pairs: list[str]) -> dict[str, list[str]] | None:
 def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
     """Evaluate with one kind of audio and print the table. Returns the summary, which is empty on every rank but the
     first, and the file of predictions."""
-    from harken.evaluation.evaluate import evaluate
+    from harken.api.evaluation import evaluate
     from harken.results.evaluation_tables import summary_table, trials_table
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        summary = evaluate(settings, folder, progress.update, screen)
+        summary = evaluate(settings, out=folder, reuse=False, on_progress=progress.update, console=screen).summary
     if not summary:
         return {}, folder
     mode = settings.data.audio
@@ -137,12 +178,12 @@ def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
 
 def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tuple[Mapping[str, Any], Path]:
     """Evaluate with every kind of audio and print the table. Returns the figures and the file of rows."""
-    from harken.evaluation.listening import evaluate_listening
+    from harken.api.evaluation import evaluate_listening
     from harken.results.evaluation_tables import listening_table
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        figures = evaluate_listening(settings, folder, progress.update, screen)
+        figures = evaluate_listening(settings, out=folder, on_progress=progress.update, console=screen).figures
     if not figures:
         return {}, folder
     screen.print(listening_table(f"{escape_unprintable(settings.data.file.name)}, by what is heard", figures))

@@ -44,8 +44,8 @@ Model = Annotated[
     str | None,
     Option(
         "--model",
-        help="A checkpoint folder, a run folder (its newest checkpoint), a Hub id, or a baseline: random-guess or "
-        "most-frequent-choice.",
+        help="A checkpoint folder, a run folder (its newest checkpoint), a Hub id, module:object for a model of yours, "
+        "or a baseline: random-guess or most-frequent-choice.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -83,9 +83,23 @@ BenchmarkName = Annotated[
         rich_help_panel=QUESTIONS_PANEL,
     ),
 ]
+Tasks = Annotated[
+    str | None,
+    Option(
+        "--tasks",
+        help="Several benchmarks in one go, with one table: names of the YAML file that --data names, or "
+        "BENCHMARK=FILE and BENCHMARK=FILE:AUDIO_ROOT, with commas between them.",
+        metavar="A,B",
+        rich_help_panel=QUESTIONS_PANEL,
+    ),
+]
 Data = Annotated[
     Path | None,
-    Option("--data", help="The file of questions, as the benchmark ships it.", rich_help_panel=QUESTIONS_PANEL),
+    Option(
+        "--data",
+        help="The file of questions, as the benchmark ships it; with --tasks the file that lists them.",
+        rich_help_panel=QUESTIONS_PANEL,
+    ),
 ]
 BenchmarkAudioRoot = Annotated[
     Path | None,

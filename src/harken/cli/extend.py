@@ -7,8 +7,8 @@ import typer
 
 from harken.cli.next_steps import next_steps
 from harken.cli.options import AsJson, Quiet, console_for, print_end
-from harken.cli.training_command import AcceptChanges
-from harken.system.console import print_json_line, print_line
+from harken.cli.training_command import AcceptChanges, print_step
+from harken.system.console import print_line
 
 
 def extend(
@@ -22,15 +22,14 @@ def extend(
 
     If this is stopped, `harken train --resume RUN` or `harken sft --resume RUN` continues it.
     """
-    from harken.grpo.loop import train
+    from harken.api.training import sft, train
     from harken.training.extend_run import extend_run
-    from harken.training.sft import sft
 
     screen = console_for(quiet, as_json)
     recipe, loop, schedule = extend_run(run, steps)
     print_line(screen, schedule)
     go_on = train if loop == "grpo" else sft
-    on_row = print_json_line if as_json else None
-    checkpoint = go_on(recipe, run, screen, resume=True, accept_changes=accept_changes, on_row=on_row)
-    print_line(screen, f"checkpoint: {checkpoint}")
-    print_end({"checkpoint": str(checkpoint)}, run, next_steps(recipe, run), quiet, as_json)
+    on_step = print_step if as_json else None
+    done = go_on(recipe, run, resume=True, accept_changes=accept_changes, on_step=on_step, console=screen)
+    print_line(screen, f"checkpoint: {done.checkpoint}")
+    print_end({"checkpoint": str(done.checkpoint)}, run, next_steps(recipe, run), quiet, as_json)

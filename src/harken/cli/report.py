@@ -26,10 +26,9 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Write one HTML file with the settings, the accuracy, the curves and the stored completions beside their clips."""
-    from harken.report.build import write_report
+    from harken.api.runs import write_report
 
-    file = out or runs[0] / "report.html"
-    write_report(runs, file, audio_root or [])
+    file = write_report(runs, out, audio_roots=audio_root or [])
     print_line(console, f"report: {file}")
     if open_:
         typer.launch(file.resolve().as_uri())

@@ -1,20 +1,14 @@
 """`harken score`: scores predictions that any program wrote."""
 
-import contextlib
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from harken.benchmarks import BENCHMARKS
 from harken.cli.options import console
 from harken.system.console import print_line
-
-if TYPE_CHECKING:
-    from harken.results.score_file import AskJudge
-    from harken.types import Question
 
 
 def score(
@@ -56,31 +50,41 @@ def score(
             metavar="RECIPE",
         ),
     ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            "--rule",
+            help="Score by this function of yours, module:function, in place of the benchmark's official rule.",
+        ),
+    ] = None,
     submission: Annotated[
         Path | None,
         typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
     ] = None,
 ) -> None:
     """Score anybody's predictions: print the benchmark's official score beside a strict one."""
-    from harken.results.score_file import score_file, write_submission
+    from harken.api.scores import score as score_predictions
+    from harken.results.score_file import write_submission
     from harken.results.score_table import score_table
 
     if submission is not None:
-        if letters or answers == "file" or judge is not None:
+        if letters or answers == "file" or judge is not None or rule is not None:
             raise typer.BadParameter(
-                "a submission is not scored: no --letters, no --answers, no --judge", param_hint="--submission"
+                "a submission is not scored: no --letters, --answers, --judge or --rule", param_hint="--submission"
             )
         result = write_submission(benchmark, data, predictions, submission, key)
     else:
-        result = score_file(
+        scored = score_predictions(
             benchmark,
             data,
             predictions,
             letters_shown=letters or None,
             key=key,
             answers=answers,
-            ask_judge=None if judge is None else _judge_of(judge, predictions),
+            rule=rule,
+            judge=judge,
         )
+        result = dict(scored.figures)
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
     elif submission is None:
@@ -88,23 +92,3 @@ def score(
     else:
         counts = f"{result['n']} questions, {result['n_missing']} of them without a prediction"
         print_line(console, f"submission: {submission} ({counts})")
-
-
-def _judge_of(recipe: Path, predictions: Path) -> "AskJudge":
-    """Asks the judge that the recipe names, which is opened when it is first asked and closed after that."""
-    from harken.config import JudgeConfig, parse
-    from harken.config.read import read_values
-    from harken.errors import ConfigError
-    from harken.judges import open_judge
-    from harken.judges.answers import judge_predictions
-
-    section = read_values(recipe).get("judge")
-    if not section:
-        raise ConfigError(f"{recipe}: no section judge; `harken judge check --help` shows what one names")
-    config = parse(JudgeConfig, section, str(recipe))
-
-    def ask(questions: Sequence["Question"], texts: Mapping[str, str]) -> tuple[Mapping[str, bool], int]:
-        with contextlib.closing(open_judge(config, predictions.with_name(f"{predictions.name}.judge"))) as judge:
-            return judge_predictions(judge, questions, texts)
-
-    return ask

@@ -1,13 +1,16 @@
 """`harken sft`: fine-tunes a model on the right answers."""
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harken.cli.training_command import training_command
 
+if TYPE_CHECKING:
+    from harken.api.runs import Run
 
-def _load_loop() -> Callable[..., Path]:
-    from harken.training.sft import sft
+
+def _load_loop() -> Callable[..., "Run"]:
+    from harken.api.training import sft
 
     return sft
 

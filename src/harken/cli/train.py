@@ -1,13 +1,16 @@
 """`harken train`: trains a model with GRPO."""
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harken.cli.training_command import training_command
 
+if TYPE_CHECKING:
+    from harken.api.runs import Run
 
-def _load_loop() -> Callable[..., Path]:
-    from harken.grpo.loop import train
+
+def _load_loop() -> Callable[..., "Run"]:
+    from harken.api.training import train
 
     return train
 

@@ -22,7 +22,9 @@ from harken.cli.options import (
 from harken.system.console import print_json_line, print_line
 
 if TYPE_CHECKING:
+    from harken.api.runs import Run
     from harken.config import Recipe
+    from harken.training.training_step import TrainingStep
 
 Resume = Annotated[
     Path | None,
@@ -53,7 +55,9 @@ DryRun = Annotated[
 ]
 
 
-def training_command(load_loop: Callable[[], Callable[..., Path]], about: str, suffix: str = "") -> Callable[..., None]:
+def training_command(
+    load_loop: Callable[[], Callable[..., "Run"]], about: str, suffix: str = ""
+) -> Callable[..., None]:
     """Make the command that trains with one of the two loops.
 
     Args:
@@ -81,14 +85,20 @@ def training_command(load_loop: Callable[[], Callable[..., Path]], about: str, s
             _print_dry_run(settings)
             return
         print_line(screen, f"starting {settings.name} in {folder}")
-        on_row = print_json_line if as_json else None
+        on_step = print_step if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
-        checkpoint = load_loop()(settings, folder, screen, **resumed, on_row=on_row)
-        print_line(screen, f"checkpoint: {checkpoint}")
-        print_end({"checkpoint": str(checkpoint)}, folder, next_steps(settings, folder), quiet, as_json)
+        run = load_loop()(settings, folder, **resumed, on_step=on_step, console=screen)
+        print_line(screen, f"checkpoint: {run.checkpoint}")
+        print_end({"checkpoint": str(run.checkpoint)}, folder, next_steps(settings, folder), quiet, as_json)
 
     command.__doc__ = about
     return command
+
+
+def print_step(step: "TrainingStep") -> None:
+    """Print the metric row of a step that the run's table shows as a line of JSON."""
+    if step.shown:
+        print_json_line(step.row)
 
 
 def _settings_and_folder(

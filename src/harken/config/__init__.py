@@ -37,6 +37,7 @@ from harken.config.read import (
     read_values,
     resolve_recipe,
     set_key,
+    with_import_folders,
 )
 from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
@@ -91,4 +92,5 @@ __all__ = [
     "rename_keys",
     "resolve_recipe",
     "set_key",
+    "with_import_folders",
 ]

@@ -1,5 +1,6 @@
 """An evaluation recipe: which model answers which questions, and how it is sampled."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -76,6 +77,10 @@ class EvaluationRecipe(Section):
     """The type of a local model's weights. auto takes the checkpoint's own type on a GPU and float32 on a CPU."""
     device: str = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
+    import_from: tuple[Path, ...] = ()
+    """Folders in which modules of `module:object` names are looked for, beside what is installed. Default, where the
+    recipe names such an object: the folder of the recipe file and of each that it extends; for a name in an
+    option the working folder."""
     published: tuple[PublishedRow, ...] = ()
     """Rows of papers that are printed beside the result if it is on the same benchmark and version."""
 

@@ -7,7 +7,7 @@ differs. `harken.config.read` validates the mapping.
 from pathlib import Path
 from typing import Any
 
-from harken.config.builtin_recipes import recipe_file, recipe_text
+from harken.config.builtin_recipes import builtin_recipes, recipe_file, recipe_text
 from harken.config.yaml_text import parse_yaml
 from harken.errors import ConfigError, short_repr
 
@@ -29,6 +29,23 @@ def read_merged(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
         return values
     base = base_file(values.pop("extends"), path)
     return merge(read_merged(base, (*extended_by, path)), values)
+
+
+def folders_of(path: Path) -> list[Path]:
+    """The folder of a recipe and of each that it extends, without that of the built-in recipes, each once.
+
+    Raises ConfigError as `read_merged` does.
+    """
+    folders: list[Path] = []
+    own = {file.resolve() for file in builtin_recipes().values()}
+    while True:
+        folder = path.resolve().parent
+        if path.resolve() not in own and folder not in folders:
+            folders.append(folder)
+        extends = read_mapping(path).get("extends")
+        if extends is None:
+            return folders
+        path = base_file(extends, path)
 
 
 def base_file(extends: Any, path: Path) -> Path:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from harken.config.plugins import installed, is_object_name
 from harken.config.section import PositiveInt, Section, Share
 
 
@@ -75,12 +76,15 @@ class LocalJudgeConfig(Section):
 
 
 class JudgeConfig(Section):
-    """The language model that scores reasoning: either `endpoint` or `local` (docs/judges.md)."""
+    """What scores reasoning: one of `endpoint`, `local` and `function` (docs/judges.md)."""
 
     endpoint: EndpointConfig | None = None
     """A model on a server. Its `api` decides the form of the prompt: completion for a base model, chat for others."""
     local: LocalJudgeConfig | None = None
     """A model in this process."""
+    function: str | None = None
+    """A judge of the user's own instead of a language model, as `module:function` or the name that an installed package
+    gives it (docs/judges.md)."""
     consistency_prompt_file: Path | None = None
     """A text that replaces our wording of the consistency prompt [O], with lines `{reasoning}`, `{answer}` and, if
     wanted, `{options}`."""
@@ -98,6 +102,10 @@ class JudgeConfig(Section):
 
     @model_validator(mode="after")
     def exactly_one_model_judges(self) -> "JudgeConfig":
-        if (self.endpoint is None) == (self.local is None):
-            raise ValueError("a judge is a server or a model in this process: set one of endpoint and local")
+        if sum(judge is not None for judge in (self.endpoint, self.local, self.function)) != 1:
+            raise ValueError(
+                "a judge is a server, a model in this process or a function: set one of endpoint, local and function"
+            )
+        if self.function is not None and self.function not in installed("judge") and not is_object_name(self.function):
+            raise ValueError("function: expected module:function, such as my_judge:score")
         return self

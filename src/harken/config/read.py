@@ -4,6 +4,7 @@ Every error is a ConfigError that names the file, the key, the value and the fix
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from pydantic import ValidationError
 
 from harken.config.evaluation import EvaluationRecipe
 from harken.config.explain import explanations
-from harken.config.extends import read_mapping, read_merged
+from harken.config.extends import folders_of, merge, read_mapping, read_merged
 from harken.config.generation import CaptionRecipe, QuestionRecipe, ReasoningRecipe
+from harken.config.plugins import make_importable, names_objects
 from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
 from harken.config.section import Section, SectionT
@@ -47,6 +49,8 @@ def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     values = read_merged(path)
     for override in overrides:
         apply_override(values, override)
+    if kind_of(values) in (Recipe, EvaluationRecipe):
+        return with_import_folders(values, folders_of(path))
     return values
 
 
@@ -78,6 +82,7 @@ def resolve_recipe(
     options: Mapping[str, Any],
     command: str,
     without: Collection[str] = (),
+    values: Mapping[str, Any] | None = None,
 ) -> SectionT:
     """The recipe of a command, with `key=value` overrides over it and the options that are not None over both.
 
@@ -85,24 +90,39 @@ def resolve_recipe(
         options: dotted key -> value.
         command: what errors name where there is no recipe file.
         without: keys of the recipe that options replace as a whole.
+        values: further values over the recipe's, below overrides and options.
     """
     origin = str(recipe) if recipe is not None else command
-    values = read_values(recipe) if recipe is not None else {}
+    values = merge(read_merged(recipe) if recipe is not None else {}, deepcopy(dict(values or {})))
     values = {key: value for key, value in values.items() if key not in without}
     for override in overrides:
         apply_override(values, override)
     for key, value in options.items():
         if value is not None:
             set_key(values, key, value, origin)
+    if section in (Recipe, EvaluationRecipe):
+        above = [] if recipe is None else folders_of(recipe)
+        values = with_import_folders(values, [*above, Path.cwd()])  # the options were typed in the working folder
     return parse(section, values, origin)
 
 
 def parse(section: type[SectionT], values: dict[str, Any], origin: str) -> SectionT:
     """Validate a mapping. Errors name `origin`, the file or command that the values come from. Raises ConfigError."""
     try:
-        return section.model_validate(values)
+        recipe = section.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in explanations(section, error))) from error
+    if isinstance(recipe, Recipe | EvaluationRecipe):
+        for folder in recipe.import_from:
+            make_importable(folder)
+    return recipe
+
+
+def with_import_folders(values: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """The values with `import_from`, where they name an object of the user's own and do not set it."""
+    if "import_from" in values or not names_objects(values):
+        return values
+    return {**values, "import_from": [str(folder) for folder in dict.fromkeys(folders)]}
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

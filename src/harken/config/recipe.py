@@ -1,5 +1,6 @@
 """A training recipe: all its sections, and the combinations of settings that contradict each other."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -35,6 +36,9 @@ class Recipe(Section):
     memory: MemoryConfig = MemoryConfig()
     probe: ProbeConfig | None = None
     logging: LoggingConfig = LoggingConfig()
+    import_from: tuple[Path, ...] = ()
+    """Folders in which modules of `module:object` names are looked for, beside what is installed. Default, where the
+    recipe names such an object: the folder of the recipe file and of each that it extends."""
     published: tuple[PublishedRow, ...] = ()
     """The rows of papers that this recipe reproduces, one for each table."""
 

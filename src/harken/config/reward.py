@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from harken.config.plugins import installed, is_object_name
 from harken.config.section import Section
 from harken.errors import did_you_mean
 
@@ -30,7 +31,8 @@ class RewardPart(Section):
     name: str
     """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form that the
     prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P].
-    quality: R_t, the judge's score of the reasoning [P]. `module:function`: a function of yours (docs/rewards.md)."""
+    quality: R_t, the judge's score of the reasoning [P]. `module:function`: a function of yours (docs/rewards.md),
+    also under the name that an installed package gives it."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The factor of this part in the sum."""
     options: AdaptiveOptions | None = None
@@ -38,12 +40,11 @@ class RewardPart(Section):
 
     @model_validator(mode="after")
     def name_is_known(self) -> "RewardPart":
-        module, colon, function = self.name.partition(":")
-        names_function = all(part.isidentifier() for part in (*module.split("."), function))
-        if self.name not in BUILT_IN_REWARDS and not (colon and names_function):
+        known = (*BUILT_IN_REWARDS, *installed("reward"))
+        if self.name not in known and not is_object_name(self.name):
             raise ValueError(
-                f"name: no such reward{did_you_mean(self.name, BUILT_IN_REWARDS)}; one of "
-                f"{', '.join(BUILT_IN_REWARDS)}, or module:function for one of yours"
+                f"name: no such reward{did_you_mean(self.name, known)}; one of {', '.join(known)}, or module:function "
+                "for one of yours"
             )
         if self.weight == 0:
             raise ValueError("weight: a part of weight 0 rewards nothing: remove it")

@@ -2,8 +2,9 @@
 
 Clip names are relative to a folder, so that a set can be moved; `start_s` and `end_s`, in seconds from the beginning of
 the file, say that the clip is a part of it. A question about several clips has a list under `audio`: names, or objects
-with audio, start_s and end_s. A question that is read equals the one that was written, except `source`,
-which says where it was read. Unknown keys are refused: in harken's own format they are misspellings.
+with audio, start_s and end_s. `extra` holds further columns for functions of the user's own. A question that is read
+equals the one that was written, except `source`, which says where it was read. Unknown keys are refused: in harken's
+own format they are misspellings.
 """
 
 import math
@@ -20,7 +21,7 @@ from harken.types import AudioSpan, Question, Rejected
 _SPAN_KEYS = ("start_s", "end_s")
 _KEYS = (
     *("id", "text", "choices", "answer", "audio", "task", "difficulty", "category", "subcategory", "dataset"),
-    "reasoning",
+    *("reasoning", "extra"),
 )
 
 
@@ -71,10 +72,17 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
         subcategory=label_field(record, "subcategory"),
         dataset=label_field(record, "dataset"),
         reasoning=label_field(record, "reasoning"),
+        extra=_extra(record.get("extra")),
         source=source,
         start_s=start_s,
         end_s=end_s,
     )
+
+
+def _extra(value: object) -> Record:
+    if value is not None and not isinstance(value, dict):
+        raise RecordError(f"extra: expected an object of further columns, found {short_repr(value)}")
+    return value or {}
 
 
 def _audio(value: object, audio_root: Path, start_s: float, end_s: float | None) -> Path | tuple[AudioSpan, ...] | None:
@@ -112,14 +120,14 @@ def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
 
 def manifest_record(question: Question, audio_root: Path) -> Record:
     """The record of a question. Raises DataError where a clip is outside `audio_root`."""
-    record: Record = {key: getattr(question, key) for key in _KEYS}
+    record: Record = {key: getattr(question, key) for key in _KEYS if key != "extra"}
     record["choices"] = list(question.choices)
     clips = [_clip(question, span, audio_root) for span in question.audio_spans]
     if len(clips) > 1:
         record["audio"] = [clip if clip.keys() - {"audio"} else clip["audio"] for clip in clips]
     elif clips:
         record |= clips[0]
-    return record
+    return record | ({"extra": dict(question.extra)} if question.extra else {})
 
 
 def _clip(question: Question, span: AudioSpan, audio_root: Path) -> Record:

@@ -11,7 +11,7 @@ from harken.types import AudioSpan, Criterion, Question
 def question_to_json(question: Question) -> dict[str, Any]:
     """Every field of a question as a JSON value."""
     spans = [{"path": str(span.path), "start_s": span.start_s, "end_s": span.end_s} for span in question.audio_spans]
-    return {**asdict(question), "audio": spans}
+    return {**asdict(question), "audio": spans, "extra": dict(question.extra)}
 
 
 def question_from_json(row: Mapping[str, Any]) -> Question:

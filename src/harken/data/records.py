@@ -7,7 +7,7 @@ breaks off, the records before the break are kept and the break itself is reject
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
@@ -33,6 +33,26 @@ class NumberedRecord(NamedTuple):
 
 class RecordError(ValueError):
     """A record that cannot be used; the message is the reason."""
+
+
+class _ReadRecord(dict[str, Any]):
+    """A record that knows which of its columns were read, so that the others can be kept beside the question."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self._read: set[object] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self._read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._read.add(key)
+        return super().get(key, default)
+
+    @property
+    def others(self) -> Record:
+        return {key: value for key, value in self.items() if key not in self._read}
 
 
 def iter_records(path: Path) -> Iterator[NumberedRecord | Rejected]:
@@ -77,7 +97,8 @@ def iter_questions(path: Path, parse: Callable[[Record, str], Question]) -> Iter
     where it is that question again. Memory holds the ids alone.
 
     Args:
-        parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason.
+        parse: takes a record and its "file:line"; returns the question, or raises RecordError with the reason. The
+            columns that it does not read become the question's `extra`, unless it sets `extra` itself.
 
     Raises DataError, with the place of the record, where `parse` raises anything else or returns no question.
     """
@@ -140,7 +161,7 @@ class _SeenQuestions:
         self._hashes.append(_content_hash(question))
 
 
-_CONTENT = attrgetter(*(field.name for field in fields(Question) if field.name != "source"))
+_CONTENT = attrgetter(*(field.name for field in fields(Question) if field.compare and field.name != "source"))
 
 
 def _content_hash(question: Question) -> int:
@@ -151,8 +172,9 @@ def _content_hash(question: Question) -> int:
 
 
 def _parsed(parse: Callable[[Record, str], Question], record: Record, source: str, which: str) -> Question:
+    columns = _ReadRecord(record)
     try:
-        question = parse(record, source)
+        question = parse(columns, source)
     except (RecordError, HarkenError):
         raise
     except Exception as error:
@@ -166,7 +188,7 @@ def _parsed(parse: Callable[[Record, str], Question], record: Record, source: st
         )
     if question.answer is not None and not 0 <= question.answer < len(question.choices):
         raise RecordError(f"answer {question.answer} is no index of {len(question.choices)} choices")
-    return question
+    return question if question.extra or not columns.others else replace(question, extra=columns.others)
 
 
 class Placed(Protocol):

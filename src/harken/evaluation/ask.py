@@ -1,7 +1,7 @@
-"""Asks a model one question about one clip, with the clip and without it, for `harken ask`."""
+"""Asks a model one question about one clip, for `harken ask` and `Model.ask`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harken.inference.predict import predict
@@ -16,22 +16,46 @@ from harken.types import Question
 MAX_COMPLETION_TOKENS = 512
 
 
-def ask_with_and_without_clip(
-    model: AudioLM, prompt: Prompt, clip: Path, text: str, choices: Sequence[str]
-) -> tuple[str, str]:
-    """(answer with the clip, answer without it), each as the completion and the choice that the grader reads in it.
+@dataclass(frozen=True, slots=True)
+class ClipAnswer:
+    """What a model answered.
 
-    Raises AudioError for a clip that cannot be read.
+    Attributes:
+        text: the completion, without special tokens.
+        choice: the choice that the grader reads in it; None where it reads none.
+        reason: how the choice was recognised, or why none was.
+        ended: False where the completion was cut at the maximum length.
+        heard: "as it is", "padded with silence", "cropped", or "nothing" where there was no clip.
     """
-    question = Question(id="heard", text=text, choices=tuple(choices), answer=None, audio=clip)
-    return _ask(model, prompt, question), _ask(model, prompt, replace(question, id="unheard", audio=None))
+
+    text: str
+    choice: str | None
+    reason: str
+    ended: bool
+    heard: str
+
+    def __str__(self) -> str:
+        choice = f"no choice: {self.reason}" if self.choice is None else self.choice
+        changed = f" (clip {self.heard})" if self.heard in ("padded with silence", "cropped") else ""
+        return f"{self.text!r} -> {choice}{changed}"
 
 
-def _ask(model: AudioLM, prompt: Prompt, question: Question) -> str:
+def ask(
+    model: AudioLM,
+    prompt: Prompt,
+    clip: Path | None,
+    text: str,
+    choices: Sequence[str],
+    max_completion_tokens: int = MAX_COMPLETION_TOKENS,
+) -> ClipAnswer:
+    """The model's greedy answer; `clip` None asks without audio. Raises AudioError for a clip that cannot be read."""
+    ident = "unheard" if clip is None else "heard"
+    question = Question(id=ident, text=text, choices=tuple(choices), answer=None, audio=clip)
     inputs = PromptInputs(model, prompt, cache_gib=0, crop_long_audio=True)
-    sampling = Sampling(0, MAX_COMPLETION_TOKENS)
+    sampling = Sampling(0, max_completion_tokens)
     ((_, (answer,)),) = next(predict(model, [Trial(question)], inputs, sampling, batch_size=1))
     graded = grade(answer.text, question.choices, None, letters_shown=prompt.letters_shown)
-    choice = f"no choice: {graded.reason}" if graded.choice is None else question.choices[graded.choice]
-    note = " (clip padded with silence)" if inputs.padded else " (clip cropped)" if inputs.cropped else ""
-    return f"{answer.text!r} -> {choice}{note}"
+    choice = None if graded.choice is None else question.choices[graded.choice]
+    heard = "nothing" if clip is None else "as it is"
+    heard = "padded with silence" if inputs.padded else "cropped" if inputs.cropped else heard
+    return ClipAnswer(answer.text, choice, graded.reason, answer.ended, heard)

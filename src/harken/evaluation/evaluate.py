@@ -26,6 +26,7 @@ from harken.evaluation.load_questions import load_questions
 from harken.evaluation.prediction_rows import prediction_row, rejected_row, unusable_row
 from harken.evaluation.share_trials import ask
 from harken.judges import add_judged_column, add_rubric_column, open_judge
+from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.evaluation_rows import Row
@@ -42,7 +43,11 @@ from harken.types import Question
 
 @distributed_run(how_to_go_on)
 def evaluate(
-    recipe: EvaluationRecipe, out: Path, on_progress: OnProgress = no_progress, console: Console = SILENT
+    recipe: EvaluationRecipe,
+    out: Path,
+    on_progress: OnProgress = no_progress,
+    console: Console = SILENT,
+    loaded: AudioLM | None = None,
 ) -> dict[str, Any]:
     """Ask the model every question of the recipe, and write the files that docs/evaluation.md lists into `out`.
 
@@ -52,6 +57,7 @@ def evaluate(
     Args:
         on_progress: called with (answered trials, all trials), first for what an earlier command answered.
         console: where it is shown what is checked and loaded before the first question.
+        loaded: the checkpoint that the recipe names, if it is in memory already.
 
     Returns the summary; it is empty on every rank but the first. Raises ConfigError when `out` holds a finished
     evaluation or that of another recipe, DataError when no record can be used or clips are missing, HarkenError when a
@@ -61,9 +67,9 @@ def evaluate(
     recipe = agree_on_recipe(recipe, ranks)
     folder = ranks.run_on_all(lambda: _open_folder(recipe, out))
     prompt = Prompt.from_config(recipe.prompt)
-    loaded = ranks.run_on_main(lambda: load_questions(recipe, folder, console))
-    with open_model(recipe, prompt, folder.replies, ranks, console) as model:
-        return evaluate_questions(folder, loaded, model, prompt, on_progress, ranks)
+    questions = ranks.run_on_main(lambda: load_questions(recipe, folder, console))
+    with open_model(recipe, prompt, folder.replies, ranks, console, loaded) as model:
+        return evaluate_questions(folder, questions, model, prompt, on_progress, ranks)
 
 
 def _open_folder(recipe: EvaluationRecipe, out: Path) -> EvaluationFolder:

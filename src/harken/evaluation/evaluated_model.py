@@ -1,4 +1,5 @@
-"""The model that an evaluation asks: a checkpoint, a model behind a server, or a baseline without a model."""
+"""The model that an evaluation asks: a checkpoint, a model behind a server, a function of the user's own, or a baseline
+without a model."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,11 @@ from harken.errors import ConfigError
 from harken.evaluation.baselines import BASELINES, Baseline
 from harken.evaluation.checkpoint_model import CheckpointModel
 from harken.evaluation.journal import Journal
+from harken.evaluation.own_model import OwnModel, is_own_model
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
 from harken.inference.trial_pass import refuse_what_cannot_compute
+from harken.models.audio_lm import AudioLM
 from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
@@ -53,6 +56,7 @@ def open_model(
     replies: Path,
     ranks: Ranks = SINGLE_PROCESS,
     console: Console = SILENT,
+    loaded: AudioLM | None = None,
 ) -> Iterator[EvaluatedModel]:
     """Open the model that the recipe names. Every rank loads a whole checkpoint, all at the same time.
 
@@ -60,6 +64,7 @@ def open_model(
         replies: file in which the replies of a server are kept. Where it holds some already, a server that cannot be
             reached is no error before a request needs it.
         console: where it is shown what is loaded.
+        loaded: the checkpoint that the recipe names, if it is in memory already.
     """
     if recipe.endpoint is not None:
         if not replies.exists():
@@ -68,15 +73,26 @@ def open_model(
             yield ServedModel(client, recipe, prompt)
     elif recipe.model in BASELINES:
         yield Baseline(recipe.model, recipe.samples)
+    elif recipe.model is not None and is_own_model(recipe.model):
+        yield OwnModel(recipe.model, recipe, prompt)
     else:
-        path = recipe.model
-        assert path is not None
-        print_line(console, f"loading {path}")
-        dtype = DTYPES[pick_dtype(recipe.dtype, path, recipe.device)]
-        model = ranks.run_on_all(
-            lambda: refuse_what_cannot_compute(load_model(path, dtype=dtype, device=recipe.device), path)
-        )
-        yield CheckpointModel(model, recipe, prompt, ranks)
+        yield CheckpointModel(loaded or load_checkpoint(recipe, ranks, console), recipe, prompt, ranks)
+
+
+def load_checkpoint(recipe: EvaluationRecipe, ranks: Ranks = SINGLE_PROCESS, console: Console = SILENT) -> AudioLM:
+    """The checkpoint that the recipe names, in the type and on the device that it names, after a trial pass."""
+    path = recipe.model
+    assert path is not None
+    print_line(console, f"loading {path}")
+    dtype = DTYPES[pick_dtype(recipe.dtype, path, recipe.device)]
+    return ranks.run_on_all(
+        lambda: refuse_what_cannot_compute(load_model(path, dtype=dtype, device=recipe.device), path)
+    )
+
+
+def is_checkpoint(model: str | None) -> bool:
+    """Whether a recipe's `model` names a checkpoint, and not a baseline or a function of the user's own."""
+    return model is not None and model not in BASELINES and not is_own_model(model)
 
 
 def agree_on_recipe(recipe: EvaluationRecipe, ranks: Ranks = SINGLE_PROCESS) -> EvaluationRecipe:
@@ -93,10 +109,10 @@ def agree_on_recipe(recipe: EvaluationRecipe, ranks: Ranks = SINGLE_PROCESS) -> 
 
 
 def _resolve(recipe: EvaluationRecipe, size: int) -> EvaluationRecipe:
-    local = recipe.model is not None and recipe.model not in BASELINES
+    local = is_checkpoint(recipe.model)
     if size > 1 and not local:
         raise ConfigError(
-            f"{size} processes share the questions of a local model only: evaluate a served model or a baseline "
+            f"{size} processes share the questions of a checkpoint only: evaluate any other model "
             "without torchrun (--concurrency says how many requests are under way)"
         )
     if size > 1 and ":" in recipe.device:

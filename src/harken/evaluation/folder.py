@@ -18,6 +18,7 @@ from harken.data.clip_states import clip_differences, clip_states
 from harken.errors import ConfigError, DataError
 from harken.evaluation.baselines import BASELINES
 from harken.evaluation.journal import journal_files
+from harken.evaluation.own_model import is_own_model, module_state
 from harken.models.checkpoint_states import checkpoint_differences, checkpoint_state
 from harken.system.environment import describe_environment, package_versions, version_differences
 from harken.system.file_states import FileState, sha256_of
@@ -29,6 +30,7 @@ from harken.types import Question
 _RESTORE = "restore it, or choose another --out"
 _CHANGEABLE_KEYS = {
     "published",
+    "import_from",
     "endpoint.base_url",
     "endpoint.extra_headers",
     "endpoint.max_tokens_key",
@@ -86,8 +88,11 @@ class EvaluationFolder:
         return {key: sha256_of(file) for key, file in files if key != "data.file"}
 
     def _model_state(self) -> dict[str, Any] | None:
-        local = self.recipe.model is not None and self.recipe.model not in BASELINES
-        return checkpoint_state(str(self.recipe.model), hashed=False) if local else None
+        if self.recipe.model is None or self.recipe.model in BASELINES:
+            return None
+        if is_own_model(self.recipe.model):
+            return module_state(self.recipe.model)
+        return checkpoint_state(self.recipe.model, hashed=False)
 
     def _refuse_other_inputs(self, model: Mapping[str, Any] | None, clips: Sequence[FileState]) -> None:
         environment = read_object(self.path / "environment.json", EVALUATION_ENVIRONMENT, _RESTORE)

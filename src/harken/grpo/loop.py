@@ -16,10 +16,10 @@ from harken.system.distributed_run import distributed_run
 from harken.system.stop_signals import WorkAbandonedError, defer_stop
 from harken.training.open_session import open_session
 from harken.training.progress_columns import grpo_columns
-from harken.training.progress_table import OnRow
 from harken.training.run_folder import how_to_resume
 from harken.training.schedule import is_due
 from harken.training.session import Session
+from harken.training.training_step import OnStep
 from harken.types import Question
 
 
@@ -31,7 +31,7 @@ def train(
     *,
     resume: bool = False,
     accept_changes: bool = False,
-    on_row: OnRow | None = None,
+    on_step: OnStep | None = None,
 ) -> Path:
     """Run the `grpo` section of a recipe. Returns the folder of the last checkpoint.
 
@@ -39,7 +39,7 @@ def train(
         out: the run folder.
         resume: go on with the run in `out`. On a CPU the result is that of an uninterrupted run, bit for bit.
         accept_changes: go on although data, recipe, base checkpoint or versions are not those that the run began with.
-        on_row: called with the metric row of each step that is shown.
+        on_step: called after each step; returning True ends the run there.
 
     Raises HarkenError before the first step where the recipe, the data or the checkpoint cannot be used.
     """
@@ -52,7 +52,7 @@ def train(
         defer_stop(),
         open_rewarder(recipe, session.run.judge, session.ranks) as rewarder,
         contextlib.closing(session.inputs.prefetch(questions_of.values())) as inputs,
-        session.progress_table("grpo", columns, settings.steps, on_row) as table,
+        session.progress_table("grpo", columns, settings.steps) as table,
     ):
         grpo_step = GrpoStep(session, settings, rewarder, open_engine(session, settings))
         for step in steps:
@@ -63,11 +63,14 @@ def train(
             metrics = result.metrics
             metrics |= session.measure_development(step, settings.steps)
             metrics |= session.measure_probe(step, settings.steps)
-            if session.ranks.is_main and is_due(step, recipe.logging.every, settings.steps):
+            stop = session.call(on_step, step, settings.steps, metrics, result.rows)
+            if session.ranks.is_main and (stop or is_due(step, recipe.logging.every, settings.steps)):
                 session.run.write_rollouts(step, result.rows)
                 session.track_completions(step, settings.steps, result.rows)
-            session.end_step(step, settings.steps, metrics)
-            table.advance(step, metrics)
+            session.end_step(step, settings.steps, metrics, stop=stop)
+            table.advance(step, metrics, stop=stop)
+            if stop:
+                break
     return session.close()
 
 

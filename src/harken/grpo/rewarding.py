@@ -6,7 +6,7 @@ sampled. Rewards follow once the whole step is there, because some need totals o
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ import torch
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
+from harken.grpo.own_rewards import OwnRewards
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
@@ -67,7 +68,9 @@ class Rewarder:
         self._ranks = ranks
         self._config, self._settings, self._prompt = config, settings, prompt
         self._judge, self._limit = judge, limit
-        self._custom = {name: load_custom(name) for name in config.names if name not in BUILT_IN_REWARDS}
+        functions = [load_custom(name) for name in config.names if name not in BUILT_IN_REWARDS]
+        self._own = OwnRewards(functions, prompt, settings.completions_per_prompt, ranks)
+        self._own_values: dict[str, list[float]] | None = None
         self._weights = {part.name: part.weight for part in config.parts}
         self._deadline: float | None = None
         self._waited_s = 0.0
@@ -79,12 +82,18 @@ class Rewarder:
         return replace(batch, pending_verdicts=submit_completions(self._judge, self._config.judged, batch.responses))
 
     def wait(self, batches: Sequence[ScoredBatch]) -> None:
-        """Wait for the judge's verdicts on all completions of this rank, or until the run is to stop."""
+        """Call the user's own functions, and wait for the judge's verdicts on all completions of this rank, or until
+        the run is to stop.
+
+        Raises HarkenError where a function raises, or returns anything but finite numbers.
+        """
         started = time.perf_counter()
         limit_s = self._ranks.judge_deadline_s
         self._deadline = None if limit_s is None else started + limit_s
+        self._own_values = self._own.call(batches, self._deadline)
+        waiting_from = time.perf_counter()
         wait_for_verdicts([batch.sampled.pending_verdicts for batch in batches], self._deadline)
-        self._waited_s = time.perf_counter() - started
+        self._waited_s = time.perf_counter() - waiting_from
 
     def reward(self, batches: Sequence[ScoredBatch], *, progress: float) -> StepRewards:
         """Reward every completion. Call `wait` before; verdicts that are late count as failed.
@@ -99,17 +108,26 @@ class Rewarder:
         failures = self._failures(verdicts)
         warnings = [] if self._limit is None else self._limit.check_step(failures)
         totals = self._totals(batches, verdicts)
-        rewarded = [
-            self._rewarded(batch, verdict.scores, totals, progress)
-            for batch, verdict in zip(batches, verdicts, strict=True)
-        ]
+        custom, first = self._own_values if self._own_values is not None else self._own.call(batches) or {}, 0
+        rewarded = []
+        for batch, verdict in zip(batches, verdicts, strict=True):
+            rows = slice(first, first + len(batch.sampled.responses))
+            own = {name: values[rows] for name, values in custom.items()}
+            rewarded.append(self._rewarded(batch, verdict.scores, own, totals, progress))
+            first = rows.stop
+        self._own_values = None
         figures = self._think_figures(batches, totals, progress)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
         return StepRewards(rewarded, self._prompt.form is not None, figures, warnings)
 
     def _rewarded(
-        self, batch: ScoredBatch, scores: Sequence[JudgeScores], totals: StepTotals, progress: float
+        self,
+        batch: ScoredBatch,
+        scores: Sequence[JudgeScores],
+        custom: Mapping[str, Sequence[float]],
+        totals: StepTotals,
+        progress: float,
     ) -> RewardedBatch:
         responses, group = batch.sampled.responses, self._settings.completions_per_prompt
         if not responses:  # a stand-in
@@ -117,7 +135,7 @@ class Rewarder:
             no_rewards = torch.zeros(0, group, dtype=torch.float64)
             no_advantages = torch.zeros(rows, dtype=torch.float64)
             return RewardedBatch(batch.sampled, batch.reference_logp, {}, no_rewards, no_advantages)
-        parts = reward_parts(responses, scores, group, self._config, self._prompt.form, self._custom, totals, progress)
+        parts = reward_parts(responses, scores, group, self._config, self._prompt.form, custom, totals, progress)
         rewards = torch.tensor(compose(parts, self._weights), dtype=torch.float64).view(-1, group)
         return RewardedBatch(
             sampled=batch.sampled,

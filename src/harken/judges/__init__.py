@@ -2,6 +2,7 @@
 
     judge.py                         the interface: `Judge`, and the `Verdict` that it returns
     prompted_judge.py                the judge that comes with harken: it prompts a language model and reads the score
+    own_judge.py                     a function of the user's own in its place
     served_model.py, local_model.py  that language model, behind a server or in this process
     prompts.py, wording/             what the language model is shown
     quoting.py                       how completions are quoted, so that they cannot set their own score
@@ -19,6 +20,7 @@ from harken.config import JudgeConfig
 from harken.judges.answers import add_judged_column, add_rubric_column, judge_answers
 from harken.judges.failures import FailureCount, FailureLimit, count_failures
 from harken.judges.judge import Aspect, Judge, Verdict
+from harken.judges.own_judge import OwnJudge
 from harken.judges.prompted_judge import PromptedJudge
 from harken.judges.prompts import JudgePrompts
 from harken.judges.served_model import ServedJudgeModel
@@ -48,6 +50,8 @@ def open_judge(config: JudgeConfig, cache_dir: Path) -> Judge:
     local model that cannot be loaded, DataError for a damaged file of replies, InUseError while another process writes
     that file.
     """
+    if config.function is not None:
+        return OwnJudge(config.function)
     prompts = JudgePrompts.from_config(config)
     replies = cache_dir / "replies.jsonl"
     if config.endpoint is not None:

@@ -14,14 +14,17 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from harken.config.plugins import installed
 from harken.errors import CheckpointError, ConfigError, HarkenError, short_repr
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.audio_lm import AudioLM
+from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.fit_of_weights import refuse_misfit, refuse_other_language_model, refuse_quantised
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
+from harken.system.import_object import import_object
 from harken.system.run_files import numbered
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -169,15 +172,26 @@ def checkpoint_errors(path: str) -> Iterator[None]:
 
 def _model_class(path: str):
     config = _read_config(path)
-    model_class = MODEL_TYPES.get(str(config.get("model_type")))
+    model_type = str(config.get("model_type"))
+    model_class = MODEL_TYPES.get(model_type) or _own_class(model_type)
     if model_class is None:
         raise CheckpointError(
             f"{path}: a checkpoint of model_type {short_repr(config.get('model_type'))}; harken knows "
-            f"{', '.join(sorted(MODEL_TYPES))}"
+            f"{', '.join(sorted([*MODEL_TYPES, *installed('architecture')]))}"
         )
     refuse_quantised(path, config)
     refuse_other_language_model(path, config, model_class.text_model_types)
     return model_class
+
+
+def _own_class(model_type: str) -> Any:
+    """The class that an installed package offers for this architecture; None where no package does."""
+    if model_type not in installed("architecture"):
+        return None
+    found = import_object(model_type, "architecture", "architecture")
+    if not isinstance(found, type) or not issubclass(found, ChatAudioModel):
+        raise CheckpointError(f"architecture {model_type}: {short_repr(found)} is no class derived from ChatAudioModel")
+    return found
 
 
 def _read_config(path: str) -> dict[str, Any]:

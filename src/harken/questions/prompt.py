@@ -11,6 +11,7 @@ from typing import Literal
 from harken.benchmarks import BENCHMARKS
 from harken.benchmarks.registry import find_benchmark
 from harken.config import ChoicesShown, PromptConfig
+from harken.config.plugins import installed
 from harken.errors import ConfigError, DataError, did_you_mean
 from harken.questions.output_parts import form
 from harken.types import Conversation, Question
@@ -159,8 +160,9 @@ def _style(name: str) -> Prompt:
     """Raises ConfigError for a name that stands for no prompt."""
     if name in STYLES:
         return STYLES[name]
-    if name not in BENCHMARKS and ":" not in name:
-        known = [*STYLES, *(known for known in BENCHMARKS if find_benchmark(known).prompt is not None)]
+    benchmarks = (*BENCHMARKS, *installed("benchmark"))
+    if name not in benchmarks and ":" not in name:
+        known = [*STYLES, *(known for known in benchmarks if find_benchmark(known).prompt is not None)]
         raise ConfigError(
             f"prompt.style: no style is called {name!r}{did_you_mean(name, known)}; one of {', '.join(known)}, or "
             "module:object for a benchmark of yours"

@@ -103,3 +103,23 @@ def listening_table(title: str, figures: Mapping[str, Any]) -> Table:
         result = f"Audio gain (real minus none): {points(Estimate(**gain))} points."
     caption = f"{result} Intervals are 95 %, clustered by clip. Unreadable answers count as wrong."
     return terminal_table(title, header, rows, caption)
+
+
+def tasks_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row for each task: accuracy over all its questions, and what its benchmark's own script would say."""
+    rows = []
+    for name, summary in summaries.items():
+        figure, official = summary["accuracy"].get("all"), summary.get("official")
+        rows.append(
+            (
+                name,
+                str(summary["n"]),
+                "hidden" if figure is None else percent(Estimate(**figure)),
+                "" if official is None else f"{100 * official['official_accuracy']['value']:.1f}",
+                f"{100 * summary['chance']:.1f}",
+                str(summary["n_unreadable"]),
+            )
+        )
+    header = ("task", "n", "accuracy, % [95 %]", "official, %", "chance, %", "unreadable")
+    caption = "Every question counts; unreadable answers count as wrong. Intervals are clustered by clip."
+    return terminal_table(title, header, rows, caption)

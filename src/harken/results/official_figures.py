@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harken.benchmarks.registry import find_benchmark
+from harken.benchmarks.registry import benchmark_of_reader
 from harken.results.score import check_rule, score
 from harken.types import Question
 
 
 def check_official_rule(reader: str, questions: Sequence[Question]) -> None:
     """Raise DataError where the benchmark's rule does not read bare choices (`check_rule`)."""
-    if reader == "manifest":
-        return
-    benchmark = find_benchmark(reader)
-    if benchmark.recognise_questions(questions).version not in ("unknown", "mixed"):
+    benchmark = benchmark_of_reader(reader)
+    if benchmark is not None and benchmark.recognise_questions(questions).version not in ("unknown", "mixed"):
         check_rule(benchmark, questions)
 
 
@@ -30,9 +28,9 @@ def official_figures(reader: str, file: Path, rows: Sequence[Mapping[str, Any]],
         reader: as in `data.reader`.
         rows: one for each record of the file, with `id` and `completion`.
     """
-    if reader == "manifest":
+    benchmark = benchmark_of_reader(reader)
+    if benchmark is None:
         return {}
-    benchmark = find_benchmark(reader)
     questions, _ = benchmark.read(file)
     version = benchmark.recognise_questions(questions).version
     if version in ("unknown", "mixed"):

@@ -5,7 +5,7 @@ rule got. No audio is needed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from harken.results.prediction_file import Predictions, read_prediction_file
 from harken.results.score import score
 from harken.results.stated_items import AnswersOf, as_stated
 from harken.system.files import write_json
+from harken.system.import_object import import_function
 from harken.types import Question
 
 AskJudge = Callable[[Sequence[Question], Mapping[str, str]], tuple[Mapping[str, bool], int]]
@@ -33,6 +34,7 @@ def score_file(
     key: str | None = None,
     answers: AnswersOf = "benchmark",
     ask_judge: AskJudge | None = None,
+    rule: str | None = None,
 ) -> dict[str, Any]:
     """Score a file of predictions for the benchmark called `name`; keys as in `score`, and what the figures are of.
 
@@ -41,11 +43,14 @@ def score_file(
         answers: whose answers count where the predictions state others than the benchmark file.
         ask_judge: asks a judge about the predictions; then the figures have its column, and `n_judge_failed` counts the
             calls that failed.
+        rule: `module:function` in place of the benchmark's official rule.
 
-    Raises ConfigError for an unknown benchmark, and DataError for a benchmark file or predictions that cannot be
-    trusted, with counts.
+    Raises ConfigError for an unknown benchmark or rule, and DataError for a benchmark file or predictions that cannot
+    be trusted, with counts.
     """
     benchmark = find_benchmark(name)
+    if rule is not None:
+        benchmark = replace(benchmark, official_rule=import_function(rule, "rule", "rule"), undecided="")
     published = read_benchmark(benchmark, data)
     read = read_prediction_file(predictions, benchmark, published.questions, data, key)
     questions = [
@@ -56,6 +61,7 @@ def score_file(
         **_heading(benchmark, data, predictions, published, read),
         **({} if n_failed is None else {"n_judge_failed": n_failed}),
         "answers_of": answers,
+        **({} if rule is None else {"rule": rule}),
         "undecided": benchmark.undecided,
         "official_input": "bare choice" if read.own else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,

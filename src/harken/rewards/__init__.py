@@ -7,7 +7,7 @@ parts. `harken.grpo.rewarding` calls both.
 from harken.rewards.accuracy import accuracy
 from harken.rewards.adaptive import PenaltyFactors, penalty_factors, think_accuracy, with_consistency
 from harken.rewards.compose import compose
-from harken.rewards.custom import CustomReward, load_custom
+from harken.rewards.custom import CustomReward, custom_rewards, load_custom, per_group, per_step
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
 from harken.rewards.reward_parts import StepTotals, reward_parts, step_totals
@@ -20,9 +20,12 @@ __all__ = [
     "accuracy",
     "compose",
     "consistency",
+    "custom_rewards",
     "format_reward",
     "load_custom",
     "penalty_factors",
+    "per_group",
+    "per_step",
     "quality",
     "reward_parts",
     "step_totals",

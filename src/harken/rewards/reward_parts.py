@@ -12,7 +12,6 @@ from harken.config import RewardConfig
 from harken.questions.prompt import ExpectedForm
 from harken.rewards.accuracy import accuracy
 from harken.rewards.adaptive import PenaltyFactors, penalty_factors, think_accuracy, with_consistency
-from harken.rewards.custom import CustomReward
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
 from harken.types import Response
@@ -87,7 +86,7 @@ def reward_parts(
     group: int,
     config: RewardConfig,
     form_expected: ExpectedForm | None,
-    custom: Mapping[str, CustomReward],
+    custom: Mapping[str, Sequence[float]],
     totals: StepTotals,
     progress: float,
 ) -> dict[str, list[float]]:
@@ -95,7 +94,7 @@ def reward_parts(
 
     Args:
         responses, scores: [R], whole groups of `group` completions, and the judge's scores of each.
-        custom: the functions of the parts that are named `module:function`.
+        custom: part name -> [R] what the user's own functions returned (`custom_rewards`).
         totals: over the whole step and all processes.
         progress: updates made / all updates.
     """
@@ -114,7 +113,7 @@ def reward_parts(
                     for response, score in zip(responses, scores, strict=True)
                 ]
             case _:
-                parts[name] = [custom[name](response) for response in responses]
+                parts[name] = list(custom[name])
     return parts
 
 

@@ -6,8 +6,7 @@ metrics.jsonl, and no mean over several steps.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -17,9 +16,6 @@ from rich.text import Text
 from harken.system.progress import progress_bar, speed, spoken
 from harken.training.progress_columns import Column
 from harken.training.schedule import is_due
-
-OnRow = Callable[[Mapping[str, Any]], None]
-"""Called with the metric row of each logged step, its `step` included."""
 
 
 class ProgressTable:
@@ -34,7 +30,6 @@ class ProgressTable:
         total: int,
         every: int,
         done: int = 0,
-        on_row: OnRow | None = None,
     ) -> None:
         """
         Args:
@@ -44,7 +39,7 @@ class ProgressTable:
             done: number of steps made before.
         """
         self._console, self._label, self._columns = console, label, columns
-        self._total, self._every, self._on_row = total, every, on_row
+        self._total, self._every = total, every
         self._first, self._done, self._start = done, done, time.perf_counter()
         self._latest: dict[str, tuple[int, float]] = {}
         self._since_line: dict[str, float] = {}
@@ -74,8 +69,6 @@ class ProgressTable:
         self._since_line |= metrics
         if not stop and not is_due(step, self._every, self._total):
             return
-        if self._on_row is not None:
-            self._on_row({"step": step, **metrics})
         if self._live is None:
             self._console.print(Text(self._plain_line()), soft_wrap=True)
         else:

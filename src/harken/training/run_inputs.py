@@ -31,7 +31,7 @@ Loop = Literal["grpo", "sft"]
 COMMANDS: dict[Loop, str] = {"grpo": "harken train", "sft": "harken sft"}
 
 CHANGEABLE = {
-    *("name", "published", "logging", "memory", "probe"),
+    *("name", "published", "import_from", "logging", "memory", "probe"),
     *("model.device", "model.gradient_checkpointing", "model.cudnn_attention"),
     *("data.feature_cache_gib", "data.encoded_cache", "data.hash_clips"),
     *("grpo.tokens_per_micro_batch", "sft.tokens_per_micro_batch"),
@@ -139,7 +139,10 @@ def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], file: Pa
 
 def _root(key: str) -> str:
     """The section of a recipe that names a file."""
-    return "reward" if key.startswith("module of a reward: ") else key.partition(".")[0]
+    for what in ("reward", "judge"):
+        if key.startswith(f"module of a {what}: "):
+            return what
+    return key.partition(".")[0]
 
 
 def _without(value: Any, places: Container[str], prefix: str = "") -> Any:
@@ -160,3 +163,5 @@ def _objects(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from (("reward", part.name) for part in recipe.reward.parts)
     yield from (("benchmark", source.reader) for source in recipe.data.train)
     yield "prompt", recipe.prompt.style
+    if recipe.judge is not None and recipe.judge.function is not None:
+        yield "judge", recipe.judge.function

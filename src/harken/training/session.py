@@ -28,10 +28,11 @@ from harken.training.checkpoint import save_checkpoint
 from harken.training.completion_table import completion_table, table_is_due
 from harken.training.forgetting_probe import Probe, first_measurement, forgetting_warning, measure_probe
 from harken.training.progress_columns import Column
-from harken.training.progress_table import OnRow, ProgressTable
+from harken.training.progress_table import ProgressTable
 from harken.training.run_folder import RunFolder
 from harken.training.schedule import is_due
 from harken.training.trackers import Tracker
+from harken.training.training_step import OnStep, TrainingStep
 from harken.types import Question
 
 
@@ -72,10 +73,8 @@ class Session:
             order = shuffled_batch(len(self.questions), size, step - 1, self.recipe.seed)
         return [self.questions[i] for i in self.ranks.own_part(order)]
 
-    def progress_table(
-        self, label: str, columns: Sequence[Column], last_step: int, on_row: OnRow | None
-    ) -> ProgressTable:
-        """The table of the run's progress on the console; only rank 0 calls `on_row`."""
+    def progress_table(self, label: str, columns: Sequence[Column], last_step: int) -> ProgressTable:
+        """The table of the run's progress on the console."""
         return ProgressTable(
             self.console,
             label,
@@ -83,7 +82,6 @@ class Session:
             total=last_step,
             every=self.recipe.logging.every,
             done=self.steps_done,
-            on_row=on_row if self.ranks.is_main else None,
         )
 
     def warn(self, line: str) -> None:
@@ -157,6 +155,25 @@ class Session:
         table = completion_table(step, rows, questions, self.prompt, self.recipe)
         for tracker in trackers:
             tracker.log_completions(table)
+
+    def call(
+        self,
+        on_step: OnStep | None,
+        step: int,
+        last_step: int,
+        metrics: Mapping[str, float],
+        completions: Sequence[Mapping[str, Any]] = (),
+    ) -> bool:
+        """Give a step to the caller of the loop, on rank 0. Returns whether the run is to end after it, on every rank.
+
+        Args:
+            on_step: given on every rank or on none.
+        """
+        if on_step is None:
+            return False
+        shown = is_due(step, self.recipe.logging.every, last_step)
+        made = TrainingStep(step, last_step, metrics, completions, shown)
+        return self.ranks.any(self.ranks.is_main and bool(on_step(made)))
 
     def end_step(self, step: int, last_step: int, metrics: dict[str, float], *, stop: bool = False) -> None:
         """Write the metric row of a step, then its checkpoint if one is due. Raises StoppedError after that if a signal

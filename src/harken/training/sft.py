@@ -29,11 +29,11 @@ from harken.training.micro_batches import cut_by_tokens
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update, left_alone, set_learning_rate
 from harken.training.progress_columns import sft_columns
-from harken.training.progress_table import OnRow
 from harken.training.run_folder import how_to_resume
 from harken.training.schedule import learning_rate_at
 from harken.training.session import Session
 from harken.training.step_cost import step_cost
+from harken.training.training_step import OnStep
 from harken.types import Question
 
 
@@ -45,7 +45,7 @@ def sft(
     *,
     resume: bool = False,
     accept_changes: bool = False,
-    on_row: OnRow | None = None,
+    on_step: OnStep | None = None,
 ) -> Path:
     """Run the `sft` section of a recipe. Arguments, result and errors are those of `harken.grpo.loop.train`."""
     settings = recipe.sft
@@ -53,19 +53,21 @@ def sft(
     last_step = settings.steps or math.ceil(settings.epochs * len(session.questions) / settings.prompts_per_step)
     sizes = step_sizes(recipe, settings, session.ranks.size)
     columns = sft_columns(development=bool(session.development), probe=session.probe is not None)
-    with defer_stop(), session.progress_table("sft", columns, last_step, on_row) as table:
+    with defer_stop(), session.progress_table("sft", columns, last_step) as table:
         steps = range(session.steps_done + 1, last_step + 1)
         if session.ranks.broadcast(session.ranks.is_main and _had_stopped(session, settings.stop_at_dev_accuracy)):
             steps = range(0)
         for step in steps:
             metrics = _train_step(session, step, last_step, sizes.tokens_per_micro_batch)
             metrics |= session.measure_development(step, last_step)
-            stop = _has_reached(metrics, settings.stop_at_dev_accuracy)
-            metrics |= session.measure_probe(step, last_step, stop=stop)
+            reached = _has_reached(metrics, settings.stop_at_dev_accuracy)
+            metrics |= session.measure_probe(step, last_step, stop=reached)
+            stop = session.call(on_step, step, last_step, metrics) or reached
             session.end_step(step, last_step, metrics, stop=stop)
             table.advance(step, metrics, stop=stop)
-            if stop:
+            if reached:
                 print_line(console, f"stopped after step {step}: development accuracy {metrics['dev/accuracy']:.3f}")
+            if stop:
                 break
     return session.close()
 
