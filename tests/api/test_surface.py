@@ -69,14 +69,15 @@ OTHERS = {"Benchmark", "HarkenError", "OfficialPrompt", "Question"}
 
 
 def signature(function) -> str:
-    """The parameters with their defaults, without types; a default that is a function is left out."""
+    """The parameters with their defaults, without types; a default that is no plain value is left out."""
     parts, after_star = [], False
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not after_star:
             parts.append("*")
             after_star = True
         default = parameter.default
-        shown = "" if default is parameter.empty or callable(default) else f"={default!r}"
+        plain = default is None or isinstance(default, str | int | float | bool | tuple)
+        shown = f"={default!r}" if plain else ""
         parts.append(f"{parameter.name}{shown}")
     return f"({', '.join(parts)})"
 

@@ -70,7 +70,8 @@ def score(
     if submission is not None:
         if letters or answers == "file" or judge is not None or rule is not None:
             raise typer.BadParameter(
-                "a submission is not scored: no --letters, --answers, --judge or --rule", param_hint="--submission"
+                "a submission is not scored: no --letters, no --answers, no --judge, no --rule",
+                param_hint="--submission",
             )
         result = write_submission(benchmark, data, predictions, submission, key)
     else:
