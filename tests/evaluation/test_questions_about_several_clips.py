@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from command_line import harken
+from harken.inference.encoded_audio_cache import EncodedAudioCache
 from scripted_server import said, serving
 from small_evaluations import rows_of, talker
 from small_runs import quiet_console
@@ -21,7 +22,6 @@ from harken.data.manifest import read_manifest, write_manifest
 from harken.data.question_json import question_from_json, question_to_json
 from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
-from harken.inference.encoded_audio_cache import EncodedAudioCache
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.unusable_questions import why_unusable
 from harken.prepare.clip_finder import ClipFinder
