@@ -214,6 +214,39 @@ def test_a_check_that_could_compare_nothing_is_an_error_and_not_clean(tmp_path):
         harken("prepare", "check", tmp_path / "train" / "manifest.jsonl", tmp_path / "numbers.json", "--workers", 1)
 
 
+def test_a_check_that_decoded_no_clip_of_a_set_says_not_checked_and_is_an_error(tmp_path):
+    """Both sets say from which recordings their clips are cut, so that names can be compared and samples cannot."""
+    write_sets(tmp_path)
+    (tmp_path / "other.json").write_text('[{"id": "c", "audio_id": "-HG3Omg_89d_000030.wav", "question": "Unlike?"}]')
+    write_wav(tmp_path / "heard" / "-HG3Omg_89d_000030.wav", tone(700, 16_000, 0.2))
+    manifest = tmp_path / "train" / "manifest.jsonl"
+    heard = f"{tmp_path}/other.json:{tmp_path}/heard"
+    for words, unheard in (
+        ([manifest, tmp_path / "other.json"], "the benchmark"),
+        ([f"{manifest}:gone", heard], "set"),
+    ):
+        with pytest.raises(DataError, match=rf"samples and sound were not checked, because no clip of .*{unheard} was"):
+            harken("prepare", "check", *words, "--workers", 1)
+    assert harken("prepare", "check", manifest, heard, "--workers", 1).exit_code == 0
+    [checked] = check_leaks(ComparedSet(manifest), [ComparedSet(tmp_path / "other.json")], 1)
+    assert checked.coverage.rows()["compared by the hash of their samples"] == "not checked"
+
+
+def test_clips_that_are_not_there_are_not_exported_and_the_folder_of_the_clips_is_kept(tmp_path):
+    write_sets(tmp_path)
+    manifest = tmp_path / "apart" / "manifest.jsonl"
+    manifest.parent.mkdir()
+    manifest.write_text((tmp_path / "train" / "manifest.jsonl").read_text())
+    words = ["prepare", "export", manifest, "--format", "ms_swift", "--out", tmp_path / "t.jsonl"]
+    harken(*words)
+    rejected = [json.loads(line) for line in (tmp_path / "t.jsonl.rejected.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rejected] == ["t1", "t2", "t3"]
+    assert "audio/copied.wav: no such file; give the folder of the clips as --audio-root" in rejected[1]["reason"]
+    assert harken(*words, "--audio-root", tmp_path / "train").exit_code == 0
+    records = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert records[1]["audios"] == [str(tmp_path / "train" / "audio" / "copied.wav")]
+
+
 def test_the_check_counts_what_it_could_not_compare(tmp_path):
     write_sets(tmp_path)
     (tmp_path / "vgg.csv").write_text("-HG3Omg_89d_000030.mp4,rain\n")

@@ -53,6 +53,7 @@ class Coverage:
         n_by_id: those whose name or keys say which recording the clip was cut from.
         n_by_hash: those whose clip was decoded and hashed.
         n_by_sound: those whose clip has a print.
+        n_files: those that name a file of sound, which could be decoded if it were there.
         n_clips: training records with a clip.
         n_not_compared: those of them that none of these could compare with any record of the benchmark.
     """
@@ -61,8 +62,17 @@ class Coverage:
     n_by_id: list[int]
     n_by_hash: list[int]
     n_by_sound: list[int]
+    n_files: list[int]
     n_clips: int = 0
     n_not_compared: int = 0
+
+    @property
+    def unheard(self) -> str | None:
+        """Which set names files of sound of which none was decoded, so that samples and sound are not checked; None
+        where both have some, or where a set has no sound to compare."""
+        if not all(self.n_files) or all(self.n_by_hash):
+            return None
+        return "the training set" if not self.n_by_hash[0] and self.n_by_hash[1] else "the benchmark"
 
     def rows(self) -> dict[str, str]:
         """Names and numbers for a table: training set, benchmark."""
@@ -73,6 +83,8 @@ class Coverage:
             "compared by sound": self.n_by_sound,
         }
         rows = {name: f"{training:,}, {benchmark:,}" for name, (training, benchmark) in pairs.items()}
+        if self.unheard is not None:
+            rows |= dict.fromkeys(list(rows)[2:], "not checked")
         return rows | {"training clips that could not be compared": f"{self.n_not_compared:,}"}
 
 
@@ -183,10 +195,11 @@ class _Benchmark:
         self._clips, self._words, self._ids = ClipIndex(), WordIndex(), list[str]()
         self._pairs = {rule: DiskList[Leak](folder) for rule in RULES}
         first: dict[AudioSpan, str] = {}
-        n_records = n_ids = 0
+        n_records = n_ids = n_files = 0
         for record in compared_set.records():
             n_records += 1
             n_ids += record.source is not None
+            n_files += record.span is not None and compared_set.file.suffix != ".csv"  # a list comes without clips
             self._clips.add(record)
             if record.words:
                 self._words.add(record.words)
@@ -202,7 +215,9 @@ class _Benchmark:
 
         measure_clips([span for span in first if span.path.is_file()], workers, on_clip=keep)
         self._prints = PrintIndex(prints)
-        self._coverage = Coverage([0, n_records], [0, n_ids], [0, len(self.digests)], [0, len(self._prints)])
+        self._coverage = Coverage(
+            [0, n_records], [0, n_ids], [0, len(self.digests)], [0, len(self._prints)], [0, n_files]
+        )
 
     def same_sound(self, digest: str, sound: SoundPrint | None) -> Leak | None:
         """The clip with these samples, or else with this sound."""
@@ -222,6 +237,7 @@ class _Benchmark:
         counts.n_records[0] += 1
         counts.n_by_id[0] += record.source is not None
         counts.n_by_hash[0] += heard is not None
+        counts.n_files[0] += record.span is not None
         counts.n_by_sound[0] += heard is not None and heard[0]
         if record.names_clip:
             by_id = record.source is not None and counts.n_by_id[1]

@@ -71,13 +71,14 @@ def prepare_jsonl(
 def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) -> Card:
     """Write the questions of a manifest to the file `out` in a format of FORMATS.
 
-    Questions that the format cannot hold go to `<out>.rejected.jsonl` with the reason.
+    Questions that the format cannot hold, or whose clip is not there, go to `<out>.rejected.jsonl` with the reason.
     """
     n_kept, reasons = 0, Counter[str]()
     with json_lines_file(out) as keep, json_lines_file(out.with_name(f"{out.name}.rejected.jsonl")) as leave_out:
         for outcome in iter_manifest(manifest, audio_root):
             if isinstance(outcome, Question):
                 try:
+                    _refuse_missing_clips(outcome)
                     keep(to_record(outcome, name))
                     n_kept += 1
                     continue
@@ -86,3 +87,10 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
             reasons[reason_kind(outcome.reason)] += 1
             leave_out(rejected_row(outcome))
     return Card(OWN, [f"Written in the format {name}: {out}"], account_tables(n_kept, reasons))
+
+
+def _refuse_missing_clips(question: Question) -> None:
+    """Raises RecordError: another program would find out hours later."""
+    for span in question.audio_spans:
+        if not span.path.is_file():
+            raise RecordError(f"{span.path}: no such file; give the folder of the clips as --audio-root")

@@ -7,6 +7,7 @@ import typer
 
 from harken.cli.options import console
 from harken.cli.prepare import options
+from harken.errors import DataError
 
 
 def check(
@@ -21,7 +22,8 @@ def check(
 ) -> None:
     """List the clips and questions that a training set shares with benchmarks.
 
-    Exit code 1 when they share a clip, 2 when no clip of the set could be compared with a benchmark.
+    Exit code 1 when they share a clip, 2 when no clip of the set could be compared with a benchmark, or when a set
+    names clips and none of them could be decoded.
     """
     from harken.prepare.data_card import Card
     from harken.prepare.leak_check import check_leaks, has_leak, leak_table
@@ -32,3 +34,9 @@ def check(
     Card(OWN, [f"leak check of {training}"], [leak_table(result) for result in results]).show(console)
     if any(has_leak(result) for result in results):
         raise typer.Exit(1)
+    for result in results:
+        if (unheard := result.coverage.unheard) is not None:
+            raise DataError(
+                f"{result.name}: samples and sound were not checked, because no clip of {unheard} was found and "
+                "decoded; give the folder of its clips as FILE:AUDIO_ROOT"
+            )
