@@ -52,7 +52,7 @@ def test_a_full_standard_output(monkeypatch, capsys):
 
 
 def test_a_full_disk_while_a_run_is_written(world, tmp_path, monkeypatch):
-    """The run goes on once there is room."""
+    """The same command works once there is room."""
     rename, full = os.replace, [True]
 
     def refuse(old, new):
@@ -64,8 +64,8 @@ def test_a_full_disk_while_a_run_is_written(world, tmp_path, monkeypatch):
     out = tmp_path / "run"
     message = refused_by("sft", world.recipe, "--out", out)
     assert (
-        f"{out}/data.json: No space left on device. Make room. There is no checkpoint yet; go on with --resume {out}"
+        f"{out}/data.json: No space left on device. Make room. Nothing of the run was written yet: start it again"
         in message
     )
     full[0] = False
-    assert harken("sft", "--resume", out).code == 0
+    assert harken("sft", world.recipe, "--out", out).code == 0

@@ -138,7 +138,7 @@ WORLDS: dict[str, Callable[[Path, str], World]] = {
     "generate questions": generation,
 }
 REPLIES = {"train with a judge": lambda: score_by_prompt, "generate questions": lambda: scripted(counting())}
-GOES_ON = ("go on with --resume", "the same command", "start it again", "stopped: by SIGTERM")
+GOES_ON = ("go on with: harken ", "the same command", "start it again", "stopped: by SIGTERM")
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])

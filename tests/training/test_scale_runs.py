@@ -173,7 +173,10 @@ def test_a_run_that_loses_a_rank_goes_on_with_another_number_of_ranks(first, the
     if first > 1:
         error = lost["errors"][0]
         assert error.startswith("RankError: rank 0 of 2: another rank was lost or is late (")
-        assert f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with --resume" in error
+        assert (
+            f"The last whole checkpoint is {checkpoint(tmp_path / 'run', 2)}; go on with: harken train --resume"
+            in error
+        )
     assert resumed["exits"] == ["done"] * then, resumed["errors"]
     assert [row["step"] for row in metric_rows(tmp_path / "run")] == [1, 2, 3, 4, 5]
     assert differing_metrics(tmp_path / "whole", tmp_path / "run", 1e-3) == []
@@ -229,7 +232,7 @@ def test_torchrun_trains_and_a_lost_rank_ends_it_with_an_error_that_says_how_to_
     assert lost.returncode != 0
     assert "Signal 9 (SIGKILL)" in lost.stderr
     errors = " ".join(lost.stderr.split())
-    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with --resume {run}" in errors
+    assert f"The last whole checkpoint is {checkpoint(run, 2)}; go on with: harken train --resume {run}" in errors
     assert errors.count("error: rank 0 of 2:") == 1
     assert lost.stdout.count("data: 9 records") == 1
     resumed = torchrun("train", "--resume", str(run))

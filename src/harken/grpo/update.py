@@ -21,6 +21,7 @@ from harken.inference.log_probabilities import Scores, score_continued, score_pa
 from harken.models.audio_lm import AudioLM
 from harken.models.sharding import audio_parameters
 from harken.system.ranks import SINGLE_PROCESS, Ranks
+from harken.system.stop_signals import raise_if_stopping
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.optimizer import apply_update, left_alone, set_learning_rate
 
@@ -61,13 +62,21 @@ def update(
         warn: called with a line where a micro-batch is halved.
     """
 
-    def update_once() -> UpdateFigures:
-        return _update_once(policy, batches, settings, optimizer, learning_rate, warn, ranks)
+    # No weight has moved before the first update, so one process may throw its gradients away.
+    in_backward = isinstance(optimizer, MemorySavingAdamW) and optimizer.in_backward
+    look_for_signal = raise_if_stopping if ranks.size == 1 and not in_backward else _go_on
 
-    first = last = update_once()
+    def update_once(look_for_signal: Callable[[], None] = _go_on) -> UpdateFigures:
+        return _update_once(policy, batches, settings, optimizer, learning_rate, warn, ranks, look_for_signal)
+
+    first = last = update_once(look_for_signal)
     for _ in range(1, settings.num_iterations):
         last = update_once()
     return replace(last, logp_gap_mean=first.logp_gap_mean, logp_gap_max=first.logp_gap_max)
+
+
+def _go_on() -> None:
+    """Where gradients cannot be thrown away, a step is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ def _update_once(
     learning_rate: float,
     warn: Callable[[str], None],
     ranks: Ranks,
+    look_for_signal: Callable[[], None],
 ) -> UpdateFigures:
     policy.module.train()
     set_learning_rate(optimizer, learning_rate)
@@ -120,7 +130,7 @@ def _update_once(
 
     passes, size = halve_until_it_fits(
         batches,
-        lambda: _accumulate_gradients(policy, batches, settings, optimizer, ranks),
+        lambda: _accumulate_gradients(policy, batches, settings, optimizer, ranks, look_for_signal),
         undo=undo,
         warn=warn,
         ranks=ranks,
@@ -139,12 +149,20 @@ def _accumulate_gradients(
     settings: GrpoConfig,
     optimizer: torch.optim.Optimizer,
     ranks: Ranks,
+    look_for_signal: Callable[[], None],
 ) -> tuple[list[_Pass], _StepSize]:
-    """Go forward and backward through every micro-batch."""
+    """Go forward and backward through every micro-batch.
+
+    Args:
+        look_for_signal: called before each; may raise WorkAbandonedError.
+    """
     masks = [_loss_mask(batch.sampled, settings) for batch in batches]
     size = _step_size(batches, masks, ranks)
     with left_alone(optimizer, [] if size.clips else audio_parameters(policy)):
-        passes = [_pass(policy, batch, mask, settings, size) for batch, mask in zip(batches, masks, strict=True)]
+        passes = []
+        for batch, mask in zip(batches, masks, strict=True):
+            look_for_signal()
+            passes.append(_pass(policy, batch, mask, settings, size))
         for clips in {id(batch.sampled.clips): batch.sampled.clips for batch in batches}.values():
             if clips is not None:
                 clips.backward()

@@ -90,6 +90,12 @@ def abandon_if_stopping() -> None:
         raise WorkAbandonedError
 
 
+def raise_if_stopping() -> None:
+    """Raise WorkAbandonedError if the run is to stop. For work whose caller can throw away all that was done."""
+    if stop_requested() is not None:
+        raise WorkAbandonedError
+
+
 def stop_requested() -> str | None:
     """The name of the signal that asks the run to stop at its next safe point; None without one."""
     return _state.requested if _state.deferred else None

@@ -8,16 +8,17 @@
 A run never writes into the folder of another run.
 """
 
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harken.config import Recipe, as_yaml
-from harken.errors import ConfigError
+from harken.errors import ConfigError, DataError
 from harken.system.environment import describe_environment
 from harken.system.files import is_leftover, remove_leftovers, remove_path, write_json, write_text
 from harken.system.json_lines import append_json_lines, write_json_lines
-from harken.system.run_files import METRICS, numbered, read_rows
+from harken.system.run_files import INPUTS, METRICS, numbered, read_object, read_rows
 from harken.system.writer_lock import LOCK_NAME
 
 START = {
@@ -125,4 +126,13 @@ def how_to_resume(run: Path) -> str:
         return "Nothing of the run was written yet: start it again"
     whole = RunFolder(run).checkpoints()
     last = f"The last whole checkpoint is {whole[-1]}" if whole else "There is no checkpoint yet"
-    return f"{last}; go on with --resume {run}, on any number of ranks"
+    return f"{last}; go on with: {resume_command(run)}  (on any number of ranks)"
+
+
+def resume_command(run: Path) -> str:
+    """What a person types to go on with a run."""
+    try:
+        loop = read_object(run / "inputs.json", INPUTS)["loop"]
+    except (DataError, OSError):  # the command then says what is wrong with the folder
+        loop = "grpo"
+    return f"harken {'sft' if loop == 'sft' else 'train'} --resume {shlex.quote(str(run))}"
