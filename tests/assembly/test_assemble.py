@@ -18,6 +18,9 @@ from transformers import (
 )
 
 from harken.assembly.assemble import assemble
+from harken.inference.completions import as_completions
+from harken.inference.log_probabilities import score_continued, score_packed, score_repeated
+from harken.inference.prefill import prefill
 from harken.models.loading import load_model
 
 WINDOW_S = 6
@@ -105,6 +108,21 @@ def test_harken_and_transformers_hear_the_same_clip(assembled, family):
     expected = plain(assembled / family)(**inputs).logits[0, -1]
     assert (logits - expected).abs().max() < 1e-4
     assert harken("doctor", "--model", assembled / family).code == 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pairs", [0.0, float("inf")], ids=["two parts", "one mask"])
+def test_shared_prompts_score_as_repeated_ones(assembled, family, pairs, monkeypatch):
+    monkeypatch.setattr("harken.inference.packed_rows.PAIRS_FOR_TWO_PARTS", pairs)
+    model = load_model(str(assembled / family), device="cpu")
+    clips = [np.random.default_rng(n).standard_normal(9_000 + 3_000 * n).astype(np.float32) * 0.1 for n in (0, 1)]
+    inputs = [model.render(HEARD, clip) for clip in clips]
+    rows = as_completions([torch.arange(20, 20 + n) for n in (3, 9, 1, 6)], model.device)
+    expected = score_repeated(model, inputs, rows).logp
+    embedded = model.embed(inputs, model.encode_audio(inputs))
+    assert (score_packed(model, embedded, rows).logp - expected).abs().max() < 1e-4
+    assert (score_continued(model, prefill(model, embedded), rows).logp - expected).abs().max() < 1e-4
 
 
 def test_audio_embeddings_have_the_scale_of_token_embeddings(assembled):
