@@ -64,10 +64,16 @@ def test_an_mmar_record_has_its_clip_in_audio_path_and_its_task_in_modality(read
     assert (question.audio, question.task) == (tmp_path / "audio" / "b.wav", "mix-sound-music")
 
 
-@pytest.mark.parametrize("audio", [None, ...])
-def test_a_record_without_a_clip_is_a_text_only_question(read, audio):
-    [question], _ = read(changed(RECORD, audio_id=audio))
+def test_a_record_without_a_key_about_sound_is_a_text_only_question(read):
+    [question], _ = read(changed(RECORD, audio_id=...))
     assert question.audio is None
+
+
+@pytest.mark.parametrize("record", [{"audio_id": None}, {"audio_id": []}, {"audio_id": ..., "wavPath": "a.wav"}])
+def test_a_record_that_speaks_of_sound_and_names_no_clip_is_rejected(read, record):
+    questions, [rejected] = read(changed(RECORD, **record))
+    assert questions == []
+    assert "names no clip, though it has the key" in rejected.reason
 
 
 @pytest.mark.parametrize("answer", [None, ...])

@@ -24,10 +24,11 @@ def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
     difficulty and dataset as a Question; further keys are ignored.
 
     Data sets in MMAU's form may say audio_path for audio_id and modality for task. A record without `answer`
-    (test-full) has answer None; one without a clip name is a text-only question. Choices are stripped and otherwise
-    left alone: v05.15.25 has 27 questions with repeated choices, and leaving them out would change the benchmark. In
-    the files of 2025-05-15 and 2025-05-16 the answers of 147 questions are the text of no choice; they are kept as
-    `answer_text`, since the official script scores them. Raises RecordError with the reason, which names the value.
+    (test-full) has answer None; one without any key about sound is a text-only question. Choices are stripped and
+    otherwise left alone: v05.15.25 has 27 questions with repeated choices, and leaving them out would change the
+    benchmark. In the files of 2025-05-15 and 2025-05-16 the answers of 147 questions are the text of no choice; they
+    are kept as `answer_text`, since the official script scores them. Raises RecordError with the reason, which names
+    the value.
     """
     choices = choices_field(record)
     clip = record.get("audio_path", record.get("audio_id"))
@@ -39,7 +40,7 @@ def parse_mmau(record: Record, audio_root: Path, source: str) -> Question:
         text=text_field(record, "question"),
         choices=tuple(choice.strip() for choice in choices),
         answer=answer if isinstance(answer, int) else None,
-        audio=clips_field(clip, audio_root),
+        audio=clips_field(record, clip, audio_root),
         task=label_field(record, "task", "modality"),
         difficulty=label_field(record, "difficulty"),
         category=label_field(record, "category"),

@@ -48,7 +48,7 @@ def parse_mmau_pro(record: Record, audio_root: Path, source: str) -> Question:
         text=text_field(record, "question"),
         choices=tuple(choice.strip() for choice in choices),
         answer=index,
-        audio=clips_field(record.get("audio_path"), audio_root),
+        audio=clips_field(record, record.get("audio_path"), audio_root),
         task=task,
         category=label_field(record, "length_type"),
         subcategory=label_field(record, "sub-cat"),

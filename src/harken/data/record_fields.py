@@ -5,12 +5,16 @@ the field and the value.
 """
 
 import posixpath
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.types import AudioSpan
+
+_SOUND_WORDS = frozenset(["audio", "audios", "wav", "wavs", "waveform", "sound", "sounds"])
 
 
 def text_field(record: Record, key: str) -> str:
@@ -74,9 +78,25 @@ def answer_index(answer: str, choices: Sequence[str]) -> int:
     return index
 
 
-def clips_field(value: object, audio_root: Path) -> tuple[AudioSpan, ...]:
-    """The files that a clip name or a list of names means, in order; none where it is null."""
+def key_about_sound(record: Record) -> str | None:
+    """The first key of a record that speaks of sound, such as `audioPath` or `wav`; None where there is none."""
+    return next((key for key in record if not _SOUND_WORDS.isdisjoint(key_words(key))), None)
+
+
+@lru_cache(maxsize=1024)
+def key_words(key: str) -> tuple[str, ...]:
+    """The words of a key, without capitals and numbers: `audioPath_2` is audio, path."""
+    return tuple(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()))
+
+
+def clips_field(record: Record, value: object, audio_root: Path) -> tuple[AudioSpan, ...]:
+    """The files that a clip name or a list of names in a record means, in order; none where it is null.
+
+    Raises RecordError where it names none and the record has a key about sound: it is then no question without a clip.
+    """
     names = value if isinstance(value, list) else [] if value is None else [value]
+    if not names and (key := key_about_sound(record)) is not None:
+        raise RecordError(f"names no clip, though it has the key {key!r}")
     return tuple(AudioSpan(clip_path(name, audio_root)) for name in names)
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from harken.data.record_fields import key_about_sound, key_words
 from harken.data.records import RecordError
 from harken.errors import short_repr
 from harken.prepare.sound_values import EmbeddedSound, Sound, sounds_in
@@ -26,7 +27,6 @@ words do not count: `AudioPath` is `audio_path`."""
 SOUND_SUFFIXES = frozenset(
     ["wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "wma", "aiff", "aif", "amr", "webm", "mp4", "mkv", "avi"]
 )
-_SOUND_WORDS = frozenset(["audio", "audios", "wav", "wavs", "waveform", "sound", "sounds"])
 _HINT = "name the clip, or give --text-only where questions without sound are meant"
 
 
@@ -72,18 +72,13 @@ def sounds_of(record: Mapping[str, Any], *first_keys: str, embedded_first: bool 
         raise RecordError(f"{keys}: name different sound files; name the question's clip 'audio'")
     if fault is not None:
         raise fault
-    if about_sound := next((key for key in record if not _SOUND_WORDS.isdisjoint(_words(key))), None):
+    if (about_sound := key_about_sound(record)) is not None:
         raise RecordError(f"key {about_sound!r} is about sound, and the record names no clip; {_HINT}")
     return []
 
 
-def _words(key: str) -> list[str]:
-    """The words of a key, without capitals and numbers."""
-    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower())
-
-
 def _plain(key: str) -> str:
-    return "".join(_words(key))
+    return "".join(key_words(key))
 
 
 @lru_cache(maxsize=64)
