@@ -82,34 +82,47 @@ def annotation(ident, text):
     return {"id": ident, "video_name": "AAAAAAAAAA0_7", "question_text": text, "multi_choice": ["a", "b"], "answer": 0}
 
 
-@pytest.mark.parametrize(
-    ("command", "record"),
-    [
-        (("jsonl", "--format", "r1_aqa", "--data", "d.jsonl", "--audio-root", "."), trainer_record),
-        (("audiomcq", "--data", "d.jsonl", "--audio-root", "."), mcq_record),
-        (("avqa", "--annotations", "d.jsonl", "--media", "."), annotation),
-    ],
-)
-def test_the_filter_is_off_unless_asked_for_and_the_card_lists_what_it_left_out(tmp_path, monkeypatch, command, record):
+COMMANDS = {
+    "jsonl": (("--format", "r1_aqa", "--data", "d.jsonl", "--audio-root", "."), trainer_record),
+    "audiomcq": (("--data", "d.jsonl", "--audio-root", "."), mcq_record),
+    "avqa": (("--annotations", "d.jsonl", "--media", "."), annotation),
+}
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """Runs a command on the records, and gives the texts kept, the reasons of the others, the card and the output."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.wav", "AAAAAAAAAA0_7.wav"):
         write_wav(tmp_path / name, tone(440, 16_000, 0.2))
-    write_json_lines(tmp_path / "d.jsonl", [record(ident, text) for ident, text in RECORDS])
-    everything = harken("prepare", *command, "--workers", 1, "--out", "all")
-    assert everything.code == 0
-    assert "by ear" not in (tmp_path / "all" / "card.md").read_text()
-    assert len((tmp_path / "all" / "manifest.jsonl").read_text().splitlines()) == 3
 
-    done = harken("prepare", *command, "--workers", 1, "--by-ear", "--out", "heard")
-    assert done.code == 0
-    [kept] = (tmp_path / "heard" / "manifest.jsonl").read_text().splitlines()
-    assert json.loads(kept)["text"] == "What animal is heard?"
-    left_out = [json.loads(line) for line in (tmp_path / "heard" / "rejected.jsonl").read_text().splitlines()]
-    assert [row["reason"] for row in left_out] == ["not by ear: colour", "not by ear: where a thing is"]
-    card = (tmp_path / "heard" / "card.md").read_text()
-    for text in (card, done.out):
-        assert "Left out because it cannot be answered by ear" in text
-        for rule in RULES:
-            assert f"{rule.name}: {rule.example}" in text
+    def run(command, *options):
+        words, record = COMMANDS[command]
+        write_json_lines(tmp_path / "d.jsonl", [record(ident, text) for ident, text in RECORDS])
+        done = harken("prepare", command, *words, "--workers", 1, "--out", "out", *options)
+        assert done.code == 0, done.err
+        kept, left_out = ((tmp_path / "out" / f"{name}.jsonl").read_text() for name in ("manifest", "rejected"))
+        texts = [json.loads(line)["text"] for line in kept.splitlines()]
+        reasons = [json.loads(line)["reason"] for line in left_out.splitlines()]
+        return texts, reasons, (tmp_path / "out" / "card.md").read_text(), done.out
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_card_lists_the_rules_and_what_each_left_out(prepared, command):
+    texts, reasons, card, printed = prepared(command, "--by-ear")
+    assert texts == ["What animal is heard?"]
+    assert reasons == ["not by ear: colour", "not by ear: where a thing is"]
+    for shown in (card, printed):
+        assert "Left out because it cannot be answered by ear" in shown
+        assert all(f"{rule.name}: {rule.example}" in shown for rule in RULES)
     assert "| colour: What color is the car? | 1 |" in card
     assert "| the season: In which season does it take place? | 0 |" in card
+
+
+def test_the_filter_is_off_unless_asked_for(prepared):
+    texts, reasons, card, _ = prepared("jsonl")
+    assert texts == [text for _, text in RECORDS]
+    assert reasons == []
+    assert "by ear" not in card
