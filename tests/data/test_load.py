@@ -23,6 +23,10 @@ def record(ident, clip="good.wav", **changes):
     return {"id": ident, "audio_id": clip, "question": "Which?", "choices": ["x", "y"], "answer": "x", **changes}
 
 
+def without_clip(ident):
+    return {key: value for key, value in record(ident).items() if key != "audio_id"}
+
+
 def write_set(folder, *records, name="q.json"):
     soundfile.write(folder / "good.wav", np.zeros(1600), 16_000)
     (folder / "bad.wav").write_bytes(b"no samples")
@@ -46,7 +50,7 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         load, "check_audio", lambda path, *part, truncated: checked.append(path.name) or ClipFacts(24_000)
     )
-    path = write_set(tmp_path, record("a"), record("b", "./good.wav"), record("c", "bad.wav"), record("d", None))
+    path = write_set(tmp_path, record("a"), record("b", "./good.wav"), record("c", "bad.wav"), without_clip("d"))
     loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
     assert len(loaded.questions) == 4
     assert loaded.durations_s == {AudioSpan(tmp_path / "good.wav"): 1.5, AudioSpan(tmp_path / "bad.wav"): 1.5}
@@ -82,7 +86,7 @@ def test_a_clip_has_the_same_name_wherever_the_data_lies_and_whether_it_is_heard
     for place in (tmp_path / "here", tmp_path / "far" / "away"):
         (place / "audio").mkdir(parents=True)
         write_set(place / "audio")
-        path = write_set(place, record("a", "./audio/good.wav"), record("b", None))
+        path = write_set(place, record("a", "./audio/good.wav"), without_clip("b"))
         first, second = load_sources([SourceConfig(file=path, audio=audio)], find_reader, need_answer=True).questions
         assert (first.clip, second.clip) == ("audio/good.wav", "")
 
