@@ -6,9 +6,10 @@ the field and the value.
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
@@ -78,7 +79,7 @@ def answer_index(answer: str, choices: Sequence[str]) -> int:
     return index
 
 
-def key_about_sound(record: Record) -> str | None:
+def key_about_sound(record: Mapping[str, Any]) -> str | None:
     """The first key of a record that speaks of sound, such as `audioPath` or `wav`; None where there is none."""
     return next((key for key in record if not _SOUND_WORDS.isdisjoint(key_words(key))), None)
 
