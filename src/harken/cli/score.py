@@ -10,6 +10,36 @@ from harken.benchmarks import BENCHMARKS
 from harken.cli.options import console
 from harken.system.console import print_line
 
+PredictionKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="The key that holds the predictions. Default: the benchmark's own, where a record has it, else "
+        "another that harken knows; the output says which.",
+    ),
+]
+AnswersOf = Annotated[
+    Literal["benchmark", "file"],
+    typer.Option(
+        "--answers",
+        help="Whose answers count where the predictions state others than the benchmark file, as after its authors "
+        "mended it: those of the benchmark file or those of the predictions (file). Either way they are listed.",
+    ),
+]
+JudgeRecipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge",
+        help="A recipe with a section judge: a column says which answers a judge finds right. Its replies are kept "
+        "beside FILE, in FILE's name with .judge, and not asked for twice.",
+        metavar="RECIPE",
+    ),
+]
+Submission = Annotated[
+    Path | None,
+    typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
+]
+
 
 def score(
     predictions: Annotated[
@@ -25,31 +55,9 @@ def score(
         bool,
         typer.Option("--letters", help="The prompt showed letters, so the strict score accepts a letter as an answer."),
     ] = False,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            help="The key that holds the predictions. Default: the benchmark's own, where a record has it, else "
-            "another that harken knows; the output says which.",
-        ),
-    ] = None,
-    answers: Annotated[
-        Literal["benchmark", "file"],
-        typer.Option(
-            "--answers",
-            help="Whose answers count where the predictions state others than the benchmark file, as after its authors "
-            "mended it: those of the benchmark file or those of the predictions (file). Either way they are listed.",
-        ),
-    ] = "benchmark",
-    judge: Annotated[
-        Path | None,
-        typer.Option(
-            "--judge",
-            help="A recipe with a section judge: a column says which answers a judge finds right. Its replies are kept "
-            "beside FILE, in FILE's name with .judge, and not asked for twice.",
-            metavar="RECIPE",
-        ),
-    ] = None,
+    key: PredictionKey = None,
+    answers: AnswersOf = "benchmark",
+    judge: JudgeRecipe = None,
     rule: Annotated[
         str | None,
         typer.Option(
@@ -57,10 +65,7 @@ def score(
             help="Score by this function of yours, module:function, in place of the benchmark's official rule.",
         ),
     ] = None,
-    submission: Annotated[
-        Path | None,
-        typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
-    ] = None,
+    submission: Submission = None,
 ) -> None:
     """Score anybody's predictions: print the benchmark's official score beside a strict one."""
     from harken.api.scores import score as score_predictions
