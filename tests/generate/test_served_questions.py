@@ -87,3 +87,11 @@ def test_replies_that_came_are_not_asked_for_again_and_failed_ones_are(tmp_path)
     assert sorted(clip_number(request) for request in server.received[n:]) == [3, 7]
     assert len(lines_of(tmp_path / "out" / "manifest.jsonl")) == 16
     assert notes(server.received[0])["A2"] == "dog, bell"
+
+
+def test_a_server_that_is_not_there_is_found_with_one_request(tmp_path):
+    captions = write_captions(tmp_path / "captions.jsonl", 8)
+    done = generate(captions, tmp_path / "out", "http://127.0.0.1:9/v1", "--set", "endpoint.retries=9")
+    assert done.code == 2
+    assert "endpoint.base_url: http://127.0.0.1:9/v1: cannot be reached" in done.err
+    assert not (tmp_path / "out" / "manifest.jsonl").exists()

@@ -124,5 +124,5 @@ def _print_dry_run(recipe: "Recipe") -> None:
     from harken.config import as_yaml
     from harken.inference.first_prompt import first_prompt
 
-    console.print(as_yaml(recipe), markup=False, highlight=False)
+    console.print(as_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
     console.print(first_prompt(recipe), markup=False, highlight=False, soft_wrap=True)

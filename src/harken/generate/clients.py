@@ -45,7 +45,9 @@ class ServerClient:
         self.prompt_tokens = self.completion_tokens = 0
 
     def send_all(self, requests: Iterable[Request]) -> Iterator[Reply | Failure]:
-        """Raises ServerError where every further request would fail too."""
+        """Raises ServerError where nothing answers at the address, or where every further request would fail too."""
+        if not self._client.has_replies:
+            self._client.refuse_unreachable("endpoint.base_url")
         n_in_a_row = 0
         for _, answer in self._client.send_all(requests):
             if isinstance(answer, Failure):

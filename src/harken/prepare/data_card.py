@@ -60,7 +60,7 @@ class Card:
 
     def show(self, console: Console) -> None:
         for line in (f"{self.source.name}, {self.source.url}", f"licence: {self.source.licence}", *self.notes):
-            console.print(line, markup=False, highlight=False)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         for table in self.tables:
             if table.rows:
                 table.show(console)

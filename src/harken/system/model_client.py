@@ -47,11 +47,7 @@ def refuse_unreachable(config: EndpointConfig, key: str) -> None:
         key: of the recipe, which the error begins with.
     """
     with ModelClient(config) as client:
-        fault = client.reach().result()
-    if fault is not None:
-        raise ServerError(
-            f"{key}: {config.base_url}: cannot be reached: {fault}; start the server, or correct the address"
-        )
+        client.refuse_unreachable(key)
 
 
 class ModelClient:
@@ -107,9 +103,18 @@ class ModelClient:
         """Ask in the background which models the server has; () where it does not say."""
         return self._run(self._list_models())
 
-    def reach(self) -> "Future[str | None]":
-        """Ask the server once for anything: why it cannot be reached, or None. A refusal is an answer too."""
-        return self._run(self._reach())
+    @property
+    def has_replies(self) -> bool:
+        """Whether a reply is kept, of this command or an earlier one."""
+        return len(self._cache) > 0
+
+    def refuse_unreachable(self, key: str) -> None:
+        """Ask the server once for anything. A refusal is an answer too. Raises ServerError where nothing answers."""
+        fault = self._run(self._reach()).result()
+        if fault is not None:
+            raise ServerError(
+                f"{key}: {self.config.base_url}: cannot be reached: {fault}; start the server, or correct the address"
+            )
 
     def close(self) -> None:
         """Cancel the requests under way, and release the connections and the file of replies."""

@@ -50,6 +50,9 @@ class ReplyCache:
         """Let another process write the file."""
         self._release()
 
+    def __len__(self) -> int:
+        return len(self._places) or len(self._replies)
+
     def get(self, key: str) -> Reply | None:
         if self._path is None:
             return self._replies.get(key)
