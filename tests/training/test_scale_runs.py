@@ -100,7 +100,7 @@ def test_encoded_clips_are_kept_once_for_any_number_of_ranks(data, tmp_path):
     one, two = pair(data, tmp_path, model=frozen, data={"encoded_cache": str(kept)})
     assert differing_metrics(one, two, 1e-3) == []
     assert completions_of_run(one) == completions_of_run(two)
-    assert len(list(kept.iterdir())) == 3
+    assert len(list(kept.iterdir())) == 3 + 1  # and the silent clip of a rank that has fewer micro-batches
 
 
 def test_options_that_work_on_one_process_only_are_refused_before_anything_is_written(data, tmp_path):
