@@ -11,7 +11,6 @@ A content is a text or a list of parts, of text or of sound. A list may stand as
 it.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from harken.data.record_fields import text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
+from harken.system.json_text import parse_json
 
 AUDIO_TAG = "<audio>"
 """Where a clip stands in a text of ms-swift's."""
@@ -152,7 +152,6 @@ def _from_json(value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
     try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
+        return parse_json(value, constants=True)
+    except ValueError:
         return value
-    return found if isinstance(found, list | dict) else value

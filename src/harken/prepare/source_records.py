@@ -5,7 +5,6 @@ sound) are one record. Columns of sound are not decoded. parquet and the Hub nee
 'harken[data]'`). Records are read one after another: a file may be large, and its records may hold their sound.
 """
 
-import json
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from harken.data.records import Record, iter_records
 from harken.errors import ConfigError, DataError
 from harken.prepare.sound_fields import SOUND_SUFFIXES
+from harken.system.json_text import parse_json
 from harken.types import Rejected
 
 _TEXT_SUFFIXES = frozenset(["txt", "cls"])
@@ -119,8 +119,8 @@ def _tar_text(kind: str, data: bytes) -> Record:
     if kind != "json":
         return {kind: text}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text, constants=True)
+    except ValueError:
         value = text
     return value if isinstance(value, dict) else {"json": value}
 
