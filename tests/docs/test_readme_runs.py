@@ -62,8 +62,11 @@ def test_the_lines_on_a_real_model_run_as_they_are_written(tmp_path, monkeypatch
             continue
         assert result.code == 0, (line, result.out, result.err)
     run = Path("runs/omni-r1-avqa-80gb")
-    for written in (run / "report.html", Path("runs/mmau/summary.json"), Path("runs/mmau-listening/listening.json")):
-        assert written.is_file()
+    for written in ("report.html", "eval/mmau/summary.json", "eval/mmau-listening/listening.json"):
+        assert (run / written).is_file()
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "on 4 questions" in report.partition("</section>")[0]  # the page begins with the result
+    assert "What the model hears" in report
 
 
 def test_the_section_trains_what_fits_the_card_that_it_names():
