@@ -43,7 +43,12 @@ Submission = Annotated[
 
 def score(
     predictions: Annotated[
-        Path, typer.Argument(help="JSON or JSON lines with an id and a prediction for each question.", metavar="FILE")
+        Path,
+        typer.Argument(
+            help="JSON or JSON lines with an id and a prediction for each question, or a sample log of lmms-eval, "
+            "evalscope or inspect.",
+            metavar="FILE",
+        ),
     ],
     benchmark: Annotated[
         str,

@@ -1,10 +1,11 @@
 """Reads anybody's predictions for the questions of a benchmark: one text for each question id.
 
 The file is a JSON list or JSON lines of the benchmark's records with a prediction added, of bare {id, prediction}
-records, or of harken's own predictions.jsonl. A question without a record, without a prediction or with null counts as
-a missing answer. Of several records for one question the first counts. A file whose figure would be the figure of
-something else is refused, with every kind of fault and its count: unknown ids, items that are not the benchmark's,
-another version of the benchmark, predictions that are not text, records that cannot be read.
+records, harken's own predictions.jsonl, or a sample log of another program (harness_logs.py). A question without a
+record, without a prediction or with null counts as a missing answer. Of several records for one question the first
+counts. A file whose figure would be the figure of something else is refused, with every kind of fault and its count:
+unknown ids, items that are not the benchmark's, another version of the benchmark, predictions that are not text,
+records that cannot be read.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ from harken.benchmarks.base import Benchmark
 from harken.benchmarks.registry import find_benchmark
 from harken.data.records import Record, read_numbered_records
 from harken.errors import DataError, short_repr
+from harken.results.harness_logs import match_samples, read_harness_log
 from harken.results.prediction_ids import FaultError, known_id, short_ids, stated_id
 from harken.results.stated_items import Difference, StatedItemError, differences
 from harken.types import Question
@@ -46,6 +48,7 @@ class Predictions:
         keys: the prediction keys that were read, with the number of records.
         other_keys: the prediction keys that were not read, with the number of records in which they hold another text.
         own: whether it is harken's predictions.jsonl.
+        program: whose sample log it is, "" for any other file; its prompts showed letters.
         records: their number; of these `without_key` have no prediction key and `null` have null there.
         differences: question id -> what its record states otherwise than the benchmark file.
         repeats: the records that do not count because an earlier one is about the same question.
@@ -55,6 +58,7 @@ class Predictions:
     keys: Mapping[str, int]
     other_keys: Mapping[str, int]
     own: bool
+    program: str
     records: int
     without_key: int
     null: int
@@ -96,7 +100,12 @@ def read_prediction_file(
 
     Raises DataError that names every kind of fault with its count and its first places.
     """
-    records, rejected = read_numbered_records(path)
+    log = None if key is not None else read_harness_log(path)
+    program = "" if log is None else log[0]
+    if log is None:
+        records, rejected = read_numbered_records(path)
+    else:
+        records, rejected = match_samples(path, log[1], questions, short_ids(benchmark, questions)), []
     own = key is None and bool(records) and all(name in record for _, _, record in records for name in OWN_KEYS)
     keys = prediction_keys(benchmark) if key is None else (key,)
     read = _read_records(path, records, benchmark, questions, keys, own=own)
@@ -125,6 +134,7 @@ def read_prediction_file(
         keys=dict(sorted(Counter(name for name in read.keys.values() if name is not None).items())),
         other_keys=dict(sorted(read.other_keys.items())),
         own=own,
+        program=program,
         records=len(records),
         without_key=sum(name is None for name in read.keys.values()),
         null=sum(name is not None and read.texts[identifier] is None for identifier, name in read.keys.items()),

@@ -56,6 +56,9 @@ def score_file(
     questions = [
         as_stated(question, read.differences.get(question.id, ()), answers) for question in published.questions
     ]
+    bare = read.own or read.program != ""
+    if read.program and letters_shown is None:
+        letters_shown = True
     judged, n_failed = (None, None) if ask_judge is None else ask_judge(questions, read.texts)
     return {
         **_heading(benchmark, data, predictions, published, read),
@@ -63,9 +66,9 @@ def score_file(
         "answers_of": answers,
         **({} if rule is None else {"rule": rule}),
         "undecided": benchmark.undecided,
-        "official_input": "bare choice" if read.own else "text as given",
+        "official_input": "bare choice" if bare else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,
-        **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=read.own, judged=judged),
+        **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=bare, judged=judged),
     }
 
 
@@ -151,6 +154,7 @@ def _heading(
         },
         "data": str(data),
         "predictions": str(predictions),
+        **({"log_of": read.program} if read.program else {}),
         "prediction_keys": list(read.keys),
         "other_prediction_keys": dict(read.other_keys),
         "n_records": read.records,

@@ -1,0 +1,199 @@
+"""`harken score` on sample logs of lmms-eval, evalscope and inspect, hand-made in the form that they write."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmark_files import RECORDS, write
+
+from harken.benchmarks.registry import find_benchmark
+from harken.errors import DataError
+from harken.results.score_file import score_file
+from harken.types import Question
+
+LETTERS = "ABCDEFGHIJ"
+Answer = Callable[[int, Question], str]
+
+
+def prompt(question: Question) -> str:
+    """As the three programs word it: the question on a line of its own, then a line for each choice."""
+    choices = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, question.choices, strict=False))
+    return f"Choose an answer.\n{question.text}\n{choices}\nAnswer with the letter."
+
+
+def lmms_eval(questions: list[Question], answer: Answer, name: str) -> list[dict[str, Any]]:
+    rows = []
+    for doc_id, question in enumerate(questions):
+        text = answer(doc_id, question)
+        row = {
+            **{"doc_id": doc_id, "target": LETTERS[question.answer], "input": prompt(question)},
+            **{"filtered_resps": [text], "doc_hash": "0", "token_counts": [None], "accuracy": {"overall": 1.0}},
+        }
+        if name == "mmau":  # its task gives the whole record back
+            row["submission"] = {"id": question.id, "question": question.text, "model_prediction": "?"}
+        if name == "airbench":
+            row["submission"] = {question.id.rpartition("/")[2]: text[:1]}
+        rows.append(row)
+    return rows
+
+
+def evalscope(questions: list[Question], answer: Answer, name: str) -> list[dict[str, Any]]:
+    rows = []
+    for index, question in enumerate(questions):
+        content = [{"type": "text", "text": prompt(question)}, {"type": "audio", "audio": "data:...", "format": "wav"}]
+        metadata: dict[str, Any] = {"answer": question.choices[question.answer]}
+        if name == "mmau":
+            metadata["audio_id"] = f"./test-mini-audios/{question.audio.name}"
+        if name == "airbench":
+            metadata |= {"task_name": question.task, "dataset_name": question.dataset}
+            metadata["uniq_id"] = question.id.rpartition("/")[2]
+        message = {"role": "assistant", "content": answer(index, question)}
+        rows.append(
+            {
+                **{"index": index, "model": "m", "messages": [{"role": "user", "content": content}, message]},
+                "model_output": {"model": "m", "choices": [{"message": message, "stop_reason": "stop"}]},
+                "metadata": metadata,
+            }
+        )
+    return rows
+
+
+def reviews(questions: list[Question], answer: Answer, name: str) -> list[dict[str, Any]]:
+    return [
+        {
+            **{"index": row["index"], "messages": row["messages"], "target": LETTERS[question.answer]},
+            "sample_score": {
+                "score": {"value": {"acc": 1.0}, "extracted_prediction": "A", "prediction": answer(place, question)},
+                "sample_metadata": row["metadata"],
+            },
+        }
+        for place, (row, question) in enumerate(zip(evalscope(questions, answer, name), questions, strict=True))
+    ]
+
+
+def inspect(questions: list[Question], answer: Answer, name: str) -> list[dict[str, Any]]:
+    sound = {"type": "audio", "audio": "x", "format": "wav"}
+    return [
+        {
+            **{"id": place + 1, "epoch": 1, "choices": list(question.choices), "target": LETTERS[question.answer]},
+            "input": [{"role": "user", "content": [sound, {"type": "text", "text": question.text}]}],
+            "output": {"model": "m", "choices": [], "completion": answer(place, question)},
+            "metadata": {"id": question.id} if name == "mmsu" else {},
+        }
+        for place, question in enumerate(questions)
+    ]
+
+
+def write_log(program: str, folder: Path, questions: list[Question], answer: Answer, name: str) -> Path:
+    if program in ("lmms-eval", "evalscope", "reviews"):
+        rows = {"lmms-eval": lmms_eval, "evalscope": evalscope, "reviews": reviews}[program](questions, answer, name)
+        return write(folder / "log.jsonl", rows)
+    samples = inspect(questions, answer, name)
+    if program == "inspect json":
+        path = folder / "log.json"
+        path.write_text(json.dumps({"version": 2, "status": "success", "eval": {"task": name}, "samples": samples}))
+        return path
+    path = folder / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as log:
+        log.writestr("header.json", json.dumps({"eval": {"task": name}}))
+        for sample in samples:
+            log.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
+    return path
+
+
+def three_of_four(place: int, question: Question) -> str:
+    """A letter with its text: right but for each fourth question."""
+    chosen = (question.answer + (place % 4 == 3)) % len(question.choices)
+    return f"{LETTERS[chosen]}. {question.choices[chosen]}"
+
+
+@pytest.fixture(params=["mmau", "mmar", "airbench", "mmsu"])
+def benchmark(request, tmp_path) -> tuple[str, Path, list[Question]]:
+    data = write(tmp_path / "data.json", RECORDS[request.param]())
+    questions, rejected = find_benchmark(request.param).read(data)
+    assert rejected == []
+    return request.param, data, questions
+
+
+@pytest.mark.parametrize("program", ["lmms-eval", "evalscope", "reviews", "inspect json", "inspect eval"])
+def test_a_log_is_scored_as_its_answers_are(program, benchmark, tmp_path):
+    name, data, questions = benchmark
+    log = write_log(program, tmp_path, questions, three_of_four, name)
+    result = score_file(name, data, log)
+    right = sum(place % 4 != 3 for place in range(len(questions)))
+    assert result["log_of"] == {"reviews": "evalscope"}.get(program, program.split()[0])
+    assert (result["n"], result["n_missing"], result["n_unreadable"]) == (len(questions), 0, 0)
+    assert result["choice_accuracy"]["value"] == pytest.approx(right / len(questions))
+    assert (result["official_input"], result["letters_shown"]) == ("bare choice", True)
+    if name != "mmar":  # MMAR's matcher also counts a wrong choice whose words hold those of the right one
+        assert result["official_accuracy"]["value"] == pytest.approx(right / len(questions))
+
+
+def test_bare_letters_and_long_answers_are_read_and_missing_samples_are_missing(benchmark, tmp_path):
+    name, data, questions = benchmark
+    forms = [lambda q: LETTERS[q.answer], lambda q: f"The answer is ({LETTERS[q.answer]}).", lambda q: "I cannot tell"]
+    log = write_log("lmms-eval", tmp_path, questions, lambda n, q: forms[n % 3](q), name)
+    rows = log.read_text().splitlines()
+    log.write_text("\n".join(rows[: len(rows) // 2]) + "\n")
+    result = score_file(name, data, log)
+    n = len(rows) // 2
+    assert result["n_missing"] == len(rows) - n
+    assert result["n_unreadable"] == n // 3
+    assert result["choice_accuracy"]["value"] == pytest.approx((n - n // 3) / len(rows))
+
+
+def test_questions_with_the_same_text_and_choices_are_told_apart_by_their_answers(tmp_path):
+    records = [
+        {**RECORDS["mmau"](1)[0], "id": str(number), "question": "What is heard?", "choices": ["a dog", "a cat"]}
+        | {"answer": ("a dog", "a cat")[number % 2], "audio_id": f"{number}.wav"}
+        for number in range(4)
+    ]
+    data = write(tmp_path / "data.json", records)
+    questions, _ = find_benchmark("mmau").read(data)
+    rows = lmms_eval(questions, lambda n, q: "A", "")
+    log = write(tmp_path / "log.jsonl", rows)
+    assert score_file("mmau", data, log)["choice_accuracy"]["value"] == 0.5
+    log = write(tmp_path / "some.jsonl", rows[:3])
+    with pytest.raises(DataError, match="3 fit several questions, and their right answers do not tell which"):
+        score_file("mmau", data, log)
+
+
+def test_samples_of_another_benchmark_are_refused_with_their_number(tmp_path):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](8))
+    other = write(tmp_path / "other.json", RECORDS["mmar"](12))
+    questions, _ = find_benchmark("mmar").read(other)
+    log = write_log("lmms-eval", tmp_path, questions, three_of_four, "mmar")
+    with pytest.raises(DataError, match="Of 12 samples\n  12 fit no question of the benchmark file"):
+        score_file("mmau", data, log)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"doc_id": 0, "filtered_resps": None, "input": None, "target": {"a": [1]}},
+        {"doc_id": [], "filtered_resps": [[[]]], "input": [{"content": 3}], "submission": [3]},
+        {"index": 0, "model_output": None, "messages": [None, 3, {"content": [None]}], "metadata": [1]},
+        {"index": 0, "sample_score": {"score": 3, "sample_metadata": "x"}, "messages": 5},
+        {"index": 0, "sample_score": None, "messages": {"a": 1}},
+    ],
+)
+def test_a_damaged_log_is_a_sentence(row, tmp_path):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](4))
+    log = write(tmp_path / "log.jsonl", [row])
+    with pytest.raises(DataError, match=r"log\.jsonl: cannot be scored"):
+        score_file("mmau", data, log)
+
+
+def test_a_damaged_inspect_log_is_a_sentence(tmp_path):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](4))
+    for content in ('{"eval": {}, "samples": [{"id": [], "input": 3, "choices": 7, "output": {"choices": [3]}}]}',):
+        (tmp_path / "log.json").write_text(content)
+        with pytest.raises(DataError, match="cannot be scored"):
+            score_file("mmau", data, tmp_path / "log.json")
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as log:
+        log.writestr("samples/1_epoch_1.json", "{")
+    with pytest.raises(DataError):
+        score_file("mmau", data, tmp_path / "log.eval")
