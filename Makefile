@@ -4,7 +4,7 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check proofs docs wheel versions vllm clean
+.PHONY: install demo test check proofs docs wheel release versions vllm clean
 
 install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -37,6 +37,20 @@ docs: install
 # One file in dist/ that installs anywhere. `make proofs` installs it into an empty environment and runs the demo there.
 wheel: install
 	$(BIN)/pip wheel -q --no-deps -w dist .
+
+# Wheel and sdist in dist/, checked, and each installed into an empty environment. Nothing is uploaded.
+RELEASE := $(VENV)-release
+release:
+	rm -rf dist $(RELEASE)
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/pip install -q build twine
+	$(RELEASE)/bin/python -m build -q
+	$(RELEASE)/bin/twine check --strict dist/*
+	set -e; for file in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf $(RELEASE)/empty; $(PYTHON) -m venv $(RELEASE)/empty; \
+	  $(RELEASE)/empty/bin/pip install -q $$file; \
+	  $(RELEASE)/empty/bin/python tests/helpers/installed_smoke.py; \
+	done
 
 # The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits, and
 # each other's adapters.
@@ -74,4 +88,4 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt tests/helpers/vllm_envir
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-versions $(VLLM) dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-versions $(RELEASE) $(VLLM) dist site .pytest_cache .ruff_cache .hypothesis
