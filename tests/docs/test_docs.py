@@ -192,7 +192,7 @@ def test_the_tree_of_the_design_page_lists_the_folders_that_there_are():
         {name.strip().rstrip("/") for line in lines.strip("\n").split("\n") for name in names_of_tree_line(line)}
         for lines in (above, package_lines)
     )
-    ignored = {"__init__.py", "__pycache__"}
+    ignored = {"__init__.py", "__pycache__", "py.typed"}
     assert package == {path.name for path in (ROOT / "src" / "harken").iterdir()} - ignored
     made = (ROOT / ".gitignore").read_text(encoding="utf-8").replace("/", "").split("\n")
     assert top | {"src"} == {
