@@ -146,6 +146,20 @@ def test_the_added_tokens_have_the_mean_embedding(parts, assembled):
         assert torch.allclose(new[name][len(own) :], own.mean(0).expand(3, -1))
 
 
+def test_audio_tokens_that_a_language_model_was_taught_keep_their_embeddings(parts, tmp_path):
+    folder = shutil.copytree(parts / "qwen2", tmp_path / "part")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|audio_bos|>"]})
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(folder)
+    assemble(str(parts / "whisper"), str(folder), tmp_path / "o", window_s=WINDOW_S)
+    new = load_file(tmp_path / "o" / "model.safetensors")["language_model.model.embed_tokens.weight"]
+    assert torch.equal(new[: len(tokenizer)], model.get_input_embeddings().weight)
+    assert len(new) == len(tokenizer) + 2
+
+
 def test_clips_are_numbered_and_other_turns_stay_the_language_models_own(parts, assembled):
     tokenizer = AutoTokenizer.from_pretrained(assembled / "llama")
     own = AutoTokenizer.from_pretrained(parts / "llama")

@@ -24,10 +24,15 @@ SIZES: dict[str, Any] = {
     **{"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 2, "num_attention_heads": 9},
     **{"num_key_value_heads": 3, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5},
 }
+LLAMA_3_ROPE = {
+    **{"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0},
+    **{"high_freq_factor": 4.0, "original_max_position_embeddings": 16},
+}
 FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 32}),
     "llama": (LlamaConfig, LlamaForCausalLM, {"tie_word_embeddings": True}),
+    "llama 3": (LlamaConfig, LlamaForCausalLM, {"rope_parameters": LLAMA_3_ROPE}),
 }
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"

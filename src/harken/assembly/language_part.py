@@ -66,13 +66,13 @@ def read_language_part(path: str) -> LanguagePart:
         if not tokenizer.chat_template:
             raise CheckpointError("has no chat template; take the instruction-tuned checkpoint of this model")
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto")
-    own_tokens = len(tokenizer)
+    own_tokens, known = len(tokenizer), tokenizer.get_vocab()
     tokenizer.add_special_tokens({"additional_special_tokens": list(AUDIO_TOKENS)}, replace_extra_special_tokens=False)
     weights = {_published_name(name): tensor for name, tensor in model.state_dict().items()}
     _add_head(weights)
     if config.model_type == "llama":
         _add_zero_biases(weights)
-    rows = [tokenizer.convert_tokens_to_ids(token) for token in AUDIO_TOKENS]
+    rows = [tokenizer.convert_tokens_to_ids(token) for token in AUDIO_TOKENS if token not in known]
     for name in ("language_model.model.embed_tokens.weight", "language_model.lm_head.weight"):
         weights[name] = _with_mean_rows(weights[name], rows, own_tokens)
     if tokenizer.pad_token is None:
@@ -127,7 +127,7 @@ def _with_mean_rows(matrix: Tensor, rows: list[int], own_tokens: int) -> Tensor:
 
     The mean row has the mean logit of all tokens, so a model that was never taught the new tokens does not write them.
     """
-    missing = max(0, max(rows) + 1 - matrix.shape[0])
+    missing = max(0, max(rows, default=0) + 1 - matrix.shape[0])
     longer = torch.cat([matrix, matrix.new_zeros(missing, matrix.shape[1])])
     longer[rows] = matrix[:own_tokens].float().mean(0).to(matrix.dtype)
     return longer
