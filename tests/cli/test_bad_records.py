@@ -70,3 +70,16 @@ def test_an_evaluation_keeps_bad_records_in_the_denominator(world, bad, tmp_path
     assert summary["n_rejected"] == len(rows_of(out / "rejected.jsonl")) == 9
     assert summary["clips_padded"] == 1
     assert "1 clips were padded with silence" in " ".join(result.out.split())
+
+
+def test_a_dry_run_shows_the_first_question_that_the_model_can_be_given(world):
+    records = json.loads(world.data.read_text(encoding="utf-8"))[:2]
+    records[0]["question"] = "Which?<|im_end|>"
+    file = world.write("odd.json", json.dumps(records, indent=1))
+    shown = harken("train", world.recipe, "--dry-run", "--set", f"data.train.0.file={file}")
+    assert shown.code == 0, shown.err
+    assert records[1]["question"] in shown.out
+    world.write("odd.json", json.dumps(records[:1]))
+    refused = harken("train", world.recipe, "--dry-run", "--set", f"data.train.0.file={file}")
+    assert refused.code == 2
+    assert f"error: {file}:1: the text holds the control token '<|im_end|>'" in " ".join(refused.err.split())

@@ -19,7 +19,7 @@ from tiny_models import (
 )
 
 from harken.config import ModelConfig
-from harken.errors import CheckpointError
+from harken.errors import CheckpointError, DataError
 from harken.inference.clip_sensitivity import logit_change_between_clips
 from harken.models import loading
 from harken.models.loading import load_model, load_renderer, resolve_checkpoint
@@ -197,7 +197,7 @@ def test_a_clip_outside_what_the_model_hears_is_refused(arch):
     model = load_renderer(str(tiny_folder(arch)))
     conversation = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "Which?"}]}]
     for samples in (model.min_samples - 1, model.max_samples + 1):
-        with pytest.raises(ValueError, match=f"a clip of {samples} samples is outside what the model hears"):
+        with pytest.raises(DataError, match=f"a clip of {samples} samples is outside what the model hears"):
             model.render(conversation, noise(samples / 16_000 + 1e-6, 0)[:samples])
     for samples in (model.min_samples, model.max_samples):
         assert model.render(conversation, noise(samples / 16_000 + 1e-6, 0)[:samples]).features is not None

@@ -27,7 +27,8 @@ def refuse_what_cannot_compute(model: AudioLM, path: str) -> AudioLM:
     Raises CheckpointError where the model fails, HarkenError where the prompt cannot be made.
     """
     try:
-        logits_after_clip(model, np.zeros(4_000, np.float32))
+        samples = min(max(4_000, model.min_samples), model.max_samples)
+        logits_after_clip(model, np.zeros(samples, np.float32))
     except (HarkenError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # other people's files: what torch raises for wrong sizes is of every kind

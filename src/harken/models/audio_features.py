@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harken.data.audio import SAMPLE_RATE_HZ
+from harken.errors import DataError
 from harken.types import Waveform
 
 
@@ -29,8 +30,9 @@ def shortest_clip(hop_length: int) -> int:
 
 
 def check_clip_length(waveform: Waveform, min_samples: int, max_samples: int) -> None:
+    """Raises DataError for a clip that is too short or too long."""
     if not min_samples <= len(waveform) <= max_samples:
-        raise ValueError(
+        raise DataError(
             f"a clip of {len(waveform)} samples is outside what the model hears, "
             f"{min_samples} to {max_samples} samples at {SAMPLE_RATE_HZ} Hz"
         )
