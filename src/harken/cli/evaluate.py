@@ -84,7 +84,7 @@ def evaluate(
         return
     print_end({**summary, "predictions": str(rows_file)}, folder, [], quiet, as_json)
     if not listening:
-        _report_failures(summary, settings.max_failed_share)
+        _report_failures(summary, settings.max_failed_share, folder)
 
 
 def _evaluate_tasks(
@@ -191,14 +191,14 @@ def _listen(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     return figures, folder / "listening.jsonl"
 
 
-def _report_failures(summary: Mapping[str, Any], max_failed_share: float) -> None:
+def _report_failures(summary: Mapping[str, Any], max_failed_share: float, folder: Path) -> None:
     """Print why requests failed, each cause whole and with its number. Raises ServerError where too many failed."""
     failures = summary.get("failures", [])
     if not failures:
         return
     n_failed, n = summary["n_failed"], summary["n_requests"]
     causes = "\n".join(f"  {failure['n']} x {failure['reason']}" for failure in failures)
-    text = f"{n_failed} of {n} requests failed and count as wrong; the same command repeats them:\n{causes}"
+    text = f"{folder}: {n_failed} of {n} requests failed and count as wrong; the same command repeats them:\n{causes}"
     if n_failed > max_failed_share * n:
         raise ServerError(f"{text}\nMore than --max-failed {max_failed_share:g} of the requests failed.")
     print_warning(Console(stderr=True), text)
