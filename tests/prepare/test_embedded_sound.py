@@ -90,6 +90,15 @@ def test_a_webdataset_tar_is_read_sample_by_sample(tmp_path, sounds, name):
     assert [question.audio_spans[0].path.name.split(".")[0] for question in kept] == ["s1", "s2", "s3", "s4"]
 
 
+@pytest.mark.parametrize("name", ["set.tar", "set.tar.gz"])
+@pytest.mark.parametrize("kept_share", [0.0, 0.6])
+def test_a_tar_that_is_cut_is_an_error_of_one_line(tmp_path, sounds, name, kept_share):
+    path = write_tar(tmp_path / name, [("s1.json", json.dumps(FIELDS).encode()), ("s1.wav", sounds[0] * 9)])
+    path.write_bytes(path.read_bytes()[: int(kept_share * path.stat().st_size)])
+    with pytest.raises(DataError, match=rf"{name}: cannot be read as a tar: [^\n]+$"):
+        prepared(tmp_path, path)
+
+
 def test_text_only_leaves_clips_out_and_a_name_without_a_folder_is_refused(tmp_path):
     record = FIELDS | {"sound": "a.wav"}
     assert FORMATS["r1_aqa"].read(record, ClipFinder(tmp_path, tmp_path, text_only=True), "f:1").audio is None

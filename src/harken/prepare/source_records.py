@@ -5,7 +5,9 @@ sound) are one record. Columns of sound are not decoded. parquet and the Hub nee
 'harken[data]'`). Records are read one after another: a file may be large, and its records may hold their sound.
 """
 
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -104,8 +106,9 @@ def _tar_records(path: Path) -> Iterator[Record]:
                     sample |= _tar_text(kind, data)
             if sample:
                 yield _with_sounds(sample, sounds)
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{path}: cannot be read as a tar: {error}") from error
+    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        # tarfile names every way of unpacking that it tried, one a line.
+        raise DataError(f"{path}: cannot be read as a tar: {(str(error) or repr(error)).splitlines()[0]}") from error
 
 
 def _with_sounds(sample: Record, sounds: list[Record]) -> Record:
