@@ -33,7 +33,7 @@ def _short_demo(monkeypatch):
     loop = {"prompts_per_step": 2, "steps": 1}
     short = {"sft": loop, "grpo": {**loop, "completions_per_prompt": 2, "max_completion_tokens": 2}}
     for name, value in {"SETTINGS": short, "N_TRAIN": 12, "N_TEST": 4}.items():
-        monkeypatch.setattr(f"harken.cli.demo_run.{name}", value)
+        monkeypatch.setattr(f"harken.api.demo.{name}", value)
 
 
 def test_every_command_that_writes_is_tried():
