@@ -66,8 +66,16 @@ def test_the_help_and_the_package_import_little():
         assert done.stderr.strip() == "", statement
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["compare", "x", "y"], ["report", "x"]])
-def test_help_and_comparisons_import_no_torch(words):
+MISSING_DATA = [
+    ["train", "omni_r1_avqa", "--set", "data.train.0.file=gone.jsonl"],
+    ["evaluate", "--model", "x", "--data", "gone.jsonl"],
+]
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], ["compare", "x", "y"], ["report", "x"], *MISSING_DATA]
+)
+def test_help_comparisons_and_what_fails_before_the_model_import_no_torch(words):
     code = (
         "import sys, harken.cli.app\n"
         f"sys.argv = ['harken', *{words!r}]\n"

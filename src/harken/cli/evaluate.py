@@ -16,6 +16,7 @@ from harken.cli.options import (
     Quiet,
     RecipeFile,
     ServerAddress,
+    check_files,
     check_names,
     console_for,
     print_end,
@@ -79,6 +80,7 @@ def evaluate(
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
     print_line(screen, f"evaluating on {settings.data.file}, into {folder}")
+    check_files([settings.data])
     summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
     if not summary:  # this is not the first of several processes, which alone writes and prints
         return

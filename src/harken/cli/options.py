@@ -147,6 +147,15 @@ def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> No
     Prompt.from_config(prompt)
 
 
+def check_files(sources: Iterable["SourceConfig"]) -> None:
+    """Raise DataError for a file of questions that cannot be read, before torch is imported, which takes seconds."""
+    for source in sources:
+        try:
+            source.file.open("rb").close()
+        except OSError as error:
+            raise DataError(f"{source.file}: cannot be read: {error.strerror}") from error
+
+
 def console_for(quiet: bool, as_json: bool) -> Console:
     """Where a command prints; with --quiet or --json nowhere, and warnings go to standard error."""
     if quiet and as_json:
