@@ -41,4 +41,6 @@ def test_every_cell_runs_plays_a_sound_and_shows_what_changed(notebook, tmp_path
     assert "with the clip" in shown
     assert "without the clip" in shown
     assert "<th>advantage</th>" in shown
+    assert shown.count("image/svg+xml") == 2
+    assert "reward/accuracy" in shown
     assert "Traceback" not in shown
