@@ -105,6 +105,12 @@ def clip_path(name: object, audio_root: Path) -> Path:
     """The file that a clip name means. Data sets come from strangers, so a name may not lead out of `audio_root`."""
     if not isinstance(name, str):
         raise RecordError(f"clip name: expected text, found {short_repr(name)}")
+    return _clip_path(name, audio_root)
+
+
+@lru_cache(maxsize=32_768)
+def _clip_path(name: str, audio_root: Path) -> Path:
+    """Questions about one clip share its path, which takes as much memory as the rest of a question."""
     relative = posixpath.normpath(name)
     if relative == "." or "\0" in name:
         raise RecordError(f"clip name {short_repr(name)} is not a file name")
