@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from harken.cli.app import app
 from harken.data.manifest import write_manifest
 from harken.errors import DataError
+from harken.prepare import draft, leaks
 from harken.prepare.clip_index import ClipIndex
 from harken.prepare.clip_source import PATTERNS, clip_source
 from harken.prepare.leak_check import check_leaks, has_leak
@@ -425,3 +426,27 @@ def test_two_benchmarks_of_one_file_name_are_told_apart(tmp_path):
     clean, leaking = check_leaks(ComparedSet(files[0]), [ComparedSet(file) for file in files[1:]], 1)
     assert (clean.name, list(clean.leaks)) == (str(files[1]), [])
     assert [(leak.rule, leak.benchmark) for leak in leaking.leaks] == [("content", str(files[2]))]
+
+
+def test_a_training_clip_is_decoded_once_for_its_card_and_for_the_leak_check(tmp_path, monkeypatch):
+    decoded = []
+    for module in (leaks, draft):
+        measure = module.measure_clips
+        monkeypatch.setattr(
+            module,
+            "measure_clips",
+            lambda spans, *rest, measure=measure, **more: decoded.extend(spans) or measure(spans, *rest, **more),
+        )
+    for folder, seed in (("a", 1), ("b", 2)):
+        write_wav(tmp_path / folder / f"{seed}.wav", melody(seed))
+        rows = [Question(f"{folder}{n}", f"What {n}?", ("x", "y"), 0, tmp_path / folder / f"{seed}.wav") for n in "12"]
+        write_manifest(tmp_path / folder / "manifest.jsonl", rows)
+    harken(
+        "prepare", "export", tmp_path / "a" / "manifest.jsonl", "--format", "trl", "--out", tmp_path / "a" / "t.jsonl"
+    )
+    harken(
+        *("prepare", "jsonl", "--format", "trl", "--data", tmp_path / "a" / "t.jsonl", "--audio-root", tmp_path / "a"),
+        *("--out", tmp_path / "out", "--workers", 1, "--against", tmp_path / "b" / "manifest.jsonl"),
+    )
+    assert sorted(str(span.path.relative_to(tmp_path)) for span in decoded) == ["a/1.wav", "b/2.wav"]
+    assert "| manifest.jsonl: compared by sound | 2, 2 |" in (tmp_path / "out" / "card.md").read_text()

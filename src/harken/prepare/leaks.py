@@ -195,6 +195,7 @@ class _Benchmark:
         self._clips, self._words, self._ids = ClipIndex(), WordIndex(), list[str]()
         self._pairs = {rule: DiskList[Leak](folder) for rule in RULES}
         first: dict[AudioSpan, str] = {}
+        n_about: Counter[AudioSpan] = Counter()
         n_records = n_ids = n_files = 0
         for record in compared_set.records():
             n_records += 1
@@ -206,18 +207,19 @@ class _Benchmark:
                 self._ids.append(record.id)
             if by_sound and record.span is not None:
                 first.setdefault(record.span, record.id)
+                n_about[record.span] += 1
         prints: dict[str, SoundPrint] = {}
+        self._coverage = Coverage([0, n_records], [0, n_ids], [0, 0], [0, 0], [0, n_files])
 
         def keep(span: AudioSpan, measures: ClipMeasures, sound: SoundPrint | None) -> None:
             self.digests.setdefault(measures.digest, first[span])
+            self._coverage.n_by_hash[1] += n_about[span]
+            self._coverage.n_by_sound[1] += n_about[span] if sound is not None else 0
             if sound is not None:
                 prints.setdefault(first[span], sound)
 
         measure_clips([span for span in first if span.path.is_file()], workers, on_clip=keep)
         self._prints = PrintIndex(prints)
-        self._coverage = Coverage(
-            [0, n_records], [0, n_ids], [0, len(self.digests)], [0, len(self._prints)], [0, n_files]
-        )
 
     def same_sound(self, digest: str, sound: SoundPrint | None) -> Leak | None:
         """The clip with these samples, or else with this sound."""
