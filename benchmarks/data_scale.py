@@ -204,7 +204,7 @@ def clear(words: Sequence[object]) -> None:
 def table(results: dict[str, Any]) -> str:
     """The rows as Markdown."""
     lines = ["| command | CPU, s | records a CPU second | peak of a process, MiB |", "|---|---:|---:|---:|"]
-    for row in results["rows"].values():
+    for row in sorted(results["rows"].values(), key=lambda row: row["place"]):
         rate = f"{results['records'] / row['cpu_s']:,.0f}" if row["text"] else ""
         lines.append(f"| {row['title']} | {row['cpu_s']:.0f} | {rate} | {row['peak_mib']:,.0f} |")
     state = f"Commit {results['commit']}, Python {results['python']}, one thread, two workers for clips; load of the "
@@ -237,15 +237,16 @@ def main() -> None:
     world = World(given.out, given.records, given.clips)
     if not given.only:
         world.write()
-    results = json.loads(file.read_text()) if given.only and file.exists() else {"rows": {}, "load": [1e9, 0.0]}
-    for name, title, words, is_text in world.commands():
+    results: dict[str, Any] = {}
+    for place, (name, title, words, is_text) in enumerate(world.commands()):
         if given.only and name not in given.only:
             continue
         if name != "avqa-again":
             clear(words)
         row = measured(words, given.out / f"{name}.log")
         print(f"{name}: {row['cpu_s']:.0f} CPU s, {row['wall_s']:.0f} s, {row['peak_mib']:,.0f} MiB", flush=True)
-        results["rows"][name] = {"title": title, "text": is_text, **row}
+        results = json.loads(file.read_text()) if file.exists() else {"rows": {}, "load": [1e9, 0.0]}
+        results["rows"][name] = {"place": place, "title": title, "text": is_text, **row}
         load, known = os.getloadavg()[0], results["load"]
         state = {"load": [min(known[0], load), max(known[1], load)], "records": given.records}
         results |= {**state, "commit": source_commit(), "python": platform.python_version()}
