@@ -146,7 +146,11 @@ def test_every_row_that_a_recipe_names_is_a_row_of_its_table():
 @pytest.mark.parametrize(
     ("table", "row", "says"),
     [
-        ("omni-r1-v2:V", ROW, "no published table 'omni-r1-v2:V' (did you mean 'omni-r1-v2:IV'?): set one of omni-r1-v1:I"),
+        (
+            "omni-r1-v2:V",
+            ROW,
+            "no published table 'omni-r1-v2:V' (did you mean 'omni-r1-v2:IV'?): set one of omni-r1-v1:I",
+        ),
         ("omni-r1-v2:I", "Omni-R1", "omni-r1-v2:I has no row 'Omni-R1': set one of Human; "),
     ],
 )
