@@ -93,7 +93,7 @@ def test_a_shorter_window_has_the_first_positions(parts, assembled):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["qwen3", "llama"])
 def test_harken_and_transformers_hear_the_same_clip(assembled, family):
     clip = np.random.default_rng(1).standard_normal(12_345).astype(np.float32) * 0.1
     model = load_model(str(assembled / family), device="cpu")
@@ -107,15 +107,17 @@ def test_harken_and_transformers_hear_the_same_clip(assembled, family):
     assert torch.equal(inputs.input_ids[0], prompt.input_ids)
     expected = plain(assembled / family)(**inputs).logits[0, -1]
     assert (logits - expected).abs().max() < 1e-4
-    assert harken("doctor", "--model", assembled / family).code == 0
+
+
+def test_the_doctor_sees_the_logits_change_with_the_clip(assembled):
+    assert harken("doctor", "--model", assembled / "llama").code == 0
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("pairs", [0.0, float("inf")], ids=["two parts", "one mask"])
-def test_shared_prompts_score_as_repeated_ones(assembled, family, pairs, monkeypatch):
+def test_shared_prompts_of_a_qwen3_score_as_repeated_ones(assembled, pairs, monkeypatch):
     monkeypatch.setattr("harken.inference.packed_rows.PAIRS_FOR_TWO_PARTS", pairs)
-    model = load_model(str(assembled / family), device="cpu")
+    model = load_model(str(assembled / "qwen3"), device="cpu")
     clips = [np.random.default_rng(n).standard_normal(9_000 + 3_000 * n).astype(np.float32) * 0.1 for n in (0, 1)]
     inputs = [model.render(HEARD, clip) for clip in clips]
     rows = as_completions([torch.arange(20, 20 + n) for n in (3, 9, 1, 6)], model.device)

@@ -14,6 +14,7 @@ from small_parts import write_language_model, write_whisper
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from harken.config import load_recipe
 from harken.data.demo_set import write_demo_set
 from harken.data.manifest import read_manifest
 from harken.errors import DataError
@@ -118,6 +119,16 @@ def test_parts_assemble_align_and_answer(world, monkeypatch):
     text = tables(world / "out")
     assert text.count("(n 2)") == 2
     assert "| 0 | sum |" in text
+
+
+@pytest.mark.parametrize("recipe", ["align", *sorted({recipe for _, recipe in run.ROWS.values()})])
+def test_each_recipe_of_the_folder_is_valid_and_leaves_the_tower_as_it_is(recipe):
+    loaded = load_recipe(RECIPES / f"{recipe}.yaml")
+    assert (loaded.model.train_audio_tower, loaded.model.train_projector) == (False, True)
+    assert (loaded.data.train[0].audio == "none") == (recipe == "grpo_no_audio")
+    if recipe != "align":
+        assert (loaded.sft.steps, loaded.sft.prompts_per_step) == (loaded.grpo.steps, loaded.grpo.prompts_per_step)
+        assert loaded.sft.learning_rate == loaded.grpo.learning_rate
 
 
 def test_a_step_that_fails_ends_the_chain_and_is_in_the_account(tmp_path):
