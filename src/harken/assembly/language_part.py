@@ -125,7 +125,7 @@ def _add_zero_biases(weights: dict[str, Tensor]) -> None:
 def _with_mean_rows(matrix: Tensor, rows: list[int], own_tokens: int) -> Tensor:
     """[V, H] -> [V or more, H] with the mean of the first `own_tokens` rows in the places `rows`.
 
-    The mean row has the mean logit of all tokens, so a model that was never taught the new tokens does not write them.
+    The mean row has the mean logit of all tokens, so a model that was never taught the new tokens hardly writes them.
     """
     missing = max(0, max(rows, default=0) + 1 - matrix.shape[0])
     longer = torch.cat([matrix, matrix.new_zeros(missing, matrix.shape[1])])
