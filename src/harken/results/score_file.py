@@ -60,6 +60,10 @@ def score_file(
     if read.program and letters_shown is None:
         letters_shown = True
     judged, n_failed = (None, None) if ask_judge is None else ask_judge(questions, read.texts)
+    try:
+        figures = score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=bare, judged=judged)
+    except DataError as error:  # of the questions, which are those of the benchmark file
+        raise DataError(f"{data}: {error}") from error
     return {
         **_heading(benchmark, data, predictions, published, read),
         **({} if n_failed is None else {"n_judge_failed": n_failed}),
@@ -68,7 +72,7 @@ def score_file(
         "undecided": benchmark.undecided,
         "official_input": "bare choice" if bare else "text as given",
         "letters_shown": benchmark.reads_letters if letters_shown is None else letters_shown,
-        **score(benchmark, questions, read.texts, letters_shown=letters_shown, bare=bare, judged=judged),
+        **figures,
     }
 
 
