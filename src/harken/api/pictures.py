@@ -3,6 +3,7 @@
 They need no library. docs/api.md shows how to plot the same figures with one.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def plot_curve(series: Mapping[str, Sequence[tuple[float, float]]], *, title: st
     """
     points = [point for values in series.values() for point in values]
     top, bottom = 52, 292
-    parts = [_text(16, 26, title, size=15, weight=600), *_legend(list(series))]
+    parts = [_text(16, 26, title, size=15, weight=600), *_legend(list(series), fewest=1)]
     if not points:
         return _picture(bottom + 48, title, [*parts, _text(_LEFT, top + 20, "no values")])
     last = max(step for step, _ in points) or 1
@@ -83,12 +84,12 @@ def plot_curve(series: Mapping[str, Sequence[tuple[float, float]]], *, title: st
     def place(step: float, value: float) -> tuple[float, float]:
         return _x(step / last), bottom - (value - low) / (high - low) * (bottom - top)
 
-    for part in range(5):
-        value, step = low + (high - low) * part / 4, last * part / 4
+    for value in _round_numbers(low, high):
         _, y = place(0, value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d9d9d9"/>')
-        parts.append(_text(_LEFT - 12, y + 4, f"{value:.3g}", anchor="end"))
-        parts.append(_text(_x(step / last), bottom + 18, f"{step:.4g}", anchor="middle"))
+        parts.append(_text(_LEFT - 12, y + 4, f"{value:.6g}", anchor="end"))
+    for step in _round_numbers(0, last):
+        parts.append(_text(_x(step / last), bottom + 18, f"{step:.6g}", anchor="middle"))
     for number, (name, values) in enumerate(series.items()):
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in values))
         colour = COLOURS[number % len(COLOURS)]
@@ -98,6 +99,14 @@ def plot_curve(series: Mapping[str, Sequence[tuple[float, float]]], *, title: st
         )
     parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 38, f"step{unit and f'; vertical: {unit}'}", "middle"))
     return _picture(bottom + 50, title, parts)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Three to eight multiples of 1, 2 or 5 times a power of ten, from `low` to `high`."""
+    rough = (high - low) / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _x(share: float) -> float:
@@ -115,12 +124,12 @@ def _point(figure: Estimate, y: float, colour: str, name: str) -> list[str]:
     ]
 
 
-def _legend(names: Sequence[str]) -> list[str]:
-    if len(names) < 2:
+def _legend(names: Sequence[str], fewest: int = 2) -> list[str]:
+    if len(names) < fewest:
         return []
     parts, x = [], float(_WIDTH - 16)
     for number in reversed(range(len(names))):
-        x -= 7.5 * len(names[number]) + 12
+        x -= 7.2 * len(names[number]) + 12
         colour = COLOURS[number % len(COLOURS)]
         parts += [f'<circle cx="{x - 6:.1f}" cy="22" r="5" fill="{colour}"/>', _text(x + 4, 26, names[number])]
         x -= 22
