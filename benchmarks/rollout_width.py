@@ -80,6 +80,23 @@ def build() -> QwenOmni:
     return model
 
 
+def shares(prompts: int, group: int, tokens: int, seconds: float) -> dict[str, float]:
+    """Shares of the rollout of all prompts together, by torch's profiler: matrix products, attention, the rest."""
+    model, questions = build(), questions_of(prompts)
+    inputs = [model.render(PROMPT.conversation(question), clip(i, seconds)) for i, question in enumerate(questions)]
+    settings = GrpoConfig(
+        prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
+    )
+    rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)  # warms up
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        rollout_seconds(model, questions, inputs, settings, 1, prompts)
+    own = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
+    products = sum(own.get(f"aten::{name}", 0.0) for name in ("mm", "addmm", "bmm"))
+    attention = sum(time for name, time in own.items() if "scaled_dot_product" in name)
+    total = sum(own.values())
+    return {"matrix products": products / total, "attention": attention / total}
+
+
 def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float, before: Path | None) -> dict[str, Any]:
     """The figures of so many rounds."""
     model = build()
@@ -134,7 +151,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip")
     parser.add_argument("--before", type=Path, help="checkout of an earlier commit")
-    print(json.dumps(measure(**vars(parser.parse_args())), indent=1))
+    parser.add_argument("--shares", action="store_true", help="print shares of matrix products and attention instead")
+    options = vars(parser.parse_args())
+    if options.pop("shares"):
+        work = {name: options[name] for name in ("prompts", "group", "tokens", "seconds")}
+        print(json.dumps(shares(**work), indent=1))
+    else:
+        print(json.dumps(measure(**options), indent=1))
 
 
 if __name__ == "__main__":
