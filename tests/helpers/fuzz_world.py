@@ -247,7 +247,7 @@ TARGETS = (
     Target(
         "prepared/manifest.jsonl",
         "jsonl",
-        ("prepare", "export", "{prepared/manifest.jsonl}", "--format", "trl", "--out", "{trl_new.jsonl}"),
+        ("prepare", "export", "{prepared/manifest.jsonl}", *AUDIO, "--format", "trl", "--out", "{trl_new.jsonl}"),
         "",
         8,
     ),
