@@ -86,6 +86,7 @@ def test_two_steps_of_a_tiny_model_end_with_the_peaks_of_their_parts(tmp_path, r
 @pytest.mark.filterwarnings("ignore")  # what importing torchao says of its own parts
 def test_the_account_is_within_7_percent_of_each_simulated_case_and_the_page_is_made_of_them():
     cases = json.loads(simulate.RESULTS.read_text())
+    assert len(cases) == 2 * 3 * len(simulate.MODES)  # sizes, numbers of ranks
     for case in cases:
         assert simulate.planned_peak(case) == pytest.approx(max(case["simulated"].values()), rel=0.07), case
     text = simulate.PAGE.read_text()
