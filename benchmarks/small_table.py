@@ -61,6 +61,10 @@ def tables(runs: Path) -> str:
         ["seed", "model", *SETS.values()],
         [[seed.name[4:], ROWS[row], *(cell(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
     )
+    unreadable = markdown(
+        ["seed", "model", *SETS.values()],
+        [[seed.name[4:], ROWS[row], *(unread(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
+    )
     gains = markdown(
         ["seed", "against the base, points", *SETS.values()],
         [
@@ -79,6 +83,7 @@ def tables(runs: Path) -> str:
     )
     parts = {
         "Accuracy, %": accuracies,
+        "Answers that name no choice, %": unreadable,
         "Paired differences": gains,
         "Alignment": speech,
         "Where the time went": account,
@@ -96,6 +101,15 @@ def cell(run: Path, kind: str) -> str:
         return EMPTY
     rows = read_evaluation_rows(folder)
     return f"{percent(accuracy(rows))} (n {len(rows)})"
+
+
+def unread(run: Path, kind: str) -> str:
+    """The share of answers that count as wrong because they name no choice: a gain may be of form alone."""
+    folder = run / "eval" / kind
+    if not is_there(folder):
+        return EMPTY
+    rows = read_evaluation_rows(folder)
+    return f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
 
 
 def gain(seed: Path, row: str, kind: str) -> str:
