@@ -57,10 +57,16 @@ class Workshop:
         return getattr(self, f"_{name}")()
 
     def _qwen2_audio(self) -> ServedForm:
-        base = self._tiny("qwen2_audio")
-        # Its tower runs on windows of 30 s, so a clip costs ten times as much as one of Omni's.
-        run = self._trained("qwen2_audio", base, {"sft": {"steps": 100, "prompts_per_step": 16, "learning_rate": 1e-3}})
-        return ServedForm(base, run, self._exported(run, "qwen2_audio"))
+        return self._of_windows("qwen2_audio")
+
+    def _audioflamingo3(self) -> ServedForm:
+        return self._of_windows("audioflamingo3")
+
+    def _of_windows(self, arch: str) -> ServedForm:
+        """A model whose tower runs on windows of 30 s, so that a clip costs ten times as much as one of Omni's."""
+        base = self._tiny(arch)
+        run = self._trained(arch, base, {"sft": {"steps": 100, "prompts_per_step": 16, "learning_rate": 1e-3}})
+        return ServedForm(base, run, self._exported(run, arch))
 
     def _omni_thinker(self) -> ServedForm:
         base = self._tiny("qwen2_5_omni")
@@ -87,7 +93,7 @@ class Workshop:
         return ServedForm(weak, run, self._exported(weak, "lora_base"), adapter)
 
     def _lora_run(self) -> tuple[Path, Path]:
-        weak = self._trained("weak", self._tiny("qwen2_5_omni"), {"sft": {"steps": 60}})
+        weak = self._trained("weak", self._tiny("qwen2_5_omni"), {"sft": {"steps": 30}})
         lora = {"model": {"lora": {"rank": 16, "alpha": 32}}, "sft": {"steps": 200, "learning_rate": 4e-3}}
         return weak, self._trained("lora", weak, lora)
 

@@ -23,9 +23,8 @@ pytestmark = pytest.mark.vllm
 
 N = 100
 FEWEST_EQUAL, FEWEST_DISTINCT = 98, 8
-FEWEST_DIFFERENT_WITH_CLIPS, FEWEST_DIFFERENT = 30, 60
-"""So many answers of the base differ from those of the trained model: of the 100 prompts with clips, and of these and
-the 100 without. Adapters change few of the answers without."""
+FEWEST_DIFFERENT = 30
+"""So many of 100 answers of the base differ from those of the trained model, with clips and without."""
 AUDIO = ("real", "none")
 LORA = ("--enable-lora", "--lora-modules")
 
@@ -50,7 +49,6 @@ def equal(first: list[str], second: list[str]) -> int:
 def local_answers(workshop: Workshop, form: ServedForm, folder: Path) -> dict[str, list[str]]:
     """By kind of audio. Answers that are all alike, or those of the base, would make any comparison meaningless."""
     trained: dict[str, list[str]] = {}
-    n_different = 0
     for audio in AUDIO:
         trained[audio] = answers(workshop.data, folder / f"local-{audio}", audio, model=str(form.run))
         base = answers(workshop.data, folder / f"base-{audio}", audio, model=str(form.base))
@@ -58,9 +56,7 @@ def local_answers(workshop: Workshop, form: ServedForm, folder: Path) -> dict[st
         print(
             f"{form.run.name} {audio}: {len(set(trained[audio]))} distinct answers, {different} differ from the base's"
         )
-        assert audio != "real" or different >= FEWEST_DIFFERENT_WITH_CLIPS
-        n_different += different
-    assert n_different >= FEWEST_DIFFERENT
+        assert different >= FEWEST_DIFFERENT
     assert len({answer for audio in AUDIO for answer in trained[audio]}) >= FEWEST_DISTINCT
     return trained
 
@@ -74,7 +70,7 @@ def agreement(trained: list[str], served: list[str], name: str) -> int:
     return n
 
 
-@pytest.mark.parametrize("name", ["omni_thinker", "omni_full", "lora_merged", "qwen2_audio"])
+@pytest.mark.parametrize("name", ["omni_thinker", "omni_full", "lora_merged", "qwen2_audio", "audioflamingo3"])
 def test_a_served_export_gives_the_answers_of_the_trained_model(workshop, name, tmp_path):
     form = workshop.form(name)
     trained = local_answers(workshop, form, tmp_path)
@@ -105,7 +101,7 @@ def test_an_adapter_for_vllm_is_applied_and_one_for_peft_is_silently_ignored(wor
     for audio in AUDIO:
         assert agreement(trained[audio], served["right", audio], f"adapter {audio}") >= FEWEST_EQUAL
         assert agreement(served["model", audio], served["wrong", audio], f"peft's names, base {audio}") == N
-    assert sum(equal(trained[audio], served["wrong", audio]) for audio in AUDIO) <= 2 * N - FEWEST_DIFFERENT
+        assert equal(trained[audio], served["wrong", audio]) <= N - FEWEST_DIFFERENT
 
 
 def test_a_thinker_alone_is_not_served_and_the_same_weights_in_the_full_layout_are(workshop, tmp_path):
