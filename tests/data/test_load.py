@@ -45,6 +45,14 @@ def test_a_question_whose_clip_cannot_be_decoded_is_rejected_with_its_line(tmp_p
     assert loaded.rejected[1].reason.startswith(f"{tmp_path / 'gone.wav'}: no such file")
 
 
+def test_a_clip_whose_name_is_too_long_for_a_file_is_rejected_like_one_that_is_missing(tmp_path):
+    path = write_set(tmp_path, record("a"), record("b", "9" * 300 + ".wav"))
+    loaded = load_sources([SourceConfig(file=path)], find_reader, need_answer=True)
+    assert [question.id for question in loaded.questions] == ["a"]
+    assert "cannot be opened (File name too long)" in loaded.rejected[0].reason
+    assert loaded.missing == [tmp_path / ("9" * 300 + ".wav")]
+
+
 def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     checked = []
     monkeypatch.setattr(

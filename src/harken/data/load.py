@@ -84,7 +84,8 @@ def load_sources(
     }
     kept = [question for question in questions if not faults[question.id]]
     rejected += [rejection(question, faults[question.id][0]) for question in questions if faults[question.id]]
-    missing = sorted({span.path for span in fault_of if not span.path.is_file()})
+    # os.path.isfile, because Path.is_file raises where a name is too long for the operating system.
+    missing = sorted({span.path for span in fault_of if not os.path.isfile(span.path)})
     rejected.sort(key=lambda record: (record.file, record.line))
     durations_s = {span: facts.duration_s for span, facts in facts_of.items()}
     return Loaded(kept, rejected, durations_s, missing, ClipAccount.of(facts_of.values()))

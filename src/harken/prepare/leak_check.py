@@ -1,5 +1,6 @@
 """`harken prepare check`: compare a finished training set with benchmarks, by the rules in leaks.py."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,7 @@ def check_leaks(
     """
     search = LeakSearch(benchmarks, workers, None if out is None else out.parent)
     if search.needs_sound:
-        spans = [span for span in dict.fromkeys(training.spans()) if span.path.is_file()]
+        spans = [span for span in dict.fromkeys(training.spans()) if os.path.isfile(span.path)]
         measure_clips(spans, workers, on_clip=search.hear)
     for record in training.records():
         search.compare([record])

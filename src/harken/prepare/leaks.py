@@ -13,6 +13,7 @@ training records to a `LeakSearch` one after another, so memory holds the ids an
 of the training set's clips, and no records.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,7 +219,7 @@ class _Benchmark:
             if sound is not None:
                 prints.setdefault(first[span], sound)
 
-        measure_clips([span for span in first if span.path.is_file()], workers, on_clip=keep)
+        measure_clips([span for span in first if os.path.isfile(span.path)], workers, on_clip=keep)
         self._prints = PrintIndex(prints)
 
     def same_sound(self, digest: str, sound: SoundPrint | None) -> Leak | None:

@@ -1,5 +1,6 @@
 """The keys and the sound player of `harken prepare review`."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,7 +59,7 @@ class Player:
 
     def play(self, clip: Path) -> None:
         self.stop()
-        if self._command is not None and clip.is_file():
+        if self._command is not None and os.path.isfile(clip):
             nothing = subprocess.DEVNULL
             # An absolute path: a name that begins with - would be read as an option.
             command = [*self._command, str(clip.absolute())]

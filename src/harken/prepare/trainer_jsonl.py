@@ -4,6 +4,7 @@ The formats are in trainer_formats.py. Clips stay where they are. In both direct
 the reason why it is left out.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -92,5 +93,5 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
 def _refuse_missing_clips(question: Question) -> None:
     """Raises RecordError: another program would find out hours later."""
     for span in question.audio_spans:
-        if not span.path.is_file():
+        if not os.path.isfile(span.path):
             raise RecordError(f"{span.path}: no such file; give the folder of the clips as --audio-root")
