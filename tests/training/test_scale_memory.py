@@ -23,7 +23,13 @@ from small_runs import differences, metric_rows, read_run
 pytestmark = pytest.mark.slow
 
 EXACT = {"model": {"precision": "float32"}, "grpo": {"learning_rate": 1e-3, "max_completion_tokens": 40}}
-COARSE = {"model": {"precision": "bf16_mixed"}, "grpo": {"learning_rate": 1e-4, "max_completion_tokens": 40}}
+COARSE = {
+    "model": {"precision": "bf16_mixed"},
+    "grpo": {"learning_rate": 1e-4, "max_completion_tokens": 40},
+    "memory": {"rollout_rows": 4},
+}
+"""In bfloat16 a row that is padded to longer ones rounds differently. With rollout_rows every prompt is decoded alone on any
+number of ranks, so that the samples must be equal."""
 IN_BACKWARD = {"tokens_per_micro_batch": None, "max_grad_norm": None, "learning_rate": 3e-4}
 MODES = {
     "offloaded": (EXACT, {"optimizer": "offloaded"}),
@@ -35,7 +41,7 @@ MODES = {
         EXACT,
         {"optimizer": "offloaded", "step_in_backward": True, "reference": "streamed"},
     ),
-    "copy in bfloat16": (COARSE, {"rollout_rows": 6}),
+    "copy in bfloat16": (COARSE, {}),
     "corrected": (COARSE, {"weights": "bf16_corrected"}),
     "stochastic": (COARSE, {"weights": "bf16_stochastic"}),
     "corrected, offloaded, streamed": (
@@ -63,6 +69,7 @@ def data(tmp_path_factory) -> Path:
 def recipe_of(mode: str, data: Path, arch: str = "qwen2_5_omni", lora: bool = False, **sections) -> Path:
     own, memory = MODES[mode]
     grpo = {**own["grpo"], **(IN_BACKWARD if memory.get("step_in_backward") else {})}
+    memory = {**own.get("memory", {}), **memory}
     return write_recipe(data, arch, lora, model=own["model"], grpo=grpo, memory=memory, **sections)
 
 

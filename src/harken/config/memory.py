@@ -40,7 +40,8 @@ class MemoryConfig(Section):
     log-probability."""
     rollout_rows: PositiveInt | None = None
     """The most completions that are decoded together; null decodes all of a rank's step together, or as many as the
-    card has memory for. It gives up speed and changes no sample."""
+    card has memory for. It gives up speed and changes no random number; in bfloat16 a row may round differently
+    beside other rows, so a sample may be another."""
 
     @model_validator(mode="after")
     def nothing_is_rounded_at_random_beside_float32(self) -> "MemoryConfig":

@@ -3,7 +3,8 @@
 The clips of a step are encoded in one batch; where the tower trains, the encoder's graph is kept, so that the first
 update uses it too. Prompts are prefilled and decoded as wide as memory allows, since a token costs a GPU about the same
 for many rows as for few. What was sampled is then cut into the micro-batches that the update goes over. All randomness
-follows from (seed, step, question, number of the completion), so no width changes a sample.
+follows from (seed, step, question, number of the completion), so a width changes a sample only where a row rounds
+differently beside longer ones, as in bfloat16.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """The choice of each token: settings, filters and the draw itself.
 
 A token depends on its logits and on one uniform number that belongs to (seed, step, question id, completion, token).
-It does not depend on the batch it is drawn in, on the number of ranks, or on what was drawn before.
+The number does not depend on the batch it is used in, on the number of ranks, or on what was drawn before. The logits
+depend on the batch by rounding alone.
 """
 
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ from harken.models.audio_lm import AudioLM
 from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint
 from harken.models.lora import add_adapters, is_adapter
 from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32
+from harken.models.sharding import is_sharded
 
 Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
 
@@ -139,8 +140,16 @@ def frozen_copy(policy: AudioLM) -> AudioLM:
 
 
 def mixed_precision(model: AudioLM, precision: str) -> contextlib.AbstractContextManager:
-    """bf16_mixed: autocast to bfloat16 over float32 weights. float32: no autocast."""
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16_mixed")
+    """bf16_mixed: autocast to bfloat16 over float32 weights. float32: no autocast.
+
+    Autocast keeps no bfloat16 copies of the weights of a sharded model. A copy that an earlier pass made is older than
+    the pass that uses it, so autograd would go through it last, when FSDP has sent the block's gradients already. They
+    would be sent with those of the next pass and miss the step if there is none, and ranks with and without such a copy
+    would communicate in different orders. On CUDA parameters are gathered in bfloat16, of which autocast makes no
+    copies.
+    """
+    enabled, keeps_copies = precision == "bf16_mixed", not is_sharded(model)
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=enabled, cache_enabled=keeps_copies)
 
 
 def enable_gradient_checkpointing(module: nn.Module) -> None:
