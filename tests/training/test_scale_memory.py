@@ -28,8 +28,8 @@ COARSE = {
     "grpo": {"learning_rate": 1e-4, "max_completion_tokens": 40},
     "memory": {"rollout_rows": 4},
 }
-"""In bfloat16 a row that is padded to longer ones rounds differently. With rollout_rows every prompt is decoded alone on
-any number of ranks, so that the samples must be equal."""
+"""In bfloat16 a row that is padded to longer ones rounds differently. With rollout_rows every prompt is decoded alone,
+on any number of ranks, so that the samples must be equal."""
 IN_BACKWARD = {"tokens_per_micro_batch": None, "max_grad_norm": None, "learning_rate": 3e-4}
 MODES = {
     "offloaded": (EXACT, {"optimizer": "offloaded"}),
