@@ -3,6 +3,9 @@
 import ast
 import errno
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,17 @@ def test_the_number_of_the_system_is_read_from_errors_of_other_libraries(tmp_pat
     with pytest.raises(OSError, match="No space left") as error, naming(tmp_path / "w"):
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "w"))
+
+
+def test_a_copied_folder_and_a_database_on_a_full_disk_are_errors_of_the_operating_system(tmp_path):
+    with pytest.raises(OSError, match="No space left") as error, naming(tmp_path / "copy"):
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "copy"))
+    database = sqlite3.connect(tmp_path / "rows.sqlite")
+    database.execute("PRAGMA max_page_count=2")
+    with pytest.raises(OSError, match="No space left") as error, naming(tmp_path), closing(database):
+        database.executescript("".join(f"CREATE TABLE t{i} (a TEXT);" for i in range(99)))
+    assert error.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from harken.prepare.data_card import Card, CardTable, account_tables, count_tabl
 from harken.prepare.leak_check_sets import ComparedRecord, ComparedSet
 from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import AUDIOSETCAPS
-from harken.system.files import remove_leftovers, write_text
+from harken.system.files import naming, remove_leftovers, write_text
 from harken.system.json_lines import json_lines_file
 from harken.system.writer_lock import one_writer
 from harken.types import Rejected
@@ -79,6 +79,7 @@ def prepare_audiosetcaps(
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
     with (
+        naming(out),
         tempfile.TemporaryDirectory(prefix=".join", suffix=".tmp", dir=out) as folder,
         closing(sqlite3.connect(Path(folder) / "join.sqlite", isolation_level=None)) as database,
         json_lines_file(out / "manifest.jsonl") as keep,

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ from harken.errors import DataError
 TEMPORARY = ".tmp"
 _NOT_FLUSHABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """What file systems answer that cannot flush a folder."""
+
+_SQLITE_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
+"""Kind of an error of SQLite -> number of the operating system's error behind it."""
 
 
 @contextlib.contextmanager
@@ -56,19 +65,29 @@ def replace(temporary: Path, path: Path) -> None:
 def naming(path: Path) -> Iterator[None]:
     """Have an OSError of the block name `path`, the file that a user knows, and not a temporary one or none.
 
-    Libraries written in Rust raise errors of their own, which hold the number of the operating system's.
+    Libraries written in Rust, SQLite and shutil's copies of folders raise errors of their own in the operating system's
+    place; they become an OSError too.
     """
     try:
         yield
-    except OSError as error:
-        if error.filename is None or os.fsdecode(error.filename).startswith(str(_temporary(path))):
-            error.filename, error.filename2 = str(path), None
-        raise
     except Exception as error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
+        if isinstance(error, OSError) and error.errno is not None:
+            if error.filename is None or os.fsdecode(error.filename).startswith(str(_temporary(path))):
+                error.filename, error.filename2 = str(path), None
+            raise
+        number = _error_number(error)
         if number is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    """The number of the operating system's error that a library's own error stands for; None where it has none."""
+    if isinstance(error, sqlite3.Error):
+        return _SQLITE_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the low byte is the kind
+    pattern = r"\[Errno (\d+)\]" if isinstance(error, shutil.Error) else r"\(os error (\d+)\)"
+    number = re.search(pattern, str(error))
+    return int(number[1]) if number else None
 
 
 def _flush(path: Path) -> None:
