@@ -34,7 +34,7 @@ TWO_STEPS = (
 
 def program(name):
     """A program of the folder as a module."""
-    spec = importlib.util.spec_from_file_location(f"small_{name}", RECIPES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"recipes_small_{name}", RECIPES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -8,7 +8,6 @@ import pytest
 import soundfile
 import torch
 from command_line import harken
-from harken.inference.encoded_audio_cache import EncodedAudioCache
 from scripted_server import said, serving
 from small_evaluations import rows_of, talker
 from small_runs import quiet_console
@@ -24,6 +23,7 @@ from harken.evaluation.evaluate import evaluate
 from harken.grpo.loop import train
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.unusable_questions import why_unusable
+from harken.models.tower_cache import FolderOfTowerStates
 from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.trainer_formats import FORMATS, to_record
 from harken.questions.prompt import Prompt
@@ -151,10 +151,11 @@ def test_the_cache_of_encoded_clips_returns_what_was_encoded(questions, tmp_path
     model = tiny_model("qwen2_5_omni", torch.float32)
     model.set_trainable(audio_tower=False, projector=False, language_model=True)
     inputs = PromptInputs(model, PROMPT, 0)(list(questions.values()))
-    cache = EncodedAudioCache(model, tmp_path)
-    first, second = cache(inputs), cache(inputs)
+    expected = model.encode_audio(inputs)
+    model.use_tower_cache(FolderOfTowerStates(model, tmp_path))
+    first, second = model.encode_audio(inputs), model.encode_audio(inputs)
     assert len(list(tmp_path.iterdir())) == 4
-    for new, kept, plain in zip(first, second, model.encode_audio(inputs), strict=True):
+    for new, kept, plain in zip(first, second, expected, strict=True):
         assert torch.equal(new, kept)
         assert torch.allclose(new, plain, atol=1e-5)
 

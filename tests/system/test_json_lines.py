@@ -1,5 +1,6 @@
 """Files of JSON lines that a killed process may have left with half a line at the end."""
 
+import contextlib
 import resource
 
 import pytest
@@ -49,11 +50,29 @@ def test_a_complete_line_that_is_no_object_is_an_error_with_its_number(read, lin
     assert path.read_text() == '{"id": "a"}\n' + line + "\n"
 
 
-def test_a_file_that_cannot_be_written_is_an_error_that_says_how_to_go_on(tmp_path):
+@contextlib.contextmanager
+def largest_file(n_bytes):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
     try:
-        with pytest.raises(HarkenError, match=r"rows\.jsonl: File too large\. Make room, then go on with X"):
-            append_json_lines(tmp_path / "rows.jsonl", ROWS, "go on with X")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_that_says_how_to_go_on(tmp_path):
+    with (
+        largest_file(4),
+        pytest.raises(HarkenError, match=r"rows\.jsonl: File too large\. Make room, then go on with X"),
+    ):
+        append_json_lines(tmp_path / "rows.jsonl", ROWS, "go on with X")
+
+
+@pytest.mark.parametrize("room", [1, 20, 40])
+def test_a_row_that_has_no_room_leaves_no_half_line_for_the_next_one(tmp_path, room):
+    path = tmp_path / "rows.jsonl"
+    append_json_lines(path, ROWS[:1])
+    with largest_file(path.stat().st_size + room), pytest.raises(HarkenError):
+        append_json_lines(path, [{"id": "long", "text": "x" * 100}])
+    append_json_lines(path, ROWS[1:])
+    assert read_json_lines(path) == ROWS

@@ -105,7 +105,8 @@ def leaves(section: type, prefix: str = "") -> list[str]:
 
 def test_every_key_of_a_recipe_is_refused_unless_the_page_lists_it():
     page = PAGE.read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page[page.index("**Keys** that") :], flags=re.MULTILINE))
+    keys_table = page[page.index("**Keys** that") :].split("\n\n")[1]
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", keys_table, flags=re.MULTILINE))
     listed = {
         f"{section.strip('`')}.{key}" for section, keys in rows.items() for key in re.findall(r"`([\w.]+)`", keys)
     }

@@ -54,15 +54,21 @@ def _write(file: TextIO, row: Any) -> None:
 def append_json_lines(
     path: Path, rows: Iterable[Mapping[str, Any]], advice: str = "run the same command again"
 ) -> None:
-    """Append rows; they are in the file when this returns.
+    """Append rows; they are in the file when this returns, and none of them is when this raises.
 
     Raises FileError when the file cannot be written, for example because the disk is full. The message tells the
     user to make room and then to follow `advice`.
     """
-    lines = "".join(json_line(row) for row in rows)
+    rest = memoryview("".join(json_line(row) for row in rows).encode("utf-8"))
     try:
-        with naming(path), path.open("ab") as file:
-            file.write(lines.encode("utf-8"))
+        with naming(path), path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)  # the next row of this process would go on in the half line
+                raise
     except OSError as error:
         raise file_error(error, advice) from error
 
