@@ -96,6 +96,19 @@ def data(tmp_path_factory):
     return folder / "train.json"
 
 
+def test_a_rollout_in_portions_is_one_micro_batch_where_each_would_be_an_update(data, tmp_path):
+    rows = []
+    for most in (None, 2):
+        values = small_recipe(tiny_folder("qwen2_5_omni"), data, evaluate_every=None).model_dump(mode="json")
+        values["memory"] |= {"step_in_backward": True, "rollout_rows": most}
+        values["grpo"] |= {"steps": 1, "max_grad_norm": None, "prompts_per_step": 3}
+        train(Recipe.model_validate(values), tmp_path / str(most), quiet_console())
+        rows += metric_rows(tmp_path / str(most))
+    whole, portions = rows
+    assert portions == pytest.approx(whole, rel=1e-4, abs=1e-5)
+    assert portions["rollout/logp_gap_max"] < 1e-5  # else weights moved between the completions of the step
+
+
 RUNS = {
     "corrected, offloaded, streamed": {
         **{"weights": "bf16_corrected", "optimizer": "offloaded", "reference": "streamed", "rollout_rows": 3},

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harken.grpo.encoded_clips import EncodedClips
-from harken.inference.completions import Completions
+from harken.inference.completions import Completions, concatenate
 from harken.inference.prefill import PrefilledPrompts
 from harken.judges.step_verdicts import PendingVerdicts
 from harken.models.audio_lm import ModelInput
@@ -76,6 +76,22 @@ class SampledBatch:
             responses=self.responses[rows],
             pending_verdicts=self.pending_verdicts[rows],
             clips=self.clips,
+        )
+
+    @staticmethod
+    def join(parts: Sequence["SampledBatch"]) -> "SampledBatch":
+        """The prompts of all parts of a step as one micro-batch, without passes over the prompts."""
+        if len(parts) == 1:
+            return parts[0]
+        audio = [part.audio for part in parts]
+        return SampledBatch(
+            questions=[question for part in parts for question in part.questions],
+            inputs=[prompt for part in parts for prompt in part.inputs],
+            audio=[clip for clips in audio for clip in clips] if all(clips is not None for clips in audio) else None,
+            completions=concatenate([part.completions for part in parts]),
+            responses=[response for part in parts for response in part.responses],
+            pending_verdicts=[verdicts for part in parts for verdicts in part.pending_verdicts],
+            clips=parts[0].clips,
         )
 
     @property

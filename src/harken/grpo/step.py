@@ -127,6 +127,8 @@ class GrpoStep:
             )
             with abandonable():  # decoding looks for a signal; ranks exchange nothing while they decode
                 batches += (self._rewarder.start_judging(batch) if judged else batch for batch in sampled)
+            if batches and session.recipe.memory.step_in_backward:  # also where not all fitted into one rollout
+                batches = [SampledBatch.join(batches)]
             most, stopping = session.ranks.maximum([len(batches), stop_requested() is not None])
             if stopping:
                 raise WorkAbandonedError
