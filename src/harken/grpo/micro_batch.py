@@ -83,11 +83,11 @@ class SampledBatch:
         """The prompts of all parts of a step as one micro-batch, without passes over the prompts."""
         if len(parts) == 1:
             return parts[0]
-        audio = [part.audio for part in parts]
+        audio = [part.audio for part in parts if part.audio is not None]
         return SampledBatch(
             questions=[question for part in parts for question in part.questions],
             inputs=[prompt for part in parts for prompt in part.inputs],
-            audio=[clip for clips in audio for clip in clips] if all(clips is not None for clips in audio) else None,
+            audio=[clip for clips in audio for clip in clips] if len(audio) == len(parts) else None,
             completions=concatenate([part.completions for part in parts]),
             responses=[response for part in parts for response in part.responses],
             pending_verdicts=[verdicts for part in parts for verdicts in part.pending_verdicts],
