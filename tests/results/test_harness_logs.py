@@ -189,11 +189,75 @@ def test_a_damaged_log_is_a_sentence(row, tmp_path):
 
 def test_a_damaged_inspect_log_is_a_sentence(tmp_path):
     data = write(tmp_path / "data.json", RECORDS["mmau"](4))
-    for content in ('{"eval": {}, "samples": [{"id": [], "input": 3, "choices": 7, "output": {"choices": [3]}}]}',):
-        (tmp_path / "log.json").write_text(content)
-        with pytest.raises(DataError, match="cannot be scored"):
-            score_file("mmau", data, tmp_path / "log.json")
-    with zipfile.ZipFile(tmp_path / "log.eval", "w") as log:
-        log.writestr("samples/1_epoch_1.json", "{")
-    with pytest.raises(DataError):
+    log = tmp_path / "log.json"
+    log.write_text('{"eval": {}, "samples": [{"id": [], "input": 3, "choices": 7, "output": {"choices": [3]}}]}')
+    with pytest.raises(DataError, match="cannot be scored"):
+        score_file("mmau", data, log)
+
+
+def zipped(path: Path, text: str, name: str = "samples/1_epoch_1.json") -> bytearray:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as log:
+        log.writestr(name, text)
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"log\.eval: samples/1_epoch_1\.json: not JSON: .*; write the log again"),
+        ("[" * 100_000, r"log\.eval: samples/1_epoch_1\.json: nested too deeply"),
+        (b"\xff", r"log\.eval: samples/1_epoch_1\.json: not UTF-8"),
+    ],
+)
+def test_a_zipped_sample_that_is_no_json_is_named(tmp_path, text, message):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](4))
+    zipped(tmp_path / "log.eval", text)
+    with pytest.raises(DataError, match=message):
+        score_file("mmau", data, tmp_path / "log.eval")
+
+
+def test_a_zip_file_without_samples_is_no_log(tmp_path):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](4))
+    zipped(tmp_path / "log.eval", "{}", "predictions.json")
+    with pytest.raises(DataError, match=r"log\.eval: a ZIP file without samples/\*\.json is no log of inspect"):
+        score_file("mmau", data, tmp_path / "log.eval")
+
+
+UNREADABLE = "compressed in a way that this Python cannot read; .*inspect log convert log.eval"
+
+
+def damaged(log: bytearray) -> None:
+    start = 30 + len("samples/1_epoch_1.json")  # of the compressed bytes
+    log[start : start + 2] = b"\xff\xff"
+
+
+def put(entry: int, value: int, log: bytearray) -> None:
+    """Set a number of two bytes at this place of both descriptions of the sample: its own, and that of the directory,
+    which has two more bytes before it."""
+    for start in (entry, log.index(b"PK\1\2") + entry + 2):
+        log[start : start + 2] = value.to_bytes(2, "little")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (damaged, "the ZIP file cannot be read .*; copy or write the log again"),
+        (lambda log: put(6, 1, log), "the ZIP file cannot be read .*encrypted.*; copy or write the log again"),
+        (
+            lambda log: put(8, 98, log),
+            UNREADABLE,
+        ),
+        (
+            lambda log: put(4, 99, log),
+            UNREADABLE,
+        ),
+    ],
+    ids=["damaged", "encrypted", "unknown compression", "of a later version of ZIP"],
+)
+def test_a_zip_file_that_python_cannot_read_is_a_sentence(tmp_path, change, message):
+    data = write(tmp_path / "data.json", RECORDS["mmau"](4))
+    log = zipped(tmp_path / "log.eval", "{}")
+    change(log)
+    (tmp_path / "log.eval").write_bytes(log)
+    with pytest.raises(DataError, match=message):
         score_file("mmau", data, tmp_path / "log.eval")

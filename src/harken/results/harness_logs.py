@@ -10,8 +10,9 @@ Questions that share both are told apart by their right answers; those that shar
 the file, which changes no accuracy over all of them.
 """
 
-import json
+import lzma
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from harken.system.json_text import parse_json
 from harken.types import Question, Rejected
 
 _LARGEST_SAMPLE = 1 << 28
+"""Bytes of one sample of inspect, once it is unpacked."""
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+"""What zipfile raises for damaged files, RuntimeError for encrypted ones. NotImplementedError is a RuntimeError."""
 _ID_KEYS = ("id", "uniq_id", "question_id", "audio_id")
 
 
@@ -80,11 +84,11 @@ def match_samples(
     Raises DataError that counts the samples which fit no question, and those that fit several.
     """
     finder = _Finder(questions, short)
-    found: list[str | None] = []
+    ids: list[str | None] = []
     open_groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for place, sample in enumerate(samples):
         names = finder.find(sample)
-        found.append(names[0] if len(names) == 1 else None)
+        ids.append(names[0] if len(names) == 1 else None)
         if len(names) != 1:
             open_groups[names].append(place)
     unknown = open_groups.pop((), [])
@@ -95,19 +99,19 @@ def match_samples(
             ambiguous += places
         else:
             for place, name in zip(places, chosen, strict=True):
-                found[place] = name
+                ids[place] = name
     if unknown or ambiguous:
         raise DataError(_fault(path, samples, unknown, ambiguous))
     return [
         NumberedRecord(sample.line, "", {"id": name, "prediction": sample.answer})
-        for sample, name in zip(samples, found, strict=True)
+        for sample, name in zip(samples, ids, strict=True)
     ]
 
 
 class _Finder:
     def __init__(self, questions: Sequence[Question], short: Mapping[str, str]) -> None:
         self._by_id = {question.id: question for question in questions}
-        self._names = {name: (name,) for name in self._by_id} | {name: (full,) for name, full in short.items()}
+        self._ids = {ident: ident for ident in self._by_id} | dict(short)
         self._by_text: dict[str, list[Question]] = defaultdict(list)
         by_clip: dict[str, list[str]] = defaultdict(list)
         for question in questions:
@@ -123,7 +127,7 @@ class _Finder:
         """
         by_text = self._find_by_text(sample)
         for name in sample.stated:
-            [ident] = self._names.get(name, ("",))
+            ident = self._ids.get(name, "")
             if ident in by_text or (ident and not by_text and not name.isdecimal()):
                 return (ident,)
         for name in sample.stated:
@@ -240,34 +244,44 @@ def _plain(text: str) -> str:
 
 
 def _inspect_samples(path: Path) -> list[Record] | None:
-    """The samples of an inspect log; None for any other file."""
+    """The samples of an inspect log; None for any other file. Raises DataError for a ZIP file that is no such log."""
+    if zipfile.is_zipfile(path):
+        return list(_zipped_samples(path))
     try:
-        if zipfile.is_zipfile(path):
-            return list(_zipped_samples(path))
-        if path.suffix != ".json" or not path.read_bytes().lstrip().startswith(b"{"):
-            return None
-        log = parse_json(path.read_bytes(), constants=True)
-    except (ValueError, OSError, zipfile.BadZipFile):
+        content = path.read_bytes() if path.suffix == ".json" else b""
+        log = parse_json(content, constants=True) if content.lstrip().startswith(b"{") else None
+    except (ValueError, OSError):
         return None  # whoever reads it as predictions says what is wrong with it
     samples = log.get("samples") if isinstance(log, dict) and "eval" in log else None
     return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else None
 
 
 def _zipped_samples(path: Path) -> Iterator[Record]:
-    with zipfile.ZipFile(path) as log:
-        names = [name for name in log.namelist() if name.startswith("samples/") and name.endswith(".json")]
-        for name in names:
-            if log.getinfo(name).file_size > _LARGEST_SAMPLE:
-                raise DataError(f"{path}: {name} has more than {_LARGEST_SAMPLE >> 20} MiB, which is no sample")
-            try:
-                sample = json.loads(log.read(name))
-            except NotImplementedError as error:  # Zstandard, which zipfile reads from Python 3.14 on
-                raise DataError(
-                    f"{path}: its samples are compressed in a way that this Python cannot read; write the log as JSON "
-                    f"with `inspect log convert {path.name} --to json --output-dir DIR`"
-                ) from error
-            if isinstance(sample, dict):
-                yield sample
+    try:
+        with zipfile.ZipFile(path) as log:
+            names = [name for name in log.namelist() if name.startswith("samples/") and name.endswith(".json")]
+            if not names:
+                raise DataError(f"{path}: a ZIP file without samples/*.json is no log of inspect")
+            for name in names:
+                if log.getinfo(name).file_size > _LARGEST_SAMPLE:
+                    raise DataError(f"{path}: {name} has more than {_LARGEST_SAMPLE >> 20} MiB, which is no sample")
+                sample = _parsed_sample(path, name, log.read(name))
+                if isinstance(sample, dict):
+                    yield sample
+    except NotImplementedError as error:  # as for Zstandard, which zipfile reads from Python 3.14 on
+        raise DataError(
+            f"{path}: its samples are compressed in a way that this Python cannot read; write the log as JSON "
+            f"with `inspect log convert {path.name} --to json --output-dir DIR`"
+        ) from error
+    except _DAMAGED_ZIP as error:
+        raise DataError(f"{path}: the ZIP file cannot be read ({error}); copy or write the log again") from error
+
+
+def _parsed_sample(path: Path, name: str, content: bytes) -> Any:
+    try:
+        return parse_json(content, constants=True)
+    except ValueError as error:
+        raise DataError(f"{path}: {name}: {error}; write the log again") from error
 
 
 def _fault(path: Path, samples: Sequence[Sample], unknown: Sequence[int], ambiguous: Sequence[int]) -> str:
