@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from harken.api.model import Model, load_model
     from harken.api.pictures import Picture, plot_accuracy, plot_curve
     from harken.api.questions import Rewards, compute_rewards, read_questions
-    from harken.api.results import Evaluation, Listening, Tasks
+    from harken.api.results import Evaluation, Listening, Share, Tasks
     from harken.api.runs import Run, write_report
-    from harken.api.scores import Score, Share, compare, score
+    from harken.api.scores import Score, compare, score
     from harken.api.training import sft, train
     from harken.benchmarks.base import Benchmark, OfficialPrompt
     from harken.errors import HarkenError
@@ -42,9 +42,9 @@ _NAMES = {
     "harken.api.model": ("Model", "load_model"),
     "harken.api.pictures": ("Picture", "plot_accuracy", "plot_curve"),
     "harken.api.questions": ("Rewards", "compute_rewards", "read_questions"),
-    "harken.api.results": ("Evaluation", "Listening", "Tasks"),
+    "harken.api.results": ("Evaluation", "Listening", "Share", "Tasks"),
     "harken.api.runs": ("Run", "write_report"),
-    "harken.api.scores": ("Score", "Share", "compare", "score"),
+    "harken.api.scores": ("Score", "compare", "score"),
     "harken.api.training": ("sft", "train"),
     "harken.benchmarks.base": ("Benchmark", "OfficialPrompt"),
     "harken.errors": ("HarkenError",),

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from harken.api.results import percent
 from harken.stats import Estimate
 from harken.system.files import write_text
 
 COLOURS = ("#2563a8", "#b4540a", "#3d7a35", "#8a3a8f", "#5b5b5b")
-"""Of the series; each differs from white and from the others in lightness too."""
+"""Colours of the series, in order. They also differ in lightness, so that a print without colour tells them apart."""
 _WIDTH, _LEFT, _RIGHT, _LINE = 720, 190, 90, 22
 
 
@@ -114,11 +115,11 @@ def _x(share: float) -> float:
 
 
 def _point(figure: Estimate, y: float, colour: str, name: str) -> list[str]:
-    value = f"{100 * figure.mean:.1f} % [{100 * figure.low:.1f}, {100 * figure.high:.1f}] of {figure.n}"
     low, high = max(0.0, figure.low), min(1.0, figure.high)
     return [
-        f'<g><title>{escape(name)}: {value}</title><line x1="{_x(low):.1f}" x2="{_x(high):.1f}" y1="{y:.1f}" '
-        f'y2="{y:.1f}" stroke="{colour}" stroke-width="2.5"/><circle cx="{_x(figure.mean):.1f}" cy="{y:.1f}" r="5" '
+        f"<g><title>{escape(name)}: {percent(figure)} of {figure.n}</title>"
+        f'<line x1="{_x(low):.1f}" x2="{_x(high):.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
+        f'stroke-width="2.5"/><circle cx="{_x(figure.mean):.1f}" cy="{y:.1f}" r="5" '
         f'fill="{colour}"/></g>',
         _text(_WIDTH - _RIGHT + 12, y + 4, f"{100 * figure.mean:.1f} %"),
     ]

@@ -18,7 +18,7 @@ from harken.types import Question, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """What completions earn.
+    """The rewards of the completions of one question.
 
     Attributes:
         total: one number for each completion, the weighted sum of the parts.
@@ -52,7 +52,7 @@ def compute_rewards(
     style: str = "omni_r1",
     progress: float = 0.0,
 ) -> Rewards:
-    """What the completions of one question earn, as one step of training would reward them.
+    """Reward the completions of one question, as one step of training would.
 
     Args:
         parts: names of parts (accuracy, format, adaptive, or `module:function` for one of yours), or mappings with

@@ -1,10 +1,10 @@
-"""What an evaluation found: figures with intervals, rows, data frames, and a table that a notebook shows."""
+"""The results of evaluations: accuracies with intervals, rows, data frames, and tables that a notebook shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harken.api.frames import frame
 from harken.results.evaluation_rows import read_evaluation_rows
@@ -13,6 +13,15 @@ from harken.system.json_lines import read_json_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+class Share(NamedTuple):
+    """A share of `n` questions with its 95 % interval, clustered by clip."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,7 @@ class Tasks:
         return html_table(("task", "n", "accuracy [95 %]"), rows)
 
 
-def percent(figure: Estimate) -> str:
+def percent(figure: Estimate | Share) -> str:
     """`66.3 % [61.9, 70.4]`."""
     return f"{100 * figure.mean:.1f} % [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
 

@@ -5,8 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from harken.api.results import Share, percent
 from harken.config import JudgeConfig, parse
 from harken.config.plugins import make_importable
 from harken.config.read import read_values
@@ -16,15 +17,6 @@ from harken.judges.answers import judge_predictions
 from harken.results.compare import Comparison, compare_folders
 from harken.results.score_file import AskJudge, score_file
 from harken.types import Question
-
-
-class Share(NamedTuple):
-    """A share of `n` questions with its 95 % interval, clustered by clip."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class Score:
 
     @property
     def official(self) -> Share:
-        """What the benchmark's script prints, over the questions that it counts."""
+        """The accuracy that the benchmark's own script would print, over the questions that the script counts."""
         return _share(self.figures, "official_accuracy", "n_official")
 
     @property
@@ -55,8 +47,8 @@ class Score:
     def __str__(self) -> str:
         official, choice = self.official, self.choice
         return (
-            f"{self.figures['benchmark']}: official {_percent(official)} of {official.n}, "
-            f"strict {_percent(choice)} of {choice.n}"
+            f"{self.figures['benchmark']}: official {percent(official)} of {official.n}, "
+            f"strict {percent(choice)} of {choice.n}"
         )
 
 
@@ -113,10 +105,6 @@ def compare(before: str | os.PathLike[str], after: str | os.PathLike[str]) -> li
 def _share(figures: Mapping[str, Any], name: str, count: str) -> Share:
     low, high = figures[name]["ci95"]
     return Share(figures[name]["value"], low, high, figures[count])
-
-
-def _percent(share: Share) -> str:
-    return f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def _judge_of(recipe: Path, predictions: Path) -> AskJudge:
