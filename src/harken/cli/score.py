@@ -35,6 +35,12 @@ JudgeRecipe = Annotated[
         metavar="RECIPE",
     ),
 ]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule", help="Score by this function of yours, module:function, in place of the benchmark's official rule."
+    ),
+]
 Submission = Annotated[
     Path | None,
     typer.Option("--submission", help="Write the file for the benchmark's own server here, instead of scoring."),
@@ -63,13 +69,7 @@ def score(
     key: PredictionKey = None,
     answers: AnswersOf = "benchmark",
     judge: JudgeRecipe = None,
-    rule: Annotated[
-        str | None,
-        typer.Option(
-            "--rule",
-            help="Score by this function of yours, module:function, in place of the benchmark's official rule.",
-        ),
-    ] = None,
+    rule: Rule = None,
     submission: Submission = None,
 ) -> None:
     """Score anybody's predictions: print the benchmark's official score beside a strict one."""
