@@ -68,10 +68,10 @@ def table() -> str:
     lines = ["| rule | choices | letters shown | output | read as | reason |", "|---|---|---|---|---|---|"]
     for rule, choices, letters_shown, outputs in RULES:
         for number, output in enumerate(outputs):
-            found = grade(output, choices, None, letters_shown=letters_shown)
-            choice = "nothing" if found.choice is None else choices[found.choice]
+            graded = grade(output, choices, None, letters_shown=letters_shown)
+            choice = "nothing" if graded.choice is None else choices[graded.choice]
             head = (rule, ", ".join(choices), "yes" if letters_shown else "no") if number == 0 else ("", "", "")
-            lines.append("| " + " | ".join((*head, f"`{output}`", choice, found.reason)) + " |")
+            lines.append("| " + " | ".join((*head, f"`{output}`", choice, graded.reason)) + " |")
     return "\n".join(lines)
 
 

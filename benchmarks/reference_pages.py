@@ -128,8 +128,8 @@ def inner_section(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """(the section that a key holds or None, whether it holds a list of them)."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
-    found = [inner_section(part)[0] for part in get_args(annotation)]
-    section = next((part for part in found if part is not None), None)
+    sections = [inner_section(part)[0] for part in get_args(annotation)]
+    section = next((part for part in sections if part is not None), None)
     return section, section is not None and get_origin(annotation) is tuple
 
 

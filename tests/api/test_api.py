@@ -95,14 +95,14 @@ def test_a_model_in_memory_answers_and_is_evaluated_without_being_loaded_again(r
 
 
 def test_a_finished_evaluation_is_returned_and_another_recipe_is_refused(demo, tmp_path):
-    asked = {"model": "random-guess", "data": demo.test, "out": tmp_path / "eval"}
-    first = harken.evaluate(**asked)
+    arguments = {"model": "random-guess", "data": demo.test, "out": tmp_path / "eval"}
+    first = harken.evaluate(**arguments)
     (tmp_path / "eval" / "marker").touch()
-    assert harken.evaluate(**asked).summary == first.summary
+    assert harken.evaluate(**arguments).summary == first.summary
     with pytest.raises(ConfigError, match="holds an evaluation already"):
-        harken.evaluate(**asked, reuse=False)
+        harken.evaluate(**arguments, reuse=False)
     with pytest.raises(ConfigError, match="holds an evaluation with another recipe"):
-        harken.evaluate(**asked, settings={"seed": 1})
+        harken.evaluate(**arguments, settings={"seed": 1})
 
 
 def test_five_kinds_of_audio_and_several_tasks(run, demo, tmp_path):

@@ -101,11 +101,11 @@ def test_a_function_has_this_signature_with_types_and_a_docstring(name):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_class_has_these_members_and_a_docstring(name):
-    found = getattr(harken, name)
-    own = {member for member in dir(found) if not member.startswith("_")}
-    own |= {field.name for field in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else set()
+    kind = getattr(harken, name)
+    own = {member for member in dir(kind) if not member.startswith("_")}
+    own |= {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     assert own == MEMBERS[name]
-    assert found.__doc__.strip()
+    assert kind.__doc__.strip()
 
 
 def test_names_of_type_checkers_are_those_of_the_running_program():

@@ -26,8 +26,10 @@ demo = harken.write_demo("demo", n_train=24, n_test=8)
 small = {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 4}
 start = harken.sft(demo.recipe("sft", settings={"sft": {"steps": 2, "prompts_per_step": 4}}), "demo/sft")
 run = harken.train(demo.recipe("grpo", start, {"grpo": small}), "demo/grpo")
-heard = harken.evaluate_listening(model=run, data=demo.test, max_completion_tokens=4, out="demo/grpo/eval/listening")
-harken.plot_accuracy({"after": heard.accuracy}, chance=0.25).save("listening.svg")
+listening = harken.evaluate_listening(
+    model=run, data=demo.test, max_completion_tokens=4, out="demo/grpo/eval/listening"
+)
+harken.plot_accuracy({"after": listening.accuracy}, chance=0.25).save("listening.svg")
 assert harken.write_report(run).stat().st_size > 100_000
 versions = {name: importlib.metadata.version(name) for name in ("harken", "torch", "transformers")}
 print("installed package works: Python", platform.python_version(), versions)

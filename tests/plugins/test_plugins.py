@@ -67,8 +67,8 @@ def test_a_benchmark_with_its_own_scorer_and_a_model_are_used_by_name(folder):
 
 def test_a_model_of_ones_own_hears_what_the_audio_mode_gives_and_answers_in_batches(folder):
     words = ("--benchmark", "barks:BARKS", "--data", "barks.json", "--json")
-    heard = json.loads(harken("evaluate", "--model", "my_model:Loudness", *words, "--listening", "--out", "a").out)
-    values = {mode: figure["accuracy"]["mean"] for mode, figure in heard["modes"].items()}
+    listening = json.loads(harken("evaluate", "--model", "my_model:Loudness", *words, "--listening", "--out", "a").out)
+    values = {mode: figure["accuracy"]["mean"] for mode, figure in listening["modes"].items()}
     assert values["none"] == pytest.approx(1 / 3)  # the first choice
     assert values["silence"] == pytest.approx(2 / 3)  # the second choice
     batch = json.loads(harken("evaluate", "--model", "my_model:first_choices", *words, "--out", "b").out)

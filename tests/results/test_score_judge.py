@@ -30,10 +30,10 @@ def test_a_judge_has_a_column_of_its_own_and_is_asked_once(tmp_path):
         command = ("score", "--benchmark", "mmau", "--data", data, predictions)
         plain = json.loads(harken(*command, "--json").out)
         result = json.loads(harken(*command, "--judge", judge, "--json").out)
-        asked = len(server.received)
+        n_requests = len(server.received)
         table = harken(*command, "--judge", judge)
-        assert len(server.received) == asked + 1  # only the call that failed is made again
-    assert asked == 3
+        assert len(server.received) == n_requests + 1  # only the call that failed is made again
+    assert n_requests == 3
     assert result["judged_accuracy"]["value"] == 2 / 4  # questions 0 and 2; 1 failed and 3 has no prediction
     assert (result["n_judged_answers"], result["n_judge_failed"]) == (4, 1)
     assert {label: group["judged_accuracy"]["value"] for label, group in result["by"]["task"].items()} == {

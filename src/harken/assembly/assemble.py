@@ -31,7 +31,13 @@ from harken.system.files import replacing, write_text
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """What was written: parameters of each part, and tokens that were added to the vocabulary."""
+    """A checkpoint that was assembled.
+
+    Attributes:
+        parameters: name of a part -> the number of its parameters.
+        added_tokens: the number of tokens that were added to the vocabulary.
+        family: of the language model, such as qwen2.
+    """
 
     parameters: dict[str, int]
     added_tokens: int

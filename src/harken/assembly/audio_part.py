@@ -80,8 +80,8 @@ def _encoder_weights(folder: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")):
         for name, tensor in load_file(file).items():
-            _, found, inner = f".{name}".rpartition(".encoder.")
-            if found:
+            _, prefix, inner = f".{name}".rpartition(".encoder.")
+            if prefix:
                 weights[f"audio_tower.{inner}"] = tensor
     if not weights:
         raise CheckpointError("has no encoder weights in safetensors files; convert the checkpoint to safetensors")

@@ -50,7 +50,7 @@ def _name(path: str) -> str:
 
 
 def _licence(path: str) -> str:
-    """What the card of the part says."""
+    """The licence that a part's model card states; "unknown" where it states none."""
     licence = read_base_header(Path(path) if Path(path).is_dir() else _cached_card(path)).get("license")
     return licence if isinstance(licence, str) else "unknown"
 

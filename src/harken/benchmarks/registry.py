@@ -40,8 +40,8 @@ def find_reader(name: str, key: str = "data.reader") -> Reader:
     """
     if name == "manifest":
         return read_manifest
-    found = _own_reader(name, key)
-    return find_benchmark(name, key).read if found is None else found
+    own_reader = _own_reader(name, key)
+    return find_benchmark(name, key).read if own_reader is None else own_reader
 
 
 def benchmark_of_reader(name: str, key: str = "data.reader") -> Benchmark | None:
@@ -58,15 +58,15 @@ def _own_reader(name: str, key: str) -> Reader | None:
         return None
     if name not in own and ":" not in name:
         raise ConfigError(f"{key}: no reader is called {name!r}{_known(name, ('manifest', *benchmarks, *own))}")
-    found = import_object(name, key, "reader")
-    if isinstance(found, Benchmark):
+    reader = import_object(name, key, "reader")
+    if isinstance(reader, Benchmark):
         return None
-    if not callable(found):
+    if not callable(reader):
         raise ConfigError(
-            f"{key}: {name} is neither a Benchmark nor a function that reads a file but {type(found).__name__}; see "
+            f"{key}: {name} is neither a Benchmark nor a function that reads a file but {type(reader).__name__}; see "
             "docs/extending.md"
         )
-    return lambda path, audio_root=None: _read_with(found, name, path, audio_root)
+    return lambda path, audio_root=None: _read_with(reader, name, path, audio_root)
 
 
 def _read_with(

@@ -30,6 +30,6 @@ def ask(
         raise typer.BadParameter("a question has two choices or more", param_hint="--choices")
     check_dtype(dtype)
     loaded = load_model(model, dtype=dtype, device=device)
-    answers = [loaded.ask(heard, question, all_choices, style=style) for heard in (clip, None)]
+    answers = [loaded.ask(file, question, all_choices, style=style) for file in (clip, None)]
     print_line(console, f"with the clip:    {answers[0]}")
     print_line(console, f"without the clip: {answers[1]}")

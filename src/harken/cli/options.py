@@ -33,7 +33,7 @@ def _parse_recipe(name_or_path: str) -> Path:
 
 
 def _complete_recipe(beginning: str) -> list[str]:
-    """What a shell offers for the beginning of a recipe's name."""
+    """The built-in recipes whose names begin so; a shell offers them for completion."""
     from harken.config.builtin_recipes import builtin_recipes
 
     return [name for name in builtin_recipes() if name.startswith(beginning)]

@@ -18,7 +18,7 @@ MAX_COMPLETION_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class ClipAnswer:
-    """What a model answered.
+    """The answer of a model to a question about a clip.
 
     Attributes:
         text: the completion, without special tokens.
@@ -56,6 +56,6 @@ def ask(
     ((_, (answer,)),) = next(predict(model, [Trial(question)], inputs, sampling, batch_size=1))
     graded = grade(answer.text, question.choices, None, letters_shown=prompt.letters_shown)
     choice = None if graded.choice is None else question.choices[graded.choice]
-    heard = "nothing" if clip is None else "as it is"
-    heard = "padded with silence" if inputs.padded else "cropped" if inputs.cropped else heard
-    return ClipAnswer(answer.text, choice, graded.reason, answer.ended, heard)
+    unchanged = "nothing" if clip is None else "as it is"
+    clip_state = "padded with silence" if inputs.padded else "cropped" if inputs.cropped else unchanged
+    return ClipAnswer(answer.text, choice, graded.reason, answer.ended, heard=clip_state)

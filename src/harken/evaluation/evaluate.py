@@ -81,7 +81,7 @@ def _open_folder(recipe: EvaluationRecipe, out: Path) -> EvaluationFolder:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What an evaluation asks.
+    """The questions and trials of an evaluation.
 
     Attributes:
         questions: those that the model can be asked, with what it hears.

@@ -31,7 +31,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model of the user's own is asked.
+    """A question as a model of the user's own receives it.
 
     Attributes:
         text: the question and its choices, worded as the recipe says.
@@ -117,18 +117,18 @@ class OwnModel:
         size = max(1, self._recipe.batch_size // samples)
         for first in range(0, len(left), size):
             batch = left[first : first + size]
-            asked = [each for trial in batch for each in self._asked(trial.question, tuple(load_clips(trial.question)))]
-            answers = [Answer(text, None, True) for text in self._texts(asked)]
+            requests = [each for trial in batch for each in self._requests(trial.question, load_clips(trial.question))]
+            answers = [Answer(text, None, True) for text in self._texts(requests)]
             new = [(trial, answers[place * samples :][:samples]) for place, trial in enumerate(batch)]
             journal.append(new)
             yield new
 
-    def _asked(self, question: Question, waveforms: tuple[Waveform, ...]) -> list[Asked]:
+    def _requests(self, question: Question, waveforms: Sequence[Waveform]) -> list[Asked]:
         recipe = self._recipe
         return [
             Asked(
                 text=self._prompt.text(question),
-                waveforms=waveforms,
+                waveforms=tuple(waveforms),
                 conversation=self._prompt.conversation(question),
                 question=question,
                 max_completion_tokens=recipe.max_completion_tokens,
@@ -139,9 +139,9 @@ class OwnModel:
             for sample in range(recipe.samples)
         ]
 
-    def _texts(self, asked: Sequence[Asked]) -> list[str]:
+    def _texts(self, requests: Sequence[Asked]) -> list[str]:
         """The answers to a batch; those of an async function are awaited together."""
-        calls = [asked] if self._per_batch else [[each] for each in asked]
+        calls = [requests] if self._per_batch else [[request] for request in requests]
         returned: list[Any] = []
         for call in calls:
             returned.append(
@@ -153,9 +153,9 @@ class OwnModel:
         for place, future in enumerate(waiting):
             if future is not None:
                 returned[place] = self._try(future.result, calls[place])
-        texts = [text for value in returned for text in self._checked(value, len(asked))]
-        if len(texts) != len(asked):
-            raise HarkenError(f"model: {self._name}: returned {len(texts)} texts for {len(asked)} questions")
+        texts = [text for value in returned for text in self._checked(value, len(requests))]
+        if len(texts) != len(requests):
+            raise HarkenError(f"model: {self._name}: returned {len(texts)} texts for {len(requests)} questions")
         return texts
 
     def _checked(self, value: object, n: int) -> list[str]:

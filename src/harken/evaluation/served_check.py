@@ -29,7 +29,8 @@ from harken.types import Question
 N_QUESTIONS = 20
 MAX_COMPLETION_TOKENS = 16
 FEWEST_EQUAL = 18
-"""Of N_QUESTIONS: engines round differently, so that a near tie may fall the other way."""
+"""At least this many of N_QUESTIONS must have equal answers. Not all, because engines round differently: a near tie may
+fall the other way."""
 
 
 @dataclass(frozen=True, slots=True)

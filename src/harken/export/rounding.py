@@ -1,4 +1,4 @@
-"""What rounding to the type of an export loses of what training changed."""
+"""Measures how much of the change by training is lost when weights are rounded to the number type of an export."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class RoundingLoss:
 
     @property
     def returned_share(self) -> float:
-        """Of the weights that moved; 0 where none did."""
+        """The share of the changed weights that are the base's again once rounded; 0 where training changed none."""
         return self.returned / self.moved if self.moved else 0.0
 
     @property

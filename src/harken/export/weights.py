@@ -82,7 +82,7 @@ def export(
 
 @dataclass(slots=True)
 class _Written:
-    """What the shards of an export hold.
+    """The tensors in the shards of an export.
 
     Attributes:
         used: names of the trained tensors in them.

@@ -143,7 +143,7 @@ def stand_in(policy: AudioLM, beside: SampledBatch | None) -> SampledBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Sampler:
-    """What all prompts of a step share."""
+    """Samples completions; one for all prompts of a step."""
 
     policy: AudioLM
     prompt: Prompt

@@ -76,7 +76,7 @@ def update(
 
 
 def _go_on() -> None:
-    """Where gradients cannot be thrown away, a step is finished."""
+    """Do nothing: where gradients cannot be thrown away, a step that has begun is finished."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,11 @@ def judge_predictions(
     Args:
         predictions: question id -> text.
     """
-    asked = [question for question in questions if question.choices and question.answer is not None]
-    answers = {question.id: (answer_part(predictions.get(question.id, "")) or "").strip() for question in asked}
-    sent = [question for question in asked if answers[question.id]]
+    judged = [question for question in questions if question.choices and question.answer is not None]
+    answers = {question.id: (answer_part(predictions.get(question.id, "")) or "").strip() for question in judged}
+    sent = [question for question in judged if answers[question.id]]
     verdicts = judge_answers(judge, sent, [answers[question.id] for question in sent])
-    right = {question.id: False for question in asked}
+    right = {question.id: False for question in judged}
     right |= {question.id: bool(verdict.score) for question, verdict in zip(sent, verdicts, strict=True)}
     return right, sum(verdict.score is None for verdict in verdicts)
 

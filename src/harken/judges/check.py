@@ -15,7 +15,8 @@ from harken.judges.judge import Aspect, Judge, Verdict
 from harken.types import Question
 
 FEWEST_APART = 9
-"""Of ten pairs. Two fair coins tell a pair apart with probability 1/4, and nine pairs of ten once in 34,000 checks."""
+"""The judge must tell at least this many of ten pairs apart. Two fair coins tell a pair apart with probability 1/4, and
+nine pairs of ten once in 34,000 checks."""
 
 
 @dataclass(frozen=True, slots=True)

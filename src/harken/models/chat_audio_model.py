@@ -129,11 +129,11 @@ class ChatAudioModel(LanguageModelMethods):
         return self._chat.count(text, [self._count_audio_tokens(clip) for clip in clips])
 
     def encode_audio(self, inputs: Sequence[ModelInput]) -> list[Tensor | None]:
-        heard = [prompt for prompt in inputs if prompt.features is not None]
+        audible = [prompt for prompt in inputs if prompt.features is not None]
         encoded: Iterator[Tensor] = iter(())
-        if heard:
+        if audible:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.audio_trains):
-                encoded = iter(self._encode(heard) if self._tower_cache is None else self._encode_cached(heard))
+                encoded = iter(self._encode(audible) if self._tower_cache is None else self._encode_cached(audible))
         audio = [None if prompt.features is None else next(encoded) for prompt in inputs]
         for prompt, features in zip(inputs, audio, strict=True):
             self._check_placeholders(prompt, features)

@@ -188,10 +188,12 @@ def _own_class(model_type: str) -> Any:
     """The class that an installed package offers for this architecture; None where no package does."""
     if model_type not in installed("architecture"):
         return None
-    found = import_object(model_type, "architecture", "architecture")
-    if not isinstance(found, type) or not issubclass(found, ChatAudioModel):
-        raise CheckpointError(f"architecture {model_type}: {short_repr(found)} is no class derived from ChatAudioModel")
-    return found
+    model_class = import_object(model_type, "architecture", "architecture")
+    if not isinstance(model_class, type) or not issubclass(model_class, ChatAudioModel):
+        raise CheckpointError(
+            f"architecture {model_type}: {short_repr(model_class)} is no class derived from ChatAudioModel"
+        )
+    return model_class
 
 
 def _read_config(path: str) -> dict[str, Any]:

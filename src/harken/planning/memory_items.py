@@ -10,7 +10,7 @@ with the peaks in view that docs/memory.md lists; it follows from no formula."""
 
 @dataclass(frozen=True, slots=True)
 class MemoryItem:
-    """What one thing takes: bytes on the card, bytes in host memory, and how they come about."""
+    """The memory for one purpose: bytes on the card, bytes in host memory, and how they are computed."""
 
     name: str
     device: int

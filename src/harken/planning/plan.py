@@ -17,7 +17,7 @@ from harken.planning.ways_to_fit import GIVEN_UP, Way, plan_of, step_seconds, ti
 from harken.system.fitting_table import FittingTable
 
 FASTER = 0.9
-"""Of a recipe that fits, ways that take at most this share of its time are named."""
+"""Where a recipe fits, the plan names the ways that take at most this share of its time."""
 
 
 def refuse_what_does_not_fit(recipe: Recipe, settings: GrpoConfig | SftConfig, gpus: int = 1) -> None:

@@ -40,7 +40,7 @@ OnRows = Callable[[int], None]
 
 @dataclass(slots=True)
 class _Counts:
-    """What the card reports.
+    """Counts for the card.
 
     Attributes:
         kept: captions in the manifest.

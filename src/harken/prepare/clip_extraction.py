@@ -30,7 +30,7 @@ _COARSEST_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ClipMeasures:
-    """What the 16-bit samples of a clip show.
+    """Measures of the 16-bit samples of a clip.
 
     Attributes:
         snr_db: its signal-to-noise ratio (snr.py).

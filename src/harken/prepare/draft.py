@@ -39,7 +39,7 @@ from harken.types import AudioSpan, Question, Rejected
 
 
 class _Item(Placed, Protocol):
-    """What a manifest has a record of: a question, or a clip of a list."""
+    """A question, or a clip of a list; a manifest has one record for each."""
 
     @property
     def audio_spans(self) -> tuple[AudioSpan, ...]: ...
@@ -86,7 +86,7 @@ class Draft(Generic[ItemT]):
         self._checks.append(reason_of)
 
     def outcomes(self) -> Iterator[ItemT | Rejected]:
-        """What became of each record, in the order of the source."""
+        """Each record as an item or as rejected, in the order of the source."""
         for outcome in self._outcomes:
             if isinstance(outcome, Rejected):
                 yield outcome
@@ -189,7 +189,7 @@ def write_draft(
 
 @dataclass(frozen=True, slots=True)
 class DraftAccount:
-    """What became of a draft.
+    """Counts of the kept and the rejected records of a draft.
 
     Attributes:
         n_kept: records in the manifest.

@@ -91,7 +91,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing a training set with one benchmark found. `pairs` has the leaks of each of RULES, in the order of
+    """The comparison of a training set with one benchmark. `pairs` has the leaks of each of RULES, in the order of
     the training set."""
 
     name: str
@@ -147,10 +147,10 @@ class LeakSearch:
         """
         reasons = []
         for record in records:
-            heard = None if record.span is None else self._heard.get(record.span)
+            decoded = None if record.span is None else self._heard.get(record.span)
             for number, benchmark in enumerate(self._benchmarks):
-                match = heard[1][number] if heard is not None and heard[1] else None
-                leaks = benchmark.compare(record, heard, match)
+                match = decoded[1][number] if decoded is not None and decoded[1] else None
+                leaks = benchmark.compare(record, decoded, match)
                 reasons += [(number, CLIP_RULES.index(leak.rule), leak) for leak in leaks if leak.rule in CLIP_RULES]
         if not reasons:
             return None
@@ -158,7 +158,7 @@ class LeakSearch:
         return f"same {leak.rule} as in {leak.benchmark}: {leak.benchmark_id}"
 
     def comparisons(self) -> list[Comparison]:
-        """What was found, a comparison for each benchmark.
+        """The results, one comparison for each benchmark.
 
         Raises DataError where the training set has clips and none of them could be compared with a benchmark: the set
         is not clean then but unchecked.
@@ -230,7 +230,7 @@ class _Benchmark:
             return Leak("sound", "", self.name, match)
         return None
 
-    def compare(self, record: ComparedRecord, heard: _Heard | None, match: Leak | None) -> list[Leak]:
+    def compare(self, record: ComparedRecord, decoded: _Heard | None, match: Leak | None) -> list[Leak]:
         """Count a training record, and keep its pairs and return them.
 
         Args:
@@ -239,13 +239,13 @@ class _Benchmark:
         counts = self._coverage
         counts.n_records[0] += 1
         counts.n_by_id[0] += record.source is not None
-        counts.n_by_hash[0] += heard is not None
+        counts.n_by_hash[0] += decoded is not None
         counts.n_files[0] += record.span is not None
-        counts.n_by_sound[0] += heard is not None and heard[0]
+        counts.n_by_sound[0] += decoded is not None and decoded[0]
         if record.names_clip:
             by_id = record.source is not None and counts.n_by_id[1]
             counts.n_clips += 1
-            counts.n_not_compared += not (by_id or (heard is not None and self.digests))
+            counts.n_not_compared += not (by_id or (decoded is not None and self.digests))
         leaks = []
         if (same := self._clips.find(record)) is not None:
             leaks.append(Leak("clip", record.id, self.name, same))

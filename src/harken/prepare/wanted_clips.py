@@ -21,7 +21,7 @@ from harken.types import AudioSpan
 
 @dataclass(frozen=True, slots=True)
 class WantedClips:
-    """What became of each wanted clip.
+    """The wanted clips that can be used, and the reasons against the others.
 
     Attributes:
         media: the folder that was searched.

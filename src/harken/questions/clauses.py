@@ -65,7 +65,7 @@ REFUSAL = re.compile(
 
 
 def clause_before(text: str, place: int) -> str:
-    """What stands in the clause before `place`."""
+    """The part of the clause before `place`."""
     window = text[max(0, place - _REACH) : place]
     start = 0
     for match in _CLAUSE_END.finditer(window):
@@ -74,7 +74,7 @@ def clause_before(text: str, place: int) -> str:
 
 
 def clause_after(text: str, place: int) -> str:
-    """What stands in the clause from `place` on."""
+    """The part of the clause from `place` on."""
     window = text[place : place + _REACH]
     match = _CLAUSE_END.search(window)
     return window[: match.start()] if match else window

@@ -21,7 +21,7 @@ _FFT = 512
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the player shows of one clip.
+    """Pictures of one clip for the player.
 
     Attributes:
         outline: the loudest sample of each of 240 columns, one character each, "0" to "o" for 0 to 63.

@@ -18,7 +18,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """What differs between the runs of a page.
+    """The differences between the runs of a page, in settings and in results.
 
     Attributes:
         names: of the runs.
@@ -40,7 +40,7 @@ class RunComparison:
 def compare_runs(
     names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]
 ) -> RunComparison | None:
-    """None for one run."""
+    """Compare the runs of a page; None where there is only one."""
     if len(runs) < 2:
         return None
     differing = settings_that_differ([run.config for run in runs])

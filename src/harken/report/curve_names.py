@@ -55,7 +55,7 @@ _DETAILS = {
     "_zero": ("zeros", _SHARE),
     "_equal_groups": ("groups with equal values", _SHARE),
 }
-"""What a reward part's further figures are, by the ending of their keys."""
+"""Title and unit of the further figures of a reward part, by the ending of their keys."""
 _ENDINGS = {"_s": "s", "_gib": "GiB", "_share": _SHARE, "_rate": _SHARE}
 """Units of figures that have no name here, by the ending of their keys."""
 

@@ -20,7 +20,7 @@ from harken.report.run import Run
 SOUND_BUDGET = 6_000_000
 """Bytes of clips that one file holds at most."""
 LONGEST_CLIP_S = 60
-"""Of a longer clip only the beginning is embedded."""
+"""Only the beginning of a longer clip is embedded."""
 _BATCH = 16
 """Clips that are encoded before the budget is checked again."""
 

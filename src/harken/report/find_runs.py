@@ -38,12 +38,12 @@ def is_run(folder: Path) -> bool:
 
 
 def run_key(name: str) -> str:
-    """What stands for a run in an address: it has no sign that an address could not hold."""
+    """The name of a run in an address: a hash of its path, because an address cannot hold every character."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def state_of(run: Path) -> tuple[Any, ...]:
-    """What changes when a file changes that `read_row` reads."""
+    """Names, times of change and sizes of the files that `read_row` reads: a changed file changes them."""
     stats = [(str(file), file.stat()) for pattern in _WATCHED for file in sorted(run.glob(pattern))]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 

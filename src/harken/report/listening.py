@@ -19,7 +19,7 @@ LABELS = {
     "noise": "noise",
     "shuffled": "another question's clip",
 }
-"""What the model hears in each audio mode."""
+"""How the report names each audio mode."""
 
 
 @dataclass(frozen=True, slots=True)

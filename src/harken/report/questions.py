@@ -116,7 +116,7 @@ def _completion(row: JsonObject) -> Item:
 
 
 def _judgement(row: JsonObject) -> Item:
-    """What a judge found of an answer in an evaluation, and why; {} where none was asked. None is a failed call."""
+    """The verdict of a judge on an answer, with its reason; {} where no judge was asked. None is a failed call."""
     judged = row.get("judged", ())
     if judged is not None and not isinstance(judged, bool):
         return {}
@@ -186,7 +186,7 @@ def _marks(item: Item) -> list[str]:
 
 
 def _place(audio: str) -> int:
-    """Where an answer stands among those of one model: in the order of the audio modes, with the clip first."""
+    """The place of an answer among those of one model: the order of the audio modes, with the clip first."""
     return MODES.index(audio) if audio in MODES else len(MODES)
 
 

@@ -72,7 +72,7 @@ class RunsViewer:
 
 
 def runs_table(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """What the page shows: {status, note, sets, keys, rows}.
+    """The content of the page: {name, status, note, sets, keys, rows}.
 
     `sets` are the names of the sets of questions, the one with most runs first; `keys` are the settings that are not
     the same in all runs. Rows hold results by the name of the set.

@@ -7,7 +7,7 @@ from typing import Any
 from harken.report.run_files import JsonObject
 
 ABSENT = "–"
-"""What stands for a setting that a run does not have."""
+"""Shown in place of a setting that a run does not have."""
 
 
 def settings_that_differ(configs: Sequence[JsonObject]) -> dict[str, list[str]]:

@@ -45,7 +45,7 @@ _WATCHED = (
 
 
 class Viewer:
-    """What the live page shows of the runs at `paths`. Raises DataError where one of them is not a run folder.
+    """The live page of the runs at `paths`. Raises DataError where one of them is not a run folder.
 
     Args:
         within: the folder over many runs; None where single runs are served.

@@ -49,7 +49,7 @@ def beside_paper_rows(table: PublishedTable, runs: Mapping[str, Sequence[Estimat
 
 
 def beside_paper_notes(table: PublishedTable) -> str:
-    """What a reader must know to compare the user's runs with the paper's rows."""
+    """Sentences that a reader needs to compare the user's runs with the paper's rows."""
     notes = ["Your runs: harken's grader reads the choice, and intervals are 95 %, clustered by clip."]
     if any(row.judged for row in table.rows):
         notes.append(f"{_JUDGED} scored by an LLM judge, not by matching.")

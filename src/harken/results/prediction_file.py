@@ -41,7 +41,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a file holds.
+    """The predictions of a file.
 
     Attributes:
         texts: question id -> prediction.
@@ -68,7 +68,7 @@ class Predictions:
 
 @dataclass(slots=True)
 class _Read:
-    """What the records of a file turned out to hold: a prediction with its key for each question, and faults."""
+    """What has been read of a file so far: a prediction with its key for each question, and faults."""
 
     keys: dict[str, str | None] = field(default_factory=dict)
     texts: dict[str, str | None] = field(default_factory=dict)

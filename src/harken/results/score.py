@@ -209,7 +209,7 @@ def _verdict(benchmark: Benchmark, question: Question, text: str) -> Verdict:
 
 
 def _call(benchmark: Benchmark, name: str, question: Question, function: Callable[..., Any], *arguments: str) -> Any:
-    """What a function of the benchmark returns. Raises DataError, which names function and record, where it raises."""
+    """Call a function of the benchmark. Raises DataError, which names function and record, where it raises."""
     try:
         return function(question, *arguments)
     except HarkenError:

@@ -14,7 +14,7 @@ LONGEST_NAME = 28
 
 
 def score_table(result: Mapping[str, Any]) -> Table:
-    """What `score_file` returned: all questions, each task, difficulty and category, and the benchmark's means."""
+    """A table of what `score_file` returned: all questions, each task, difficulty and category, and further means."""
     judged = "judged_accuracy" in result
     rows = [_score_row("all", result, judged)]
     for label in SHOWN_LABELS:
@@ -55,7 +55,7 @@ def _notes(result: Mapping[str, Any], means: Mapping[str, Any]) -> list[str]:
 
 
 def _file_notes(result: Mapping[str, Any]) -> list[str]:
-    """Where the predictions stood, and what is unusual about the two files."""
+    """Sentences on the key of the predictions and on everything unusual in the two files."""
     notes = [f"predictions under {' and '.join(result['prediction_keys'])}"] if result["prediction_keys"] else []
     for key, n in result["other_prediction_keys"].items():
         notes.append(f"{key} has another text in {n} records, which was not read: --key {key} reads it")

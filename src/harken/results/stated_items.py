@@ -43,7 +43,7 @@ class StatedItemError(Exception):
 
 
 def differences(record: Record, line: int, question: Question) -> list[Difference]:
-    """What the record states otherwise than the question; spaces at the edges of texts and empty choices are nothing.
+    """Where the record contradicts the question; spaces at the edges of texts and empty choices are ignored.
 
     Raises StatedItemError for choices that are no texts.
     """

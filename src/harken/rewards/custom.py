@@ -48,7 +48,7 @@ class CustomReward:
     per: Per
 
     def values(self, returned: object, responses: Sequence[Response]) -> list[float]:
-        """What a call returned, as one number for each response. Raises HarkenError that names the function."""
+        """The returned value of a call as one number for each response. Raises HarkenError that names the function."""
         if self.per == "response":
             return [self._number(returned, responses[0])]
         if isinstance(returned, str | bytes | dict) or not isinstance(returned, Iterable):

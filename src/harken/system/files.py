@@ -19,7 +19,7 @@ from harken.errors import DataError
 
 TEMPORARY = ".tmp"
 _NOT_FLUSHABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""What file systems answer that cannot flush a folder."""
+"""Error numbers of file systems that cannot flush a folder."""
 
 _SQLITE_ERRORS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,

@@ -14,7 +14,7 @@ from harken.errors import DataError, short_repr
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a value may be.
+    """A kind of JSON value.
 
     Attributes:
         name: how errors name it, as in "expected a text".
@@ -37,7 +37,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What an object must hold.
+    """The keys of a JSON object and the kinds of their values.
 
     Attributes:
         keys: key -> what it holds.
@@ -48,7 +48,7 @@ class Shape:
     others: Kind | None = None
 
     def fault(self, value: Mapping[str, Any]) -> str | None:
-        """What is wrong with an object, None where nothing is."""
+        """A sentence on the first value that does not fit; None where all fit."""
         for key, kind in self.keys.items():
             if key in value and not kind.fits(value[key]):
                 return f"key {key!r}: expected {kind.name}, found {short_repr(value[key])}"

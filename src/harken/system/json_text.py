@@ -84,7 +84,7 @@ def _integer(digits: str) -> int:
 
 
 def _finite(digits: str) -> float:
-    """Such as `1e999`, which Python would read as an infinity."""
+    """The number as a float. Raises ValueError for one such as `1e999`, which Python would read as an infinity."""
     number = float(digits)
     if math.isinf(number):
         raise ValueError(f"the number {digits[:20]} is larger than a float can be")

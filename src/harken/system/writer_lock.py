@@ -152,7 +152,7 @@ def _make_folders(folder: Path) -> list[Path]:
 
 
 def _read_holder(descriptor: int) -> dict[str, Any]:
-    """What the lock file says; {} where it is empty, because its process was killed before it wrote, or damaged."""
+    """The content of the lock file; {} where it is damaged, or empty because its process was killed before it wrote."""
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
     except (ValueError, RecursionError):

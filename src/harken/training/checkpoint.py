@@ -164,7 +164,7 @@ def _gather_state(optimizer: torch.optim.Optimizer, ranks: Ranks) -> dict:
 
 @contextlib.contextmanager
 def _damage_explained(file: Path, what: str = "damaged") -> Iterator[None]:
-    """Of a damaged file, torch's reader and what uses its values raise exceptions of every kind."""
+    """Raise CheckpointError that names the file: torch's reader raises exceptions of every kind for damaged files."""
     try:
         yield
     except torch.OutOfMemoryError:

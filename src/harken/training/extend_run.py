@@ -60,7 +60,7 @@ def _planned_steps(run: RunFolder, recipe: Recipe, loop: Loop) -> int:
 
 
 def _schedule(settings: GrpoConfig | SftConfig, done: int, planned: int, steps: int) -> str:
-    """What the learning rate was at the last step of the checkpoint, and what it is at the next one."""
+    """A sentence with the learning rate at the last step of the checkpoint and at the next step."""
 
     def rate(step: int, last_step: int) -> float:
         return learning_rate_at(step, last_step, settings.learning_rate, settings.schedule, settings.warmup_share)

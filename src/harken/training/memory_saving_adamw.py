@@ -165,7 +165,7 @@ class MemorySavingAdamW(torch.optim.Optimizer):
             update(weights[start:end], gradients[start:end], pieces, place, factors, values)
 
     def _place(self, parameter: nn.Parameter, update_number: int, start: int) -> tuple[Tensor, Tensor] | None:
-        """What `noise` takes for a piece; None where nothing is rounded at random."""
+        """The arguments of `noise` for a piece; None where nothing is rounded at random."""
         if self.weights != "bf16_stochastic":
             return None
         name = f"{self.seed},{self._index[parameter]},{update_number}".encode()

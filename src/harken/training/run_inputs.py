@@ -159,7 +159,7 @@ def _without(value: Any, places: Container[str], prefix: str = "") -> Any:
 
 
 def _objects(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What the recipe may name as `module:object`."""
+    """(kind, name) of every setting that may name a `module:object`."""
     yield from (("reward", part.name) for part in recipe.reward.parts)
     yield from (("benchmark", source.reader) for source in recipe.data.train)
     yield "prompt", recipe.prompt.style

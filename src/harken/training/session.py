@@ -150,8 +150,8 @@ class Session:
         trackers = [tracker for tracker in self.trackers if tracker.takes_completions and settings.completions]
         if not trackers or not table_is_due(step, settings.every, last_step):
             return
-        asked = {(row["id"], row["question"]) for row in rows}
-        questions = {key: question for question in self.questions if (key := (question.id, question.text)) in asked}
+        shown = {(row["id"], row["question"]) for row in rows}
+        questions = {key: question for question in self.questions if (key := (question.id, question.text)) in shown}
         table = completion_table(step, rows, questions, self.prompt, self.recipe)
         for tracker in trackers:
             tracker.log_completions(table)
