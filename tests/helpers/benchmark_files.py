@@ -22,7 +22,7 @@ LAYERS = ("Signal Layer", "Perception Layer", "Semantic Layer", "Cultural Layer"
 def write(path: Path, records: list[Record]) -> Path:
     """A JSON list, or JSON lines where the name says so."""
     lined = path.suffix == ".jsonl"
-    text = "".join(json.dumps(one) + "\n" for one in records) if lined else json.dumps(records, indent=1)
+    text = "".join(json.dumps(record) + "\n" for record in records) if lined else json.dumps(records, indent=1)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -169,7 +169,12 @@ def gold(record: Record) -> str:
 
 def answered(records: list[Record], key: str, say=gold) -> list[Record]:
     """The records with a prediction added; `say` returning None leaves it out."""
-    return [{**one, key: text} if (text := say(one)) is not None else one for one in records]
+    return [{**record, key: text} if (text := say(record)) is not None else record for record in records]
+
+
+def accuracies(result: dict[str, Any]) -> list[float]:
+    """The three accuracies of a score: official, official over all questions, and strict."""
+    return [result[name]["value"] for name in ("official_accuracy", "official_accuracy_all", "choice_accuracy")]
 
 
 def noise(draw: random.Random, right: str, choices: list[str]) -> str:

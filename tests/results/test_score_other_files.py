@@ -4,16 +4,10 @@ import json
 from collections import Counter
 
 import pytest
-from benchmark_files import RECORDS, answered, mmau_records, write
+from benchmark_files import RECORDS, accuracies, answered, mmau_records, write
 from command_line import harken
 
 from harken.results.score_file import score_file
-
-FIGURES = ("official_accuracy", "official_accuracy_all", "choice_accuracy")
-
-
-def values(result):
-    return [result[name]["value"] for name in FIGURES]
 
 
 @pytest.fixture
@@ -31,10 +25,10 @@ def test_of_two_keys_that_differ_the_benchmarks_own_is_read_and_the_other_is_nam
     records = mmau_records(10)
     both = answered(answered(records, "model_output"), "response", lambda one: "Sorry, I cannot tell.")
     result = scored(records, both)
-    assert (values(result)[0], result["prediction_keys"]) == (1.0, ["model_output"])
+    assert (accuracies(result)[0], result["prediction_keys"]) == (1.0, ["model_output"])
     assert result["other_prediction_keys"] == {"response": 10}
     result = scored(records, both, key="response")
-    assert (values(result)[0], result["prediction_keys"]) == (0.0, ["response"])
+    assert (accuracies(result)[0], result["prediction_keys"]) == (0.0, ["response"])
     assert result["other_prediction_keys"] == {"model_output": 10}
 
 
@@ -44,7 +38,7 @@ def test_any_key_can_be_named_also_of_harkens_own_predictions(scored, key):
     own = [{"id": one["id"], "completion": "?", "choice": None, "reason": "no choice"} for one in records]
     named = [{**row, key: one["answer"]} for row, one in zip(own, records, strict=True)]
     result = scored(records, named, key=key)
-    assert (values(result), result["official_input"]) == ([1.0] * 3, "text as given")
+    assert (accuracies(result), result["official_input"]) == ([1.0] * 3, "text as given")
 
 
 def test_an_answer_that_was_mended_is_named_and_scored_by_the_benchmark_or_by_the_file(scored):
@@ -53,10 +47,10 @@ def test_an_answer_that_was_mended_is_named_and_scored_by_the_benchmark_or_by_th
     predictions = [{**one, "model_output": one["answer"]} for one in records]
     predictions[2] |= {"answer": old, "model_output": old}
     result = scored(records, predictions)
-    assert values(result) == [0.75] * 3
+    assert accuracies(result) == [0.75] * 3
     [item] = result["differing_items"]
     assert item == {"id": "m2", "line": item["line"], "field": "answer", "file": old, "benchmark": records[2]["answer"]}
-    assert values(scored(records, predictions, answers="file")) == [1.0] * 3
+    assert accuracies(scored(records, predictions, answers="file")) == [1.0] * 3
     assert (result["answers_of"], scored(records, predictions, answers="file")["answers_of"]) == ("benchmark", "file")
 
 
@@ -78,7 +72,7 @@ def test_a_repeated_record_changes_neither_score_nor_denominator(scored, benchma
     wrong = {**predictions[1], "output": "nothing of this"}
     plain = scored(records, predictions, benchmark)
     twice = scored([*records, records[0], records[1]], [*predictions, predictions[0], wrong], benchmark)
-    assert values(plain) == values(twice) == [1.0] * 3
+    assert accuracies(plain) == accuracies(twice) == [1.0] * 3
     assert plain["n"] == twice["n"] == len(records)
     assert [len(repeat["id"]) > 0 for repeat in twice["repeated_predictions"]] == [True, True]
     assert len(twice["repeated_records"]) == 2
