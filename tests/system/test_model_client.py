@@ -49,7 +49,7 @@ def test_a_completion_request_carries_a_prompt_and_says_when_the_reply_was_cut()
         Scripted(b'{"choices": [{"message": {"content": null}}]}'),
         Scripted(b"[" * 100_000),
         Scripted(said("half of a body").body, cut=True),
-        Scripted(said("late").body, delay_s=1.0),
+        Scripted(said("late").body, delay_s=2.0),
     ],
     ids=["429", "500", "html", "no choices", "list", "null", "deep", "cut", "late"],
 )
@@ -57,7 +57,7 @@ def test_one_fault_is_tried_again_and_counted(fault):
     replies = itertools.chain([fault], itertools.repeat(said("fine")))
     with (
         serving(lambda request: next(replies)) as server,
-        ModelClient(config(server.url, timeout_s=0.3)) as client,
+        ModelClient(config(server.url, timeout_s=1.0 if fault.delay_s else 10.0)) as client,
     ):
         assert client.submit(Request("q", 8)).result() == Reply("fine", ended=True)
         assert (client.n_requests, client.n_retried, client.n_failed) == (1, 1, 0)
