@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harken.prepare.clip_source import ClipSource, clip_source, listed_source
+from harken.prepare.clip_source import ClipSource, file_source
 from harken.prepare.media_index import AUDIO_SUFFIXES
 
 
@@ -33,7 +33,7 @@ class CaptionedClips:
         return self._by_start.get(clip.names[0])
 
     def _add(self, stem: str, name: str) -> None:
-        source = listed_source(stem) or clip_source(stem, doubtful=True)
+        source = file_source(stem)
         if source is not None and source.site == "youtube":
             self._by_recording.setdefault(source.ident, name)
             for start in source.names:

@@ -4,12 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from harken.prepare.clip_source import ClipSource, clip_source, evidence_of_id
+from harken.prepare.clip_source import VIDEO_ID, ClipSource, clip_source, evidence_of_id
 from harken.prepare.leak_check_sets import ComparedRecord
 
-_ELEVEN = re.compile("(?=([A-Za-z0-9_-]{11}))")
-"""Every eleven characters that an id can have, overlapping ones too."""
-_ELEVEN = re.compile("(?=([A-Za-z0-9_-]{11}))")
+_ANY_ID = re.compile(f"(?=({VIDEO_ID}))")
 """Every eleven characters that an id can have, overlapping ones too."""
 _Recordings = dict[tuple[str, str], list[tuple[str, ClipSource]]]
 """(site, id) of a recording -> its parts: the id of the record and the part."""
@@ -61,6 +59,6 @@ def _sources_in(name: str) -> Sequence[ClipSource]:
     doubtful = clip_source(name, doubtful=True)
     sources = [] if doubtful is None else [doubtful]
     if evidence_of_id(name) == 3:
-        parts = [match[1] for match in _ELEVEN.finditer(name)]
+        parts = [match[1] for match in _ANY_ID.finditer(name)]
         sources += [ClipSource("youtube", part) for part in parts if evidence_of_id(part) == 3]
     return sources

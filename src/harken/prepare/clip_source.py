@@ -2,8 +2,8 @@
 
 Downloaders and data sets spell the same clip in many ways. `PATTERNS` lists the spellings of files that `clip_source`
 reads; the leak check and the search for media files both use it. `listed_source` reads the entries of lists, in which
-an id may look like a word. A YouTube id has 11 characters and may itself hold `-` and `_`, so it is taken by its
-length, and a name is never split at `_`.
+an id may look like a word, and `file_source` the files of clips that a list names. A YouTube id has 11 characters and
+may itself hold `-` and `_`, so it is taken by its length, and a name is never split at `_`.
 """
 
 import re
@@ -67,7 +67,9 @@ class NamePattern:
     evidence: int
 
 
-_ID = r"(?P<id>[A-Za-z0-9_-]{11})"
+VIDEO_ID = "[A-Za-z0-9_-]{11}"
+"""An expression for an id of YouTube."""
+_ID = rf"(?P<id>{VIDEO_ID})"
 _TIME = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
 _PART = rf"(?P<start>{_TIME})(?:[_-](?P<end>{_TIME})(?:[_-][0-9]{{1,6}})?)?"
 _CLOCK = r"(?P<clock>[0-9]{2}-[0-9]{2}-[0-9]{2})_(?P<clock_end>[0-9]{2}-[0-9]{2}-[0-9]{2})"
@@ -87,9 +89,7 @@ PATTERNS = tuple(
     )
 )
 """The spellings of YouTube's clips, read in this order."""
-_LISTED = re.compile(
-    rf"Y?(?P<alone>[A-Za-z0-9_-]{{11}}){_WORD}|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?"
-)
+_LISTED = re.compile(rf"Y?(?P<alone>{VIDEO_ID}){_WORD}|{_ID}_(?P<start>[0-9]{{1,6}})(?:_(?P<length>[0-9]{{1,4}}))?")
 _FREESOUND = re.compile(r"(?P<id>[0-9]{1,7})__[^_].*__.+")
 FREESOUND_SHOWN, FREESOUND_EXAMPLE = "<number>__<user>__<title>", "17196__dog-lover__bark"
 
@@ -133,6 +133,12 @@ def listed_source(name: str) -> ClipSource | None:
         return ClipSource("youtube", match["alone"])
     start_s, length = float(match["start"]), match["length"]
     return ClipSource("youtube", match["id"], (start_s,), None if length is None else start_s + float(length))
+
+
+def file_source(stem: str) -> ClipSource | None:
+    """The clip that a file means, by its name without extension, in a folder of clips that a list names: their ids may
+    look like words. None for any other file."""
+    return listed_source(stem) or clip_source(stem, doubtful=True)
 
 
 _KINDS = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))

@@ -16,14 +16,14 @@ from harken.data.record_fields import clip_path
 from harken.data.records import Record, RecordError, iter_records
 from harken.errors import DataError
 from harken.prepare.clip_lists import ID_COLUMNS, START_COLUMNS, column_names, list_rows
-from harken.prepare.clip_source import ClipSource, clip_source, listed_source
+from harken.prepare.clip_source import VIDEO_ID, ClipSource, clip_source, file_source, listed_source
 from harken.prepare.sound_fields import SOUND_SUFFIXES, sounds_of
 from harken.types import AudioSpan, Rejected
 
-_URL_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([A-Za-z0-9_-]{11})")
+_URL_ID = re.compile(rf"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)({VIDEO_ID})")
 _END_KEYS = ("end_time", "end_seconds", "end_second", "end", "time_end")
 _ADDRESS_KEYS = ("url", "youtube_url", "video_url")
-_YOUTUBE_ID = re.compile(r"Y?[A-Za-z0-9_-]{11}")
+_LISTED_ID = re.compile(f"Y?({VIDEO_ID})")
 _SECONDS = re.compile(r"\s*\d{1,6}(\.\d+)?\s*")
 _WORD = re.compile(r"\w+")
 _NO_WORDS: frozenset[str] = frozenset()
@@ -165,7 +165,7 @@ def _compared_clip(ident: str, clip: str, record: Record, words: frozenset[str],
     stem = name if listed and ending[1:].lower() not in SOUND_SUFFIXES else bare
     source = _stated_source(record, stem) or _named_source(stem)
     if source is None and listed:
-        source = listed_source(stem) or clip_source(stem, doubtful=True)
+        source = file_source(stem)
     return ComparedRecord(ident, stem, source, words, _span(record, clip, root))
 
 
@@ -176,9 +176,9 @@ def _stated_source(record: Record, stem: str) -> ClipSource | None:
         return None
     keys = dict(zip(column_names(tuple(record)), record.values(), strict=True))
     ident = _first_text(keys, ID_COLUMNS)
-    if _YOUTUBE_ID.fullmatch(ident):
+    if match := _LISTED_ID.fullmatch(ident):
         start_s, end_s = _number(keys, START_COLUMNS), _number(keys, _END_KEYS)
-        return ClipSource("youtube", ident[-11:], () if start_s is None else (start_s,), end_s)
+        return ClipSource("youtube", match[1], () if start_s is None else (start_s,), end_s)
     url = _URL_ID.search(_first_text(record, _ADDRESS_KEYS))
     return ClipSource("youtube", url[1]) if url is not None and _named_source(stem) is None else None
 

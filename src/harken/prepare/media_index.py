@@ -11,7 +11,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.prepare.clip_source import PATTERNS, clip_source, listed_source
+from harken.prepare.clip_source import PATTERNS, file_source
 from harken.prepare.data_card import CardTable, count_table
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".wma")
@@ -53,7 +53,7 @@ def index_media(folder: Path, wanted: Set[str]) -> MediaIndex:
         for file_name in file_names:
             stem, suffix = os.path.splitext(file_name)
             is_media = suffix.lower() in AUDIO_SUFFIXES + VIDEO_SUFFIXES
-            source = listed_source(stem) or clip_source(stem, doubtful=True) if is_media else None
+            source = file_source(stem) if is_media else None
             clip = next((name for name in source.names if name in wanted), None) if source is not None else None
             if clip is not None:
                 paths_of.setdefault(clip, []).append(Path(parent, file_name))
