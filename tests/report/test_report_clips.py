@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from report_runs import write_clips
 
-from harken.data.encoded_sound import as_mp3, as_wav
+from harken.data.audio import wav_bytes
+from harken.data.encoded_sound import as_mp3
 from harken.errors import AudioError
 from harken.report.clip_picture import draw_clip, mel_levels
 from harken.report.clips import ClipFinder, load_clip
@@ -84,7 +85,7 @@ def test_a_file_that_is_no_sound_is_never_read_out(tmp_path):
 def test_sounds_come_back_as_the_model_hears_them(tmp_path):
     write_clips(tmp_path, ["a.wav"])
     samples = load_clip(ClipFinder([tmp_path]), "a.wav")
-    for encoded, tolerance in ((as_wav(samples), 1e-4), (as_mp3(samples), 0.2)):
+    for encoded, tolerance in ((wav_bytes(samples), 1e-4), (as_mp3(samples), 0.2)):
         again, rate = soundfile.read(io.BytesIO(encoded), dtype="float32")
         assert (rate, again.shape) == (16_000, samples.shape)
         assert np.abs(again[800:-800] - samples[800:-800]).max() < tolerance

@@ -1,4 +1,4 @@
-"""Encodes waveforms as files of sound, for pages and trackers."""
+"""Encodes waveforms as MP3, for pages and trackers. `wav_bytes` in data/audio.py encodes them as WAV."""
 
 import io
 
@@ -15,15 +15,14 @@ def as_mp3(samples: Waveform) -> bytes:
     The bit rate is variable, so that the file has room for the tag by which decoders leave out the silence that MP3
     adds in front.
     """
-    return _encoded(samples, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.7, bitrate_mode="VARIABLE")
-
-
-def as_wav(samples: Waveform) -> bytes:
-    """The sound as WAV of 16 bits."""
-    return _encoded(samples, format="WAV", subtype="PCM_16")
-
-
-def _encoded(samples: Waveform, **options) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1, 1), SAMPLE_RATE_HZ, **options)
-    return file.getvalue()
+    mp3 = io.BytesIO()
+    soundfile.write(
+        mp3,
+        np.clip(samples, -1, 1),
+        SAMPLE_RATE_HZ,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=0.7,
+        bitrate_mode="VARIABLE",
+    )
+    return mp3.getvalue()

@@ -15,8 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from harken.data.audio import load_waveform
-from harken.data.encoded_sound import as_wav
+from harken.data.audio import load_waveform, wav_bytes
 from harken.errors import AudioError
 from harken.report.build import run_summary
 from harken.report.clip_picture import draw_clip
@@ -140,4 +139,4 @@ class Viewer:
 @functools.lru_cache(maxsize=8)
 def _wav(file: Path, mtime_ns: int) -> bytes:
     """Kept, because a browser requests one clip in several ranges."""
-    return as_wav(load_waveform(file, truncated="accept"))
+    return wav_bytes(load_waveform(file, truncated="accept"))
