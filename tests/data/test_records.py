@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harken.data import json_values
 from harken.data.record_fields import clip_path
-from harken.data.records import RecordError, read_numbered_records, read_records
+from harken.data.records import RecordError, read_records
 from harken.errors import DataError
 
 
@@ -20,7 +20,7 @@ def read(tmp_path):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         records, rejected = read_records(path)
         assert all(record.file == str(path) for record in rejected)
-        return records, [(record.line, record.reason) for record in rejected]
+        return [(line, record) for line, _, record in records], [(record.line, record.reason) for record in rejected]
 
     return read_text
 
@@ -123,7 +123,7 @@ def test_list_and_lines_hold_the_same_records_and_lose_none(tmp_path_factory, wr
     (folder / "lines.jsonl").write_text("".join(json.dumps(value) + "\n" for value in written), encoding="utf-8")
     for name in ("list.json", "lines.jsonl"):
         records, rejected = read_records(folder / name)
-        assert [record for _, record in records] == [value for value in written if isinstance(value, dict)]
+        assert [record for _, _, record in records] == [value for value in written if isinstance(value, dict)]
         assert len(records) + len(rejected) == len(written)
 
 
@@ -134,7 +134,7 @@ def test_wherever_a_list_is_cut_the_whole_records_are_kept_and_the_cut_is_reject
     path = tmp_path_factory.mktemp("records") / "cut.json"
     path.write_text(text, encoding="utf-8")
     records, rejected = read_records(path)
-    kept = [record for _, record in records]
+    kept = [record for _, _, record in records]
     assert kept == whole[: len(kept)]
     assert len(kept) == text.count("}")
     assert len(rejected) == 1
@@ -160,7 +160,7 @@ def test_a_clip_name_must_name_a_file(tmp_path, name):
 
 def outcomes(path):
     """(line, value) of each record, and (line, reason) of each rejected one."""
-    records, rejected = read_numbered_records(path)
+    records, rejected = read_records(path)
     return [tuple(record) for record in records], [(record.line, record.reason) for record in rejected]
 
 
@@ -204,4 +204,4 @@ def test_bytes_that_are_not_utf8_are_named_by_their_place_in_the_file(tmp_path):
             mock.patch.object(json_values, "_CHUNK", 3),
             pytest.raises(DataError, match=f"not UTF-8: byte 0xe9 at byte {text.index(0xE9)};"),
         ):
-            read_numbered_records(path)
+            read_records(path)

@@ -14,7 +14,7 @@ from scripted_server import Received, said, serving
 
 from harken.data.manifest import write_manifest
 from harken.generate.captions import read_caption
-from harken.generate.clip_facts import ClipFacts, read_clip_facts
+from harken.generate.clip_facts import ClipFacts, ClipFactsFile
 from harken.generate.reply_json import BadReplyError
 from harken.types import Question
 
@@ -58,9 +58,9 @@ def test_each_good_clip_is_heard_once_and_what_is_heard_is_read_as_facts(tmp_pat
     assert {sound_of(request)[1] for request in server.received} == {16_000}
     stereo = next(samples for samples, _ in map(sound_of, server.received) if len(samples) > 2000)
     assert stereo[500:2500] == pytest.approx(0.25, abs=0.01)  # the mean of both channels
-    clips, rejected = read_clip_facts(tmp_path / "captions" / "captions.jsonl")
-    assert rejected == []
-    assert [(clip.id, clip.audio, clip.caption, clip.sounds, clip.speech, clip.task) for clip in clips] == [
+    written = ClipFactsFile(tmp_path / "captions" / "captions.jsonl")
+    assert len(written.rejected) == 0
+    assert [(clip.id, clip.audio, clip.caption, clip.sounds, clip.speech, clip.task) for clip in written.clips] == [
         ("a.wav", "a.wav", "1600 samples", "a tone, a hum", "", "sound"),
         ("b.wav", "b.wav", "3200 samples", "a tone, a hum", "", "sound"),
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from question_generation import generate
 from scripted_server import said, serving
 
-from harken.generate.clip_facts import ClipFacts, facts_text, read_clip_facts, states_absence, write_clip_facts
+from harken.generate.clip_facts import ClipFacts, ClipFactsFile, facts_text, states_absence, write_clip_facts
 
 CLIP = ClipFacts("c1", "audio/c1.wav", "A dog barks.")
 
@@ -63,7 +63,8 @@ def test_a_fact_is_one_line_that_gives_the_fact_back(caption, music):
 def test_a_bad_record_of_captions_is_rejected_with_its_line(record, reason, tmp_path):
     first = {"id": "first", "audio": "./first.wav", "caption": "x", "music": None, "sounds": ["dog", "bell"]}
     (tmp_path / "c.jsonl").write_text(json.dumps(first) + "\n" + json.dumps(record))
-    [clip], [rejected] = read_clip_facts(tmp_path / "c.jsonl")
+    file = ClipFactsFile(tmp_path / "c.jsonl")
+    [clip], [rejected] = file.clips, file.rejected
     assert (clip.audio, clip.sounds, clip.music) == ("first.wav", "dog, bell", "")
     assert rejected.line == 2
     assert rejected.reason.startswith(reason)

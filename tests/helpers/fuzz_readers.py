@@ -24,7 +24,7 @@ from harken.data.records import read_records
 from harken.errors import HarkenError
 from harken.export.card_header import read_base_header
 from harken.export.weights import _shards
-from harken.generate.clip_facts import read_clip_facts
+from harken.generate.clip_facts import ClipFacts, ClipFactsFile
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.fit_of_weights import read_shapes
 from harken.prepare.audiosetcaps_rows import answer_rows, caption_rows
@@ -43,6 +43,7 @@ from harken.system import run_files
 from harken.system.json_lines import read_json_lines
 from harken.system.reply_cache import ReplyCache
 from harken.training.run_inputs import read_inputs
+from harken.types import Rejected
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def _object(name: str, file: str) -> Reader:
 
 def _in_folder(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
     return lambda path: read(path.parent)
+
+
+def _clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
+    file = ClipFactsFile(path)
+    return list(file.clips), list(file.rejected)
 
 
 def _cache(path: Path) -> int:
@@ -105,7 +111,7 @@ READERS = (
     Reader("records of lines", "prepared/manifest.jsonl", "jsonl", read_records, accounts=True),
     Reader("manifest", "prepared/manifest.jsonl", "jsonl", read_manifest, accounts=True),
     Reader("pass rates", "sampled/pass_rates.jsonl", "jsonl", read_pass_rates),
-    Reader("clip facts", "captions.jsonl", "jsonl", read_clip_facts, accounts=True),
+    Reader("clip facts", "captions.jsonl", "jsonl", _clip_facts, accounts=True),
     Reader("decisions", "prepared/review.jsonl", "jsonl", read_decisions),
     Reader("AVQA", "avqa.json", "json", lambda path: avqa_draft(path, path.parent, Filters())),
     Reader("VGGSound", "vggsound.csv", "other", lambda path: list(vggsound_clips(path))),

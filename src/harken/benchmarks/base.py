@@ -11,7 +11,7 @@ from typing import get_args
 
 from harken.benchmarks.published_states import Item, PublishedStates, Recognised
 from harken.config import ChoicesShown
-from harken.data.records import Record, iter_questions, read_questions
+from harken.data.records import Record, apart, iter_questions
 from harken.errors import ConfigError
 from harken.stats import Estimate
 from harken.types import Question, Rejected
@@ -104,8 +104,7 @@ class Benchmark:
 
         Raises DataError where the file cannot be read at all.
         """
-        root = path.parent if audio_root is None else audio_root
-        return read_questions(path, lambda record, source: self.parse(record, root, source))
+        return apart(self.outcomes(path, path.parent if audio_root is None else audio_root))
 
     def outcomes(self, path: Path, audio_root: Path) -> Iterator[Question | Rejected]:
         """Read as `read` does, one record after another, so that memory holds the ids alone."""

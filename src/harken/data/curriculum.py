@@ -21,7 +21,7 @@ def read_pass_rates(path: Path) -> dict[str, float]:
     if rejected:
         raise DataError(f"{path}:{rejected[0].line}: {rejected[0].reason}")
     rates: dict[str, float] = {}
-    for line, record in records:
+    for line, _, record in records:
         name, rate = record.get("id"), record.get("pass_rate")
         if not isinstance(name, str) or name in rates:
             raise DataError(f"{path}:{line}: id: expected text that no earlier line has, found {short_repr(name)}")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harken.data.record_fields import choices_field, clip_path, label_field, text_field
-from harken.data.records import Record, RecordError, iter_questions, read_questions
+from harken.data.records import Record, RecordError, apart, iter_questions
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import write_json_lines
 from harken.types import AudioSpan, Question, Rejected
@@ -39,8 +39,7 @@ def read_manifest(path: Path, audio_root: Path | None = None) -> tuple[list[Ques
 
     Raises DataError where the file cannot be read at all.
     """
-    root = path.parent if audio_root is None else audio_root
-    return read_questions(path, lambda record, source: parse_manifest(record, root, source))
+    return apart(iter_manifest(path, audio_root))
 
 
 def iter_manifest(path: Path, audio_root: Path | None = None) -> Iterator[Question | Rejected]:

@@ -11,12 +11,13 @@ from dataclasses import fields, replace
 from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from harken.data.json_values import JsonValue, json_values
 from harken.errors import DataError, HarkenError, raised, short_repr
 from harken.types import Question, Rejected
 
+T = TypeVar("T")
 Record = dict[str, Any]
 Reader = Callable[[Path, Path | None], tuple[list[Question], list[Rejected]]]
 """Takes a file and the folder of its clips; returns the questions of the file and the records that it rejects."""
@@ -74,22 +75,21 @@ def iter_records(path: Path) -> Iterator[NumberedRecord | Rejected]:
             yield NumberedRecord(value.line, which, value.value)
 
 
-def read_records(path: Path) -> tuple[list[tuple[int, Record]], list[Rejected]]:
-    """All (line, record) pairs of `iter_records`, and all rejected records."""
-    records, rejected = read_numbered_records(path)
-    return [(line, record) for line, _, record in records], rejected
-
-
-def read_numbered_records(path: Path) -> tuple[list[NumberedRecord], list[Rejected]]:
+def read_records(path: Path) -> tuple[list[NumberedRecord], list[Rejected]]:
     """All records of `iter_records`, and all rejected ones."""
-    records: list[NumberedRecord] = []
+    return apart(iter_records(path))
+
+
+def apart(outcomes: Iterable[T | Rejected]) -> tuple[list[T], list[Rejected]]:
+    """What can be used, such as records or questions, and what was rejected, each in order."""
+    usable: list[T] = []
     rejected: list[Rejected] = []
-    for record in iter_records(path):
-        if isinstance(record, Rejected):
-            rejected.append(record)
+    for outcome in outcomes:
+        if isinstance(outcome, Rejected):
+            rejected.append(outcome)
         else:
-            records.append(record)
-    return records, rejected
+            usable.append(outcome)
+    return usable, rejected
 
 
 def iter_questions(path: Path, parse: Callable[[Record, str], Question]) -> Iterator[Question | Rejected]:
@@ -121,18 +121,6 @@ def iter_questions(path: Path, parse: Callable[[Record, str], Question]) -> Iter
         else:
             seen.add(question, record)
             yield question
-
-
-def read_questions(path: Path, parse: Callable[[Record, str], Question]) -> tuple[list[Question], list[Rejected]]:
-    """All questions of `iter_questions`, and all rejected records."""
-    questions: list[Question] = []
-    rejected: list[Rejected] = []
-    for outcome in iter_questions(path, parse):
-        if isinstance(outcome, Rejected):
-            rejected.append(outcome)
-        else:
-            questions.append(outcome)
-    return questions, rejected
 
 
 class _SeenQuestions:

@@ -110,12 +110,6 @@ class ClipFactsFile:
                     raise RecordError(f"{key} {short_repr(value)} is taken by the record in line {first.line}")
 
 
-def read_clip_facts(path: Path) -> tuple[list[ClipFacts], list[Rejected]]:
-    """All usable records of a captions file, and all rejected ones."""
-    file = ClipFactsFile(path)
-    return list(file.clips), list(file.rejected)
-
-
 def write_clip_facts(path: Path, clips: Iterable[ClipFacts]) -> None:
     """Write a captions file."""
     write_json_lines(path, [{key: getattr(clip, key) for key in _KEYS} for clip in clips])

@@ -43,7 +43,7 @@ def question_texts(files: Iterable[Path]) -> list[str]:
         if file.suffix == ".txt":
             texts[read_text(file)] = None
             continue
-        for _, record in read_records(file)[0]:
+        for _, _, record in read_records(file)[0]:
             choices = [choice for choice in record.get("choices", ()) if isinstance(choice, str)]
             fields = [str(record.get(key, "")) for key in ("question", "text", "reasoning")]
             texts |= dict.fromkeys([*fields, repr(choices), *choices])

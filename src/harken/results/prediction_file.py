@@ -16,7 +16,7 @@ from pathlib import Path
 from harken.benchmarks import BENCHMARKS
 from harken.benchmarks.base import Benchmark
 from harken.benchmarks.registry import find_benchmark
-from harken.data.records import Record, read_numbered_records
+from harken.data.records import Record, read_records
 from harken.errors import DataError, short_repr
 from harken.results.harness_logs import match_samples, read_harness_log
 from harken.results.prediction_ids import FaultError, known_id, short_ids, stated_id
@@ -103,7 +103,7 @@ def read_prediction_file(
     log = None if key is not None else read_harness_log(path)
     program = "" if log is None else log[0]
     if log is None:
-        records, rejected = read_numbered_records(path)
+        records, rejected = read_records(path)
     else:
         records, rejected = match_samples(path, log[1], questions, short_ids(benchmark, questions)), []
     own = key is None and bool(records) and all(name in record for _, _, record in records for name in OWN_KEYS)

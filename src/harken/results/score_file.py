@@ -88,10 +88,10 @@ def write_submission(name: str, data: Path, predictions: Path, out: Path, key: s
     published = read_benchmark(benchmark, data)
     read = read_prediction_file(predictions, benchmark, published.questions, data, key)
     records, _ = read_records(data)
-    ids = [benchmark.parse(record, data.parent, f"{data}:{line}").id for line, record in records]
+    ids = [benchmark.parse(record, data.parent, f"{data}:{line}").id for line, _, record in records]
     filled = [
         benchmark.submission(record, read.texts.get(identifier, ""))
-        for (_, record), identifier in zip(records, ids, strict=True)
+        for (_, _, record), identifier in zip(records, ids, strict=True)
     ]
     write_json(out, filled)
     n = len(published.questions)

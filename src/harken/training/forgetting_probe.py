@@ -16,7 +16,7 @@ from torch import Tensor
 from harken.config import ProbeConfig
 from harken.data.audio import check_audio
 from harken.data.record_fields import clip_path, text_field
-from harken.data.records import Record, RecordError, read_questions
+from harken.data.records import Record, RecordError, apart, iter_questions
 from harken.errors import AudioError, DataError, short_repr
 from harken.inference.completions import as_completions, completion_texts
 from harken.inference.log_probabilities import score_packed
@@ -90,7 +90,7 @@ def check_probe(config: ProbeConfig) -> None:
 def _read(config: ProbeConfig) -> tuple[list[Question], list[Rejected]]:
     root = config.file.parent if config.audio_root is None else config.audio_root
     instruction = TRANSCRIBE if config.prompt is None else config.prompt
-    return read_questions(config.file, lambda record, source: _parse(record, root, instruction, source))
+    return apart(iter_questions(config.file, lambda record, source: _parse(record, root, instruction, source)))
 
 
 def _refuse(config: ProbeConfig, questions: Sequence[Question], rejected: Sequence[Rejected]) -> None:
