@@ -66,11 +66,10 @@ def avqa_draft(annotations: Path, out: Path, filters: Filters) -> Draft[Question
     extracted for it. Raises DataError where the file cannot be read."""
     ear = EarFilter(filters.by_ear)
     repairs: Counter[str] = Counter()
-    n_unnamed: Counter[str] = Counter()
     draft = draft_from_records(
         AVQA,
         read_source(annotations),
-        lambda record, place: _parse(record, place, out / "audio", n_unnamed, repairs),
+        lambda record, place: _parse(record, place, out / "audio", repairs),
         out,
         reasons=(filters.reason_by_labels, ear.reason, filters.reason_by_length()),
         id_of=lambda record: f"avqa-{record['id']}" if "id" in record else "",
@@ -80,7 +79,7 @@ def avqa_draft(annotations: Path, out: Path, filters: Filters) -> Draft[Question
     return draft
 
 
-def _parse(record: Record, place: str, folder: Path, n_unnamed: Counter[str], repairs: Counter[str]) -> Question:
+def _parse(record: Record, place: str, folder: Path, repairs: Counter[str]) -> Question:
     """The question of a record whose clip will be in `folder`. Counts the repairs that were made in the record."""
     name = text_field(record, "video_name")
     clip = listed_source(name)
@@ -92,7 +91,7 @@ def _parse(record: Record, place: str, folder: Path, n_unnamed: Counter[str], re
     original = text_field(record, "question_text").strip()
     text = reword_for_audio(original)
     question = Question(
-        id=_question_id(record, clip.names[0], n_unnamed),
+        id=_question_id(record, clip.names[0]),
         text=text,
         choices=choices,
         answer=answer,
@@ -106,12 +105,11 @@ def _parse(record: Record, place: str, folder: Path, n_unnamed: Counter[str], re
     return question
 
 
-def _question_id(record: Record, clip: str, n_unnamed: Counter[str]) -> str:
-    """`avqa-<id>`; for records without an id `avqa-<clip>`, `avqa-<clip>-2`, ... in the order of the file."""
+def _question_id(record: Record, clip: str) -> str:
+    """`avqa-<id>`, or `avqa-<clip>` for a record without an id; `draft_from_records` numbers several about one clip."""
     ident = record.get("id")
     if ident is None:
-        n_unnamed[clip] += 1
-        return f"avqa-{clip}" + (f"-{n_unnamed[clip]}" if n_unnamed[clip] > 1 else "")
+        return f"avqa-{clip}"
     if type(ident) not in (int, str) or not str(ident).strip():
         raise RecordError(f"id: expected a number or text, found {short_repr(ident)}")
     return f"avqa-{ident}"

@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from harken.data.load import rejected_row
+from harken.data.load import rejected_file
 from harken.data.manifest import manifest_record
 from harken.data.records import Placed, Record, RecordError, rejection
-from harken.data.reject_reasons import reason_kind
 from harken.errors import DataError, short_repr
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
 from harken.prepare.data_card import (
@@ -106,7 +105,8 @@ def draft_from_records(
 ) -> Draft[Question]:
     """Parse the records of a source. A record whose id an earlier one has is rejected.
 
-    A record without an id has one that is made of its content; the second of equal ones gets `-2` behind it, and so on.
+    `parse` makes an id for a record without one; the second record whose made id is the same gets `-2` behind it, and
+    so on.
 
     Args:
         parse: takes a record and its place ("file:number"); raises RecordError for a record that cannot be used.
@@ -224,14 +224,13 @@ def write_outcomes(
     """
     n_kept, reasons, kept_spans = 0, Counter[str](), set[AudioSpan]()
     with json_lines_file(out / "manifest.jsonl") as keep:
-        with json_lines_file(out / "rejected.jsonl") as leave_out:
+        with rejected_file(out / "rejected.jsonl", reasons) as leave_out:
             for outcome in draft.outcomes():
                 if not isinstance(outcome, Rejected):
                     reason = leaks.compare(compared(outcome))
                     outcome = outcome if reason is None else rejection(outcome, reason)
                 if isinstance(outcome, Rejected):
-                    reasons[reason_kind(outcome.reason)] += 1
-                    leave_out(rejected_row(outcome))
+                    leave_out(outcome)
                 else:
                     n_kept += 1
                     kept_spans.update(outcome.audio_spans)
