@@ -4,9 +4,11 @@ Every clip is decoded once before training starts, so that no broken clip stops 
 sources, and every record is either kept or rejected with its place and reason.
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +18,9 @@ from harken.config import SourceConfig
 from harken.data.audio import ClipFacts, check_audio
 from harken.data.clip_account import ClipAccount
 from harken.data.records import Reader, rejection
-from harken.data.reject_reasons import commonest_reasons
+from harken.data.reject_reasons import commonest_reasons, reason_kind
 from harken.errors import AudioError, DataError, short_repr
-from harken.system.json_lines import write_json_lines
+from harken.system.json_lines import json_lines_file, write_json_lines
 from harken.types import AudioSpan, Question, Rejected, fragment
 
 
@@ -93,10 +95,23 @@ def load_sources(
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     """Write a line of JSON for each rejected record: file, line, id, reason, and `repeated` where it is true."""
-    write_json_lines(path, map(rejected_row, rejected))
+    write_json_lines(path, map(_rejected_row, rejected))
 
 
-def rejected_row(record: Rejected) -> dict[str, Any]:
+@contextlib.contextmanager
+def rejected_file(path: Path, counts: Counter[str]) -> Iterator[Callable[[Rejected], None]]:
+    """Give a function that writes one rejected record after another as `write_rejected` does, and counts them by kind
+    of reason in `counts`."""
+    with json_lines_file(path) as write:
+
+        def leave_out(record: Rejected) -> None:
+            counts[reason_kind(record.reason)] += 1
+            write(_rejected_row(record))
+
+        yield leave_out
+
+
+def _rejected_row(record: Rejected) -> dict[str, Any]:
     """The line of JSON of a rejected record."""
     row = {"file": record.file, "line": record.line, "id": record.id, "reason": record.reason}
     return row | ({"repeated": True} if record.repeated else {})

@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.data.load import rejected_row
+from harken.data.load import rejected_file
 from harken.data.records import Record
 from harken.data.reject_reasons import reason_kind
 from harken.prepare.audiosetcaps_rows import KINDS, CsvRow, answer_rows, caption_rows
@@ -84,17 +84,18 @@ def prepare_audiosetcaps(
         closing(sqlite3.connect(Path(folder) / "join.sqlite", isolation_level=None)) as database,
         json_lines_file(out / "manifest.jsonl") as keep,
     ):
-        with json_lines_file(out / "rejected.jsonl") as leave_out:
-            join = _Join(database, clips, on_rows)
+        join = _Join(database, clips, on_rows)
+        with rejected_file(out / "rejected.jsonl", join.counts.reasons) as leave_out:
             join.load_answers(answers)
             for path in captions:
                 for row in caption_rows(path):
                     outcome = row.fault or leaks.compare(_compared(row)) or join.record(row)
                     if isinstance(outcome, str):
-                        leave_out(rejected_row(Rejected(str(path), row.line, row.id, outcome)))
+                        leave_out(Rejected(str(path), row.line, row.id, outcome))
                     else:
                         keep(outcome)
-                    join.count_caption(outcome)
+                        join.counts.kept += 1
+                    join.report_captions()
             join.count_unused_answers()
             card = _card(join.counts, leaks, names_clips=audio_root is not None)
         write_text(out / "card.md", card.markdown())
@@ -143,11 +144,8 @@ class _Join:
             self.counts.captions[f"without an answer about {kind}"] += not record[kind]
         return record
 
-    def count_caption(self, outcome: Record | str) -> None:
-        if isinstance(outcome, str):
-            self.counts.reasons[reason_kind(outcome)] += 1
-        else:
-            self.counts.kept += 1
+    def report_captions(self) -> None:
+        """Call `on_rows` now and then."""
         n_captions = self.counts.kept + self.counts.reasons.total()
         if n_captions % _REPORT_EVERY == 0:
             self._on_rows(self.counts.answers["rows"] + n_captions)

@@ -6,13 +6,11 @@ The list is for whoever downloads the missing clips. `prepare avqa` and `prepare
 from collections import Counter
 from pathlib import Path
 
-from harken.data.load import rejected_row
-from harken.data.reject_reasons import reason_kind
+from harken.data.load import rejected_file
 from harken.prepare.data_card import Card, account_tables
 from harken.prepare.draft import Draft, ItemT
 from harken.prepare.media_index import index_media, media_notes, media_table
 from harken.system.files import write_text
-from harken.system.json_lines import json_lines_file
 from harken.types import Rejected
 
 
@@ -26,11 +24,10 @@ def list_missing_clips(draft: Draft[ItemT], media: Path, out: Path) -> Card:
     index = index_media(media, needed)
     file = out / "missing.txt"
     reasons: Counter[str] = Counter()
-    with json_lines_file(out / "rejected.jsonl") as leave_out:
+    with rejected_file(out / "rejected.jsonl", reasons) as leave_out:
         for outcome in draft.outcomes():
             if isinstance(outcome, Rejected):
-                reasons[reason_kind(outcome.reason)] += 1
-                leave_out(rejected_row(outcome))
+                leave_out(outcome)
     write_text(file, "".join(f"{clip}\n" for clip in sorted(needed - index.file_of.keys())))
     notes = [f"The missing clips are listed in {file}", *media_notes(media, index)]
     tables = account_tables(len(draft) - reasons.total(), reasons)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harken.data.load import rejected_row
+from harken.data.load import rejected_file
 from harken.data.manifest import iter_manifest
 from harken.data.records import Record, RecordError, rejection
-from harken.data.reject_reasons import reason_kind
 from harken.prepare.by_ear import EarFilter
 from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.data_card import Card, account_tables
@@ -75,7 +74,8 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
     Questions that the format cannot hold, or whose clip is not there, go to `<out>.rejected.jsonl` with the reason.
     """
     n_kept, reasons = 0, Counter[str]()
-    with json_lines_file(out) as keep, json_lines_file(out.with_name(f"{out.name}.rejected.jsonl")) as leave_out:
+    left_out = out.with_name(f"{out.name}.rejected.jsonl")
+    with json_lines_file(out) as keep, rejected_file(left_out, reasons) as leave_out:
         for outcome in iter_manifest(manifest, audio_root):
             if isinstance(outcome, Question):
                 try:
@@ -85,8 +85,7 @@ def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) 
                     continue
                 except RecordError as error:
                     outcome = rejection(outcome, str(error))
-            reasons[reason_kind(outcome.reason)] += 1
-            leave_out(rejected_row(outcome))
+            leave_out(outcome)
     return Card(OWN, [f"Written in the format {name}: {out}"], account_tables(n_kept, reasons))
 
 
