@@ -35,16 +35,12 @@ def parse_json(text: str | bytes, *, constants: bool = False) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(_fault(error, text)) from error
     if text.count("[") + text.count("{") > DEEPEST:
-        check_depth(value)
+        _check_depth(value)
     return value
 
 
-def json_decoder(*, constants: bool = False) -> json.JSONDecoder:
-    """A decoder with the limits, apart from that of depth, for `raw_decode`.
-
-    Args:
-        constants: accept NaN and Infinity, which are not JSON and which programs write nevertheless.
-    """
+def _decoder(*, constants: bool = False) -> json.JSONDecoder:
+    """A decoder with the limits, apart from that of depth."""
     refuse: Callable[[str], Any] = _refuse_constant
     return json.JSONDecoder(
         object_pairs_hook=_object,
@@ -54,7 +50,7 @@ def json_decoder(*, constants: bool = False) -> json.JSONDecoder:
     )
 
 
-def check_depth(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     """Raises ValueError where lists and objects are nested too deeply."""
     level = [value]
     for _ in range(DEEPEST):
@@ -101,4 +97,4 @@ def _fault(error: json.JSONDecodeError, text: str) -> str:
     return f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
 
 
-_STRICT, _LENIENT = json_decoder(), json_decoder(constants=True)
+_STRICT, _LENIENT = _decoder(), _decoder(constants=True)
