@@ -4,7 +4,7 @@ A job is {"start": words, "go_on": words or null, "folder", "signal", "count", "
 folder that the command writes. The command runs once undisturbed, into `folder/whole`, which gives the time over which
 the moments are spread. Then it runs into `folder/hit0`; each time it is hit it starts again, with `go_on` where the
 folder holds a config.yaml. When it ends by itself, the next folder begins. The program prints how each process ended,
-as JSON: {"folders": [...], "ended": [[exit code, last line of standard error], ...]}.
+as JSON: {"folders": [...], "ended": [[exit code, last line of standard error], ...], "duration_s": of the whole run}.
 
 Processes are forked after the imports, which take longer than a run.
 """
@@ -13,9 +13,27 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+
+
+def hit_at_random(
+    folder: Path, words: list[str], go_on: list[str] | None, signal_name: str, count: int, seed: int | str
+) -> dict:
+    """Run this program on a job, in a process of its own. Returns what it prints."""
+    job = {"start": words, "go_on": go_on, "folder": str(folder)}
+    job |= {"signal": signal_name, "count": count, "seed": seed}
+    (folder / "job.json").write_text(json.dumps(job))
+    program = subprocess.run(
+        [sys.executable, __file__, folder / "job.json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert program.returncode == 0, program.stderr
+    return json.loads(program.stdout)
 
 
 def command(job: dict, out: Path) -> list[str]:

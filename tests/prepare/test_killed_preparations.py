@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from random_kills import hit_at_random
 
 pytestmark = pytest.mark.slow
 
 CHOICES = ["a dog", "a cat", "a door"]
-HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 def write_clips(folder: Path, names: list[str], seed: int = 0) -> None:
@@ -85,16 +82,7 @@ def test_a_preparation_that_is_killed_goes_on_to_the_same_bytes(
     write: Callable[[Path, int], list[str]], n_clips: int, n_kills: int, tmp_path: Path
 ):
     words = ["prepare", *write(tmp_path, n_clips), "--out", "{out}", "--workers", "2"]
-    job = {"start": words, "go_on": None, "folder": str(tmp_path), "signal": "SIGKILL", "count": n_kills, "seed": 3}
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    program = subprocess.run(
-        [sys.executable, HELPERS / "random_kills.py", tmp_path / "job.json"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert program.returncode == 0, program.stderr
-    result = json.loads(program.stdout)
+    result = hit_at_random(tmp_path, words, None, "SIGKILL", n_kills, 3)
     codes = [code for code, _ in result["ended"]]
     assert (codes.count(-9), codes[-1]) == (n_kills, 0)
     expected = files_of(tmp_path / "whole")

@@ -6,8 +6,6 @@ moments.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 import yaml
 from generate_cases import counting, scripted, write_captions
 from made_media import cut, tone, write_media, write_wav
+from random_kills import hit_at_random
 from scripted_server import Received, Scripted, serving
 from small_evaluations import results_of, write_set
 from small_runs import differences, quiet_console, read_run, small_recipe
@@ -146,17 +145,7 @@ GOES_ON = ("go on with: harken ", "the same command", "start it again", "stopped
 def test_a_command_that_is_hit_at_random_moments_ends_with_the_bytes_of_one_that_was_not(kind, signal, tmp_path):
     with serving(REPLIES.get(kind, lambda: score_by_prompt)()) as server:
         world = WORLDS[kind](tmp_path, server.url)
-        job = {"start": world.start, "go_on": world.go_on, "folder": str(tmp_path), "signal": signal}
-        (tmp_path / "job.json").write_text(json.dumps(job | {"count": COUNT, "seed": f"{kind} {signal} {SEED}"}))
-        helpers = Path(__file__).parents[1] / "helpers"
-        program = subprocess.run(
-            [sys.executable, helpers / "random_kills.py", tmp_path / "job.json"],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-    assert program.returncode == 0, program.stderr
-    result = json.loads(program.stdout)
+        result = hit_at_random(tmp_path, world.start, world.go_on, signal, COUNT, f"{kind} {signal} {SEED}")
     codes = [code for code, _ in result["ended"]]
     assert sum(code in (-9, -15, 75) for code in codes) == COUNT  # -15 while Python itself starts
     assert codes[-1] == 0
