@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harken.errors import DataError
 from harken.prepare.clip_extraction import ClipMeasures, measure_clips
@@ -68,7 +69,7 @@ class Coverage:
     n_not_compared: int = 0
 
     @property
-    def unheard(self) -> str | None:
+    def undecoded(self) -> str | None:
         """Which set names files of sound of which none was decoded, so that samples and sound are not checked; None
         where both have some, or where a set has no sound to compare."""
         if not all(self.n_files) or all(self.n_by_hash):
@@ -84,7 +85,7 @@ class Coverage:
             "compared by sound": self.n_by_sound,
         }
         rows = {name: f"{training:,}, {benchmark:,}" for name, (training, benchmark) in pairs.items()}
-        if self.unheard is not None:
+        if self.undecoded is not None:
             rows |= dict.fromkeys(list(rows)[2:], "not checked")
         return rows | {"training clips that could not be compared": f"{self.n_not_compared:,}"}
 
@@ -125,7 +126,7 @@ class LeakSearch:
             _Benchmark(b, b.file.name if names[b.file.name] == 1 else str(b.file), workers, folder, by_sound)
             for b in against
         ]
-        self._heard: dict[AudioSpan, _Heard] = {}
+        self._decoded: dict[AudioSpan, _DecodedSound] = {}
 
     @property
     def needs_sound(self) -> bool:
@@ -136,7 +137,7 @@ class LeakSearch:
         """Compare the samples of a training clip; the results belong to all records about the clip."""
         matches = tuple(benchmark.same_sound(measures.digest, sound) for benchmark in self._benchmarks)
         has_print = sound is not None
-        self._heard[span] = (has_print, matches) if any(matches) else _NO_MATCH[has_print]
+        self._decoded[span] = _DecodedSound(has_print, matches) if any(matches) else _NO_MATCH[has_print]
 
     def compare(self, records: Iterable[ComparedRecord]) -> str | None:
         """Compare the records of one question, one for each clip.
@@ -147,9 +148,9 @@ class LeakSearch:
         """
         reasons = []
         for record in records:
-            decoded = None if record.span is None else self._heard.get(record.span)
+            decoded = None if record.span is None else self._decoded.get(record.span)
             for number, benchmark in enumerate(self._benchmarks):
-                match = decoded[1][number] if decoded is not None and decoded[1] else None
+                match = decoded.matches[number] if decoded is not None and decoded.matches else None
                 leaks = benchmark.compare(record, decoded, match)
                 reasons += [(number, CLIP_RULES.index(leak.rule), leak) for leak in leaks if leak.rule in CLIP_RULES]
         if not reasons:
@@ -176,11 +177,16 @@ class LeakSearch:
         return CardTable("Leak check", ("", "n"), rows) if rows else NO_LEAK_CHECK
 
 
-_Heard = tuple[bool, tuple[Leak | None, ...]]
-"""Whether a training clip has a print, and for each benchmark the clip that sounds the same, without the training id;
-() where no benchmark has any."""
-_NO_MATCH: tuple[_Heard, _Heard] = ((False, ()), (True, ()))
-"""The same for all clips without and with a print, because most clips have no match."""
+class _DecodedSound(NamedTuple):
+    """The sound of a training clip that was decoded: whether it has a print, and for each benchmark the clip that
+    sounds the same, without the training id; () where no benchmark has any."""
+
+    has_print: bool
+    matches: tuple[Leak | None, ...] = ()
+
+
+_NO_MATCH = (_DecodedSound(False), _DecodedSound(True))
+"""Shared by all clips without and with a print, because most clips have no match."""
 
 
 class _Benchmark:
@@ -230,10 +236,11 @@ class _Benchmark:
             return Leak("sound", "", self.name, match)
         return None
 
-    def compare(self, record: ComparedRecord, decoded: _Heard | None, match: Leak | None) -> list[Leak]:
+    def compare(self, record: ComparedRecord, decoded: _DecodedSound | None, match: Leak | None) -> list[Leak]:
         """Count a training record, and keep its pairs and return them.
 
         Args:
+            decoded: the sound of its clip; None where it was not decoded.
             match: the clip of this benchmark that sounds the same.
         """
         counts = self._coverage
@@ -241,7 +248,7 @@ class _Benchmark:
         counts.n_by_id[0] += record.source is not None
         counts.n_by_hash[0] += decoded is not None
         counts.n_files[0] += record.span is not None
-        counts.n_by_sound[0] += decoded is not None and decoded[0]
+        counts.n_by_sound[0] += decoded is not None and decoded.has_print
         if record.names_clip:
             by_id = record.source is not None and counts.n_by_id[1]
             counts.n_clips += 1

@@ -1,4 +1,4 @@
-"""Finds numbers by texts in 24 to 48 bytes a text, where a dictionary of the texts would take 200.
+"""Finds numbers by texts in 32 to 64 bytes a text, where a dictionary of the texts would take 200.
 
 The table holds hashes and no texts. Two texts may have the same hash, so whoever looks a number up compares the text
 that belongs to it.

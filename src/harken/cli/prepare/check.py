@@ -35,8 +35,8 @@ def check(
     if any(has_leak(result) for result in results):
         raise typer.Exit(1)
     for result in results:
-        if (unheard := result.coverage.unheard) is not None:
+        if (undecoded := result.coverage.undecoded) is not None:
             raise DataError(
-                f"{result.name}: samples and sound were not checked, because no clip of {unheard} was found and "
+                f"{result.name}: samples and sound were not checked, because no clip of {undecoded} was found and "
                 "decoded; give the folder of its clips as FILE:AUDIO_ROOT"
             )
