@@ -56,7 +56,7 @@ release:
 # each other's adapters.
 OLDEST := 5.17.0
 NEWEST := 5.23.0
-MODEL_TESTS := $(addprefix tests/,models inference export grpo/test_step.py grpo/test_bugs.py)
+MODEL_TESTS := $(addprefix tests/,models inference export $(addprefix grpo/,test_step.py test_encoded_once.py test_trained_parts.py test_step_rows.py test_bugs.py))
 versions:
 	$(PYTHON) -m venv $(VENV)-versions
 	grep -v '^transformers' constraints.txt > $(VENV)-versions/constraints.txt

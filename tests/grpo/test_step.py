@@ -3,94 +3,26 @@
 import copy
 import math
 from itertools import product
-from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import torch
-from tiny_models import ARCHITECTURES, EVERYTHING, MODELS, noise, perturbed, plain_logp, speaking, tiny_model
+from small_steps import (
+    PROMPT,
+    assert_same_move,
+    collected,
+    moved,
+    policy_of,
+    settings,
+    sgd,
+    spread_advantages,
+    trained_of,
+    update,
+    weights_of,
+)
+from tiny_models import ARCHITECTURES, MODELS, perturbed, plain_logp
 
-from harken.config import GrpoConfig, PromptConfig, RewardConfig, RewardPart
-from harken.grpo.metrics import step_metrics
-from harken.grpo.micro_batch import ScoredBatch
-from harken.grpo.reference_pass import score_with_reference
-from harken.grpo.rewarding import Rewarder
-from harken.grpo.rollout_rows import rollout_rows
-from harken.grpo.sample_completions import sample_completions
-from harken.grpo.update import update as update_from
-from harken.inference.engine import OwnEngine
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.policy import enable_gradient_checkpointing, frozen_copy
-from harken.questions.prompt import Prompt
-from harken.training.optimizer import build_optimizer
-from harken.types import Question
-
-PROMPT = Prompt.from_config(PromptConfig())
-CHOICES = ("one", "two", "three")
-PARTS = {
-    "audio tower": {**dict.fromkeys(EVERYTHING, False), "audio_tower": True},
-    "projector": {**dict.fromkeys(EVERYTHING, False), "projector": True},
-    "language model": {**dict.fromkeys(EVERYTHING, False), "language_model": True},
-}
-
-
-@pytest.fixture(scope="module")
-def questions(tmp_path_factory) -> list[Question]:
-    """Two questions about clips of different lengths, and a text-only question between them."""
-    folder: Path = tmp_path_factory.mktemp("clips")
-    for name, seconds, seed in (("a", 0.5, 1), ("b", 1.1, 2)):
-        soundfile.write(folder / f"{name}.wav", noise(seconds, seed), 16_000, subtype="FLOAT")
-    return [
-        Question("a", "Which digit is spoken in the audio?", CHOICES, 0, folder / "a.wav"),
-        Question("t", "What is 2 + 2?", CHOICES, 1, None),
-        Question("b", "Which digit?", CHOICES, 2, folder / "b.wav"),
-    ]
-
-
-def settings(**changes) -> GrpoConfig:
-    values = {
-        **{"completions_per_prompt": 4, "max_completion_tokens": 4, "temperature": 1.2},
-        **{"max_grad_norm": 1e9, "beta": 0.04, "learning_rate": 1e-3},
-        **changes,
-    }
-    if values.get("normalization") == "dr_grpo":
-        values["scale_rewards"] = False
-    return GrpoConfig.model_validate(values)
-
-
-def policy_of(arch, trained=EVERYTHING):
-    policy = speaking(tiny_model(arch), "one", "two", "three", sharpness=0.4)
-    with torch.no_grad():
-        policy.module.lm_head.bias[list(policy.eos_token_ids)] += 0.7
-    if policy.adapters is None:
-        policy.set_trainable(**trained)
-    return policy
-
-
-class AnotherPolicy(OwnEngine):
-    """An engine whose weights are not quite those of the policy."""
-
-    def holding(self, policy):
-        return super().holding(perturbed(policy, 0.03, seed=5))
-
-
-def collected(policy, questions, config, weights=RewardConfig(), seed=0, inputs=None):  # noqa: B008
-    inputs = inputs or PromptInputs(policy, PROMPT, cache_gib=1)
-    engine = None if config.rollout.importance == "none" else AnotherPolicy()
-    sampled = sample_completions(policy, questions, inputs(questions), PROMPT, config, seed=seed, step=1, engine=engine)
-    return rewarded(sampled, config, weights).batches
-
-
-def rewarded(sampled, config, weights=RewardConfig()):  # noqa: B008
-    return Rewarder(weights, config, PROMPT).reward([ScoredBatch(batch, None) for batch in sampled], progress=0.0)
-
-
-def update(policy, reference, batches, config, optimizer, rate):
-    scored = score_with_reference(policy, reference, [batch.sampled for batch in batches], config)
-    for batch, with_reference in zip(batches, scored, strict=True):
-        batch.reference_logp = with_reference.reference_logp
-    return update_from(policy, batches, config, optimizer, rate)
 
 
 def informative_batches(policy, questions, config):
@@ -104,21 +36,6 @@ def informative_batches(policy, questions, config):
         if sum(right) >= 2 and not all(right) and cut and {1, config.max_completion_tokens} <= lengths:
             return batches
     raise AssertionError("no seed gives a step with all of these")
-
-
-def spread_advantages(batches):
-    """Set advantages that differ from row to row, whatever the completions are."""
-    for batch in batches:
-        batch.advantages = torch.linspace(-1, 1, len(batch.advantages), dtype=torch.float64)
-    return batches
-
-
-def trained_of(module) -> dict[str, torch.Tensor]:
-    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-
-
-def sgd(module, rate) -> torch.optim.Optimizer:
-    return torch.optim.SGD(trained_of(module).values(), lr=rate)
 
 
 def step(policy, reference, questions, config, rate=1.0):
@@ -180,24 +97,6 @@ def slow_step(policy, reference, batches, config, rate) -> list[float]:
                 if gradient is not None:
                     parameter -= rate * gradient
     return losses
-
-
-def moved(policy, start) -> dict[str, torch.Tensor]:
-    now = dict(policy.module.named_parameters())
-    return {name: (now[name] - before).detach() for name, before in start.items()}
-
-
-def assert_same_move(found, expected, tolerance):
-    """Compare each tensor, relative to its own norm, or to 1e-3 of the norm of all where that is larger."""
-    whole = torch.stack([move.norm() for move in expected.values()]).norm()
-    assert whole > 0
-    for name, move in expected.items():
-        error = (found[name] - move).norm() / torch.clamp(move.norm(), min=1e-3 * whole)
-        assert error < tolerance, (name, float(error))
-
-
-def weights_of(policy):
-    return {name: parameter.detach().clone() for name, parameter in policy.module.named_parameters()}
 
 
 STEPS = {
@@ -299,177 +198,3 @@ def test_an_update_through_the_packed_row_equals_one_through_repeated_rows(arch,
         assert figures.logp_gap_max < 1e-9  # of the first iteration, on the weights that sampled
     for form in moves:
         assert_same_move(moves[form], moves["repeated"], 1e-8)
-
-
-class CountedClips:
-    """Counts the clips that a model encodes."""
-
-    def __init__(self, model):
-        self.n = 0
-        self._encode = model.encode_audio
-        model.encode_audio = self._counted
-
-    def _counted(self, inputs):
-        self.n += sum(model_input.features is not None for model_input in inputs)
-        return self._encode(inputs)
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize(
-    ("tower", "iterations", "by_policy", "by_reference"),
-    [(True, 1, 2, 2), (True, 2, 4, 2), (False, 1, 2, 0), (False, 2, 2, 0)],
-    ids=["trained", "trained, two iterations", "frozen", "frozen, two iterations"],
-)
-def test_a_clip_is_encoded_once_per_prompt_and_step(arch, questions, tower, iterations, by_policy, by_reference):
-    """Two of the three prompts have a clip. Only a second iteration of a trained tower, whose weights changed since,
-    and a reference with another tower encode again."""
-    policy = policy_of(arch, {"audio_tower": tower, "projector": tower, "language_model": True})
-    reference = frozen_copy(policy)
-    encoded, encoded_by_reference = CountedClips(policy), CountedClips(reference)
-    if not tower:
-        assert next(reference.parts["audio_tower"].parameters()).data_ptr() in {
-            parameter.data_ptr() for parameter in policy.module.parameters()
-        }
-    config = settings(num_iterations=iterations)
-    update(policy, reference, collected(policy, questions, config), config, sgd(policy.module, 0.01), 0.01)
-    assert (encoded.n, encoded_by_reference.n) == (by_policy, by_reference)
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_repeated_rows_encode_every_clip_again_for_each_completion(arch, questions):
-    """This shows that the count above can fail: the plain form encodes each clip 1 + G times."""
-    policy = policy_of(arch)
-    encoded = CountedClips(policy)
-    config = settings(policy_pass="repeated", beta=0.0)
-    update(policy, None, collected(policy, questions, config), config, sgd(policy.module, 0.01), 0.01)
-    assert encoded.n == 2 * (1 + 4)
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_the_three_switches_name_disjoint_parts_that_cover_what_trains(arch):
-    model = tiny_model(arch)
-    names = {}
-    for part, switches in PARTS.items():
-        model.set_trainable(**switches)
-        names[part] = set(trained_of(model.module))
-        assert names[part]
-        assert model.audio_trains == (part != "language model")
-    assert sum(map(len, names.values())) == len(set().union(*names.values()))
-    model.set_trainable(**EVERYTHING)
-    assert set().union(*names.values()) == set(trained_of(model.module))
-    model.set_trainable(**dict.fromkeys(EVERYTHING, False))
-    assert not trained_of(model.module)
-    assert not model.audio_trains
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize("part", [*PARTS, "everything"])
-def test_frozen_parts_stay_bit_for_bit_and_trained_parts_change(arch, questions, part):
-    """The step has audio and text; one micro-batch has no clip."""
-    policy = policy_of(arch, PARTS.get(part, EVERYTHING))
-    before, trains = weights_of(policy), set(trained_of(policy.module))
-    config = settings(tokens_per_micro_batch=1)
-    optimizer = build_optimizer(policy.module, learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=0.0)
-    batches = spread_advantages(collected(policy, questions, config))
-    figures = update(policy, frozen_copy(policy), batches, config, optimizer, 1e-3)
-    changed = {name for name, move in moved(policy, before).items() if bool((move != 0).any())}
-    assert changed <= trains
-    assert len(changed) > 0.9 * len(trains)
-    assert figures.grad_norm > 0
-    assert all(parameter.grad is None for parameter in policy.module.parameters())
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_a_step_of_text_alone_leaves_a_model_of_which_only_the_tower_trains_as_it_is(arch, questions):
-    policy = policy_of(arch, PARTS["audio tower"])
-    before = weights_of(policy)
-    batches = spread_advantages(collected(policy, [questions[1]], settings()))
-    figures = update(policy, frozen_copy(policy), batches, settings(), sgd(policy.module, 1.0), 1.0)
-    assert figures.grad_norm == 0.0
-    assert not any((move != 0).any() for move in moved(policy, before).values())
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_the_reference_never_changes_and_shares_what_does_not_train(arch, questions):
-    policy = policy_of(arch, {"audio_tower": False, "projector": True, "language_model": True})
-    trains = set(trained_of(policy.module))
-    reference = frozen_copy(policy)
-    own, theirs = dict(policy.module.named_parameters()), dict(reference.module.named_parameters())
-    assert own.keys() == theirs.keys()
-    for name in own:
-        assert (own[name].data_ptr() == theirs[name].data_ptr()) == (name not in trains), name
-    assert not trained_of(reference.module)
-    assert not reference.module.training
-    assert set(trained_of(policy.module)) == trains
-    before = weights_of(reference)
-    for _ in range(2):
-        batches = spread_advantages(collected(policy, questions, settings(num_iterations=2)))
-        figures = update(policy, reference, batches, settings(num_iterations=2), sgd(policy.module, 0.1), 0.1)
-    assert figures.kl > 0
-    assert not any((move != 0).any() for move in moved(reference, before).values())
-    assert not reference.module.training
-
-
-@pytest.mark.parametrize("arch", MODELS)
-def test_samples_depend_on_seed_and_step_and_not_on_the_other_questions_or_their_order(arch, questions):
-    policy = policy_of(arch)
-    inputs = PromptInputs(policy, PROMPT, cache_gib=1)
-
-    def texts(chosen, **where):
-        where = {"seed": 0, "step": 1, **where}
-        batches = list(sample_completions(policy, chosen, inputs(chosen), PROMPT, settings(), **where))
-        owners = [question.id for batch in batches for question in batch.questions for _ in range(4)]
-        return list(zip(owners, [response.text for batch in batches for response in batch.responses], strict=True))
-
-    whole = texts(questions)
-    assert sorted(texts(questions[::-1])) == sorted(whole)
-    assert texts(questions[2:]) == [pair for pair in whole if pair[0] == "b"]
-    assert texts(questions, step=2) != whole
-    assert texts(questions, seed=1) != whole
-
-
-@pytest.mark.parametrize("arch", MODELS)
-def test_rollout_rows_and_metrics_describe_the_step(arch, questions):
-    policy = policy_of(arch)
-    config = settings()
-    inputs = PromptInputs(policy, PROMPT, 1)(questions)
-    rewards = rewarded(sample_completions(policy, questions, inputs, PROMPT, config, seed=0, step=1), config)
-    rows = rollout_rows(rewards.batches)
-    by_length = sorted(
-        questions, key=lambda q: next(i.length for i, x in zip(inputs, questions, strict=True) if x is q)
-    )
-    assert [(row["id"], row["g"]) for row in rows] == [(q.id, g) for q in by_length for g in range(4)]
-    assert [row["question"] for row in rows] == [q.text for q in by_length for _ in range(4)]
-    for row in rows:
-        question = next(q for q in questions if q.id == row["id"])
-        copied = {"clip": question.clip, "task": question.task, "difficulty": question.difficulty}
-        assert {**row, **copied, "choices": list(question.choices)} == row
-        text = row["completion"].strip()
-        assert row["choice"] == (text if text in CHOICES else None)
-        assert row["reward"] == row["rewards"]["accuracy"] == float(row["choice"] == row["answer"])
-        assert row["ended"] or row["tokens"] == 4
-    figures = update(policy, None, rewards.batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
-    metrics = step_metrics(rows, 4, rewards, figures, 1e-3, rollout_s=1.0, step_s=2.0)
-    assert metrics["reward/mean"] == metrics["reward/accuracy"] == np.mean([row["reward"] for row in rows])
-    groups = [[row["reward"] for row in rows[start : start + 4]] for start in (0, 4, 8)]
-    assert metrics["reward/equal_groups"] == sum(len(set(group)) == 1 for group in groups) / 3
-    assert metrics["reward/std_in_group"] == pytest.approx(np.mean([np.std(group, ddof=1) for group in groups]))
-    assert metrics["answer/unreadable"] == np.mean([row["choice"] is None for row in rows])
-    assert metrics["completion/length_mean"] == np.mean([row["tokens"] for row in rows])
-    assert metrics["completion/truncated"] == pytest.approx(np.mean([not row["ended"] for row in rows]))
-    assert metrics["rollout/logp_gap_max"] < 1e-9
-    assert metrics["policy/entropy"] > 0
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_rewards_are_weighted_and_compared_within_the_group_only(arch, questions):
-    policy = policy_of(arch)
-    batches = collected(policy, questions, settings(), RewardConfig(parts=(RewardPart(name="accuracy", weight=3.0),)))
-    for batch in batches:
-        right = torch.tensor(
-            [response.grade.correct for response in batch.sampled.responses], dtype=torch.float64
-        ).view(-1, 4)
-        assert torch.equal(batch.rewards, 3.0 * right)
-        centred = batch.rewards - batch.rewards.mean(1, keepdim=True)
-        expected = centred / (batch.rewards.std(1, keepdim=True) + 1e-4)
-        assert torch.allclose(batch.advantages, expected.flatten(), atol=1e-12)
