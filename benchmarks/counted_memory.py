@@ -123,12 +123,11 @@ class KnownValues(TorchDispatchMode):
         if not tensors and self._is_large(result := func(*args, **kwargs)):
             return result
         values = self._compute(func, args, kwargs)
-        if values is not None and any(name in str(func) for name in WITHOUT_SHAPE):
+        if any(name in str(func) for name in WITHOUT_SHAPE):
             return tree_map(lambda value: self._fake_of(value) if isinstance(value, Tensor) else value, values)
         result = func(*args, **kwargs)
-        if values is not None:
-            for fake, value in zip(tree_leaves(result), tree_leaves(values), strict=True):
-                self._keep(fake, value)
+        for fake, value in zip(tree_leaves(result), tree_leaves(values), strict=True):
+            self._keep(fake, value)
         return result
 
     def _read(self, tensor: Tensor, *, known: bool) -> Any:
@@ -139,10 +138,7 @@ class KnownValues(TorchDispatchMode):
 
     def _compute(self, func, args, kwargs) -> Any:
         with _disable_current_modes():
-            try:
-                return func(*tree_map(self._value, args), **tree_map(self._value, kwargs))
-            except (RuntimeError, IndexError, NotImplementedError):
-                return None  # the fake result stays without a value, and reading it gives zero, as the module says
+            return func(*tree_map(self._value, args), **tree_map(self._value, kwargs))
 
     def _fake_of(self, value: Tensor) -> Tensor:
         fake = torch.empty(value.shape, dtype=value.dtype)
