@@ -28,6 +28,7 @@ from harken.models.tiny_checkpoint import write_tiny
 from harken.system.environment import source_commit
 from harken.system.files import write_text
 from harken.system.json_lines import write_json_lines
+from marked_page import between_marks
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "data_scale.json", ROOT / "docs" / "data.md"
@@ -213,11 +214,7 @@ def table(results: dict[str, Any]) -> str:
 
 def page(text: str, results: dict[str, Any]) -> str:
     """The page with the table between its marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE} lacks the line {BEGIN} or {END} after it")
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+    return between_marks(text, BEGIN, table(results), END)
 
 
 def main() -> None:

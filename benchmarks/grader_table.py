@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harken.questions.grader import grade
 from harken.system.files import write_text
+from marked_page import between_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 BEGIN, END = "<!-- written by benchmarks/grader_table.py -->", "<!-- end of the table -->"
@@ -77,8 +78,7 @@ def table() -> str:
 
 def page(text: str) -> str:
     """The page with the table between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
+    return between_marks(text, BEGIN, table(), END)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from harken.planning.plan import FASTER
 from harken.planning.shapes import shape_of
 from harken.planning.ways_to_fit import CLIP_S, FULL_TRAINING, GIVEN_UP, Way, plan_of, step_seconds, ways_to_fit
 from harken.system.files import write_text
+from marked_page import between_marks
 
 DOCS = Path(__file__).parents[1] / "docs"
 HARDWARE, MEMORY = DOCS / "hardware.md", DOCS / "memory.md"
@@ -98,15 +99,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def page(text: str, written: str) -> str:
-    """The page with what is written between its marks.
-
-    Raises ValueError where it has none.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no line {BEGIN} with {END} after it")
-    return f"{before}{BEGIN}\n{written}\n{END}{after}"
+    """The page with what is written between its marks."""
+    return between_marks(text, BEGIN, written, END)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from harken.planning.memory_items import GIB
 from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape, shape_of_config
 from harken.system.files import write_text
+from marked_page import between_marks
 from simulated_step import SimulatedRun, simulate_steps
 
 ROOT = Path(__file__).parents[1]
@@ -140,11 +141,7 @@ def planned_peak(case: dict[str, Any]) -> int:
 
 def page(text: str, cases: list[dict[str, Any]]) -> str:
     """The page with the table between its marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE} lacks the line {BEGIN} or {END} after it")
-    return f"{before}{BEGIN}\n{table(cases)}\n{END}{after}"
+    return between_marks(text, BEGIN, table(cases), END)
 
 
 def read_cases() -> list[dict[str, Any]]:

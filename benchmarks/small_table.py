@@ -8,7 +8,6 @@ paired by question with the base of the same seed.
 """
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from harken.results.formatting import markdown, percent, points
 from harken.results.summary import accuracy
 from harken.system.files import write_text
 from harken.system.json_lines import read_json_lines
+from marked_page import between_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "small.md"
 EMPTY = "not run yet"
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def with_tables(page: str, text: str) -> str:
-    return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n\n{text}\n\n{END}", page, flags=re.DOTALL)
+    return between_marks(page, BEGIN, f"\n{text}\n", END)
 
 
 def tables(runs: Path) -> str:

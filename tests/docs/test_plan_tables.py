@@ -27,5 +27,5 @@ def test_all_weights_of_7b_train_on_each_machine_within_its_memory():
 
 
 def test_a_page_without_the_marks_is_refused():
-    with pytest.raises(ValueError, match="no line <!-- written by"):
+    with pytest.raises(ValueError, match="lacks the line <!-- written by"):
         plan_tables.page("text", "table")
