@@ -80,14 +80,22 @@ def build() -> QwenOmni:
     return model
 
 
-def shares(prompts: int, group: int, tokens: int, seconds: float) -> dict[str, float]:
-    """Shares of the rollout of all prompts together, by torch's profiler: matrix products, attention, the rest."""
+def warmed_up(
+    prompts: int, group: int, tokens: int, seconds: float
+) -> tuple[QwenOmni, Sequence[Question], list[ModelInput], GrpoConfig]:
+    """Model, questions, what the model reads of them, and settings, after a small rollout."""
     model, questions = build(), questions_of(prompts)
     inputs = [model.render(PROMPT.conversation(question), clip(i, seconds)) for i, question in enumerate(questions)]
     settings = GrpoConfig(
         prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
     )
-    rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)  # warms up
+    rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)
+    return model, questions, inputs, settings
+
+
+def shares(prompts: int, group: int, tokens: int, seconds: float) -> dict[str, float]:
+    """The shares of matrix products and of attention in the rollout of all prompts together, by torch's profiler."""
+    model, questions, inputs, settings = warmed_up(prompts, group, tokens, seconds)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         rollout_seconds(model, questions, inputs, settings, 1, prompts)
     own = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
@@ -99,13 +107,7 @@ def shares(prompts: int, group: int, tokens: int, seconds: float) -> dict[str, f
 
 def measure(rounds: int, prompts: int, group: int, tokens: int, seconds: float, before: Path | None) -> dict[str, Any]:
     """The figures of so many rounds."""
-    model = build()
-    questions = questions_of(prompts)
-    inputs = [model.render(PROMPT.conversation(question), clip(i, seconds)) for i, question in enumerate(questions)]
-    settings = GrpoConfig(
-        prompts_per_step=prompts, completions_per_prompt=group, max_completion_tokens=tokens, temperature=1.0
-    )
-    rollout_seconds(model, questions[:2], inputs[:2], settings, 0, 2)  # warms up
+    model, questions, inputs, settings = warmed_up(prompts, group, tokens, seconds)
     texts: dict[str, dict[int, Any]] = {NARROW: {}, WIDE: {}}
 
     def side(name: str, width: int) -> Side:
