@@ -1,6 +1,5 @@
 """The data of the realaqa_thinker recipes: the spoken words give the reasoning, and no test clip is trained on."""
 
-import os
 import runpy
 from collections import Counter
 from pathlib import Path
@@ -9,17 +8,14 @@ import pytest
 
 from harken.data.manifest import read_manifest
 
-REALAQA = Path(__file__).parents[3] / "shared" / "realaqa"
 SCRIPT = Path(__file__).parents[2] / "recipes" / "realaqa_thinker.py"
-
-pytestmark = pytest.mark.skipif(not REALAQA.exists() and "CI" not in os.environ, reason="needs ../shared/realaqa")
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
+def sets(shared, tmp_path_factory):
     out = tmp_path_factory.mktemp("thinker")
-    runpy.run_path(str(SCRIPT))["write_data"](REALAQA, out)
-    read = {name: read_manifest(out / f"{name}.jsonl", REALAQA) for name in ("sft", "grpo", "test")}
+    runpy.run_path(str(SCRIPT))["write_data"](shared / "realaqa", out)
+    read = {name: read_manifest(out / f"{name}.jsonl", shared / "realaqa") for name in ("sft", "grpo", "test")}
     assert not any(rejected for _, rejected in read.values())
     return {name: questions for name, (questions, _) in read.items()}
 
