@@ -5,8 +5,8 @@ true, "sgd": true (plain gradient descent), "lose": [rank, updates] (that rank k
 "stop": [rank, updates] (SIGTERM comes to that rank) and "late_s" (how long ranks wait for each other). Or a job is
 {"call": name of a function of scale_work.py, "size": number of ranks, ...}. Ranks are forked after the imports, which
 take longer than a run. The program prints as JSON, for each job, three lists over its ranks: exits (how the rank
-ended), errors (its error message) and results (what its function returned). A job that takes longer than LIMIT_S
-hangs and is killed.
+ended: done, failed, error, stopped, killed, hung, or its signal), errors (its error message) and results (what its
+function returned). A job that takes longer than LIMIT_S hangs and is killed.
 """
 
 import json
@@ -104,6 +104,14 @@ def fork_rank(job: dict, rank: int, port: int, error_file: Path, result: Path) -
     os._exit(code)
 
 
+def how_it_ended(rank: int, code: int) -> str:
+    """A word for the ends that tests expect; for any other the rank with its signal or exit code."""
+    expected = {0: "done", 1: "failed", 2: "error", StoppedError.EXIT_CODE: "stopped", -signal.SIGKILL: "killed"}
+    if code in expected:
+        return expected[code]
+    return f"rank {rank} died of {signal.Signals(-code).name}" if code < 0 else f"rank {rank} exited with code {code}"
+
+
 def run_job(job: dict, folder: Path) -> dict:
     port, started = free_port(), time.monotonic()
     errors, results = ([folder / f"{name}{rank}" for rank in range(job["size"])] for name in ("error", "result"))
@@ -114,10 +122,8 @@ def run_job(job: dict, folder: Path) -> dict:
     while running:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
-            code = os.waitstatus_to_exitcode(status)
-            exits[running.pop(child)] = {0: "done", 1: "failed", 2: "error", 75: "stopped", -signal.SIGKILL: "killed"}[
-                code
-            ]
+            rank = running.pop(child)
+            exits[rank] = how_it_ended(rank, os.waitstatus_to_exitcode(status))
         elif time.monotonic() - started > LIMIT_S:
             for child, rank in running.items():
                 os.kill(child, signal.SIGKILL)
