@@ -63,7 +63,7 @@ def train(
             metrics = result.metrics
             metrics |= session.measure_development(step, settings.steps)
             metrics |= session.measure_probe(step, settings.steps)
-            stop = session.call(on_step, step, settings.steps, metrics, result.rows)
+            stop = session.hand_to_caller(on_step, step, settings.steps, metrics, result.rows)
             if session.ranks.is_main and (stop or is_due(step, recipe.logging.every, settings.steps)):
                 session.run.write_rollouts(step, result.rows)
                 session.track_completions(step, settings.steps, result.rows)

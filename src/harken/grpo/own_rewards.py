@@ -49,17 +49,21 @@ class OwnRewards:
     ) -> dict[str, list[float]] | None:
         if self._ranks.size == 1:
             return _values(functions, groups, deadline)
-        gathered = self._ranks.gather([[_as_json(response) for response in group] for group in groups])
-        everything = [[self._from_json(row) for row in group] for groups in gathered for group in groups]
-        values = self._ranks.broadcast(self._ranks.run_on_main(lambda: _values(functions, everything, deadline)))
+        gathered = self._ranks.gather([_as_json(group) for group in groups])
+
+        def values_of_all() -> dict[str, list[float]] | None:
+            everything = [self._from_json(group) for groups in gathered for group in groups]
+            return _values(functions, everything, deadline)
+
+        values = self._ranks.broadcast(self._ranks.run_on_main(values_of_all))
         if values is None:
             return None
         first = self._group * sum(len(groups) for groups in gathered[: self._ranks.rank])
         return {name: column[first : first + self._group * len(groups)] for name, column in values.items()}
 
-    def _from_json(self, row: dict[str, Any]) -> Response:
-        question, shown = question_from_json(row["question"]), self._prompt.letters_shown
-        return understand(row["text"], question, letters_shown=shown, tokens=row["tokens"], ended=row["ended"])
+    def _from_json(self, group: dict[str, Any]) -> list[Response]:
+        question, shown = question_from_json(group["question"]), self._prompt.letters_shown
+        return [understand(**completion, question=question, letters_shown=shown) for completion in group["completions"]]
 
 
 def _values(functions: Sequence[CustomReward], groups: Groups, deadline: float | None) -> dict[str, list[float]] | None:
@@ -76,11 +80,14 @@ def _values(functions: Sequence[CustomReward], groups: Groups, deadline: float |
         starts[place] = start
         start += len(groups[place])
     return {
-        name: [value for place, group in enumerate(groups) for value in column[starts[place] :][: len(group)]]
+        name: [
+            value for place, group in enumerate(groups) for value in column[starts[place] : starts[place] + len(group)]
+        ]
         for name, column in columns.items()
     }
 
 
-def _as_json(response: Response) -> dict[str, Any]:
-    question = question_to_json(response.question)
-    return {"question": question, "text": response.text, "tokens": response.tokens, "ended": response.ended}
+def _as_json(group: Sequence[Response]) -> dict[str, Any]:
+    """The completions of a prompt, with their question once."""
+    completions = [{"text": each.text, "tokens": each.tokens, "ended": each.ended} for each in group]
+    return {"question": question_to_json(group[0].question), "completions": completions}

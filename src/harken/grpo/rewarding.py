@@ -108,11 +108,11 @@ class Rewarder:
         failures = self._failures(verdicts)
         warnings = [] if self._limit is None else self._limit.check_step(failures)
         totals = self._totals(batches, verdicts)
-        custom, first = self._own_values if self._own_values is not None else self._own.call(batches) or {}, 0
-        rewarded = []
+        values = self._own.call(batches) if self._own_values is None else self._own_values
+        custom, first, rewarded = values or {}, 0, []
         for batch, verdict in zip(batches, verdicts, strict=True):
             rows = slice(first, first + len(batch.sampled.responses))
-            own = {name: values[rows] for name, values in custom.items()}
+            own = {name: column[rows] for name, column in custom.items()}
             rewarded.append(self._rewarded(batch, verdict.scores, own, totals, progress))
             first = rows.stop
         self._own_values = None

@@ -156,7 +156,7 @@ class Session:
         for tracker in trackers:
             tracker.log_completions(table)
 
-    def call(
+    def hand_to_caller(
         self,
         on_step: OnStep | None,
         step: int,

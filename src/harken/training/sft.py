@@ -62,7 +62,7 @@ def sft(
             metrics |= session.measure_development(step, last_step)
             reached = _has_reached(metrics, settings.stop_at_dev_accuracy)
             metrics |= session.measure_probe(step, last_step, stop=reached)
-            stop = session.call(on_step, step, last_step, metrics) or reached
+            stop = session.hand_to_caller(on_step, step, last_step, metrics) or reached
             session.end_step(step, last_step, metrics, stop=stop)
             table.advance(step, metrics, stop=stop)
             if reached:
