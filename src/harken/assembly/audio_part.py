@@ -18,15 +18,10 @@ from harken.export.card_header import is_hub_id
 from harken.models.loading import checkpoint_errors
 
 POSITIONS_A_SECOND = 50
-_CONFIG = {
-    "num_mel_bins": "num_mel_bins",
-    "encoder_layers": "encoder_layers",
-    "encoder_attention_heads": "encoder_attention_heads",
-    "encoder_ffn_dim": "encoder_ffn_dim",
-    "d_model": "d_model",
-    "activation_function": "activation_function",
-    "scale_embedding": "scale_embedding",
-}
+_COPIED = (
+    *("num_mel_bins", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim", "d_model"),
+    *("activation_function", "scale_embedding"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ def read_audio_part(path: str, window_s: int) -> AudioPart:
         name = "audio_tower.embed_positions.weight"
         weights[name] = weights[name][:positions].clone()
         extractor = _extractor(folder, config.num_mel_bins, window_s)
-    audio_config = {ours: getattr(config, theirs) for ours, theirs in _CONFIG.items()}
+    audio_config = {key: getattr(config, key) for key in _COPIED}
     audio_config |= {"model_type": "qwen2_audio_encoder", "max_source_positions": positions}
     return AudioPart(audio_config, weights, extractor)
 

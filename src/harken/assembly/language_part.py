@@ -68,7 +68,7 @@ def read_language_part(path: str) -> LanguagePart:
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto")
     own_tokens, known = len(tokenizer), tokenizer.get_vocab()
     tokenizer.add_special_tokens({"additional_special_tokens": list(AUDIO_TOKENS)}, replace_extra_special_tokens=False)
-    weights = {_published_name(name): tensor for name, tensor in model.state_dict().items()}
+    weights = {f"language_model.{name}": tensor for name, tensor in model.state_dict().items()}
     _add_head(weights)
     if config.model_type == "llama":
         _add_zero_biases(weights)
@@ -105,10 +105,6 @@ def as_text_config(config: dict[str, Any]) -> dict[str, Any]:
     if family == "llama" and biased:
         raise CheckpointError(f"a Llama model with {' and '.join(biased)}, which a Qwen2 has no place for")
     return text | {"model_type": "qwen2", "tie_word_embeddings": False, "use_sliding_window": False}
-
-
-def _published_name(name: str) -> str:
-    return f"language_model.{name}"
 
 
 def _add_head(weights: dict[str, Tensor]) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, JudgeConfig, Recipe, SftConfig
 from harken.data.curriculum import read_pass_rates
-from harken.errors import ConfigError
 from harken.judges.prompts import JudgePrompts
 from harken.questions.prompt import Prompt
 from harken.rewards import load_custom
 from harken.system.model_client import refuse_unreachable
 from harken.training.forgetting_probe import check_probe
+from harken.training.trackers import not_installed
 
 
 def check_without_checkpoint(recipe: Recipe, settings: GrpoConfig | SftConfig, out: Path) -> None:
@@ -23,7 +23,7 @@ def check_without_checkpoint(recipe: Recipe, settings: GrpoConfig | SftConfig, o
         check_probe(recipe.probe)
     for name in recipe.logging.trackers:
         if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"logging.trackers: {name} is not installed; pip install 'harken[{name}]'")
+            raise not_installed(name)
     if isinstance(settings, SftConfig):
         return
     for name in recipe.reward.names:

@@ -132,7 +132,11 @@ def _import_tracker(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:
-        raise ConfigError(f"logging.trackers: {library} is not installed; pip install 'harken[{library}]'") from error
+        raise not_installed(library) from error
+
+
+def not_installed(library: str) -> ConfigError:
+    return ConfigError(f"logging.trackers: {library} is not installed; pip install 'harken[{library}]'")
 
 
 def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
