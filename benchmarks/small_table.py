@@ -95,21 +95,21 @@ def is_there(folder: Path) -> bool:
     return (folder / "summary.json").is_file()
 
 
-def cell(run: Path, kind: str) -> str:
+def rows_of(run: Path, kind: str) -> list[Row]:
+    """The rows of an evaluation; [] where it is not there."""
     folder = run / "eval" / kind
-    if not is_there(folder):
-        return EMPTY
-    rows = read_evaluation_rows(folder)
-    return f"{percent(accuracy(rows))} (n {len(rows)})"
+    return list(read_evaluation_rows(folder)) if is_there(folder) else []
+
+
+def cell(run: Path, kind: str) -> str:
+    rows = rows_of(run, kind)
+    return f"{percent(accuracy(rows))} (n {len(rows)})" if rows else EMPTY
 
 
 def unread(run: Path, kind: str) -> str:
     """The share of answers that count as wrong because they name no choice: a gain may be of form alone."""
-    folder = run / "eval" / kind
-    if not is_there(folder):
-        return EMPTY
-    rows = read_evaluation_rows(folder)
-    return f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
+    rows = rows_of(run, kind)
+    return EMPTY if not rows else f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
 
 
 def gain(seed: Path, row: str, kind: str) -> str:

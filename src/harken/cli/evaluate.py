@@ -109,13 +109,12 @@ def _evaluate_tasks(
     recipes = task_recipes(names, data, recipe, values, given["overrides"] or [])
     for settings in recipes.values():
         check_names([settings.data], settings.prompt)
-    folder = given["out"] or Path("runs") / "eval" / "tasks"
     with StepProgress(screen, "evaluate", 0, 200) as progress:
-        done = evaluate_tasks(recipes, out=folder, on_progress=progress.update, console=screen)
+        done = evaluate_tasks(recipes, out=given["out"], on_progress=progress.update, console=screen)
     if done.summaries:
         screen.print(tasks_table(f"{len(recipes)} tasks", done.summaries))
-        print_line(screen, f"summaries: {folder / 'tasks.json'}")
-    return done.summaries, folder
+        print_line(screen, f"summaries: {done.folder / 'tasks.json'}")
+    return done.summaries, done.folder
 
 
 def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe":

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from harken.config import EvaluationRecipe
 from harken.config.plugins import installed, is_object_name
 from harken.data.audio_modes import clip_loader
-from harken.errors import ConfigError, DataError, HarkenError, raised, short_repr
+from harken.errors import ConfigError, HarkenError, raised, short_repr
 from harken.evaluation.journal import Journal
 from harken.inference.predict import Batch
 from harken.questions.choice_orders import Answer, Trial
@@ -93,12 +93,7 @@ class OwnModel:
         self._function = made
 
     def why_unusable(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
-        """Why the prompt cannot be written, as for more choices than letters; None when it can."""
-        try:
-            self._prompt.text(question)
-        except DataError as error:
-            return str(error)
-        return None
+        return self._prompt.fault(question)
 
     def clip_counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         """No counts: it gets whole clips."""

@@ -14,7 +14,7 @@ import numpy as np
 from harken.config import EvaluationRecipe
 from harken.data.audio import audio_part
 from harken.data.audio_modes import clip_loader
-from harken.errors import DataError, HarkenError, ServerError
+from harken.errors import HarkenError, ServerError
 from harken.evaluation.journal import Journal
 from harken.inference.predict import Batch
 from harken.models.audio_features import shortest_clip
@@ -37,12 +37,7 @@ class ServedModel:
         self._client, self._recipe, self._prompt = client, recipe, prompt
 
     def why_unusable(self, question: Question, durations_s: Mapping[AudioSpan, float]) -> str | None:
-        """Why the prompt cannot be written, as for more choices than letters; None when it can."""
-        try:
-            self._prompt.text(question)
-        except DataError as error:
-            return str(error)
-        return None
+        return self._prompt.fault(question)
 
     def clip_counts(self, questions: Sequence[Question], durations_s: Mapping[AudioSpan, float]) -> dict[str, int]:
         """No counts: clips are sent whole."""

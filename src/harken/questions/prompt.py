@@ -76,6 +76,14 @@ class Prompt:
         parts = {"{question}": question.text, "{choices}": self._choices(question)}
         return re.sub(r"\{question\}|\{choices\}", lambda placeholder: parts[placeholder[0]], self.template)
 
+    def fault(self, question: Question) -> str | None:
+        """Why the prompt cannot be written, as for more choices than letters; None where it can."""
+        try:
+            self.text(question)
+        except DataError as error:
+            return str(error)
+        return None
+
     def conversation(self, question: Question) -> Conversation:
         """The system turn, if there is one, and a user turn: an audio place for each clip before the text, or text
         alone where the question has no clip."""

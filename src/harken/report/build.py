@@ -67,7 +67,7 @@ def run_summary(names: Sequence[str], runs: Sequence[Run], sets: Sequence[Sequen
     comparison = compare_runs(names, runs, sets)
     seeds = []
     if comparison is None or comparison.only_seeds_differ:
-        for ids, set_name in set_names(questions for run_sets in sets for questions in run_sets).items():
+        for ids, set_name in set_names(sets).items():
             shared = [questions for run_sets in sets for questions in run_sets if questions.ids == ids]
             if comparisons := seed_comparisons(shared):
                 seeds.append((set_name, comparisons))

@@ -30,7 +30,7 @@ ClipKey = tuple[str, str]
 
 def clip_finders(runs: Sequence[Run], sets: Sequence[Sequence[QuestionSet]]) -> dict[str, ClipFinder]:
     """For each set of questions, by name, a finder in the folders that the recipes and evaluations name."""
-    names = set_names(questions for run_sets in sets for questions in run_sets)
+    names = set_names(sets)
     roots: dict[str, list[Path]] = {TRAINING: [root for run in runs for root in run.audio_roots]}
     for run_sets in sets:
         for questions in run_sets:

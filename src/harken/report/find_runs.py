@@ -43,7 +43,7 @@ def run_key(name: str) -> str:
 
 
 def state_of(run: Path) -> tuple[Any, ...]:
-    """Names, times of change and sizes of the files that `read_row` reads: a changed file changes them."""
+    """Names, times of change and sizes of the run's own files that `read_row` reads."""
     stats = [(str(file), file.stat()) for pattern in _WATCHED for file in sorted(run.glob(pattern))]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 

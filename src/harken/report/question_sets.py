@@ -54,12 +54,21 @@ def question_sets(run: Run, *, within: Path | None = None) -> list[QuestionSet]:
     return [questions for ids, questions in sets.items() if ids in own]
 
 
-def set_names(sets: Iterable[QuestionSet]) -> dict[frozenset[str], str]:
-    """A name for each set of questions, by its ids; equal names get a number."""
+def set_names(sets: Iterable[Iterable[QuestionSet]]) -> dict[frozenset[str], str]:
+    """A name for each set of questions, by its ids; equal names get a number.
+
+    Args:
+        sets: the question sets of each run.
+    """
+    return distinct_names((questions.ids, questions.name) for run_sets in sets for questions in run_sets)
+
+
+def distinct_names(sets: Iterable[tuple[frozenset[str], str]]) -> dict[frozenset[str], str]:
+    """The same, from the ids and the name of each set. A set may come several times; its first name counts."""
     names: dict[frozenset[str], str] = {}
-    for questions in sets:
-        taken = sum(name == questions.name or name.startswith(f"{questions.name} (") for name in names.values())
-        names.setdefault(questions.ids, f"{questions.name} ({taken + 1})" if taken else questions.name)
+    for ids, own in sets:
+        taken = sum(name == own or name.startswith(f"{own} (") for name in names.values())
+        names.setdefault(ids, f"{own} ({taken + 1})" if taken else own)
     return names
 
 

@@ -39,7 +39,7 @@ def evaluation_items(sets: Sequence[Sequence[QuestionSet]]) -> list[Item]:
         sets: the question sets of each run.
     """
     items: dict[tuple[frozenset[str], str], Item] = {}
-    names = set_names(questions for run_sets in sets for questions in run_sets)
+    names = set_names(sets)
     for run, run_sets in enumerate(sets):
         for questions in run_sets:
             for (when, audio), evaluation in questions.evaluations.items():

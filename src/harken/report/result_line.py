@@ -1,6 +1,6 @@
 """Says the result of a run in one line, such as
 
-    33.1 → 66.3 %, +13.1 [+6.7, +19.2] on 824 questions; without the clip 16.9 → 15.4 %; audio gain +51 [+47, +55]
+    50.0 → 62.5 %, +12.5 [-35.1, +55.1] on 8 questions; without the clip 25.0 → 12.5 %; audio gain +50 [+1, +85]
 
 The report begins with it, and the page over many runs shows it.
 """

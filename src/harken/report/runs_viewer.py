@@ -13,6 +13,7 @@ from typing import Any
 from harken.errors import DataError
 from harken.report.find_runs import MOST_RUNS, Row, find_runs, read_row, state_of
 from harken.report.page import encodable, render_runs_page, script_json
+from harken.report.question_sets import distinct_names
 from harken.report.settings import differing_keys
 from harken.report.viewer import Viewer
 
@@ -79,10 +80,9 @@ def runs_table(rows: Sequence[Row], name: str) -> dict[str, Any]:
     """
     counted = Counter(ids for row in rows for ids in row["results"])
     ids_in_order = sorted(counted, key=lambda ids: -counted[ids])
-    names: dict[Any, str] = {}
-    for ids in ids_in_order:
-        base = next(row["results"][ids]["set"] for row in rows if ids in row["results"])
-        names[ids] = base if base not in names.values() else f"{base} ({len(names) + 1})"
+    names = distinct_names(
+        (ids, next(row["results"][ids]["set"] for row in rows if ids in row["results"])) for ids in ids_in_order
+    )
     keys = differing_keys([row["settings"] for row in rows])
     shown = [
         {
