@@ -1,5 +1,6 @@
 """`harken prepare audiosetcaps` and `vggsound`: captions and answers are joined by clip, and every row is counted."""
 
+import contextlib
 import csv
 import json
 
@@ -147,6 +148,27 @@ def test_whatever_a_file_holds_rows_are_usable_or_have_a_fault(tmp_path_factory,
     for row in caption_rows(path):
         assert row.fault or (row.key and row.texts[0])
         json.dumps([row.id, row.texts]).encode()
+
+
+@pytest.mark.parametrize("read", [caption_rows, answer_rows])
+@pytest.mark.parametrize(
+    "header",
+    ["id,captions", "id,answers", "id,answer_one", "id,caption,caption", "id,answer,answer", "id,id,caption,answer"],
+)
+def test_a_column_of_nearly_the_right_name_or_one_that_stands_there_twice_is_an_error(tmp_path, header, read):
+    path = tmp_path / "c.csv"
+    path.write_text(f"{header}\nAAAAAAAAAA1_1" + ",x" * header.count(",") + "\n")
+    with pytest.raises(DataError, match=r"c\.csv:1: "):
+        list(read(path))
+
+
+@given(header=st.text('id,captionswer_1 \ufeff"', max_size=20), data=st.binary(max_size=40))
+def test_whatever_a_header_says_it_is_refused_or_its_rows_are_usable_or_have_a_fault(tmp_path_factory, header, data):
+    path = tmp_path_factory.mktemp("csv") / "c.csv"
+    path.write_bytes(header.encode() + b"\n" + data)
+    for read in (caption_rows, answer_rows):
+        with contextlib.suppress(DataError):
+            assert all(row.fault or (row.key and any(row.texts)) for row in read(path))
 
 
 def test_a_file_without_the_columns_is_an_error_that_names_them(tmp_path):

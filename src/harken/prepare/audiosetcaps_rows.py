@@ -58,13 +58,13 @@ def clip_key(ident: str) -> tuple[ClipSource, str]:
 
 def caption_rows(path: Path) -> Iterator[CsvRow]:
     """Raises DataError where the file cannot be read or has no columns `id` and `caption`."""
-    for line, cells in _cells(path, "caption"):
+    for line, cells in _cells(path, "caption", lambda name: name == "caption"):
         yield _row(line, cells, lambda cells: ((cells["caption"].strip(),), 0), "caption")
 
 
 def answer_rows(path: Path) -> Iterator[CsvRow]:
     """Raises DataError where the file cannot be read or has no columns `id` and `answer...`."""
-    for line, cells in _cells(path, "answer"):
+    for line, cells in _cells(path, "answer", lambda name: _answer_column(name) is not None):
         yield _row(line, cells, _answers, "every answer")
 
 
@@ -123,11 +123,12 @@ def _kind(question: str, number: str) -> str:
     return {"2": "speech", "3": "music"}.get(number, "sounds")
 
 
-def _cells(path: Path, column: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _cells(path: Path, column: str, is_text: Callable[[str], bool]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line where the row ends, cells by column). A row that cannot be read has a cell `fault` with the reason.
 
     Args:
-        column: the file must have `id` and a column that begins so.
+        column: what messages call the columns of texts.
+        is_text: whether a column of this name holds texts; the file must have one, and `id`.
     """
     previous = csv.field_size_limit(_FIELD_LIMIT)
     try:
@@ -135,8 +136,12 @@ def _cells(path: Path, column: str) -> Iterator[tuple[int, dict[str, str]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
             header = [name.strip().casefold() for name in next(reader, [])]
-            if "id" not in header or not any(name.startswith(column) for name in header):
+            if "id" not in header or not any(is_text(name) for name in header):
                 raise DataError(f"{path}:1: expected the columns id and {column}, found {short_repr(header)}")
+            if twice := next(
+                (name for name in header if (name == "id" or is_text(name)) and header.count(name) > 1), ""
+            ):
+                raise DataError(f"{path}:1: the column {twice} stands there more than once")
             while True:
                 try:
                     cells = next(reader)
