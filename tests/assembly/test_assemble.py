@@ -232,7 +232,38 @@ def test_weights_of_another_encoder_are_refused(parts, tmp_path):
     del weights["model.encoder.layers.1.fc1.weight"]
     save_file(weights, folder / "model.safetensors")
     options = ("--language-model", parts / "llama", "--window-s", 6, "--out", tmp_path / "o")
-    assert "not those of its config.json: layers.1.fc1.weight" in refused_by("assemble", "--encoder", folder, *options)
+    message = refused_by("assemble", "--encoder", folder, *options)
+    assert (
+        f"{folder}: 1 of the encoder's weights are not those of its config.json, such as layers.1.fc1.weight" in message
+    )
+
+
+@pytest.mark.parametrize("key", ["d_model", "encoder_ffn_dim", "encoder_layers", "num_mel_bins"])
+def test_the_config_of_another_encoder_is_refused(parts, tmp_path, key):
+    folder = shutil.copytree(parts / "whisper", tmp_path / "part")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: 2 * config[key]}))
+    options = ("--language-model", parts / "llama", "--window-s", 6, "--out", tmp_path / "o")
+    assert f"{folder}: " in refused_by("assemble", "--encoder", folder, *options)
+
+
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"])
+def test_a_language_model_that_lacks_weights_is_refused_and_not_filled_with_random_ones(parts, tmp_path, name):
+    folder = shutil.copytree(parts / "llama", tmp_path / "part")
+    weights = load_file(folder / "model.safetensors")
+    del weights[name]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    options = ("--language-model", folder, "--window-s", 6, "--out", tmp_path / "o")
+    message = refused_by("assemble", "--encoder", parts / "whisper", *options)
+    assert f"{folder}: " in message
+
+
+def test_a_config_of_a_language_model_that_was_cut_to_its_type_is_refused_before_a_model_is_made(parts, tmp_path):
+    folder = shutil.copytree(parts / "llama", tmp_path / "part")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    options = ("--language-model", folder, "--window-s", 6, "--out", tmp_path / "o")
+    message = refused_by("assemble", "--encoder", parts / "whisper", *options)
+    assert "the files hold no tensor of the shape" in message
 
 
 def test_a_folder_that_holds_something_is_left_alone(parts, assembled):

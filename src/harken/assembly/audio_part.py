@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers import Qwen2AudioEncoder, Qwen2AudioEncoderConfig, WhisperConfig, WhisperFeatureExtractor
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
@@ -57,8 +58,9 @@ def read_audio_part(path: str, window_s: int) -> AudioPart:
         name = "audio_tower.embed_positions.weight"
         weights[name] = weights[name][:positions].clone()
         extractor = _extractor(folder, config.num_mel_bins, window_s)
-    audio_config = {key: getattr(config, key) for key in _COPIED}
-    audio_config |= {"model_type": "qwen2_audio_encoder", "max_source_positions": positions}
+        audio_config = {key: getattr(config, key) for key in _COPIED}
+        audio_config |= {"model_type": "qwen2_audio_encoder", "max_source_positions": positions}
+        _check_weights(audio_config, weights)
     return AudioPart(audio_config, weights, extractor)
 
 
@@ -81,6 +83,20 @@ def _encoder_weights(folder: Path) -> dict[str, Tensor]:
     if not weights:
         raise CheckpointError("has no encoder weights in safetensors files; convert the checkpoint to safetensors")
     return weights
+
+
+def _check_weights(audio_config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Raise CheckpointError where the weights are not those that the config describes."""
+    with torch.device("meta"):
+        tower = Qwen2AudioEncoder(Qwen2AudioEncoderConfig(**audio_config))
+    described = {f"audio_tower.{name}": tensor.shape for name, tensor in tower.state_dict().items()}
+    stored = {name: tensor.shape for name, tensor in weights.items()}
+    if described != stored:
+        other = sorted(name for name in described.keys() | stored.keys() if described.get(name) != stored.get(name))
+        named = ", ".join(name.removeprefix("audio_tower.") for name in other[:3])
+        raise CheckpointError(
+            f"{len(other)} of the encoder's weights are not those of its config.json, such as {named}; fetch it again"
+        )
 
 
 def _extractor(folder: Path, mel_bins: int, window_s: int) -> WhisperFeatureExtractor:

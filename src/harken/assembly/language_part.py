@@ -14,7 +14,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
+from harken.models.fit_of_weights import refuse_misfit
 from harken.models.loading import checkpoint_errors
+from harken.models.weights import load_weights
 
 AUDIO_TOKENS = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
 """A clip's placeholder, its begin and its end, as Qwen2-Audio names them."""
@@ -65,7 +67,9 @@ def read_language_part(path: str) -> LanguagePart:
         tokenizer = AutoTokenizer.from_pretrained(path)
         if not tokenizer.chat_template:
             raise CheckpointError("has no chat template; take the instruction-tuned checkpoint of this model")
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto")
+        with torch.device("meta"):
+            refuse_misfit(path, AutoModelForCausalLM.from_config(config))
+        model = load_weights(AutoModelForCausalLM, path, dtype="auto", attn_implementation="sdpa")
     own_tokens, known = len(tokenizer), tokenizer.get_vocab()
     tokenizer.add_special_tokens({"additional_special_tokens": list(AUDIO_TOKENS)}, replace_extra_special_tokens=False)
     weights = {f"language_model.{name}": tensor for name, tensor in model.state_dict().items()}

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from harken.errors import CheckpointError, short_repr
@@ -57,13 +56,15 @@ def refuse_other_language_model(path: str, config: Mapping[str, Any], families: 
         )
 
 
-def refuse_misfit(path: str, module_class: Any) -> None:
-    """Raise CheckpointError where the model of config.json is another than that of the safetensors files."""
+def refuse_misfit(path: str, module: nn.Module) -> None:
+    """Raise CheckpointError where the model of config.json is another than that of the safetensors files.
+
+    Args:
+        module: made of config.json, on the meta device.
+    """
     stored = Counter(read_shapes(Path(path)).values())
     if not stored:
         return  # other formats, and Hub ids that are not here yet
-    with torch.device("meta"):
-        module: nn.Module = module_class(module_class.config_class.from_pretrained(path))
     missing, total, example = 0, 0, ""
     for name, parameter in module.named_parameters():
         shape = tuple(parameter.shape)

@@ -69,7 +69,9 @@ def _load(path: str, dtype: torch.dtype, above: tuple[str, ...] = ()) -> AudioLM
         return model
     with checkpoint_errors(path):
         model_class = _model_class(path)
-        refuse_misfit(path, model_class.module_class)
+        module_class: Any = model_class.module_class
+        with torch.device("meta"):
+            refuse_misfit(path, module_class(module_class.config_class.from_pretrained(path)))
         return model_class.load(path, dtype)
 
 

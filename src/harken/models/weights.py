@@ -13,8 +13,13 @@ from harken.models.lora import write_versions
 from harken.models.precision import state_written_dtype
 
 
-def load_weights(module_class: Any, path: str, *, dtype: torch.dtype, attn_implementation: str | dict[str, str]) -> Any:
+def load_weights(
+    module_class: Any, path: str, *, dtype: torch.dtype | str, attn_implementation: str | dict[str, str]
+) -> Any:
     """A module of this class with the checkpoint's weights.
+
+    Args:
+        dtype: "auto" keeps that of the file.
 
     Raises CheckpointError where the checkpoint lacks weights or has them in another shape: transformers would go on
     with random ones.
