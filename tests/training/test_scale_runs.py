@@ -36,6 +36,16 @@ WAYS = {
     "parts of a rollout": ("grpo", "qwen2_5_omni", {"memory": {"rollout_rows": 3}}),
     "long completions": ("grpo", "qwen2_5_omni", {"grpo": {"max_completion_tokens": 40}}),
     "large micro-batches": ("grpo", "qwen2_5_omni", {"grpo": {"tokens_per_micro_batch": 4096, "prompts_per_step": 5}}),
+    "listening": (
+        "grpo",
+        "qwen2_5_omni",
+        {
+            "reward": {
+                "parts": [{"name": "small_runs:reward_by_letters"}, {"name": "listening"}],
+                "listening": {"against": "shuffled", "only_correct": False},
+            }
+        },
+    ),
     "sft": ("sft", "qwen2_5_omni", {}),
     "sft, qwen2_audio": ("sft", "qwen2_audio", {}),
     "evaluations on the way": (

@@ -61,13 +61,15 @@ def compute_rewards(
         style: of the prompt, which says what form and which letters are expected.
         progress: updates made / all updates, for the adaptive reward.
 
-    Raises ConfigError for an unknown part and for one that needs a judge, HarkenError where a function of yours raises
-    or returns no rewards.
+    Raises ConfigError for an unknown part and for one that needs a judge or a model, HarkenError where a function of
+    yours raises or returns no rewards.
     """
     make_importable(Path.cwd())
     config = parts if isinstance(parts, RewardConfig) else _config([parts] if isinstance(parts, str) else parts)
     if config.judged:
         raise ConfigError(f"compute_rewards: {', '.join(sorted(config.judged))} needs a judge, which training has")
+    if config.listening_options is not None:
+        raise ConfigError("compute_rewards: listening needs a model that scores the completions, which training has")
     prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "compute_rewards"))
     responses = [
         understand(text, question, letters_shown=prompt.letters_shown, tokens=len(text.split()), ended=True)

@@ -41,7 +41,7 @@ from harken.config.read import (
 )
 from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
-from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, RewardConfig, RewardPart
+from harken.config.reward import BUILT_IN_REWARDS, AdaptiveOptions, ListeningOptions, RewardConfig, RewardPart
 from harken.config.section import Section
 from harken.config.training import GrpoConfig, SftConfig
 from harken.errors import ConfigError
@@ -59,6 +59,7 @@ __all__ = [
     "GenerationT",
     "GrpoConfig",
     "JudgeConfig",
+    "ListeningOptions",
     "LocalJudgeConfig",
     "LoggingConfig",
     "LoraConfig",

@@ -99,6 +99,8 @@ class Recipe(Section):
             raise ValueError(
                 f"reward.parts: quality: prompt.style {style} asks for no reasoning: set adaptive or r1_aqa_think"
             )
+        if "listening" in names and all(source.audio == "none" for source in self.data.train):
+            raise ValueError("reward.parts: listening: no source of data.train has its clips (audio: none): remove it")
         if self.reward.judged and self.judge is None:
             judgements = ", ".join(sorted(self.reward.judged))
             raise ValueError(f"reward.parts: {judgements}: this needs a judge: add a judge section")

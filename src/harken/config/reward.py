@@ -22,7 +22,28 @@ class AdaptiveOptions(Section):
     """The completions over which the share of thinking is counted: all of the step, or those of one prompt [O]."""
 
 
-BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality")
+class ListeningOptions(Section):
+    """What the part listening compares each completion with (docs/rewards.md)."""
+
+    against: Literal["none", "silence", "noise", "shuffled"] = "none"
+    """What is heard in place of the clip while the same completions are scored again: nothing at all, silence, noise,
+    or the clip of another question of the training data [O]. A model that was never asked without a clip may be far
+    off there, and shuffled is then the fairer comparison."""
+    measure: Literal["log_probability", "correctness"] = "log_probability"
+    """log_probability: by how many nats the completion is more likely with the clip, divided by `bound` and cut to
+    [-1, 1] [O]. correctness: for a right completion 1 minus the probability that the same right answers are given
+    without the clip, else 0 [O]; for short answers."""
+    bound: Annotated[float, Field(gt=0)] = 2.0
+    """The nats at which the reward is 1, for log_probability [O]. With 2 it is 1 where the clip makes the completion
+    7.4 times as likely."""
+    per_token: bool = False
+    """Divide the nats by the number of tokens, for long completions: without it a reasoning reaches the bound early
+    [O]. `bound` is then in nats a token."""
+    only_correct: bool = True
+    """Give 0 to a completion whose answer is wrong, so that a wrong answer earns nothing by hanging on the clip [O]."""
+
+
+BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening")
 
 
 class RewardPart(Section):
@@ -31,8 +52,9 @@ class RewardPart(Section):
     name: str
     """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form that the
     prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P].
-    quality: R_t, the judge's score of the reasoning [P]. `module:function`: a function of yours (docs/rewards.md),
-    also under the name that an installed package gives it."""
+    quality: R_t, the judge's score of the reasoning [P]. listening: what the clip adds to the completion's probability,
+    in one more pass over the same completions, as `reward.listening` says [O]. `module:function`: a function of yours
+    (docs/rewards.md), also under the name that an installed package gives it."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The factor of this part in the sum."""
     options: AdaptiveOptions | None = None
@@ -58,12 +80,22 @@ class RewardConfig(Section):
 
     parts: tuple[RewardPart, ...] = Field(default=(RewardPart(name="accuracy"),), min_length=1)
     """The reward is the sum of weight x part. Omni-R1 has accuracy alone [P]."""
+    listening: ListeningOptions | None = None
+    """The options of the part listening. Default: those of `ListeningOptions`, where the reward has the part."""
 
     @model_validator(mode="after")
     def every_part_is_named_once(self) -> "RewardConfig":
         names = self.names
         if len(set(names)) < len(names):
             raise ValueError(f"parts: a part is named twice: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def listening_options_have_their_part(self) -> "RewardConfig":
+        if self.listening is not None and "listening" not in self.names:
+            raise ValueError(
+                "listening: has options and is no part of the reward: add it to reward.parts, or remove it"
+            )
         return self
 
     @property
@@ -75,6 +107,11 @@ class RewardConfig(Section):
         """The options of the part adaptive; None where the reward has no such part."""
         options = [part.options or AdaptiveOptions() for part in self.parts if part.name == "adaptive"]
         return options[0] if options else None
+
+    @property
+    def listening_options(self) -> ListeningOptions | None:
+        """The options of the part listening; None where the reward has no such part."""
+        return (self.listening or ListeningOptions()) if "listening" in self.names else None
 
     @property
     def judged(self) -> frozenset[Literal["consistency", "quality"]]:

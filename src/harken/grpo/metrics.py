@@ -1,8 +1,8 @@
 """The metric row of one GRPO step, computed from the step's rollout rows (of all ranks) and its update.
 
 Metric names are paths. Means in `reward/` and `completion/` are over the completions of the step, in `think/` over
-those of a valid form, in `loss/` and `policy/` over the tokens in the loss. A mean over nothing (the accuracy of
-thinking where no completion thinks) is left out of the row.
+those of a valid form, in `listening/` over those about a clip, in `loss/` and `policy/` over the tokens in the loss. A
+mean over nothing (the accuracy of thinking where no completion thinks) is left out of the row.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,8 @@ def step_metrics(
     metrics = _reward_metrics(rows, completions_per_prompt) | _completion_metrics(rows)
     metrics |= _part_metrics(rows, completions_per_prompt)
     if rewards.asks_for_tags:
-        metrics |= thinking_metrics(rows) | rewards.figures
+        metrics |= thinking_metrics(rows)
+    metrics |= rewards.figures
     metrics |= _update_metrics(update)
     metrics |= {"optim/learning_rate": learning_rate, "time/rollout_s": rollout_s}
     return metrics | step_cost(sum(row["tokens"] for row in rows), step_s)

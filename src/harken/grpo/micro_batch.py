@@ -2,7 +2,8 @@
 
     PromptBatch    prompts whose completions are sampled together; a micro-batch is a part of them
     SampledBatch   with completions, made by `sample_completions.py`
-    ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`
+    ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`; with those without the clip
+                   where `without_clip_pass.py` is asked for them
     RewardedBatch  with rewards and advantages, made by `rewarding.py` and used by `update.py`
 
 P prompts with G completions each are R = P * G rows. `groups` cuts a micro-batch into whole groups where memory does
@@ -116,11 +117,29 @@ class SampledBatch:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ScoredBatch:
-    """Completions with their log-probabilities under the reference: [R, L]; None where the run keeps no reference
-    (`beta: 0`)."""
+    """Completions with what passes over them say before they are rewarded.
+
+    Attributes:
+        reference_logp: [R, L] log-probabilities under the reference; None where the run keeps none (`beta: 0`).
+        without_clip_logp: [R, L] log-probabilities under the policy that does not hear the clip; None without the
+            reward part listening.
+    """
 
     sampled: SampledBatch
     reference_logp: Tensor | None
+    without_clip_logp: Tensor | None = None
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        return self.sampled.questions
+
+    def groups(self, first: int, last: int) -> "ScoredBatch":
+        """The groups from `first` up to but not including `last`."""
+        rows = self.sampled.rows_of(first, last)
+        reference, without = (
+            None if logp is None else logp[rows] for logp in (self.reference_logp, self.without_clip_logp)
+        )
+        return ScoredBatch(self.sampled.groups(first, last), reference, without)
 
 
 @dataclass(eq=False, slots=True)

@@ -17,10 +17,11 @@ from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import advantages
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.grpo.own_rewards import OwnRewards
+from harken.grpo.without_clip_pass import heard_groups
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
-from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
+from harken.rewards import JudgeScores, StepTotals, compose, listening, load_custom, reward_parts, step_totals
 from harken.rewards.reward_parts import penalty_factors_at, think_shares
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 
@@ -34,7 +35,8 @@ class StepRewards:
     Attributes:
         asks_for_tags: whether the prompt asks for `<think>` or `<answer>` tags, so that forms can be counted.
         figures: metric name -> value, over all ranks: lambda and the penalty factors as means over completions; calls
-            to the judge, failed calls, and its mean scores over the completions that it could score.
+            to the judge, failed calls, and its mean scores over the completions that it could score; what the clip adds
+            where the reward has the part listening.
         warnings: lines to show, one for each kind of judge failure that was not seen before.
     """
 
@@ -116,7 +118,7 @@ class Rewarder:
             rewarded.append(self._rewarded(batch, verdict.scores, own, totals, progress))
             first = rows.stop
         self._own_values = None
-        figures = self._think_figures(batches, totals, progress)
+        figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
         return StepRewards(rewarded, self._prompt.form is not None, figures, warnings)
@@ -135,7 +137,8 @@ class Rewarder:
             no_rewards = torch.zeros(0, group, dtype=torch.float64)
             no_advantages = torch.zeros(rows, dtype=torch.float64)
             return RewardedBatch(batch.sampled, batch.reference_logp, {}, no_rewards, no_advantages)
-        parts = reward_parts(responses, scores, group, self._config, self._prompt.form, custom, totals, progress)
+        computed = {**custom, **self._listening(batch)}
+        parts = reward_parts(responses, scores, group, self._config, self._prompt.form, computed, totals, progress)
         rewards = torch.tensor(compose(parts, self._weights), dtype=torch.float64).view(-1, group)
         return RewardedBatch(
             sampled=batch.sampled,
@@ -144,6 +147,26 @@ class Rewarder:
             rewards=rewards,
             advantages=advantages(rewards, scale=self._settings.scale_rewards).flatten(),
         )
+
+    def _listening(self, batch: ScoredBatch) -> dict[str, list[float]]:
+        """The part listening, [R], where the reward has it; 0 for questions without a clip."""
+        options, group = self._config.listening_options, self._settings.completions_per_prompt
+        if options is None:
+            return {}
+        heard = heard_groups(batch)
+        return {
+            "listening": [v for each in heard for v in ([0.0] * group if each is None else listening(each, options))]
+        }
+
+    def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
+        """Means over all completions that are about a clip; empty without the part listening."""
+        options = self._config.listening_options
+        if options is None:
+            return {}
+        heard = [each for batch in batches for group in heard_groups(batch) if group is not None for each in group]
+        rows = self._from_all_ranks([[each.gain_nats, float(each.correct)] for each in heard])
+        right = [gain for gain, correct in rows if correct]
+        return {"listening/gain_nats": _mean([gain for gain, _ in rows]), "listening/gain_nats_right": _mean(right)}
 
     def _totals(self, batches: Sequence[ScoredBatch], verdicts: Sequence[BatchVerdicts]) -> StepTotals:
         """The totals over the whole step and all ranks."""

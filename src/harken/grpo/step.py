@@ -2,6 +2,7 @@
 
 sample_completions.py  samples G completions for each question; the judge works on them from then on
 reference_pass.py      scores the completions with the reference
+without_clip_pass.py   scores them without their clip, where the reward has the part listening
 rewarding.py           rewards them and compares those of one prompt, once the whole step is there
 update.py              updates the policy
 """
@@ -20,6 +21,7 @@ from harken.grpo.rewarding import Rewarder
 from harken.grpo.rollout_rows import RolloutRow, rollout_rows
 from harken.grpo.sample_completions import sample_completions, stand_in
 from harken.grpo.update import update
+from harken.grpo.without_clip_pass import WithoutClip
 from harken.inference.engine import RolloutEngine
 from harken.models.audio_lm import ModelInput
 from harken.models.policy import mixed_precision
@@ -51,6 +53,7 @@ class GrpoStep:
     def __init__(self, session: Session, settings: GrpoConfig, rewarder: Rewarder, engine: RolloutEngine) -> None:
         self._session, self._settings, self._rewarder, self._engine = session, settings, rewarder, engine
         self._sizes = step_sizes(session.recipe, settings, session.ranks.size)
+        self._without_clip = _without_clip(session, settings)
 
     def run(self, step: int, questions: Sequence[Question], inputs: Iterator[Sequence[ModelInput]]) -> StepResult:
         """Make step `step` (1-based) from this rank's questions; `inputs` gives what the model reads of them next.
@@ -68,6 +71,8 @@ class GrpoStep:
             sampled = self._sample(step, questions, inputs_of_step)
             rollout_s = time.perf_counter() - started
             scored = score_with_reference(policy, session.reference, sampled, settings, session.warn, ranks)
+            if self._without_clip is not None:
+                scored = self._without_clip.score(scored, session.warn, ranks)
             self._rewarder.wait(scored)
             if ranks.any(stop_requested() is not None):
                 raise WorkAbandonedError
@@ -144,3 +149,20 @@ class GrpoStep:
         """Sorted by question, so that their order is the same on any number of ranks."""
         rows = [row for own in self._session.ranks.gather(rollout_rows(batches)) for row in own]
         return sorted(rows, key=lambda row: row["id"])
+
+
+def _without_clip(session: Session, settings: GrpoConfig) -> WithoutClip | None:
+    """The pass that the reward part listening needs; None where the reward has no such part."""
+    recipe = session.recipe
+    options = recipe.reward.listening_options
+    if options is None:
+        return None
+    return WithoutClip(
+        session.policy,
+        session.prompt,
+        session.questions,
+        options,
+        settings,
+        seed=recipe.seed,
+        cache_gib=recipe.data.feature_cache_gib,
+    )

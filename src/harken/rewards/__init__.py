@@ -10,10 +10,12 @@ from harken.rewards.compose import compose
 from harken.rewards.custom import CustomReward, custom_rewards, load_custom, per_group, per_step
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
+from harken.rewards.listening import HeardCompletion, listening
 from harken.rewards.reward_parts import StepTotals, reward_parts, step_totals
 
 __all__ = [
     "CustomReward",
+    "HeardCompletion",
     "JudgeScores",
     "PenaltyFactors",
     "StepTotals",
@@ -22,6 +24,7 @@ __all__ = [
     "consistency",
     "custom_rewards",
     "format_reward",
+    "listening",
     "load_custom",
     "penalty_factors",
     "per_group",

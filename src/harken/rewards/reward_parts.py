@@ -86,7 +86,7 @@ def reward_parts(
     group: int,
     config: RewardConfig,
     form_expected: ExpectedForm | None,
-    custom: Mapping[str, Sequence[float]],
+    computed: Mapping[str, Sequence[float]],
     totals: StepTotals,
     progress: float,
 ) -> dict[str, list[float]]:
@@ -94,7 +94,8 @@ def reward_parts(
 
     Args:
         responses, scores: [R], whole groups of `group` completions, and the judge's scores of each.
-        custom: part name -> [R] what the user's own functions returned (`custom_rewards`).
+        computed: part name -> [R] the parts that need more than responses: what the user's own functions returned
+            (`custom_rewards`), and the part listening.
         totals: over the whole step and all processes.
         progress: updates made / all updates.
     """
@@ -113,7 +114,7 @@ def reward_parts(
                     for response, score in zip(responses, scores, strict=True)
                 ]
             case _:
-                parts[name] = list(custom[name])
+                parts[name] = list(computed[name])
     return parts
 
 
