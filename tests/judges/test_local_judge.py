@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 from judge_attacks import ATTACKS
+from safetensors.torch import load_file, save_file
 from scripted_server import Received, Scripted, said, serving
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
@@ -203,6 +205,15 @@ def test_a_model_that_cannot_be_used_is_an_error_before_anything_is_asked(checkp
     Qwen2ForCausalLM(odd).save_pretrained(plain)
     with pytest.raises(CheckpointError, match=r"plain: cannot be loaded \("):
         open_judge(local(plain, style="completion"), tmp_path)
+
+
+def test_a_judge_that_lacks_weights_is_an_error_and_does_not_judge_with_random_ones(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "judge")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"judge: an incomplete .*1 weights missing \(model.layers.1.mlp.up_proj"):
+        open_judge(local(folder), tmp_path / "cache")
 
 
 def test_stored_lines_hold_no_judged_text(checkpoint, tmp_path):

@@ -12,7 +12,6 @@ import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -22,6 +21,7 @@ from harken.errors import CheckpointError
 from harken.judges.judge import Aspect
 from harken.judges.prompts import MAX_NEW_TOKENS
 from harken.models.loading import checkpoint_errors, pick_device
+from harken.models.weights import load_weights
 from harken.system.model_messages import Failure, Reply
 from harken.system.reply_cache import ReplyCache
 
@@ -36,8 +36,8 @@ class LocalJudgeModel:
         device = pick_device(config.device)
         with checkpoint_errors(config.path):
             self._tokenizer = AutoTokenizer.from_pretrained(config.path)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
-                config.path, dtype=getattr(torch, config.dtype), use_safetensors=True
+            self._model = load_weights(
+                AutoModelForCausalLM, config.path, dtype=getattr(torch, config.dtype), attn_implementation=None
             )
         if config.style == "chat" and not self._tokenizer.chat_template:
             raise CheckpointError(f"{config.path}: has no chat template; set judge.local.style: completion")

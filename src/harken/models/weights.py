@@ -14,12 +14,13 @@ from harken.models.precision import state_written_dtype
 
 
 def load_weights(
-    module_class: Any, path: str, *, dtype: torch.dtype | str, attn_implementation: str | dict[str, str]
+    module_class: Any, path: str, *, dtype: torch.dtype | str, attn_implementation: str | dict[str, str] | None
 ) -> Any:
     """A module of this class with the checkpoint's weights.
 
     Args:
         dtype: "auto" keeps that of the file.
+        attn_implementation: None takes transformers' choice.
 
     Raises CheckpointError where the checkpoint lacks weights or has them in another shape: transformers would go on
     with random ones.
@@ -29,13 +30,14 @@ def load_weights(
         path,
         dtype=dtype,
         attn_implementation=attn_implementation,
+        use_safetensors=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
     )
     missing, mismatched = info["missing_keys"], info["mismatched_keys"]
     if missing or mismatched:
         raise CheckpointError(
-            f"{path}: an incomplete {module_class.__name__}: {len(missing)} weights missing "
+            f"{path}: an incomplete {type(module).__name__}: {len(missing)} weights missing "
             f"({', '.join(sorted(missing)[:3])}), {len(mismatched)} of another shape"
         )
     return module
