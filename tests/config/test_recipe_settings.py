@@ -1,7 +1,7 @@
 """Every built-in recipe says which row of a paper it is, and has the settings that the paper states."""
 
 import pytest
-from recipe_rows import BASELINES, BASES, EVALUATION, FILES, OWN, ROWS, TRAINING, arch_of
+from recipe_rows import BASELINES, BASES, EVALUATION, FILES, OWN, READINGS, ROWS, TRAINING, arch_of
 
 from harken.config import EvaluationRecipe, load_recipe, parse, read_values
 from harken.config.builtin_recipes import builtin_recipes
@@ -66,6 +66,31 @@ def test_settings_that_the_papers_state_are_the_recipes(name):
     assert ("3B" in recipe.model.path) == ("3b" in name)
 
 
+@pytest.mark.parametrize("name", [name for name in TRAINING if not name.startswith("realaqa")])
+def test_completions_are_sampled_as_the_siblings_code_samples_them(name):
+    """transformers 4.49 has top_k 50 where nothing is said, as in R1-AQA's trainer; ms-swift 3 has top_p 0.9 too."""
+    grpo = load_recipe(FILES[name]).grpo
+    framework = name.startswith(("audio_thinker_grpo", "audio_thinker_model", "sari")) and name != "sari_sft"
+    expected = (0, 1.0) if name.endswith("untruncated") else (50, 0.9 if framework else 1.0)
+    assert (grpo.top_k, grpo.top_p) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINING if name.endswith(READINGS)])
+def test_another_reading_of_a_row_differs_from_it_in_that_reading_alone(name):
+    row = next(name.removesuffix(f"_{reading}") for reading in READINGS if name.endswith(reading))
+    values, of_row = (load_recipe(FILES[file]).model_dump(mode="json") for file in (name, row))
+    for recipe in (values, of_row):
+        recipe.pop("name")
+    match name.removeprefix(f"{row}_"):
+        case "untruncated":
+            of_row["grpo"] |= {"top_k": 0, "top_p": 1.0}
+        case "2_prompts":
+            of_row["grpo"] |= {"prompts_per_step": 2}
+        case "equation":
+            of_row["reward"]["parts"][0]["options"]["consistency"] = "equation"
+    assert values == of_row
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_the_rows_of_audio_thinker_are_those_of_its_table(row):
     """Effective batch 16, read as prompts; 8 responses, temperature 1.0, 1000 steps at 1e-6, KL 0.04."""
@@ -84,7 +109,7 @@ def test_the_rows_of_audio_thinker_are_those_of_its_table(row):
         weight = "" if part.weight == 1 else f"{part.weight} "
         parts.append(weight + part.name + (f" {part.options.consistency}" if part.options else ""))
     assert " + ".join(parts) == reward
-    assert (recipe.judge is not None) == ("equation" in reward)
+    assert (recipe.judge is not None) == ("correct_only" in reward)
     if recipe.judge is not None:
         assert recipe.judge.endpoint is not None
         assert (recipe.judge.endpoint.model, recipe.judge.endpoint.api) == ("Qwen/Qwen3-8B-Base", "completion")

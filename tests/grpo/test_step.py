@@ -110,6 +110,7 @@ STEPS = {
     "truncated rows left out": {"mask_truncated": True},
     "truncated rows left out of dapo": {"mask_truncated": True, "normalization": "dapo"},
     "temperature in the loss": {"temperature_in_loss": True},
+    "sampled from the likeliest tokens alone": {"top_k": 12, "top_p": 0.9},
     "three iterations": {"num_iterations": 3},
     "importance weights": {"rollout": {"importance": "truncate", "importance_cap": 1.1}},
     "importance weights in dapo, two iterations": {

@@ -16,16 +16,18 @@ ROWS = {
     "grpo_a": ("qwen2_audio", "r1_aqa", 64, "accuracy + format"),
     "grpo_b": ("qwen2_audio", "r1_aqa_think", 512, "accuracy + format"),
     "model_a": ("qwen2_audio", "adaptive", 512, "adaptive + 0.5 format"),
-    "model_b": ("qwen2_audio", "adaptive", 512, "adaptive equation + 0.5 format"),
-    "model_c": ("qwen2_audio", "adaptive", 512, "adaptive equation + 0.5 format + quality"),
+    "model_b": ("qwen2_audio", "adaptive", 512, "adaptive correct_only + 0.5 format"),
+    "model_c": ("qwen2_audio", "adaptive", 512, "adaptive correct_only + 0.5 format + quality"),
     "sft_c": ("qwen2_5_omni", "r1_aqa", None, None),
     "sft_d": ("qwen2_5_omni", "r1_aqa_think", None, None),
     "grpo_c": ("qwen2_5_omni", "r1_aqa", 64, "accuracy + format"),
     "grpo_d": ("qwen2_5_omni", "r1_aqa_think", 512, "accuracy + format"),
     "model_d": ("qwen2_5_omni", "adaptive", 512, "adaptive + 0.5 format"),
-    "model_e": ("qwen2_5_omni", "adaptive", 512, "adaptive equation + 0.5 format"),
-    "model_f": ("qwen2_5_omni", "adaptive", 512, "adaptive equation + 0.5 format + quality"),
+    "model_e": ("qwen2_5_omni", "adaptive", 512, "adaptive correct_only + 0.5 format"),
+    "model_f": ("qwen2_5_omni", "adaptive", 512, "adaptive correct_only + 0.5 format + quality"),
 }
+READINGS = ("untruncated", "2_prompts", "equation")
+"""Last words of recipes that read a row of a paper in another way."""
 BASELINES = {"random_guess", "most_frequent_choice"}
 OWN = ("Ours, no row of the paper", "Real recordings on a CPU")
 """First words of recipes that stand for no published row."""

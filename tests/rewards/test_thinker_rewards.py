@@ -93,6 +93,23 @@ def test_the_rarer_mode_is_favoured(share):
     assert (g.think >= g.no_think) == (share <= 0.5) or math.isclose(share, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("consistency", "coherent", "incoherent"),
+    # lambda = p = 0.5: g_think = exp(-0.25) = 0.7788. Wrong after thinking: -(1 - 0.7788) = -0.2212, times 1.5 = -0.3318.
+    [("equation", -0.3318, -0.2212), ("correct_only", -0.2212, -0.2212)],
+)
+def test_as_printed_consistency_takes_more_for_a_wrong_answer_that_its_reasoning_supports(
+    consistency, coherent, incoherent
+):
+    reward = config(adaptive(consistency=consistency))
+    judged = [JudgeScores(consistency=r_c) for r_c in (1.0, 0.0, 1.0, 0.0)]
+    totals = StepTotals(think=1, valid=2)
+    texts = [THINK_WRONG, THINK_WRONG, THINK_RIGHT, THINK_RIGHT]
+    # right after thinking: 0.7788, times 1.5 = 1.1682, in both forms
+    expected = [coherent, incoherent, 1.1682, 0.7788]
+    assert rewards(texts, reward, 0.5, judged, totals=totals) == pytest.approx(expected, abs=1e-4)
+
+
 def test_all_think():
     """lambda 1, p 0: R_a 0.3679 and -0.6321; both forms valid, so + 0.5."""
     assert rewards([THINK_RIGHT, THINK_WRONG, THINK_RIGHT, THINK_RIGHT], ATAR) == pytest.approx(

@@ -14,8 +14,8 @@ class AdaptiveOptions(Section):
 
     consistency: Literal["equation", "correct_only"] | None = None
     """Multiply the reward by 1 + 0.5 R_c, where the judge's verdict R_c says whether the reasoning supports the answer.
-    equation: for every completion, as equation 7 is printed [P]. correct_only: where the answer is right, as the
-    paper's text has it. null: no judge is needed."""
+    correct_only: where the answer is right, as the paper's text has it [P]; the recipes take it. equation: for every
+    completion, as equation 7 is printed [P]. null: no judge is needed."""
     balance: bool = True
     """Use penalty factors that favour the rarer of the two modes and fade out until the last step [P]."""
     balance_scope: Literal["step", "group"] = "step"
