@@ -83,7 +83,9 @@ def value_of(recipe: Recipe | EvaluationRecipe, key: str) -> str:
     values = recipe.model_dump(mode="json")
     match key:
         case "model.train":
-            trained = [name for name in ("language_model", "audio_tower", "projector") if values["model"][f"train_{name}"]]
+            trained = [
+                name for name in ("language_model", "audio_tower", "projector") if values["model"][f"train_{name}"]
+            ]
             return "adapters" if values["model"]["lora"] else "everything" if len(trained) == 3 else ", ".join(trained)
         case "data.train":
             return ", ".join(

@@ -95,7 +95,7 @@ def test_the_rarer_mode_is_favoured(share):
 
 @pytest.mark.parametrize(
     ("consistency", "coherent", "incoherent"),
-    # lambda = p = 0.5: g_think = exp(-0.25) = 0.7788. Wrong after thinking: -(1 - 0.7788) = -0.2212, times 1.5 = -0.3318.
+    # lambda = p = 0.5: g_think = exp(-0.25) = 0.7788; wrong after thinking -(1 - 0.7788) = -0.2212, times 1.5 -0.3318
     [("equation", -0.3318, -0.2212), ("correct_only", -0.2212, -0.2212)],
 )
 def test_as_printed_consistency_takes_more_for_a_wrong_answer_that_its_reasoning_supports(

@@ -30,8 +30,8 @@ class GrpoConfig(Section):
     """Sample from the most likely tokens that have this probability together [O]; Audio-Thinker's recipes have 0.9 [S].
     It changes no log-probability in the loss."""
     top_k: Annotated[int, Field(ge=0)] = 0
-    """Sample from this many of the most likely tokens; 0 means from all [O]. The papers' recipes have 50 [S]. It changes
-    no log-probability in the loss."""
+    """Sample from this many of the most likely tokens; 0 means from all [O]. The papers' recipes have 50 [S].
+    It changes no log-probability in the loss."""
     max_completion_tokens: PositiveInt = 64
     """The longest completion: 64 for direct answers, 512 with reasoning [O]."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
