@@ -45,7 +45,7 @@ def run_generation(
     recipe = resolve_recipe(section, given["recipe"], given["overrides"] or [], values, "harken generate")
     for key in ("captions", "manifest"):
         file = getattr(recipe, key, None)
-        if file is not None and not file.exists():
+        if file is not None and not file.is_file():
             raise ConfigError(f"{given['recipe'] or 'harken generate'}: {key}: no such file: {file}")
     out, batch_requests = Path(given["out"]), given.get("batch_requests")
     replies = out / "replies.jsonl"
