@@ -179,7 +179,8 @@ class Grade:
 
 
 Form = Literal["no_think", "think", "malformed"]
-"""no_think: `<answer>..</answer>`. think: `<think>..</think><answer>..</answer>`. malformed: everything else."""
+"""no_think: `<answer>..</answer>`. think: `<think>..</think><answer>..</answer>`. malformed: everything else, where the
+prompt asked for tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class Response:
 
     Attributes:
         text: the whole completion, without special tokens.
-        form: the form of the whole text, whatever the prompt asked for.
+        form: the form of the whole text; None where it has no tags of a valid form and the prompt asked for none.
         reasoning: the body of `<think>` when the form is think, else "".
         grade: the answer as a choice; `grade.extracted` is the part of the text that answers.
         tokens: length of the completion, with the end-of-sequence token.
@@ -197,7 +198,7 @@ class Response:
 
     question: Question
     text: str
-    form: Form
+    form: Form | None
     reasoning: str
     grade: Grade
     tokens: int

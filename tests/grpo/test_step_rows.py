@@ -51,6 +51,7 @@ def test_rollout_rows_and_metrics_describe_the_step(arch, questions):
         assert row["choice"] == (text if text in CHOICES else None)
         assert row["reward"] == row["rewards"]["accuracy"] == float(row["choice"] == row["answer"])
         assert row["ended"] or row["tokens"] == 4
+        assert row["form"] is None  # the prompt asks for no tags
     figures = update(policy, None, rewards.batches, settings(beta=0.0), sgd(policy.module, 0.0), 0.0)
     metrics = step_metrics(rows, 4, rewards, figures, 1e-3, rollout_s=1.0, step_s=2.0)
     assert metrics["reward/mean"] == metrics["reward/accuracy"] == np.mean([row["reward"] for row in rows])

@@ -369,6 +369,18 @@ def test_form_reasoning_and_answer_are_kept_apart(text, expected):
     assert (said.text, said.question, said.tokens, said.ended) == (text, asked, 3, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("dog", None), ("<think>it barks", None), ("<answer>dog</answer>", "no_think")],
+)
+def test_an_output_is_malformed_only_where_the_prompt_asked_for_a_form(text, expected):
+    asked = Question("q", "What barks?", ("dog", "cat"), 0, None)
+    plain = understand(text, asked, letters_shown=False, tokens=3, ended=True, tags_asked=False)
+    tagged = understand(text, asked, letters_shown=False, tokens=3, ended=True)
+    assert (plain.form, tagged.form) == (expected, expected or "malformed")
+    assert plain.grade == tagged.grade
+
+
 COUNTS = ("one", "two", "three", "four")
 
 

@@ -17,6 +17,7 @@ from harken.rewards import (
     step_totals,
     think_accuracy,
 )
+from harken.rewards.adaptive import PenaltyFactors, no_think_threshold
 from harken.types import Question
 
 QUESTION = Question("q", "What barks?", ("dog", "cat"), 0, None)
@@ -211,3 +212,39 @@ def test_two_processes_that_add_their_totals_reward_as_one():
     assert two == one
     alone = [value for half, scores in halves for value in rewards(half, OVERALL, 0.25, scores)]
     assert alone != one
+
+
+def expected_rewards(p: float, q: float, reward: RewardConfig, progress: float, totals: StepTotals):
+    """Mean reward (think, no-think) where p is right without thinking and q with it."""
+    earned = rewards([THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], reward, progress, totals=totals)
+    return q * earned[0] + (1 - q) * earned[1], p * earned[2] + (1 - p) * earned[3]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "thinks"),
+    [
+        (0.70, 0.95, False),  # thinking helps by 25 points and is dropped: (1 + 0.95) / 3 = 0.65
+        (0.60, 0.95, True),
+        (0.42, 0.42, True),  # it does not help and is kept: 1.42 / 3 = 0.473
+        (0.42, 0.20, False),
+        (0.98, 0.98, False),
+        (0.66, 1.00, True),
+    ],
+)
+def test_at_the_end_no_think_wins_where_more_than_a_third_of_one_plus_q_is_right(p, q, thinks):
+    think, no_think = expected_rewards(p, q, ATAR, 1.0, StepTotals(0, 0, 0, 0))
+    assert think == pytest.approx(q + 0.5)
+    assert no_think == pytest.approx(2 * p - (1 - p) + 0.5)
+    assert (think > no_think) == thinks == (p < (1 + q) / 3)
+
+
+@given(SHARES, SHARES, SHARES, st.integers(0, 8))
+def test_the_threshold_is_where_both_modes_earn_the_same_at_any_balance(q, p, progress, n_think):
+    totals = StepTotals(n_think, 8, 0, 0)
+    threshold = no_think_threshold(q, penalty_factors(n_think / 8, progress))
+    think, no_think = expected_rewards(threshold, q, ATAR, progress, totals)
+    assert think == pytest.approx(no_think)
+    think, no_think = expected_rewards(p, q, ATAR, progress, totals)
+    if abs(p - threshold) > 1e-6:
+        assert (no_think > think) == (p > threshold)
+    assert no_think_threshold(q, PenaltyFactors(1, 1)) == pytest.approx((1 + q) / 3)

@@ -72,7 +72,14 @@ def compute_rewards(
         raise ConfigError("compute_rewards: listening needs a model that scores the completions, which training has")
     prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "compute_rewards"))
     responses = [
-        understand(text, question, letters_shown=prompt.letters_shown, tokens=len(text.split()), ended=True)
+        understand(
+            text,
+            question,
+            letters_shown=prompt.letters_shown,
+            tags_asked=prompt.tags_asked,
+            tokens=len(text.split()),
+            ended=True,
+        )
         for text in completions
     ]
     if not responses:

@@ -5,9 +5,9 @@ from typing import Any
 from harken.data.load import clip_name
 from harken.questions.choice_orders import Answer, Trial
 from harken.questions.grader import grade
-from harken.questions.output_parts import answer_part, form, reasoning
+from harken.questions.output_parts import answer_part, form_of_output, reasoning
 from harken.questions.prompt import Prompt
-from harken.types import Grade, Question, Rejected
+from harken.types import Form, Grade, Question, Rejected
 
 
 def prediction_row(trial: Trial, answer: Answer, prompt: Prompt) -> dict[str, Any]:
@@ -19,12 +19,13 @@ def prediction_row(trial: Trial, answer: Answer, prompt: Prompt) -> dict[str, An
         graded = Grade(None, False, answer_part(answer.text) or "", "open question")
     else:
         graded = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
-    return _row(question, prompt.text(question), answer, graded)
+    kind = None if answer.failure else form_of_output(answer.text, tags_asked=prompt.tags_asked)
+    return _row(question, prompt.text(question), answer, kind, graded)
 
 
 def unusable_row(question: Question, reason: str) -> dict[str, Any]:
     """The row of a question that the model could not be asked. It counts as wrong."""
-    return _row(question, "", Answer("", 0, True), Grade(None, False, "", reason))
+    return _row(question, "", Answer("", 0, True), None, Grade(None, False, "", reason))
 
 
 def rejected_row(rejected: Rejected) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def rejected_row(rejected: Rejected) -> dict[str, Any]:
     return {**unusable_row(question, f"rejected: {rejected.reason}"), "correct": False}
 
 
-def _row(question: Question, prompt: str, answer: Answer, graded: Grade) -> dict[str, Any]:
+def _row(question: Question, prompt: str, answer: Answer, kind: Form | None, graded: Grade) -> dict[str, Any]:
     return {
         "id": question.id,
         "clip": question.clip or question.id,
@@ -46,7 +47,7 @@ def _row(question: Question, prompt: str, answer: Answer, graded: Grade) -> dict
         "answer": None if question.answer is None else question.choices[question.answer],
         "prompt": prompt,
         "completion": answer.text,
-        "form": form(answer.text),
+        "form": kind,
         "reasoning": reasoning(answer.text),
         "choice": None if graded.choice is None else question.choices[graded.choice],
         "correct": None if question.answer is None else graded.correct,

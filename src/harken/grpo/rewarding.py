@@ -121,7 +121,7 @@ class Rewarder:
         figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
-        return StepRewards(rewarded, self._prompt.form is not None, figures, warnings)
+        return StepRewards(rewarded, self._prompt.tags_asked, figures, warnings)
 
     def _rewarded(
         self,

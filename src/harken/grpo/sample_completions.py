@@ -247,6 +247,7 @@ class _Sampler:
                 text,
                 batch.questions[r // group],
                 letters_shown=self.prompt.letters_shown,
+                tags_asked=self.prompt.tags_asked,
                 tokens=lengths[r],
                 ended=bool(ended[r]),
             )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from harken.questions.named_choices import named_choice
-from harken.questions.output_parts import answer_part, form, reasoning
+from harken.questions.output_parts import answer_part, form_of_output, reasoning
 from harken.questions.readings import AS_SPOKEN, SINGULAR, coarsest_reading, read
 from harken.questions.stated_letters import stated_letter
 from harken.types import Grade, Question, Response
@@ -21,10 +21,17 @@ _CLAUSE_END = re.compile(r"[.,;(]")
 _BRACKETED = re.compile(r"[(\[]([A-Za-z])[)\]]")
 
 
-def understand(text: str, question: Question, *, letters_shown: bool, tokens: int, ended: bool) -> Response:
-    """One completion of a question with its form, its reasoning and its grade. Never raises for any `text`."""
+def understand(
+    text: str, question: Question, *, letters_shown: bool, tokens: int, ended: bool, tags_asked: bool = True
+) -> Response:
+    """One completion of a question with its form, its reasoning and its grade. Never raises for any `text`.
+
+    Args:
+        letters_shown, tags_asked: whether the prompt showed letters and asked for tags.
+    """
     graded = grade(text, question.choices, question.answer, letters_shown=letters_shown)
-    return Response(question, text, form(text), reasoning(text), graded, tokens, ended)
+    kind = form_of_output(text, tags_asked=tags_asked)
+    return Response(question, text, kind, reasoning(text), graded, tokens, ended)
 
 
 def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_shown: bool) -> Grade:

@@ -72,6 +72,15 @@ def form(text: str) -> Form:
     return "think" if (blocks[1] or "").strip() else "malformed"
 
 
+def form_of_output(text: str, *, tags_asked: bool) -> Form | None:
+    """The form of an output; None where the prompt asked for no tags and the output has none of the valid forms.
+
+    An output can be malformed only where a form was asked for. A model that thinks by itself has its form either way.
+    """
+    kind = form(text)
+    return kind if tags_asked or kind != "malformed" else None
+
+
 def reasoning(text: str) -> str:
     """The body of `<think>` in an output of the form think, without whitespace at its edges; "" for other outputs."""
     if form(text) != "think":

@@ -47,6 +47,11 @@ class Prompt:
         """Whether choices are shown with letters; only then does a letter count as an answer."""
         return self.choices in ("letters", "lettered_lines")
 
+    @property
+    def tags_asked(self) -> bool:
+        """Whether the prompt asks for tags; only then can an output be malformed."""
+        return self.form is not None
+
     @classmethod
     def from_config(cls, config: PromptConfig) -> "Prompt":
         """Find the style, and read and check `prompt_file`, if there is one; its edge whitespace is left out.

@@ -1,8 +1,8 @@
 """The adaptive think accuracy reward (ATAR) R_a of Audio-Thinker (section 4.2.2, equations 1 to 5).
 
-A right answer without thinking earns most and a wrong one loses most, so thinking pays on hard questions. Two penalty
-factors favour the mode (think or no-think) that is rarer in the batch; they grow to 1 by the last step, where they
-change nothing.
+A right answer without thinking earns most and a wrong one loses most, so thinking pays on questions that the model is
+unsure of, whether thinking helps on them or not (`no_think_threshold`). Two penalty factors favour the mode (think or
+no-think) that is rarer in the batch; they grow to 1 by the last step, where they change nothing.
 """
 
 import math
@@ -35,7 +35,7 @@ def penalty_factors(think_share: float, progress: float) -> PenaltyFactors:
     return PenaltyFactors(math.exp(-think_share * left), math.exp(-(1 - think_share) * left))
 
 
-def think_accuracy(form: Form, correct: bool, factors: PenaltyFactors) -> float:
+def think_accuracy(form: Form | None, correct: bool, factors: PenaltyFactors) -> float:
     """R_a of one completion. With both factors at 1 it is 1 or 0 for think and 2 or -1 for no-think (right or wrong).
 
     A malformed output earns what a wrong answer after thinking earns, whatever it answers [O]. If it counted as
@@ -44,6 +44,27 @@ def think_accuracy(form: Form, correct: bool, factors: PenaltyFactors) -> float:
     if form == "no_think":
         return 2 * factors.no_think if correct else -factors.no_think - 2 * (1 - factors.no_think)
     return factors.think if form == "think" and correct else -(1 - factors.think)
+
+
+def no_think_threshold(think_right: float, factors: PenaltyFactors) -> float:
+    """The accuracy without thinking above which answers without thinking earn more R_a on average.
+
+    With p right without thinking and q with it, g and h the factors of think and no-think:
+
+        think      q g - (1 - q) (1 - g)             = q + g - 1
+        no-think   2 p h - (1 - p) (h + 2 (1 - h))   = p (2 + h) + h - 2
+
+    so no-think earns more where p > (q + g + 1 - h) / (2 + h). With both factors at 1 this is p > (1 + q) / 3: at
+    q = 0.95 a model drops its thinking from p = 0.65 on, though thinking helps, and at p = q it keeps thinking below
+    0.5, though thinking does not help.
+
+    Args:
+        think_right: q, the accuracy with thinking, in [0, 1].
+
+    Returns:
+        A value of p; above 1 where thinking earns more whatever p is.
+    """
+    return (think_right + factors.think + 1 - factors.no_think) / (2 + factors.no_think)
 
 
 def with_consistency(

@@ -17,7 +17,7 @@ class JudgeScores:
     quality: float | None = None
 
 
-def consistency(form: Form, score: float | None) -> float | None:
+def consistency(form: Form | None, score: float | None) -> float | None:
     """R_c: 1 where the reasoning supports the answer, else 0; 1 for no-think; 0 for a malformed output [O].
 
     None where the judge failed.
@@ -27,13 +27,13 @@ def consistency(form: Form, score: float | None) -> float | None:
     return 1.0 if form == "no_think" else 0.0
 
 
-def quality(form: Form, score: float | None, mean: float) -> float:
+def quality(form: Form | None, score: float | None, mean: float) -> float:
     """R_t: the judge's score of the reasoning; 0 for a malformed output [O].
 
     Args:
         mean: the mean score of the step's think completions that the judge could score, 0 where there are none. A
             no-think completion earns it, and so does a think completion on which the judge failed.
     """
-    if form == "malformed":
+    if form not in ("think", "no_think"):
         return 0.0
     return mean if form == "no_think" or score is None else score

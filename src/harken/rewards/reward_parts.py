@@ -23,7 +23,7 @@ class StepTotals:
 
     Attributes:
         think: number of completions of the form think.
-        valid: number of completions that are not malformed.
+        valid: number of completions of the form think or no_think.
         quality_sum, quality_n: sum and number of the judge's quality scores.
     """
 
@@ -56,7 +56,7 @@ def step_totals(responses: Sequence[Response], scores: Sequence[JudgeScores]) ->
     qualities = [score.quality for score in scores if score.quality is not None]
     return StepTotals(
         think=sum(response.form == "think" for response in responses),
-        valid=sum(response.form != "malformed" for response in responses),
+        valid=sum(response.form in ("think", "no_think") for response in responses),
         quality_sum=sum(qualities),
         quality_n=len(qualities),
     )

@@ -65,7 +65,8 @@ PREDICTIONS = Shape(
         "answer": TEXT.or_null,
         "correct": FLAG.or_null,
         "choice": TEXT.or_null.optional,
-        **dict.fromkeys(("reason", "prompt", "form", "reasoning", "extracted", "heard"), TEXT.optional),
+        **dict.fromkeys(("reason", "prompt", "reasoning", "extracted", "heard"), TEXT.optional),
+        "form": TEXT.or_null.optional,
         "tokens": COUNT.or_null.optional,
         "ended": FLAG.optional,
     }
