@@ -1,0 +1,226 @@
+"""Spoken digits, from nothing to the cells of the tables in docs/results.md:
+
+    python recipes/digits/run.py --seed 0 --out runs/digits
+    python benchmarks/digits_table.py runs/digits --write
+
+The data are written from realaqa's recordings (digit_data.py). A tiny random model is warmed up on answers, and trained
+from there by GRPO and, with as many steps, by SFT. Another start can answer with and without thinking; from it the
+thinking rows are trained. Every model answers the test questions of its kind with five kinds of audio, in each form
+alone and sampled, and the development and unseen-speaker questions.
+
+Each step has a folder of its own, is skipped where its result is there, and goes on where it was stopped.
+OUT/seedN/account.jsonl gets a line for each step with its seconds on the clock and of the processor.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digit_data import write_data
+
+import harken
+from harken.models.tiny_checkpoint import question_texts, write_tiny
+from harken.system.environment import source_commit
+
+HERE = Path(__file__).parent
+TINY = "qwen2_5_omni"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model that is trained.
+
+    Attributes:
+        loop: train (GRPO) or sft.
+        recipe: its file in this folder.
+        start: the row that it starts from.
+        data: the training questions, a manifest of digit_data.py without its ending.
+        asked: the kinds of questions that it is asked.
+    """
+
+    loop: str
+    recipe: str
+    start: str
+    data: str
+    asked: tuple[str, ...] = ()
+
+    @property
+    def has_tags(self) -> bool:
+        return self.recipe not in ("warm", "answers")
+
+
+THINKING = ("noise", "sums", "pairs")
+ROWS = {
+    "start_text": Row("sft", "start_text", "tiny", "text"),
+    "start": Row("sft", "start", "start_text", "start", THINKING),
+    "noise_atar": Row("train", "atar", "start", "noise_train", ("noise",)),
+    "noise_accuracy": Row("train", "accuracy", "start", "noise_train", ("noise",)),
+    "sums_atar": Row("train", "atar", "start", "sums_train", ("sums",)),
+    "pairs_atar": Row("train", "atar", "start", "pairs_train", ("pairs",)),
+    "warm": Row("sft", "warm", "tiny", "answers_train", ("answers",)),
+    "answers_grpo": Row("train", "answers", "warm", "answers_train", ("answers",)),
+    "answers_sft": Row("sft", "answers", "warm", "answers_train", ("answers",)),
+    "noise_no_balance": Row("train", "no_balance", "start", "noise_train", ("noise",)),
+    "noise_sft": Row("sft", "control", "start", "noise_reasoned", ("noise",)),
+    "sums_accuracy": Row("train", "accuracy", "start", "sums_train", ("sums",)),
+    "sums_no_balance": Row("train", "no_balance", "start", "sums_train", ("sums",)),
+    "sums_sft": Row("sft", "control", "start", "sums_reasoned", ("sums",)),
+    "pairs_accuracy": Row("train", "accuracy", "start", "pairs_train", ("pairs",)),
+    "pairs_sft": Row("sft", "control", "start", "pairs_reasoned", ("pairs",)),
+}
+"""Every row, in the order in which they are made."""
+STARTS = ("start_text", "start", "warm")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do, and the file that is there when it is done."""
+
+    name: str
+    done: Path
+    do: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all steps of a seed share.
+
+    Attributes:
+        changes: keys of every training recipe that are set to other values.
+        limit: asks only the first so many questions of every evaluation.
+        dev_only: asks the development questions alone, to choose settings by.
+    """
+
+    out: Path
+    realaqa: Path
+    seed: int
+    changes: dict[str, Any]
+    limit: int | None = None
+    dev_only: bool = False
+
+    @property
+    def run(self) -> Path:
+        return self.out / f"seed{self.seed}"
+
+    def questions(self, name: str) -> Path:
+        return self.out / "data" / f"{name}.jsonl"
+
+    def steps(self, rows: Sequence[str]) -> Iterator[Step]:
+        """The steps of these rows and of the starts that they need."""
+        yield Step("data", self.questions("start"), lambda: write_data(self.realaqa, self.out / "data"))
+        yield Step("tiny", self.run / "tiny" / "config.json", self._write_tiny)
+        needed = {start for row in rows for start in _starts(row)}
+        for name in ROWS:
+            if name in needed or name in rows:
+                yield Step(f"train {name}", self.run / name / "done", lambda name=name: self._train(name))
+                last = self.run / name / "eval" / "done"
+                if ROWS[name].asked:
+                    yield Step(f"evaluate {name}", last, lambda name=name: self._evaluate(name))
+
+    def _write_tiny(self) -> None:
+        texts = question_texts([self.questions("text"), self.questions("start"), HERE / "prompt.txt"])
+        write_tiny(TINY, self.run / "tiny", texts, self.seed)
+
+    def _train(self, name: str) -> None:
+        row, out = ROWS[name], self.run / name
+        loop = harken.sft if row.loop == "sft" else harken.train
+        if (out / "config.yaml").exists():
+            loop(out=out, resume=True)
+        else:
+            settings: dict[str, Any] = {
+                "seed": self.seed,
+                "model.path": str(self.run / row.start),
+                "data.train.0.file": str(self.questions(row.data)),
+                **({"prompt.prompt_file": str(HERE / "prompt.txt")} if row.has_tags else {}),
+                **self.changes,
+            }
+            loop(HERE / f"{row.recipe}.yaml", out, settings=settings)
+        (out / "done").touch()
+
+    def _evaluate(self, name: str) -> None:
+        """Greedy answers as the model chooses; of rows with tags also in each form alone, and sampled."""
+        row, out = ROWS[name], self.run / name / "eval"
+        model = harken.load_model(self.run / name)
+        parts = ("dev",) if self.dev_only else ("dev", "speaker")
+        ways = ("think", "no_think", "sampled") if row.has_tags else ()
+        for kind in row.asked:
+            asked = [(part, "") for part in parts] + [("dev" if self.dev_only else "test", way) for way in ways]
+            if not self.dev_only:
+                harken.evaluate_listening(**self._asked(row, kind, "test"), model=model, out=out / f"{kind}-test")
+            for part, way in asked:
+                values = self._asked(row, kind, part, way)
+                harken.evaluate(**values, model=model, out=out / "-".join(filter(None, (kind, part, way))))
+        (out / "done").touch()
+
+    def _asked(self, row: Row, kind: str, part: str, way: str = "") -> dict[str, Any]:
+        settings: dict[str, Any] = {"batch_size": 100, "limit": self.limit, "seed": self.seed}
+        if row.has_tags:
+            settings |= {"prompt.style": "adaptive", "prompt.prompt_file": str(HERE / "prompt.txt")}
+        if way:
+            settings |= {"temperature": 1.0} if way == "sampled" else {"force": way}
+        return {
+            "benchmark": "manifest",
+            "data": self.questions(f"{kind}_{part}"),
+            "max_completion_tokens": 12 if row.has_tags else 4,
+            "settings": settings,
+        }
+
+
+def _starts(name: str) -> Iterator[str]:
+    start = ROWS[name].start
+    if start in ROWS:
+        yield from _starts(start)
+        yield start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/digits"))
+    parser.add_argument("--realaqa", type=Path, default=Path("../shared/realaqa"))
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), help="trained rows; default: all")
+    parser.add_argument("--set", nargs="*", default=[], dest="changes", help="KEY=VALUE of every training run")
+    parser.add_argument("--limit", type=int, help="ask only the first so many questions of every evaluation")
+    parser.add_argument("--dev", action="store_true", help="ask the development questions alone, to choose settings by")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps that are left")
+    given = parser.parse_args()
+    changes = {key: json.loads(value) for key, _, value in (change.partition("=") for change in given.changes)}
+    plan = Plan(given.out, given.realaqa, given.seed, changes, given.limit, given.dev)
+    for step in plan.steps(given.rows or STARTS):
+        if step.done.exists():
+            continue
+        if given.dry_run:
+            print(step.name)
+        else:
+            run(step, plan.run / "account.jsonl")
+
+
+def run(step: Step, account: Path) -> None:
+    """Do a step and write its times down, also where it fails or is stopped."""
+    started, before = time.time(), time.process_time()
+    print(f"== {step.name}", flush=True)
+    finished = False
+    try:
+        step.do()
+        finished = True
+    finally:
+        row = {
+            "step": step.name,
+            "seconds": round(time.time() - started, 1),
+            "cpu_s": round(time.process_time() - before, 1),
+            "finished": finished,
+            "commit": source_commit() or "unknown",
+            "load": round(os.getloadavg()[0], 1),
+        }
+        account.parent.mkdir(parents=True, exist_ok=True)
+        with account.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
