@@ -62,9 +62,15 @@ class OwnRewards:
         return {name: column[first : first + self._group * len(groups)] for name, column in values.items()}
 
     def _from_json(self, group: dict[str, Any]) -> list[Response]:
-        question = question_from_json(group["question"])
-        asked = {"letters_shown": self._prompt.letters_shown, "tags_asked": self._prompt.tags_asked}
-        return [understand(**completion, **asked, question=question) for completion in group["completions"]]
+        question, shown, asked = (
+            question_from_json(group["question"]),
+            self._prompt.letters_shown,
+            self._prompt.tags_asked,
+        )
+        return [
+            understand(**completion, question=question, letters_shown=shown, tags_asked=asked)
+            for completion in group["completions"]
+        ]
 
 
 def _values(functions: Sequence[CustomReward], groups: Groups, deadline: float | None) -> dict[str, list[float]] | None:
