@@ -32,7 +32,7 @@ READING = {
     [
         *sorted(READING),
         *("harken.questions.grader", "harken.grpo.advantage", "harken.grpo.loss", "harken.stats", "harken.types"),
-        *("harken.inference.sampling", "harken.system.random", "harken.training.word_error_rate", "harken.errors"),
+        *("harken.inference.sampling", "harken.system.random", "harken.questions.word_error_rate", "harken.errors"),
     ],
 )
 def test_pure_functions_import_no_part_with_effects(module):

@@ -55,6 +55,31 @@ def mean_interval(values: Sequence[float], clusters: Sequence[Hashable]) -> Esti
     return Estimate(p, low, high, n, count)
 
 
+def ratio_interval(
+    numerators: Sequence[float], denominators: Sequence[float], clusters: Sequence[Hashable]
+) -> Estimate:
+    """Sum of numerators / sum of denominators, such as errors / words, at least 0.
+
+    The interval is that of the ratio's linearisation (Cochran 1977, 6.3) with the cluster-robust variance and the t
+    quantile of C - 1 clusters; with fewer than two clusters, or no variance, it reaches from 0 to twice the ratio, at
+    least to the one error more.
+
+    Args:
+        numerators, denominators: [n] of each item; denominators are above 0.
+        clusters: [n] clip of each item.
+
+    Raises ValueError for no items, for differing lengths and for a denominator that is not above 0.
+    """
+    x, members, count = _clustered(numerators, clusters)
+    y = np.asarray(denominators, dtype=np.float64)
+    if len(y) != len(x) or not (y > 0).all():
+        raise ValueError("ratio_interval: every item needs a denominator above 0")
+    ratio = float(x.sum() / y.sum())
+    variance = _variance_of_mean((x - ratio * y) / y.mean(), members, count) if count > 1 else 0.0
+    half = float(stdtrit(count - 1, _TAIL)) * variance**0.5 if variance > 0 else max(ratio, 1.0 / float(y.sum()))
+    return Estimate(ratio, max(0.0, ratio - half), ratio + half, len(x), count)
+
+
 def mean_of_means(means: Sequence[Estimate]) -> Estimate:
     """Unweighted mean of independent means, such as the accuracies of several tasks.
 

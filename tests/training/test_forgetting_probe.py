@@ -19,6 +19,7 @@ from harken.grpo.loop import train
 from harken.inference.prompt_inputs import PromptInputs
 from harken.models.loading import load_model
 from harken.questions.prompt import TRANSCRIBE
+from harken.questions.word_error_rate import words
 from harken.training.forgetting_probe import (
     BATCH_SIZE,
     INSTRUCTION_ALONE,
@@ -28,7 +29,6 @@ from harken.training.forgetting_probe import (
     measure_probe,
 )
 from harken.training.sft import accumulate_gradients, sft
-from harken.training.word_error_rate import words
 from harken.types import Question
 
 REPOSITORY = Path(__file__).parents[2]

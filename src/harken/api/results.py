@@ -50,8 +50,8 @@ class Evaluation:
         return {name: Estimate(**figure) for name, figure in self.summary["accuracy"].items()}
 
     @property
-    def chance(self) -> float:
-        """The accuracy of guessing."""
+    def chance(self) -> float | None:
+        """The accuracy of guessing; None where no question has choices."""
         return self.summary["chance"]
 
     @property
@@ -66,8 +66,9 @@ class Evaluation:
     def __str__(self) -> str:
         figure = self.accuracy
         if figure is None:
-            return f"{self.summary['n']} questions, whose answers are hidden"
-        return f"{percent(figure)} of {figure.n}, chance {100 * self.chance:.1f} %"
+            return f"{self.summary['n']} questions, whose answers are hidden or open"
+        chance = "" if self.chance is None else f", chance {100 * self.chance:.1f} %"
+        return f"{percent(figure)} of {figure.n}{chance}"
 
     def _repr_html_(self) -> str:
         rows = [(name, str(figure.n), percent(figure)) for name, figure in self.by_group.items()]

@@ -12,10 +12,10 @@ from pathlib import Path
 from harken.benchmarks.base import Benchmark, OfficialPrompt
 from harken.benchmarks.published_states import published_states
 from harken.benchmarks.word_match import word_rule
-from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, text_field
+from harken.data.record_fields import choices_field, clip_path, find_answer, label_field, rubric_field, text_field
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
-from harken.types import Criterion, Question
+from harken.types import Question
 
 MODALITIES = (
     *("sound", "music", "speech", "mix-sound-music", "mix-sound-speech", "mix-music-speech"),
@@ -47,22 +47,8 @@ def parse_mmar(record: Record, audio_root: Path, source: str) -> Question:
         source=source,
         answer_text=answer if index is None else "",
         reasoning=label_field(record, "thinking"),
-        rubric=_rubric(record.get("rubric")),
+        rubric=rubric_field(record, "rubric", rule="scoring_point", scores="choices"),
     )
-
-
-def _rubric(value: object) -> tuple[Criterion, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
-        raise RecordError(f"rubric: expected a list of points, found {short_repr(value)}")
-    criteria = []
-    for point in value:
-        scores = point.get("choices")
-        if not isinstance(scores, list) or not scores or any(type(score) is not int or score < 0 for score in scores):
-            raise RecordError(f"rubric: choices: expected whole numbers, found {short_repr(scores)}")
-        criteria.append(Criterion(text_field(point, "name"), text_field(point, "scoring_point"), tuple(scores)))
-    return tuple(criteria)
 
 
 def _without_empty(choices: object) -> object:

@@ -61,6 +61,7 @@ def evaluate(
     permute: options.Permute = None,
     seed: options.Seed = None,
     force: options.Force = None,
+    transcripts: options.Transcripts = None,
     max_completion_tokens: options.MaxCompletionTokens = None,
     out: options.Out = None,
     quiet: Quiet = False,

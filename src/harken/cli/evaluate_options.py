@@ -36,6 +36,7 @@ EVALUATION_KEYS = {
     "permute": "permute",
     "seed": "seed",
     "force": "force",
+    "transcripts": "transcripts",
     "max_completion_tokens": "max_completion_tokens",
 }
 """Parameter of the command -> dotted key of an evaluation recipe."""
@@ -203,6 +204,14 @@ Force = Annotated[
         "--force",
         help="Begin every answer with the tag of this form, so that the model thinks always or never.",
         metavar="think|no_think",
+        rich_help_panel=ANSWERS_PANEL,
+    ),
+]
+Transcripts = Annotated[
+    bool | None,
+    Option(
+        "--transcripts",
+        help="Score the answers to questions without choices as transcripts: 1 - word error rate.",
         rich_help_panel=ANSWERS_PANEL,
     ),
 ]

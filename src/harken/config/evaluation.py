@@ -70,6 +70,9 @@ class EvaluationRecipe(Section):
     judge: JudgeConfig | None = None
     """A judge that decides whether each answer means the right choice. Its verdicts are a column beside `accuracy` and
     never part of it [O]."""
+    transcripts: bool = False
+    """Score the answers to open questions as transcripts of their reference: 1 - word error rate, and the rate over all
+    questions [O]."""
     force: Literal["think", "no_think"] | None = None
     """Begin every completion with `<think>` (think) or with `<answer>` (no_think), to measure each mode of a model
     alone [O]."""

@@ -43,7 +43,10 @@ class ListeningOptions(Section):
     """Give 0 to a completion whose answer is wrong, so that a wrong answer earns nothing by hanging on the clip [O]."""
 
 
-BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening")
+BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening", "open_answer", "transcript")
+OPEN_REWARDS = ("open_answer", "transcript")
+"""The parts that score open questions; they give 0 to a question with choices, and accuracy gives 0 to an open one."""
+Judgement = Literal["consistency", "quality", "answer"]
 
 
 class RewardPart(Section):
@@ -53,8 +56,10 @@ class RewardPart(Section):
     """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form that the
     prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P].
     quality: R_t, the judge's score of the reasoning [P]. listening: what the clip adds to the completion's probability,
-    in one more pass over the same completions, as `reward.listening` says [O]. `module:function`: a function of yours
-    (docs/rewards.md), also under the name that an installed package gives it."""
+    in one more pass over the same completions, as `reward.listening` says [O]. open_answer: for a question without
+    choices, the judge's score of the answer against the reference, or by the question's rubric [O]. transcript: for a
+    question without choices, 1 - the word error rate against the reference, at least 0 [O]. `module:function`: a
+    function of yours (docs/rewards.md), also under the name that an installed package gives it."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The factor of this part in the sum."""
     options: AdaptiveOptions | None = None
@@ -114,11 +119,18 @@ class RewardConfig(Section):
         return (self.listening or ListeningOptions()) if "listening" in self.names else None
 
     @property
-    def judged(self) -> frozenset[Literal["consistency", "quality"]]:
+    def scores_open_answers(self) -> bool:
+        """Whether a part scores questions without choices; a function of the user's own may."""
+        return any(name in OPEN_REWARDS or name not in BUILT_IN_REWARDS for name in self.names)
+
+    @property
+    def judged(self) -> frozenset[Judgement]:
         """The judgements that the reward needs."""
-        judgements: set[Literal["consistency", "quality"]] = set()
+        judgements: set[Judgement] = set()
         if self.adaptive is not None and self.adaptive.consistency is not None:
             judgements.add("consistency")
         if "quality" in self.names:
             judgements.add("quality")
+        if "open_answer" in self.names:
+            judgements.add("answer")
         return frozenset(judgements)

@@ -46,6 +46,7 @@ def load_sources(
     reader_named: Callable[[str], Reader],
     *,
     need_answer: bool,
+    open_answers: bool = False,
     select: Callable[[list[Question]], list[Question]] = lambda questions: questions,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Loaded:
@@ -57,7 +58,8 @@ def load_sources(
     Args:
         reader_named: finds the reader that a source names: `find_reader` of harken/benchmarks/registry.py, which this
             folder may not import.
-        need_answer: reject questions whose answer the file hides.
+        need_answer: reject questions whose answer the file hides, and open ones unless `open_answers` takes those that
+            have a reference.
         select: chooses among the questions before any clip is opened.
         on_progress: called with (clips checked, clips), first before any is.
 
@@ -70,8 +72,8 @@ def load_sources(
         read, unusable = reader_named(source.reader)(source.file, source.audio_root)
         rejected += unusable
         for question in read:
-            if need_answer and question.answer is None:
-                rejected.append(rejection(question, "no answer, and training needs one"))
+            if need_answer and (fault := _untaught(question, open_answers)):
+                rejected.append(rejection(question, fault))
             elif question.id in place_of:
                 reason = f"id {short_repr(question.id)} is taken by {place_of[question.id]}"
                 rejected.append(rejection(question, reason))
@@ -91,6 +93,19 @@ def load_sources(
     rejected.sort(key=lambda record: (record.file, record.line))
     durations_s = {span: facts.duration_s for span, facts in facts_of.items()}
     return Loaded(kept, rejected, durations_s, missing, ClipAccount.of(facts_of.values()))
+
+
+def _untaught(question: Question, open_answers: bool) -> str | None:
+    """Why nothing can be learned from a question; None where something can."""
+    if question.answer is not None:
+        return None
+    if question.choices or not question.answer_text:
+        return "no answer, and training needs one"
+    return (
+        None
+        if open_answers
+        else "an open question, and no part of the reward scores one: add open_answer or transcript"
+    )
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:

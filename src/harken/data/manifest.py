@@ -1,10 +1,11 @@
 """Reads and writes harken's own file of questions: JSON lines, one `Question` a line.
 
 Clip names are relative to a folder, so that a set can be moved; `start_s` and `end_s`, in seconds from the beginning of
-the file, say that the clip is a part of it. A question about several clips has a list under `audio`: names, or objects
-with audio, start_s and end_s. `extra` holds further columns for functions of the user's own. A question that is read
-equals the one that was written, except `source`, which says where it was read. Unknown keys are refused: in harken's
-own format they are misspellings.
+the file, say that the clip is a part of it. A question without choices has its reference under `answer_text`, and may
+have a `rubric`, a list of objects with name, rule and scores. A question about several clips has a list under `audio`:
+names, or objects with audio, start_s and end_s. `extra` holds further columns for functions of the user's own. A
+question that is read equals the one that was written, except `source`, which says where it was read. Unknown keys are
+refused: in harken's own format they are misspellings.
 """
 
 import math
@@ -12,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harken.data.record_fields import choices_field, clip_path, label_field, text_field
+from harken.data.record_fields import choices_field, clip_path, label_field, rubric_field, text_field
 from harken.data.records import Record, RecordError, apart, iter_questions
 from harken.errors import DataError, short_repr
 from harken.system.json_lines import write_json_lines
@@ -21,8 +22,9 @@ from harken.types import AudioSpan, Question, Rejected
 _SPAN_KEYS = ("start_s", "end_s")
 _KEYS = (
     *("id", "text", "choices", "answer", "audio", "task", "difficulty", "category", "subcategory", "dataset"),
-    *("reasoning", "extra"),
+    *("reasoning", "answer_text", "rubric", "extra"),
 )
+_ONLY_WHERE_SET = ("answer_text", "rubric", "extra")
 
 
 def write_manifest(path: Path, questions: Iterable[Question], audio_root: Path | None = None) -> None:
@@ -53,8 +55,11 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
     for key in record:
         if key not in _KEYS + _SPAN_KEYS:
             raise RecordError(f"unknown key {short_repr(key)}; known: {', '.join(_KEYS + _SPAN_KEYS)}")
-    choices = choices_field(record)
+    open_question = record.get("choices") in (None, []) and record.get("answer_text") is not None
+    choices = () if open_question else choices_field(record)
     answer = record.get("answer")
+    if open_question and answer is not None:
+        raise RecordError(f"answer: an open question has its reference in answer_text, found {short_repr(answer)}")
     if answer is not None and (type(answer) is not int or not 0 <= answer < len(choices)):
         raise RecordError(f"answer: expected an index from 0 to {len(choices) - 1} or null, found {short_repr(answer)}")
     clip = record.get("audio")
@@ -71,6 +76,8 @@ def parse_manifest(record: Record, audio_root: Path, source: str) -> Question:
         subcategory=label_field(record, "subcategory"),
         dataset=label_field(record, "dataset"),
         reasoning=label_field(record, "reasoning"),
+        answer_text=text_field(record, "answer_text") if open_question else label_field(record, "answer_text"),
+        rubric=rubric_field(record, "rubric", rule="rule", scores="scores"),
         extra=_extra(record.get("extra")),
         source=source,
         start_s=start_s,
@@ -119,13 +126,19 @@ def _part(record: Record, *, has_clip: bool) -> tuple[float, float | None]:
 
 def manifest_record(question: Question, audio_root: Path) -> Record:
     """The record of a question. Raises DataError where a clip is outside `audio_root`."""
-    record: Record = {key: getattr(question, key) for key in _KEYS if key != "extra"}
+    record: Record = {key: getattr(question, key) for key in _KEYS if key not in _ONLY_WHERE_SET}
     record["choices"] = list(question.choices)
     clips = [_clip(question, span, audio_root) for span in question.audio_spans]
     if len(clips) > 1:
         record["audio"] = [clip if clip.keys() - {"audio"} else clip["audio"] for clip in clips]
     elif clips:
         record |= clips[0]
+    if question.answer_text:
+        record["answer_text"] = question.answer_text
+    if question.rubric:
+        record["rubric"] = [
+            {"name": each.name, "rule": each.rule, "scores": list(each.scores)} for each in question.rubric
+        ]
     return record | ({"extra": dict(question.extra)} if question.extra else {})
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harken.data.records import Record, RecordError
 from harken.errors import short_repr
-from harken.types import AudioSpan
+from harken.types import AudioSpan, Criterion
 
 _SOUND_WORDS = frozenset(["audio", "audios", "wav", "wavs", "waveform", "sound", "sounds"])
 
@@ -56,6 +56,26 @@ def choices_field(record: Record, key: str = "choices") -> tuple[str, ...]:
     if len({choice.strip() for choice in value}) < 2:
         raise RecordError(f"{key}: fewer than two different choices: {short_repr(value)}")
     return tuple(value)
+
+
+def rubric_field(record: Record, key: str, *, rule: str, scores: str) -> tuple[Criterion, ...]:
+    """The criteria under a key, each an object with a name; () where the record has none.
+
+    Args:
+        rule, scores: what an object calls its rule and the whole numbers that a judge may give.
+    """
+    value = record.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
+        raise RecordError(f"{key}: expected a list of points, found {short_repr(value)}")
+    criteria = []
+    for point in value:
+        allowed = point.get(scores)
+        if not isinstance(allowed, list) or not allowed or any(type(n) is not int or n < 0 for n in allowed):
+            raise RecordError(f"{key}: {scores}: expected whole numbers, found {short_repr(allowed)}")
+        criteria.append(Criterion(text_field(point, "name"), text_field(point, rule), tuple(allowed)))
+    return tuple(criteria)
 
 
 def find_answer(answer: str, choices: Sequence[str]) -> int | None:

@@ -25,13 +25,14 @@ from harken.evaluation.journal import Answers, Journal
 from harken.evaluation.load_questions import load_questions
 from harken.evaluation.prediction_rows import prediction_row, rejected_row, unusable_row
 from harken.evaluation.share_trials import ask
-from harken.judges import add_judged_column, add_rubric_column, open_judge
+from harken.judges import add_judged_column, add_open_column, add_rubric_column, open_judge
 from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
 from harken.results.evaluation_rows import Row
 from harken.results.official_figures import check_official_rule, official_figures
 from harken.results.summary import summarise
+from harken.results.transcripts import add_transcript_column
 from harken.results.trials import order_figures, pass_rate_rows, sample_figures
 from harken.system.console import SILENT
 from harken.system.distributed_run import distributed_run, join_ranks
@@ -131,9 +132,11 @@ def _finish(
     recipe = folder.recipe
     groups = _grade(recipe, loaded, plan.unusable, plan.trials, answers, prompt)
     rows, judged = _judge(folder, loaded, [group[0] for group in groups])
+    rows, transcripts = add_transcript_column(loaded.questions, rows) if recipe.transcripts else (rows, {})
     summary = {
         **summarise(rows),
         **judged,
+        **transcripts,
         **_official(recipe, rows, prompt),
         **_failures([answer for samples in answers.values() for answer in samples]),
         **_trial_figures(recipe, groups),
@@ -213,8 +216,9 @@ def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tup
     questions = {question.id: question for question in loaded.questions}
     with contextlib.closing(open_judge(folder.recipe.judge, folder.path / "judge")) as judge:
         rows, judged = add_judged_column(judge, questions, rows)
+        rows, of_open = add_open_column(judge, questions, rows)
         rows, by_rubric = add_rubric_column(judge, questions, rows)
-    return rows, {"judged": judged, **by_rubric}
+    return rows, {"judged": judged, **of_open, **by_rubric}
 
 
 def _is_whole(recipe: EvaluationRecipe) -> bool:

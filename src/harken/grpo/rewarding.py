@@ -213,7 +213,7 @@ class Rewarder:
             "judge/failed": float(failures.n_failed),
             "judge/failed_share": failures.failed_share,
         }
-        for aspect in ("consistency", "quality"):
+        for aspect in ("consistency", "quality", "answer"):
             known = [score[aspect] for score in scores if score[aspect] is not None]
             if known:
                 figures[f"judge/{aspect}"] = _mean(known)

@@ -35,7 +35,7 @@ def _row(batch: RewardedBatch, r: int) -> RolloutRow:
         "reasoning": response.reasoning,
         "extracted": grade.extracted,
         "choice": None if grade.choice is None else question.choices[grade.choice],
-        "answer": None if question.answer is None else question.choices[question.answer],
+        "answer": (question.answer_text or None) if question.answer is None else question.choices[question.answer],
         "correct": grade.correct,
         "reason": grade.reason,
         "tokens": response.tokens,

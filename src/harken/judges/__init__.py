@@ -17,7 +17,7 @@
 from pathlib import Path
 
 from harken.config import JudgeConfig
-from harken.judges.answers import add_judged_column, add_rubric_column, judge_answers
+from harken.judges.answers import add_judged_column, add_open_column, add_rubric_column, judge_answers
 from harken.judges.failures import FailureCount, FailureLimit, count_failures
 from harken.judges.judge import Aspect, Judge, Verdict
 from harken.judges.own_judge import OwnJudge
@@ -32,6 +32,7 @@ __all__ = [
     "Judge",
     "Verdict",
     "add_judged_column",
+    "add_open_column",
     "add_rubric_column",
     "count_failures",
     "judge_answers",

@@ -79,6 +79,44 @@ def judge_predictions(
     return right, sum(verdict.score is None for verdict in verdicts)
 
 
+def add_open_column(
+    judge: Judge, questions: Mapping[str, Question], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Add `judged` and `judge_reason` to the rows of open questions that have a reference and no rubric.
+
+    The judge says whether the answer means the same as the reference. An empty answer has 0 and is not sent; a failure
+    counts as 0 and is counted.
+
+    Returns:
+        The rows, and the entry `open` of the summary: score (an estimate), n, n_asked, n_failed; {} without such
+        questions.
+    """
+    scored = [row for row in rows if row["id"] in questions and _has_reference_alone(questions[row["id"]])]
+    if not scored:
+        return [dict(row) for row in rows], {}
+    sent = [row for row in scored if row["extracted"].strip()]
+    verdicts = judge_answers(judge, [questions[row["id"]] for row in sent], [row["extracted"] for row in sent])
+    verdict_of = {row["id"]: verdict for row, verdict in zip(sent, verdicts, strict=True)}
+    ids = {row["id"] for row in scored}
+    judged = []
+    for row in rows:
+        verdict = verdict_of.get(row["id"], EMPTY_ANSWER)
+        value = None if verdict.score is None else bool(verdict.score)
+        judged.append({**row, **({"judged": value, "judge_reason": verdict.reason} if row["id"] in ids else {})})
+    scores = [verdict_of.get(row["id"], EMPTY_ANSWER).score or 0.0 for row in scored]
+    summary = {
+        "score": asdict(mean_interval(scores, [row["clip"] for row in scored])),
+        "n": len(scored),
+        "n_asked": len(sent),
+        "n_failed": sum(verdict.score is None for verdict in verdicts),
+    }
+    return judged, {"open": summary}
+
+
+def _has_reference_alone(question: Question) -> bool:
+    return not question.choices and bool(question.answer_text) and not question.rubric
+
+
 def add_rubric_column(
     judge: Judge, questions: Mapping[str, Question], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -37,7 +37,7 @@ class PromptedJudge:
     def submit(self, aspect: Aspect, question: Question, reasoning: str, answer: str) -> Future[Verdict]:
         verdict: Future[Verdict] = Future()
         verdict.set_running_or_notify_cancel()
-        if aspect == "answer" and question.answer is None:
+        if aspect == "answer" and question.answer is None and not question.answer_text:
             verdict.set_result(Verdict(None, f"no reference: question {question.id!r} hides its answer"))
             return verdict
 

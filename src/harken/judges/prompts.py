@@ -69,7 +69,7 @@ class JudgePrompts:
     def text(self, aspect: Aspect, question: Question, reasoning: str, answer: str) -> str:
         """Write the prompt. Raises ValueError for aspect "answer" where the question has no reference, and for aspect
         "rubric" where it has no rubric."""
-        if aspect == "answer" and question.answer is None:
+        if aspect == "answer" and question.answer is None and not question.answer_text:
             raise ValueError(f"question {question.id!r} has no reference to compare with")
         if aspect == "rubric" and not question.rubric:
             raise ValueError(f"question {question.id!r} has no rubric")

@@ -1,15 +1,17 @@
 """The verdicts that a training step needs, computed in the background while the reference model scores the completions.
 
-`harken.grpo.rewarding` submits each micro-batch with `submit_completions` and later waits with `collect_verdicts`. Only
-completions of the form think are judged: the others have no reasoning, and malformed ones earn nothing by it anyway.
+`harken.grpo.rewarding` submits each micro-batch with `submit_completions` and later waits with `collect_verdicts`.
+Reasoning is judged of completions of the form think alone: the others have none, and malformed ones earn nothing by it
+anyway. Answers are judged where the question is open.
 """
 
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from harken.config.reward import Judgement
 from harken.judges.failures import FailureCount, count_failures
 from harken.judges.judge import Judge, Verdict
 from harken.rewards import JudgeScores
@@ -19,7 +21,7 @@ from harken.types import Response
 LOOK_EVERY_S = 1.0
 """The time between two looks at whether the run is to stop, while verdicts are awaited."""
 
-RewardAspect = Literal["consistency", "quality"]
+RewardAspect = Judgement
 """The aspects that earn a reward."""
 
 
@@ -50,12 +52,18 @@ class BatchVerdicts:
 
 
 def submit_completions(judge: Judge, aspects: Iterable[RewardAspect], responses: Sequence[Response]) -> PendingVerdicts:
-    """Send every completion of the form think to the judge, and return at once."""
+    """Send every completion to the judge that has what an aspect is about, and return at once."""
     ordered = sorted(aspects)
     return [
-        {aspect: _submit(judge, aspect, response) for aspect in ordered} if response.form == "think" else {}
+        {aspect: _submit(judge, aspect, response) for aspect in ordered if _is_judged(aspect, response)}
         for response in responses
     ]
+
+
+def _is_judged(aspect: RewardAspect, response: Response) -> bool:
+    if aspect == "answer":
+        return not response.question.choices and bool(response.grade.extracted.strip())
+    return response.form == "think"
 
 
 def wait_for_verdicts(pending: Iterable[PendingVerdicts], deadline: float | None = None) -> None:
@@ -107,5 +115,7 @@ def _submit(judge: Judge, aspect: RewardAspect, response: Response) -> Future[Ti
             timed.set_result(TimedVerdict(verdict.result(), time.perf_counter() - started))
 
     answer = response.grade.extracted.strip()
-    judge.submit(aspect, response.question, response.reasoning, answer).add_done_callback(finish)
+    by_rubric = aspect == "answer" and response.question.rubric
+    what = "rubric" if by_rubric else aspect
+    judge.submit(what, response.question, response.reasoning, answer).add_done_callback(finish)
     return timed

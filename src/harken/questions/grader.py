@@ -14,6 +14,8 @@ from harken.questions.readings import AS_SPOKEN, SINGULAR, coarsest_reading, rea
 from harken.questions.stated_letters import stated_letter
 from harken.types import Grade, Question, Response
 
+OPEN = "open question"
+"""The reason of a grade without a choice, where the question has none."""
 LONGEST_ANSWER = 20_000
 """Characters of an answer whose sentences are read. A longer one is read only where it is a choice as a whole."""
 _LABEL = re.compile(r"[\s\"'`*_#>-]*(?:[(\[]?(?P<letter>[A-Za-z])(?:[)\].:]+| -))[*_]*\s*(?P<line>[^\n]*)")
@@ -39,8 +41,8 @@ def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_show
 
     Args:
         text: the completion without special tokens; anything at all.
-        choices: the texts shown, in order. Of equal texts the first counts as chosen, and choosing it is correct where
-            the answer is any of them.
+        choices: the texts shown, in order; none for an open question, whose answer is no choice. Of equal texts the
+            first counts as chosen, and choosing it is correct where the answer is any of them.
         answer: index of the right choice; None (hidden) grades as not correct.
         letters_shown: whether the prompt showed `(A) a (B) b`; without it a letter is just text.
 
@@ -56,6 +58,8 @@ def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_show
         return Grade(None, False, "", "unclosed think")
     if not extracted.strip():
         return Grade(None, False, extracted, "empty")
+    if not choices:
+        return Grade(None, False, extracted, OPEN)
     choice, reason = _choice(extracted, choices, letters_shown)
     level = coarsest_reading(choices, 3)
     keys = [read(shown, level) for shown in choices]

@@ -97,7 +97,8 @@ class Prompt:
         return [*system, {"role": "user", "content": [*audio, {"type": "text", "text": self.text(question)}]}]
 
     def answer_text(self, question: Question) -> str:
-        """The completion that SFT trains on: the text of the right choice, in tags where the prompt asks for them.
+        """The completion that SFT trains on: the text of the right choice or the reference of an open question, in
+        tags where the prompt asks for them.
 
         The record's reasoning comes before it, in `<think>` tags, where the prompt asks for thinking; an adaptive
         prompt takes it where the record has one.
@@ -113,7 +114,7 @@ class Prompt:
 
     def target_fault(self, question: Question) -> str | None:
         """Why SFT cannot train on this question; None where it can."""
-        if question.answer is None:
+        if question.answer is None and (question.choices or not question.answer_text):
             return "has no answer to train on"
         if self.form == "think" and not question.reasoning.strip():
             return (
@@ -125,8 +126,7 @@ class Prompt:
         return None
 
     def _target(self, question: Question) -> str:
-        assert question.answer is not None
-        choice = question.choices[question.answer]
+        choice = question.answer_text if question.answer is None else question.choices[question.answer]
         if self.form is None:
             return choice
         thinks = self.form != "answer" and question.reasoning.strip()

@@ -14,7 +14,7 @@ _COUNTS = {
     "n_cut_at_maximum": "were cut at the maximum length",
     "n_rejected": "records were rejected (counted as wrong)",
     "n_repeated": "records repeat an earlier one (not counted again; listed in rejected.jsonl)",
-    "n_open": "have no choices (scored by the official rule or by a judge's rubric, not here)",
+    "n_open": "have no choices (scored by the official rule, by a judge or as transcripts, not here)",
     "n_hidden_answer": "have a hidden answer (not scored)",
     "clips_cut": "clips are cut short or damaged, and used as far as they decode",
     "clips_beyond_full_scale": "clips are louder than full scale in places, which are clipped",
@@ -39,12 +39,23 @@ def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
 
 
 def _summary_notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = [f"chance {100 * summary['chance']:.1f} %", f"{summary['n_unreadable']} unreadable (counted as wrong)"]
+    notes = [] if summary["chance"] is None else [f"chance {100 * summary['chance']:.1f} %"]
+    notes += [f"{summary['n_unreadable']} unreadable (counted as wrong)"]
     notes += [f"{summary[key]} {words}" for key, words in _COUNTS.items() if summary.get(key)]
     judged = summary.get("judged")
     if judged is not None and judged["accuracy"] is not None:
         accuracy = percent(Estimate(**judged["accuracy"]))
         notes.append(f"a judge finds {accuracy} % right, {judged['n_failed']} calls failed (counted as wrong)")
+    of_open = summary.get("open")
+    if of_open is not None:
+        notes.append(
+            f"a judge finds {percent(Estimate(**of_open['score']))} % of the answers to {of_open['n']} open questions "
+            f"right, {of_open['n_failed']} calls failed (counted as 0)"
+        )
+    transcripts = summary.get("transcripts")
+    if transcripts is not None:
+        rate, score = (percent(Estimate(**transcripts[key])) for key in ("word_error_rate", "score"))
+        notes.append(f"word error rate {rate} %, mean of 1 - it {score} %, over {transcripts['n']} questions")
     rubric = summary.get("rubric")
     if rubric is not None:
         score = percent(Estimate(**rubric["score"]))
@@ -116,7 +127,7 @@ def tasks_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table
                 str(summary["n"]),
                 "hidden" if figure is None else percent(Estimate(**figure)),
                 "" if official is None else f"{100 * official['official_accuracy']['value']:.1f}",
-                f"{100 * summary['chance']:.1f}",
+                "" if summary["chance"] is None else f"{100 * summary['chance']:.1f}",
                 str(summary["n_unreadable"]),
             )
         )

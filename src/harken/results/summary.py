@@ -22,9 +22,11 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """The summary of one evaluation, ready for JSON.
 
     Accuracy is over the rows whose answer is known. Rows whose answer the benchmark hides are counted in
-    `n_hidden_answer`, open questions and instructions in `n_open`; where none is known, `accuracy` is empty.
+    `n_hidden_answer`, open questions and instructions in `n_open`; where none is known, `accuracy` is empty. `chance`
+    is None where no question has choices.
     """
     known = [row for row in rows if row["correct"] is not None]
+    n_choices = [len(row["choices"]) for row in rows if row["choices"]]
     n_open = sum(row["reason"] == "open question" for row in rows)
     return {
         "n": len(rows),
@@ -34,7 +36,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "n_cut_at_maximum": sum(not row["ended"] for row in rows),
         "n_rejected": sum(row["reason"].startswith("rejected: ") for row in rows),
         "reasons": dict(Counter(row["reason"].split(":")[0] for row in rows).most_common()),
-        "chance": chance([len(row["choices"]) for row in rows if row["choices"]]),
+        "chance": chance(n_choices) if n_choices else None,
         "accuracy": {name: asdict(accuracy(members)) for name, members in group_rows(known).items() if members},
         **_think_rates(rows),
     }

@@ -15,6 +15,7 @@ class JudgeScores:
 
     consistency: float | None = None
     quality: float | None = None
+    answer: float | None = None
 
 
 def consistency(form: Form | None, score: float | None) -> float | None:

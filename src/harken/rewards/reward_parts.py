@@ -14,6 +14,7 @@ from harken.rewards.accuracy import accuracy
 from harken.rewards.adaptive import PenaltyFactors, penalty_factors, think_accuracy, with_consistency
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
+from harken.rewards.open_questions import open_answers, transcript
 from harken.types import Response
 
 
@@ -113,6 +114,10 @@ def reward_parts(
                     quality(response.form, score.quality, totals.quality_mean)
                     for response, score in zip(responses, scores, strict=True)
                 ]
+            case "open_answer":
+                parts[name] = open_answers(responses, [score.answer for score in scores], group)
+            case "transcript":
+                parts[name] = [transcript(response) for response in responses]
             case _:
                 parts[name] = list(computed[name])
     return parts

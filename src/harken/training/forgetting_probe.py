@@ -26,7 +26,7 @@ from harken.inference.sampling import Sampling
 from harken.inference.unusable_questions import why_unusable
 from harken.models.audio_lm import AudioLM, ModelInput
 from harken.questions.prompt import TRANSCRIBE, Prompt
-from harken.training.word_error_rate import word_error_rate, words
+from harken.questions.word_error_rate import word_error_rate, words
 from harken.types import Question, Rejected
 
 WER_RISE_WARNED = 0.02

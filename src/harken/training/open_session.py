@@ -240,10 +240,11 @@ def _load_questions(opening: _Opening, prompt: Prompt) -> tuple[list[Question], 
 def _check_data_and_config(opening: _Opening, prompt: Prompt) -> tuple[list[Question], list[Question]]:
     """The same on rank 0. Of the checkpoint, config, tokenizer and feature extractor are read."""
     recipe, settings, run, console = opening.recipe, opening.settings, opening.run, opening.console
-    loaded = read_training_data(recipe, run, console)
+    supervised = isinstance(settings, SftConfig)
+    loaded = read_training_data(recipe, run, console, supervised=supervised)
     opening.say(f"reading the config of {recipe.model.path}")
     refuse_full_disk(recipe, settings, shape_of(recipe.model.path), run.path)
-    renderer, supervised = load_renderer(recipe.model.path), isinstance(settings, SftConfig)
+    renderer = load_renderer(recipe.model.path)
     return load_training_data(recipe, loaded, renderer, prompt, run, console, supervised=supervised)
 
 

@@ -89,16 +89,17 @@ class Session:
         print_warning(self.console, line if self.ranks.size == 1 else f"rank {self.ranks.rank}: {line}")
 
     def measure_development(self, step: int, last_step: int) -> dict[str, float]:
-        """Accuracy on the development part, with its 95 % interval clustered by clip, as part of a metric row; empty
-        where no evaluation is due."""
-        if not self.development or not is_due(step, self.recipe.logging.evaluate_every, last_step):
+        """Accuracy on the questions of the development part that have choices, as part of a metric row, with its 95 %
+        interval clustered by clip; empty where there are none, and where no evaluation is due."""
+        development = [question for question in self.development if question.choices]
+        if not development or not is_due(step, self.recipe.logging.evaluate_every, last_step):
             return {}
         longest = self.recipe.grpo.max_completion_tokens
-        own = self.ranks.own_part(self.development)
+        own = self.ranks.own_part(development)
         with mixed_precision(self.policy, self.recipe.model.precision), gathered(self.policy):
             own_correct = which_correct(self.policy, own, self.inputs, self.prompt, longest)
         correct = [float(value) for part in self.ranks.gather(own_correct) for value in part]
-        figure = mean_interval(correct, [question.clip for question in self.development])
+        figure = mean_interval(correct, [question.clip for question in development])
         return {
             "dev/accuracy": sum(correct) / figure.n,
             "dev/low": figure.low,

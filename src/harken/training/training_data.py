@@ -28,14 +28,23 @@ from harken.training.run_folder import RunFolder
 from harken.types import Question, Rejected
 
 
-def read_training_data(recipe: Recipe, run: RunFolder, console: Console) -> Loaded:
+def read_training_data(recipe: Recipe, run: RunFolder, console: Console, *, supervised: bool = False) -> Loaded:
     """Read the sources and check every clip, without the checkpoint.
+
+    Args:
+        supervised: for SFT, which writes the reference of an open question whatever the reward scores.
 
     Raises DataError where more than `data.max_rejected_share` of the records cannot be used; the list of them is in the
     run folder then.
     """
     with StepProgress(console, "checking clips", 0, 500) as progress:
-        loaded = load_sources(recipe.data.train, find_reader, need_answer=True, on_progress=progress.update)
+        loaded = load_sources(
+            recipe.data.train,
+            find_reader,
+            need_answer=True,
+            open_answers=supervised or recipe.reward.scores_open_answers,
+            on_progress=progress.update,
+        )
     _refuse_if_too_many(loaded, recipe, run)
     return loaded
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harken.training.word_error_rate import edit_distance, word_error_rate, words
+from harken.questions.word_error_rate import edit_distance, word_error_rate, words
 
 
 @pytest.mark.parametrize(
