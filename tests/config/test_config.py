@@ -87,8 +87,8 @@ WRONG = {
     "a reward of endless weight": (parts({"name": "accuracy", "weight": float("inf")}), "should be a finite number"),
     "a reward nobody knows": (
         parts({"name": "acuracy"}),
-        "no such reward (did you mean 'accuracy'?); one of accuracy, format, adaptive, quality, listening, open_answer, "
-        "transcript, or module:function",
+        "no such reward (did you mean 'accuracy'?); one of accuracy, format, adaptive, quality, listening, "
+        "open_answer, transcript, or module:function",
     ),
     "a function without a name": (parts({"name": "rewards:"}), "no such reward"),
     "a reward twice": (parts({"name": "accuracy"}, {"name": "accuracy"}), "a part is named twice"),
