@@ -9,11 +9,13 @@ the band goes from the smallest to the largest seed.
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 REWARDS = {"atar": "ATAR", "no_balance": "ATAR without balance", "accuracy": "accuracy alone"}
 DASHES = {"easy": "", "medium": "7 3", "hard": "2 3"}
 WINDOW, WIDTH, HEIGHT, GAP, TOP, LEFT = 10, 220, 150, 24, 34, 40
+COLUMNS = 4
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .small { font-size: 10px }
@@ -42,29 +44,70 @@ def rates(file: Path, difficulty: str) -> list[float]:
     return [sum(window) / len(window) for window in values if window]
 
 
-def panel(runs: list[Path], title: str, left: float) -> list[str]:
-    drawn = [f'<text x="{left}" y="{TOP - 12}">{title}</text>']
+Panel = tuple[str, Sequence[Path], Mapping[str, str]]
+"""Title, run folders (one for each seed), and difficulty -> the style of its line: easy, medium or hard."""
+
+
+def panel(drawn_panel: Panel, left: float, top: float) -> list[str]:
+    title, runs, styles = drawn_panel
+    drawn = [f'<text x="{left}" y="{top - 12}">{title}</text>']
     for share in (0, 0.5, 1):
-        y = TOP + HEIGHT * (1 - share)
+        y = top + HEIGHT * (1 - share)
         drawn.append(f'<line class="grid" x1="{left}" x2="{left + WIDTH}" y1="{y}" y2="{y}"/>')
     steps = 0
-    for difficulty, dash in DASHES.items():
+    for difficulty, style in styles.items():
         seeds = list(zip(*(rates(run / "metrics.jsonl", difficulty) for run in runs), strict=False))
         steps = len(seeds) * WINDOW
         xs = [left + WIDTH * (i + 0.5) / len(seeds) for i in range(len(seeds))]
 
         def at(x: float, share: float) -> str:
-            return f"{x:.1f},{TOP + HEIGHT * (1 - share):.1f}"
+            return f"{x:.1f},{top + HEIGHT * (1 - share):.1f}"
 
         low = [at(x, min(values)) for x, values in zip(xs, seeds, strict=True)]
         high = [at(x, max(values)) for x, values in zip(xs, seeds, strict=True)]
         mean = [at(x, sum(values) / len(values)) for x, values in zip(xs, seeds, strict=True)]
-        drawn.append(f'<polygon class="band {difficulty}" points="{" ".join([*low, *reversed(high)])}"/>')
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        drawn.append(f'<polyline class="line {difficulty}" style="fill:none"{dashed} points="{" ".join(mean)}"/>')
-    drawn.append(f'<text class="small" x="{left}" y="{TOP + HEIGHT + 14}">step 1</text>')
-    drawn.append(f'<text class="small" x="{left + WIDTH}" y="{TOP + HEIGHT + 14}" text-anchor="end">{steps}</text>')
+        drawn.append(f'<polygon class="band {style}" points="{" ".join([*low, *reversed(high)])}"/>')
+        drawn.append(f'<polyline class="line {style}" style="fill:none"{dash(style)} points="{" ".join(mean)}"/>')
+    drawn.append(f'<text class="small" x="{left}" y="{top + HEIGHT + 14}">step 1</text>')
+    drawn.append(f'<text class="small" x="{left + WIDTH}" y="{top + HEIGHT + 14}" text-anchor="end">{steps}</text>')
     return drawn
+
+
+def dash(style: str) -> str:
+    return f' stroke-dasharray="{DASHES[style]}"' if DASHES[style] else ""
+
+
+def curves(panels: Sequence[Panel]) -> str:
+    """The whole picture, `COLUMNS` panels in a row."""
+    drawn: list[str] = []
+    row_height = TOP + HEIGHT + 24
+    for index, each in enumerate(panels):
+        top = TOP + row_height * (index // COLUMNS)
+        drawn += panel(each, LEFT + index % COLUMNS * (WIDTH + GAP), top)
+        if index % COLUMNS == 0:
+            drawn += [
+                f'<text class="small" x="{LEFT - 6}" y="{top + HEIGHT * (1 - s) + 4}" text-anchor="end">{s:.0%}</text>'
+                for s in (0, 0.5, 1)
+            ]
+    bottom = row_height * -(-len(panels) // COLUMNS) + 12
+    for index, (style, names) in enumerate(legend(panels).items()):
+        x = LEFT + index * 190
+        drawn.append(f'<line class="line {style}" x1="{x}" x2="{x + 28}" y1="{bottom}" y2="{bottom}"{dash(style)}/>')
+        drawn.append(f'<text x="{x + 34}" y="{bottom + 4}">{", ".join(names)}</text>')
+    size = (LEFT + min(len(panels), COLUMNS) * (WIDTH + GAP), bottom + 14)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" role="img">'
+    title = "<title>Share of answers without thinking during training, by difficulty</title>"
+    return "\n".join([head, title, f"<style>{STYLE}</style>", *drawn, "</svg>\n"])
+
+
+def legend(panels: Sequence[Panel]) -> dict[str, list[str]]:
+    """Style -> the difficulties that are drawn in it."""
+    names: dict[str, list[str]] = {}
+    for _, _, styles in panels:
+        for difficulty, style in styles.items():
+            if difficulty not in names.setdefault(style, []):
+                names[style].append(difficulty)
+    return {style: names[style] for style in DASHES if style in names}
 
 
 def main() -> None:
@@ -73,24 +116,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     runs = {name: sorted(arguments.runs.glob(f"seed*/{name}")) for name in REWARDS}
-    shown = [name for name, seeds in runs.items() if seeds]
-    drawn = [
-        f'<text class="small" x="{LEFT - 6}" y="{TOP + HEIGHT * (1 - s) + 4}" text-anchor="end">{s:.0%}</text>'
-        for s in (0, 0.5, 1)
-    ]
-    for index, name in enumerate(shown):
-        drawn += panel(runs[name], REWARDS[name], LEFT + index * (WIDTH + GAP))
-    bottom = TOP + HEIGHT + 36
-    for index, (difficulty, dash) in enumerate(DASHES.items()):
-        x = LEFT + index * 110
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        drawn.append(f'<line class="line {difficulty}" x1="{x}" x2="{x + 28}" y1="{bottom}" y2="{bottom}"{dashed}/>')
-        drawn.append(f'<text x="{x + 34}" y="{bottom + 4}">{difficulty}</text>')
-    size = (LEFT + len(shown) * (WIDTH + GAP), bottom + 14)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" role="img">'
-    title = "<title>Share of answers without thinking during training, by difficulty</title>"
+    styles = {style: style for style in DASHES}
+    text = curves([(REWARDS[name], seeds, styles) for name, seeds in runs.items() if seeds])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n".join([head, title, f"<style>{STYLE}</style>", *drawn, "</svg>\n"]), encoding="utf-8")
+    arguments.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

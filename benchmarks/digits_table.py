@@ -1,0 +1,305 @@
+"""The tables and curves of spoken digits in docs/results.md and README.md, from the folders of recipes/digits/run.py:
+
+    python benchmarks/digits_table.py runs/digits            # print the tables
+    python benchmarks/digits_table.py runs/digits --write    # put them into the pages, and draw the curves
+
+A cell without a finished evaluation says so. Accuracies and rates have 95 % intervals clustered by recording, and
+differences are paired by question.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from digits_figures import (
+    MODES,
+    account,
+    as_heard,
+    follows,
+    gain,
+    mean_tokens,
+    readable_right,
+    right,
+    rows_of,
+    seeds_of,
+    valid_form,
+    without_thinking,
+)
+from harken.results.evaluation_rows import Row
+from harken.results.formatting import markdown, percent, points
+from harken.results.summary import accuracy
+from harken.rewards.adaptive import PenaltyFactors, no_think_threshold
+from harken.stats import Estimate
+from harken.system.files import write_text
+from marked_page import between_marks
+from thinker_curves import curves
+
+ROOT = Path(__file__).parents[1]
+EMPTY = "not run yet"
+BEGIN, END = "<!-- made by benchmarks/digits_table.py -->", "<!-- end of the digits -->"
+ANSWERS = {"warm": "warm start", "answers_grpo": "GRPO", "answers_sft": "SFT, as many steps"}
+FIRST_PAGE = "spoken digits"
+"""How the rows of README begin that this program writes."""
+KINDS = {"noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
+"""Kind of question -> its difficulties, which are heard and not read."""
+REWARDS = {
+    "atar": "ATAR",
+    "no_balance": "ATAR without balance",
+    "accuracy": "accuracy reward",
+    "sft": "SFT, as many steps",
+}
+TRAINED = [
+    *(("noise", reward) for reward in REWARDS),
+    *(("sums", reward) for reward in REWARDS),
+    *(("pairs", reward) for reward in REWARDS if reward != "no_balance"),
+]
+CASES = {
+    ("pairs", "two"): "sums of two digits, two choices",
+    ("sums", "two"): "sums of two digits, four choices",
+    ("sums", "one"): "the same question, one digit",
+    ("noise", "noisy"): "noisy digits",
+    ("noise", "clean"): "the same question, clean digits",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md and README.md")
+    given = parser.parse_args()
+    results, readme = ROOT / "docs" / "results.md", ROOT / "README.md"
+    text, first = tables(given.runs), first_page(given.runs, readme.read_text(encoding="utf-8"))
+    if not given.write:
+        print(f"{text}\n\n{first}")
+        return
+    for page, written in ((results, f"\n{text}\n"), (readme, first)):
+        write_text(page, between_marks(page.read_text(encoding="utf-8"), BEGIN, written, END))
+    draw(given.runs, ROOT / "docs" / "images" / "digits_thinking.svg")
+
+
+def tables(runs: Path) -> str:
+    parts = {
+        "GRPO beside SFT, answers alone": answers_table(runs),
+        "Which clip the answers follow": listening_table(runs),
+        "Thinking": thinking_table(runs),
+        "Where thinking is dropped and where it is kept": cases_table(runs),
+        "No-think rates by what is played": heard_table(runs),
+        "An unseen speaker": speaker_table(runs),
+        "Where the time went": account_table(runs),
+    }
+    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
+
+
+def answers_table(runs: Path) -> str:
+    header = ["seed", "model", "right, %", "against the warm start", "GRPO against SFT", "right without the clip, %"]
+    header += ["of these readable, %", "right of the readable, %", "right on dev, %"]
+    rows = []
+    for seed in seeds_of(runs):
+        real = {name: rows_of(seed / name / "eval" / "answers-test" / "real") for name in ANSWERS}
+        for name, title in ANSWERS.items():
+            none = rows_of(seed / name / "eval" / "answers-test" / "none")
+            readable, named_right = readable_right(none) or (None, None)
+            against = gain(real["warm"], real[name]) if name != "warm" else None
+            beside = gain(real["answers_sft"], real["answers_grpo"]) if name == "answers_grpo" else None
+            dev = right(rows_of(seed / name / "eval" / "answers-dev"))
+            figures = [pct(right(real[name])), "" if name == "warm" else pts(against)]
+            figures += [pts(beside) if name == "answers_grpo" else "", pct(right(none)), pct(readable)]
+            rows.append([seed_name(seed), title, *figures, pct(named_right), pct(dev)])
+    return markdown(header, rows)
+
+
+def listening_table(runs: Path) -> str:
+    header = [
+        "seed",
+        "model",
+        *(f"{mode}, right %" for mode in MODES),
+        "another clip: as played",
+        "as the question's own",
+    ]
+    rows = []
+    for seed in seeds_of(runs):
+        for name, title in ANSWERS.items():
+            asked = {mode: rows_of(seed / name / "eval" / "answers-test" / mode) for mode in MODES}
+            counts = follows(asked["shuffled"])
+            cells = [EMPTY] * 2 if counts is None else [f"{counts[0]} of {counts[2]}", f"{counts[1]} of {counts[2]}"]
+            rows.append([seed_name(seed), title, *(pct(right(asked[mode])) for mode in MODES), *cells])
+    return markdown(header, rows)
+
+
+def thinking_table(runs: Path) -> str:
+    """Columns that say easy and hard: clean and noisy digits, one and two digits; pairs have hard ones alone."""
+    header = ["seed", "questions", "model", "no-think greedy, %: easy", "hard", "sampled, %: easy", "hard"]
+    header += [
+        "right, %: easy",
+        "hard",
+        "all, against accuracy reward",
+        "all, against SFT",
+        "tokens an answer",
+        "valid form, %",
+    ]
+    rows = []
+    for seed in seeds_of(runs):
+        for kind, reward in [(kind, "") for kind in KINDS] + TRAINED:
+            model = model_of(kind, reward)
+            real, sampled = (
+                rows_of(seed / model / "eval" / name) for name in (f"{kind}-test/real", f"{kind}-test-sampled")
+            )
+            others = {
+                other: rows_of(seed / model_of(kind, other) / "eval" / f"{kind}-test/real")
+                for other in ("accuracy", "sft")
+            }
+            tokens = mean_tokens(real)
+            cells = [*by_difficulty(without_thinking, real, kind), *by_difficulty(without_thinking, sampled, kind)]
+            cells += by_difficulty(right, real, kind)
+            cells += ["" if reward in ("", other) else pts(gain(others[other], real)) for other in ("accuracy", "sft")]
+            cells += [EMPTY if tokens is None else f"{tokens:.1f}", pct(valid_form(real))]
+            rows.append([seed_name(seed), kind, REWARDS.get(reward, "start"), *cells])
+    order = sorted(rows, key=lambda row: (list(KINDS).index(row[1]), row[0]))
+    return markdown(header, order)
+
+
+def cases_table(runs: Path) -> str:
+    """p and q of the start and of ATAR's model, each form forced, and what the rule says of them."""
+    header = [
+        "seed",
+        "questions",
+        "model",
+        "right without thinking, p",
+        "with it, q",
+        "thinking helps by",
+        "threshold (1 + q) / 3",
+    ]
+    header += ["the rule says", "no-think, ATAR, %"]
+    rows = []
+    for (kind, difficulty), title in CASES.items():
+        for seed in seeds_of(runs):
+            atar = rows_of(seed / f"{kind}_atar" / "eval" / f"{kind}-test/real")
+            for name, model in (("start", "start"), ("ATAR", f"{kind}_atar")):
+                forced = {way: rows_of(seed / model / "eval" / f"{kind}-test-{way}") for way in ("no_think", "think")}
+                p, q = (right(forced[way], difficulty) for way in ("no_think", "think"))
+                cells = [pct(p), pct(q), pts(gain(forced["no_think"], forced["think"], difficulty)), *rule(p, q)]
+                rate = pct(without_thinking(atar, difficulty)) if name == "ATAR" else ""
+                rows.append([seed_name(seed), title, name, *cells, rate])
+    return markdown(header, rows)
+
+
+def rule(p: Estimate | None, q: Estimate | None) -> list[str]:
+    """[the threshold in percent, which mode earns more at the end of the schedule]."""
+    if p is None or q is None:
+        return [EMPTY] * 2
+    threshold = no_think_threshold(q.mean, PenaltyFactors(1, 1))
+    return [f"{100 * threshold:.1f}", "drop" if p.mean > threshold else "keep"]
+
+
+def heard_table(runs: Path) -> str:
+    """The no-think rates with each kind of audio; with another clip also by the clip that was played."""
+    header = ["seed", "questions", "asked about", *MODES, "another clip, by what was played"]
+    rows = []
+    for kind in ("noise", "sums"):
+        easy, hard = KINDS[kind]
+        for seed in seeds_of(runs):
+            folder = seed / f"{kind}_atar" / "eval" / f"{kind}-test"
+            asked = {mode: rows_of(folder / mode) for mode in MODES}
+            heard = as_heard(asked["shuffled"], lambda clip: clip.noisy or len(clip.digits) == 2)
+            for difficulty, level in ((easy, "easy"), (hard, "hard")):
+                rates = [pct(without_thinking(asked[mode], difficulty)) for mode in MODES]
+                rows.append([seed_name(seed), kind, difficulty, *rates, pct(without_thinking(heard, level))])
+    return markdown(header, rows)
+
+
+def speaker_table(runs: Path) -> str:
+    header = ["seed", "questions", "model", "right, %: known speakers", "unseen speaker"]
+    header += ["no-think, %: known, easy", "hard", "unseen, easy", "hard"]
+    rows = []
+    for seed in seeds_of(runs):
+        for kind, model, title in [("answers", name, title) for name, title in ANSWERS.items()] + [
+            (kind, model_of(kind, "atar"), "ATAR") for kind in KINDS
+        ]:
+            known, unseen = (rows_of(seed / model / "eval" / name) for name in (f"{kind}-test/real", f"{kind}-speaker"))
+            rates = [cell for rows_here in (known, unseen) for cell in by_difficulty(without_thinking, rows_here, kind)]
+            rows.append([seed_name(seed), kind, title, pct(right(known)), pct(right(unseen)), *rates])
+    return markdown(header, rows)
+
+
+def account_table(runs: Path) -> str:
+    header = ["seed", "steps", "seconds on the clock", "seconds of a processor", "load", "commit"]
+    return markdown(
+        header, [row for seed in seeds_of(runs) for row in account_rows(seed)] or [["", EMPTY, "", "", "", ""]]
+    )
+
+
+def account_rows(seed: Path) -> Iterator[list[str]]:
+    """A line for training, one for evaluation and one for the rest, summed over the steps of a seed."""
+    steps = account(seed)
+    for name in ("train", "evaluate", "data and tiny"):
+        own = [step for step in steps if (step["step"].split()[0] if " " in step["step"] else "data and tiny") == name]
+        if not own:
+            continue
+        sums = [f"{sum(step[key] for step in own):.0f}" for key in ("seconds", "cpu_s")]
+        loads = [step["load"] for step in own]
+        commits = ", ".join(sorted({step["commit"][:7] for step in own}))
+        yield [seed_name(seed), f"{name} ({len(own)})", *sums, f"{min(loads):.0f} to {max(loads):.0f}", commits]
+
+
+def first_page(runs: Path, page: str) -> str:
+    """README's table with its rows on spoken digits made anew; its other rows stay as they are."""
+    table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
+    kept = [line for line in table if not line.startswith(f"| {FIRST_PAGE}")]
+    return "\n".join([*kept, *(first_page_row(runs, name, title) for name, title in ANSWERS.items() if name != "warm")])
+
+
+def first_page_row(runs: Path, name: str, title: str) -> str:
+    """One line for all seeds that have run."""
+    cells: list[list[str]] = [[], [], [], []]
+    for seed in seeds_of(runs):
+        before = rows_of(seed / "warm" / "eval" / "answers-test/real")
+        after, none = (rows_of(seed / name / "eval" / "answers-test" / mode) for mode in ("real", "none"))
+        if before and after:
+            means = [f"{100 * accuracy(rows).mean:.1f}" for rows in (before, after, none)]
+            for cell, figure in zip(cells, [*means[:2], pts(gain(before, after)), means[2]], strict=True):
+                cell.append(figure)
+    return f"| {FIRST_PAGE}, {title} | " + " | ".join(", ".join(cell) or EMPTY for cell in cells) + " |"
+
+
+def draw(runs: Path, out: Path) -> None:
+    """One panel for each kind of question and reward that has run."""
+    styles = {
+        "noise": {"clean": "easy", "noisy": "hard"},
+        "sums": {"one": "easy", "two": "hard"},
+        "pairs": {"two": "hard"},
+    }
+    panels = []
+    for kind, reward in TRAINED:
+        folders = sorted(runs.glob(f"seed*/{kind}_{reward}"))
+        done = [folder for folder in folders if (folder / "done").exists()]
+        if reward != "sft" and done:
+            panels.append((f"{kind}: {REWARDS[reward]}", done, styles[kind]))
+    if panels:
+        write_text(out, curves(panels))
+
+
+def model_of(kind: str, reward: str) -> str:
+    return f"{kind}_{reward}" if reward else "start"
+
+
+def by_difficulty(figure: Callable[[Sequence[Row], str], Estimate | None], rows: Sequence[Row], kind: str) -> list[str]:
+    """[easy, hard] of a kind of question; the first is empty for pairs, and both for questions without difficulties."""
+    names = KINDS.get(kind, ())
+    cells = [pct(figure(rows, name)) for name in names]
+    return ["", *cells][-2:] if cells else ["", ""]
+
+
+def seed_name(seed: Path) -> str:
+    return seed.name.removeprefix("seed")
+
+
+def pct(estimate: Estimate | None) -> str:
+    return EMPTY if estimate is None else percent(estimate)
+
+
+def pts(estimate: Estimate | None) -> str:
+    return EMPTY if estimate is None else points(estimate)
+
+
+if __name__ == "__main__":
+    main()

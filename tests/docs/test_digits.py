@@ -1,0 +1,256 @@
+"""The recipes of spoken digits: data, rows, figures of the tables, and the whole chain in two steps."""
+
+import importlib.util
+import json
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+
+import digits_table
+from digits_figures import Played, as_heard, follows, played, readable_right, right, rows_of, without_thinking
+from digits_table import EMPTY, FIRST_PAGE, ROOT, TRAINED, first_page, rule, tables
+from harken.config import load_recipe
+from harken.data.manifest import read_manifest
+from harken.stats import Estimate
+
+RECIPES = ROOT / "recipes" / "digits"
+SPEAKERS = ("george", "jackson", "yweweler")
+TAKES = {0: "test", 5: "dev", 8: "train"}
+
+
+def program(name):
+    """A program of the folder as a module, under the name by which the others import it."""
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+digit_data = program("digit_data")
+run = program("run")
+
+
+@pytest.fixture(scope="module")
+def realaqa(tmp_path_factory):
+    """Ten digits, three speakers, three takes: tones whose pitch is the digit's and whose loudness is the speaker's."""
+    folder = tmp_path_factory.mktemp("realaqa")
+    (folder / "audio").mkdir()
+    for digit in range(10):
+        for place, speaker in enumerate(SPEAKERS):
+            for take in TAKES:
+                tone = 0.1 * (place + 1) * np.sin(np.arange(1600 + 10 * take) * (0.1 + 0.05 * digit))
+                soundfile.write(folder / "audio" / f"fsdd_{digit}_{speaker}_{take}.wav", tone, 8000, subtype="PCM_16")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(realaqa, tmp_path_factory):
+    out = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digit_data, "N_TWO", dict.fromkeys(digit_data.PARTS, 20))
+        patch.setattr(digit_data, "N_TEXT", 40)
+        digit_data.write_data(realaqa, out)
+    return out
+
+
+def questions(data, name):
+    return read_manifest(data / f"{name}.jsonl")[0]
+
+
+def test_no_take_and_no_held_out_speaker_is_in_two_parts(data, realaqa):
+    recordings = {}
+    for file in (realaqa / "audio").iterdir():
+        recordings[soundfile.read(file, dtype="int16")[0].tobytes()] = file.stem.split("_")[1:]
+    for part in digit_data.PARTS:
+        for question in questions(data, f"sums_{part}") + questions(data, f"pairs_{part}"):
+            samples = soundfile.read(question.audio, dtype="int16")[0]
+            halves = [samples] if question.difficulty == "one" else split_at_the_pause(samples)
+            for half in halves:
+                _, speaker, take = recordings[half.tobytes()]
+                assert part == ("speaker" if speaker == "yweweler" else TAKES[int(take)])
+
+
+def split_at_the_pause(samples):
+    """The two recordings around the only 1600 zeros in a row."""
+    for start in np.flatnonzero(samples == 0):
+        if not samples[start : start + 1600].any() and start + 1600 < len(samples) and start >= 1600:
+            return [samples[:start], samples[start + 1600 :]]
+    raise AssertionError("no pause")
+
+
+def test_noise_is_6_db_below_the_speech_and_the_same_when_written_again():
+    speech = (0.05 * np.random.default_rng(0).standard_normal(80_000)).astype(np.float32)
+    noisy = digit_data.with_noise(speech, "3_george_8")
+    assert 10 * np.log10(np.mean(speech**2) / np.mean((noisy - speech) ** 2)) == pytest.approx(6, abs=0.1)
+    loud = digit_data.with_noise(speech * 15, "3_george_8")
+    assert np.abs(loud).max() <= 1
+    assert np.corrcoef(loud, noisy)[0, 1] == pytest.approx(1)  # softer as a whole, and not clipped
+    assert np.array_equal(noisy, digit_data.with_noise(speech, "3_george_8"))
+    assert not np.array_equal(noisy, digit_data.with_noise(speech, "4_george_8"))
+
+
+def test_the_difficulty_cannot_be_read(data):
+    """One wording for each kind, and right answers that are uniform whatever is heard."""
+    for kind, difficulties in (("noise", ("clean", "noisy")), ("sums", ("one", "two"))):
+        asked = questions(data, f"{kind}_train")
+        assert len({question.text for question in asked}) == 1
+        for difficulty in difficulties:
+            own = [question for question in asked if question.difficulty == difficulty]
+            counts = Counter(question.choices[question.answer] for question in own)
+            assert len(counts) == 10
+            assert len(set(counts.values())) == 1
+            assert all(len(set(question.choices)) == 4 and not question.reasoning for question in own)
+
+
+def test_half_of_the_start_is_reasoned_and_no_question_of_grpo(data):
+    start = questions(data, "start")
+    reasoned = Counter(question.task for question in start if question.reasoning)
+    total = Counter(question.task for question in start)
+    assert set(total) == {"noise", "sums", "pairs", "text"}
+    assert all(0.1 < reasoned[task] / total[task] < 0.9 for task in total)
+    assert not any(question.reasoning for kind in run.THINKING for question in questions(data, f"{kind}_train"))
+
+
+@pytest.mark.parametrize("row", run.ROWS)
+def test_each_row_has_a_valid_recipe_and_its_control_as_many_steps_at_the_same_rate(row):
+    recipe = load_recipe(RECIPES / f"{run.ROWS[row].recipe}.yaml")
+    assert (recipe.prompt.style == "adaptive") == run.ROWS[row].has_tags
+    if row in run.STARTS or run.ROWS[row].loop == "train":
+        return
+    kind = row.removesuffix("_sft")
+    beside = run.ROWS["answers_grpo" if kind == "answers" else f"{kind}_atar"]
+    grpo = load_recipe(RECIPES / f"{beside.recipe}.yaml").grpo
+    assert (recipe.sft.steps, recipe.sft.prompts_per_step) == (grpo.steps, grpo.prompts_per_step)
+    assert (recipe.sft.learning_rate, recipe.sft.schedule) == (grpo.learning_rate, grpo.schedule)
+    assert run.ROWS[row].start == beside.start
+
+
+def test_the_tables_know_every_row():
+    assert {f"{kind}_{reward}" for kind, reward in TRAINED} | {"answers_grpo", "answers_sft"} | set(run.STARTS) == set(
+        run.ROWS
+    )
+
+
+def test_steps_come_with_the_starts_they_need_and_are_skipped_when_done(tmp_path):
+    plan = run.Plan(tmp_path, tmp_path, 3, {})
+    names = [step.name for step in plan.steps(["noise_atar"])]
+    starts = ["data", "tiny", "train start_text", "train start", "evaluate start"]
+    assert names == [*starts, "train noise_atar", "evaluate noise_atar"]
+    done = []
+    step = run.Step("again", tmp_path / "done", lambda: done.append(1))
+    run.run(step, tmp_path / "account.jsonl")
+    with pytest.raises(ZeroDivisionError):
+        run.run(run.Step("broken", tmp_path / "never", lambda: 1 / 0), tmp_path / "account.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "account.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["finished"]) for row in rows] == [("again", True), ("broken", False)]
+
+
+def row(choice, answer, *, form="no_think", difficulty="clean", clip="clean_1_george_0", heard="clean_2_george_1"):
+    return {
+        **{"choice": choice, "answer": answer, "form": form, "difficulty": difficulty, "correct": choice == answer},
+        **{"clip": f"clips/{clip}.wav", "heard": f"clips/{heard}.wav", "choices": ["one", "two", "three", "four"]},
+    }
+
+
+def test_the_name_of_a_clip_says_what_was_played():
+    assert played("clips/noisy_7_theo_12.wav") == Played(True, (7,), "7_theo_12")
+    two = played("clips/two_test_sums_0013_4_5.wav")
+    assert two is not None
+    assert (two.noisy, two.digits, two.sum) == (False, (4, 5), 9)
+    assert played("") is None
+    assert played("clips/esc10_001.ogg") is None
+
+
+def test_answers_that_follow_the_clip_are_counted_where_it_is_a_choice_and_not_the_questions_own():
+    rows = [
+        row("two", "one"),  # follows what was played
+        row("one", "one"),  # gives the question's own answer
+        row(None, "one"),
+        row("one", "one", heard="clean_1_george_3"),  # the played digit is the right one: says nothing
+        row("two", "one", heard="clean_9_george_3"),  # nine is no choice
+        row("two", "one", heard="two_test_sums_0001_1_1"),  # two digits answer no question about one
+    ]
+    assert follows(rows) == (1, 1, 3)
+    sums = {**row("4", "3", heard="two_test_sums_0001_1_3"), "choices": ["1", "3", "4", "5"]}
+    assert follows([sums]) == (1, 0, 1)
+    assert follows([]) is None
+
+
+def test_rates_are_over_valid_forms_and_by_the_clip_that_was_played():
+    rows = [
+        row("one", "one", heard="noisy_2_george_1", form="think"),
+        row("one", "one", heard="clean_2_george_1"),
+        row("one", "one", heard="clean_3_george_1", form="malformed"),
+    ]
+    heard = as_heard(rows, lambda clip: clip.noisy)
+    assert [each["difficulty"] for each in heard] == ["hard", "easy", "easy"]
+    for level, expected in (("hard", 0.0), ("easy", 1.0)):
+        rate = without_thinking(heard, level)
+        assert rate is not None
+        assert rate.mean == expected
+    assert without_thinking([], "easy") is None
+
+
+def test_below_chance_may_be_unreadable_answers_alone():
+    rows = [row("one", "one"), row("two", "one"), row(None, "one"), row(None, "one")]
+    figures = readable_right(rows)
+    whole = right(rows)
+    assert figures is not None
+    assert whole is not None
+    assert (figures[0].mean, figures[1].mean, whole.mean) == (0.5, 0.5, 0.25)
+
+
+def test_the_rule_is_written_beside_p_and_q():
+    def estimate(mean):
+        return Estimate(mean, mean, mean, 100, 100)
+
+    assert rule(estimate(0.70), estimate(0.95)) == ["65.0", "drop"]
+    assert rule(estimate(0.42), estimate(0.42)) == ["47.3", "keep"]
+    assert rule(None, estimate(0.42)) == [EMPTY] * 2
+
+
+def test_pages_are_made_before_anything_has_run(tmp_path):
+    text = tables(tmp_path)
+    assert text.count("### ") == 7
+    assert EMPTY in text
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = first_page(tmp_path, readme)
+    assert table.count(EMPTY) == 8
+    assert "| built-in sounds (`make demo`)" in table
+    assert table.count(FIRST_PAGE) == 2
+    for page in ("docs/results.md", "README.md"):
+        assert digits_table.BEGIN in (ROOT / page).read_text(encoding="utf-8")
+    assert rows_of(tmp_path) == []
+
+
+TWO_STEPS = (
+    *("sft.steps=2", "sft.prompts_per_step=2", "grpo.steps=2", "grpo.prompts_per_step=2"),
+    *("grpo.completions_per_prompt=2", "grpo.max_completion_tokens=4"),
+)
+
+
+@pytest.mark.slow
+def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa, tmp_path, monkeypatch):
+    monkeypatch.setattr(digit_data, "N_TWO", dict.fromkeys(digit_data.PARTS, 20))
+    monkeypatch.setattr(digit_data, "N_TEXT", 40)
+    words = ["run.py", "--realaqa", str(realaqa), "--out", str(tmp_path), "--set", *TWO_STEPS]
+    monkeypatch.setattr(sys, "argv", words)
+    run.main()
+    account = (tmp_path / "seed0" / "account.jsonl").read_text()
+    assert account.count('"finished": true') == 2 + len(run.ROWS) + sum(bool(each.asked) for each in run.ROWS.values())
+    text = tables(tmp_path)
+    assert "### Thinking" in text
+    for name in run.ROWS:
+        kinds = run.ROWS[name].asked
+        for kind in kinds:
+            assert len(rows_of(tmp_path / "seed0" / name / "eval" / f"{kind}-test" / "shuffled")) > 0
+    digits_table.draw(tmp_path, tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text().count("<polyline") == 14
+    run.main()
+    assert (tmp_path / "seed0" / "account.jsonl").read_text() == account
