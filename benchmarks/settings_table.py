@@ -8,6 +8,7 @@ line of it is an error, so a changed recipe needs a source.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Part:
     keys: tuple[str, ...]
 
 
+@cache
 def parts() -> list[Part]:
     """The tables, with every recipe of a row of one of the papers, and every other reading of a row."""
     trained: dict[str, Recipe] = {}

@@ -88,7 +88,7 @@ WRONG = {
     "a reward nobody knows": (
         parts({"name": "acuracy"}),
         "no such reward (did you mean 'accuracy'?); one of accuracy, format, adaptive, quality, listening, "
-        "open_answer, transcript, or module:function",
+        "open_answer, transcript, overlong, or module:function",
     ),
     "a function without a name": (parts({"name": "rewards:"}), "no such reward"),
     "a reward twice": (parts({"name": "accuracy"}, {"name": "accuracy"}), "a part is named twice"),

@@ -262,7 +262,7 @@ def test_the_reward_of_the_page_runs_and_its_settings_are_read(tmp_path, monkeyp
     blocks = re.findall(r"^```yaml\n(.*?)^```$", TEXTS["docs/rewards.md"], flags=re.MULTILINE | re.DOTALL)
     named = [parse(RewardConfig, yaml.safe_load(block)["reward"], "docs/rewards.md").names for block in blocks]
     expected = [("adaptive", "format", "quality"), ("accuracy", "listening"), ("accuracy", "open_answer")]
-    expected += [("accuracy", "my_rewards:brief")]
+    expected += [("accuracy", "overlong"), ("accuracy", "my_rewards:brief")]
     assert named == expected
     assert callable(importlib.import_module("my_rewards").brief)
     del sys.modules["my_rewards"]

@@ -72,9 +72,12 @@ def slow_step(policy, reference, batches, config, rate) -> list[float]:
             before = old.setdefault((id(b), r), logp.detach())
             terms = []
             for t in range(len(logp)):
-                ratio = torch.exp(logp[t] - before[t])
+                gap = (logp - before).mean() if config.objective == "gspo" else logp[t] - before[t]
+                ratio = torch.exp(gap)
                 clipped = torch.clamp(ratio, 1 - config.clip_low, 1 + config.clip_high)
                 term = -torch.minimum(ratio * advantage, clipped * advantage)
+                if config.objective == "cispo":
+                    term = -min(float(ratio.detach()), 1 + config.clip_high) * advantage * logp[t]
                 if config.rollout.importance != "none":
                     sampled = math.exp(float(b.completions.logp[r, t]))
                     term = term * min(math.exp(float(before[t])) / sampled, config.rollout.importance_cap)
@@ -112,6 +115,11 @@ STEPS = {
     "temperature in the loss": {"temperature_in_loss": True},
     "sampled from the likeliest tokens alone": {"top_k": 12, "top_p": 0.9},
     "three iterations": {"num_iterations": 3},
+    "gspo, two iterations": {"objective": "gspo", "num_iterations": 2, "clip_low": 0.01, "clip_high": 0.01},
+    "cispo in dapo, two iterations": {
+        **{"objective": "cispo", "num_iterations": 2, "clip_high": 0.01, "normalization": "dapo"},
+        **{"tokens_per_micro_batch": 1},
+    },
     "importance weights": {"rollout": {"importance": "truncate", "importance_cap": 1.1}},
     "importance weights in dapo, two iterations": {
         **{"rollout": {"importance": "truncate", "importance_cap": 1.1}, "normalization": "dapo", "num_iterations": 2},
@@ -122,7 +130,11 @@ STEPS = {
 
 @pytest.mark.parametrize(
     ("arch", "name"),
-    [(arch, name) for arch in MODELS for name in (STEPS if arch == ARCHITECTURES[0] else ["grpo"])],
+    [
+        pytest.param(arch, name, marks=[pytest.mark.slow] if "gspo" in name or "cispo" in name else [])
+        for arch in MODELS
+        for name in (STEPS if arch == ARCHITECTURES[0] else ["grpo"])
+    ],
 )
 def test_loss_and_gradient_of_a_whole_step_equal_loops_over_rows(arch, questions, name):
     config, rate = settings(**STEPS[name]), 0.3

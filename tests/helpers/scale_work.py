@@ -16,6 +16,7 @@ from harken.errors import DataError, HarkenError
 from harken.evaluation.evaluate import evaluate
 from harken.evaluation.journal import Journal
 from harken.evaluation.listening import evaluate_listening
+from harken.grpo.advantage import OVER_STEP, Estimator
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
@@ -112,9 +113,17 @@ class PromptJudge:
 
 
 def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
-    """Reward this rank's part of COMPLETIONS with the adaptive reward and a judge."""
+    """Reward this rank's part of COMPLETIONS with the adaptive reward and a judge, with every estimator of advantages
+    that looks at the whole step."""
+    found = _rewarded(ranks, job, "group")
+    if job["answers"]:
+        found["over step"] = [_rewarded(ranks, job, estimator)["advantages"] for estimator in OVER_STEP]
+    return found
+
+
+def _rewarded(ranks: Ranks, job: dict, estimator: Estimator) -> dict[str, Any]:
     config = RewardConfig.model_validate({"parts": PARTS})
-    settings = GrpoConfig(completions_per_prompt=2)
+    settings = GrpoConfig(completions_per_prompt=2, advantage=estimator)
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     limit = FailureLimit(0.9)
     rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)
@@ -122,7 +131,8 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     for number in ranks.own_part(range(len(COMPLETIONS))):
         question = Question(f"q{number}", "Which?", CHOICES, 0, None)
         responses = [
-            understand(text, question, letters_shown=False, tokens=3, ended=True) for text in COMPLETIONS[number]
+            understand(text, question, letters_shown=False, tokens=len(text), ended=True)
+            for text in COMPLETIONS[number]
         ]
         batch = SampledBatch(
             questions=[question],

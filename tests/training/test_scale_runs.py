@@ -46,6 +46,11 @@ WAYS = {
             }
         },
     ),
+    "gspo, reinforce_pp, two iterations": (
+        "grpo",
+        "qwen2_5_omni",
+        {"grpo": {"objective": "gspo", "advantage": "reinforce_pp", "num_iterations": 2, "clip_low": 0.01}},
+    ),
     "sft": ("sft", "qwen2_5_omni", {}),
     "sft, qwen2_audio": ("sft", "qwen2_audio", {}),
     "evaluations on the way": (

@@ -94,6 +94,9 @@ def test_adaptive_rewards_and_a_judges_figures_are_over_all_ranks(quick):
     (alone,), (first, second) = jobs["one reward"]["results"], jobs["rewards"]["results"]
     for name in ("reward", "advantages"):
         assert first[name] + second[name] == alone[name]
+    for estimator, own in enumerate(alone["over step"]):  # bit for bit: sums over the step are exact
+        assert first["over step"][estimator] + second["over step"][estimator] == own
+        assert sum(value > 0 for value in own) > 2
     assert first["figures"] == second["figures"] == alone["figures"]
     assert alone["figures"]["think/lambda"] == pytest.approx(5 / 9)  # of nine valid forms; each rank's own: 3/3 and 2/5
     assert alone["figures"]["judge/asked"] == 10

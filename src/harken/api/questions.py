@@ -70,6 +70,8 @@ def compute_rewards(
         raise ConfigError(f"compute_rewards: {', '.join(sorted(config.judged))} needs a judge, which training has")
     if config.listening_options is not None:
         raise ConfigError("compute_rewards: listening needs a model that scores the completions, which training has")
+    if config.overlong is not None:
+        raise ConfigError("compute_rewards: overlong needs grpo.max_completion_tokens, which training has")
     prompt = Prompt.from_config(parse(PromptConfig, {"style": style}, "compute_rewards"))
     responses = [
         understand(

@@ -101,6 +101,12 @@ class Recipe(Section):
             )
         if "listening" in names and all(source.audio == "none" for source in self.data.train):
             raise ValueError("reward.parts: listening: no source of data.train has its clips (audio: none): remove it")
+        overlong, longest = self.reward.overlong, self.grpo.max_completion_tokens
+        if overlong is not None and overlong.buffer_tokens > longest:
+            raise ValueError(
+                f"reward.overlong.buffer_tokens: {overlong.buffer_tokens} is more than grpo.max_completion_tokens, "
+                f"{longest}: set it lower"
+            )
         if self.reward.judged and self.judge is None:
             judgements = ", ".join(sorted(self.reward.judged))
             raise ValueError(f"reward.parts: {judgements}: this needs a judge: add a judge section")

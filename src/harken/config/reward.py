@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harken.config.plugins import installed, is_object_name
-from harken.config.section import Section
+from harken.config.section import PositiveInt, Section
 from harken.errors import did_you_mean
 
 
@@ -43,7 +43,15 @@ class ListeningOptions(Section):
     """Give 0 to a completion whose answer is wrong, so that a wrong answer earns nothing by hanging on the clip [O]."""
 
 
-BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening", "open_answer", "transcript")
+class OverlongOptions(Section):
+    """How the part overlong grows (docs/rewards.md)."""
+
+    buffer_tokens: PositiveInt
+    """The number of last tokens before grpo.max_completion_tokens over which the penalty grows from 0 to -1. DAPO has
+    4,096 of 20,480."""
+
+
+BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening", "open_answer", "transcript", "overlong")
 OPEN_REWARDS = ("open_answer", "transcript")
 """The parts that score open questions; they give 0 to a question with choices, and accuracy gives 0 to an open one."""
 Judgement = Literal["consistency", "quality", "answer"]
@@ -58,7 +66,8 @@ class RewardPart(Section):
     quality: R_t, the judge's score of the reasoning [P]. listening: what the clip adds to the completion's probability,
     in one more pass over the same completions, as `reward.listening` says [O]. open_answer: for a question without
     choices, the judge's score of the answer against the reference, or by the question's rubric [O]. transcript: for a
-    question without choices, 1 - the word error rate against the reference, at least 0 [O]. `module:function`: a
+    question without choices, 1 - the word error rate against the reference, at least 0 [O]. overlong: DAPO's soft
+    penalty, 0 to -1, of completions near grpo.max_completion_tokens, as `reward.overlong` says. `module:function`: a
     function of yours (docs/rewards.md), also under the name that an installed package gives it."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The factor of this part in the sum."""
@@ -87,6 +96,8 @@ class RewardConfig(Section):
     """The reward is the sum of weight x part. Omni-R1 has accuracy alone [P]."""
     listening: ListeningOptions | None = None
     """The options of the part listening. Default: those of `ListeningOptions`, where the reward has the part."""
+    overlong: OverlongOptions | None = None
+    """The options of the part overlong, which needs them."""
 
     @model_validator(mode="after")
     def every_part_is_named_once(self) -> "RewardConfig":
@@ -101,6 +112,16 @@ class RewardConfig(Section):
             raise ValueError(
                 "listening: has options and is no part of the reward: add it to reward.parts, or remove it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def overlong_has_its_buffer(self) -> "RewardConfig":
+        if self.overlong is None and "overlong" in self.names:
+            raise ValueError(
+                "parts: overlong: set overlong.buffer_tokens, the last tokens over which the penalty grows"
+            )
+        if self.overlong is not None and "overlong" not in self.names:
+            raise ValueError("overlong: has options and is no part of the reward: add it to reward.parts, or remove it")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""The policy loss of GRPO: a pure function of log-probabilities, advantages and masks.
+"""The loss of a step: a pure function of log-probabilities, advantages and masks. `objectives.py` has its policy terms.
 
 The denominators are those of the whole step, so the losses and gradients of its micro-batches add up to those of the
 step, whatever the size of a micro-batch.
@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harken.grpo.objectives import Objective, policy_terms
+
 Normalization = Literal["grpo", "dr_grpo", "dapo"]
 
 
@@ -24,9 +26,10 @@ class LossParts:
     Attributes:
         loss: scalar with a graph, to call `backward` on.
         kl_sum: sum of the KL estimates, nats; 0 without a reference.
-        clipped_low_sum: number of tokens held at 1 - clip_low, where the advantage is negative.
-        clipped_high_sum: number of tokens held at 1 + clip_high, where the advantage is positive.
-        ratio_max: largest ratio policy / old policy; 0 without tokens.
+        clipped_low_sum: number of tokens held at 1 - clip_low, where the advantage is negative; 0 in cispo.
+        clipped_high_sum: number of tokens held at 1 + clip_high, where the advantage is positive; in cispo, whatever
+            the advantage.
+        ratio_max: largest ratio policy / old policy, of a completion in gspo and else of a token; 0 without tokens.
     """
 
     loss: Tensor
@@ -51,12 +54,14 @@ def grpo_loss(
     total_rows: int,
     total_tokens: int,
     importance: Tensor | None = None,
+    objective: Objective = "clipped",
 ) -> LossParts:
-    """Clipped policy objective with the k3 estimate of the KL, negated (Omni-R1 and arXiv 2402.03300, eq. 3 and 4).
+    """Policy objective with the k3 estimate of the KL, negated (Omni-R1 and arXiv 2402.03300, eq. 3 and 4).
 
-        loss_it = -w min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + beta (exp(ref - lp) - (ref - lp) - 1)
+        loss_it = w term_it + beta (exp(ref - lp) - (ref - lp) - 1)
 
-    The KL is multiplied neither by rho nor by w, the importance weight. `_normalized` gives the sum over i and t.
+    `policy_terms` has term_it, by default -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A). The KL is multiplied
+    neither by rho nor by w, the importance weight. `_normalized` gives the sum over i and t.
 
     Args:
         logp: [R, L] log-probability of each sampled token, nats, with a graph.
@@ -77,9 +82,8 @@ def grpo_loss(
     logp = logp.masked_fill(~mask, 0.0)
     old_logp = logp.detach() if old_logp is None else old_logp.masked_fill(~mask, 0.0)
     advantages = advantages.to(logp.dtype).unsqueeze(1)
-    ratio = torch.exp(logp - old_logp)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    per_token = -torch.minimum(ratio * advantages, clipped * advantages)
+    clips = {"clip_low": clip_low, "clip_high": clip_high}
+    per_token, ratio = policy_terms(objective, logp, old_logp, advantages, mask, **clips)
     if importance is not None:
         per_token = per_token * importance.masked_fill(~mask, 1.0)
     kl = torch.zeros_like(logp)
@@ -89,11 +93,14 @@ def grpo_loss(
     loss = _normalized(per_token, mask, normalization, max_completion_tokens, total_rows, total_tokens)
     with torch.no_grad():
         kept = ratio * mask
+        high = (ratio > 1 + clip_high) & mask
+        low = (ratio < 1 - clip_low) & mask
+        weights_alone = objective == "cispo"  # whose weight is capped above, whatever the advantage
         return LossParts(
             loss=loss,
             kl_sum=(kl * mask).sum(),
-            clipped_low_sum=((ratio < 1 - clip_low) & (advantages < 0) & mask).sum(),
-            clipped_high_sum=((ratio > 1 + clip_high) & (advantages > 0) & mask).sum(),
+            clipped_low_sum=low.new_zeros(()) if weights_alone else (low & (advantages < 0)).sum(),
+            clipped_high_sum=high.sum() if weights_alone else (high & (advantages > 0)).sum(),
             ratio_max=kept.max() if kept.numel() else kept.sum(),
         )
 

@@ -14,14 +14,14 @@ from typing import TypeVar
 import torch
 
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
-from harken.grpo.advantage import advantages
+from harken.grpo.advantage import OVER_STEP, group_values, moments, over_step
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.grpo.own_rewards import OwnRewards
 from harken.grpo.without_clip_pass import heard_groups
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
-from harken.rewards import JudgeScores, StepTotals, compose, listening, load_custom, reward_parts, step_totals
+from harken.rewards import JudgeScores, StepTotals, compose, listening, load_custom, overlong, reward_parts, step_totals
 from harken.rewards.reward_parts import penalty_factors_at, think_shares
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 
@@ -118,6 +118,8 @@ class Rewarder:
             rewarded.append(self._rewarded(batch, verdict.scores, own, totals, progress))
             first = rows.stop
         self._own_values = None
+        if self._settings.advantage in OVER_STEP:
+            self._normalize_over_step(rewarded)
         figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
@@ -137,7 +139,7 @@ class Rewarder:
             no_rewards = torch.zeros(0, group, dtype=torch.float64)
             no_advantages = torch.zeros(rows, dtype=torch.float64)
             return RewardedBatch(batch.sampled, batch.reference_logp, {}, no_rewards, no_advantages)
-        computed = {**custom, **self._listening(batch)}
+        computed = {**custom, **self._listening(batch), **self._overlong(batch)}
         parts = reward_parts(responses, scores, group, self._config, self._prompt.form, computed, totals, progress)
         rewards = torch.tensor(compose(parts, self._weights), dtype=torch.float64).view(-1, group)
         return RewardedBatch(
@@ -145,8 +147,25 @@ class Rewarder:
             reference_logp=batch.reference_logp,
             reward_parts=parts,
             rewards=rewards,
-            advantages=advantages(rewards, scale=self._settings.scale_rewards).flatten(),
+            advantages=group_values(
+                self._settings.advantage, rewards, parts, self._weights, scale=self._settings.scale_rewards
+            ).flatten(),
         )
+
+    def _normalize_over_step(self, batches: Sequence[RewardedBatch]) -> None:
+        """Complete the advantages of an estimator that compares over the whole step and all ranks."""
+        kind = OVER_STEP[self._settings.advantage]
+        own = []
+        for batch in batches:
+            if batch.sampled.responses:
+                tokens = [response.tokens for response in batch.sampled.responses]
+                counts = tokens if kind == "tokens" else [1] * len(tokens)
+                own += zip(batch.advantages.tolist(), counts, strict=True)
+        values, counts = zip(*self._from_all_ranks(own), strict=True)
+        of_step = moments(values, counts)
+        for batch in batches:
+            if batch.sampled.responses:
+                batch.advantages = over_step(self._settings.advantage, batch.advantages, of_step)
 
     def _listening(self, batch: ScoredBatch) -> dict[str, list[float]]:
         """The part listening, [R], where the reward has it; 0 for questions without a clip."""
@@ -157,6 +176,14 @@ class Rewarder:
         return {
             "listening": [v for each in heard for v in ([0.0] * group if each is None else listening(each, options))]
         }
+
+    def _overlong(self, batch: ScoredBatch) -> dict[str, list[float]]:
+        """The part overlong, [R], where the reward has it."""
+        options, longest = self._config.overlong, self._settings.max_completion_tokens
+        if options is None:
+            return {}
+        tokens = [response.tokens for response in batch.sampled.responses]
+        return {"overlong": [overlong(own, longest, options.buffer_tokens) for own in tokens]}
 
     def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
         """Means over all completions that are about a clip; empty without the part listening."""

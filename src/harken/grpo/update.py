@@ -195,6 +195,7 @@ def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoCon
         total_rows=size.rows,
         total_tokens=size.tokens,
         importance=weights,
+        objective=settings.objective,
     )
     if part.loss.requires_grad:  # it does not where only the tower trains and no prompt here has a clip
         part.loss.backward()

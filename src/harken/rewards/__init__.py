@@ -11,6 +11,7 @@ from harken.rewards.custom import CustomReward, custom_rewards, load_custom, per
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
 from harken.rewards.listening import HeardCompletion, listening
+from harken.rewards.overlong import overlong
 from harken.rewards.reward_parts import StepTotals, reward_parts, step_totals
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "format_reward",
     "listening",
     "load_custom",
+    "overlong",
     "penalty_factors",
     "per_group",
     "per_step",
