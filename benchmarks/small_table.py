@@ -11,6 +11,9 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from digits_figures import gain as gained
+from digits_figures import right, without_thinking
+from digits_table import pct, pts, rule
 from harken.results.compare import compare
 from harken.results.evaluation_rows import Row, read_evaluation_rows
 from harken.results.formatting import markdown, percent, points
@@ -28,6 +31,12 @@ ROWS = {
     "arc": "GRPO on ARC-Easy, text",
     "sft_audio": "control: SFT on realaqa, with audio",
     "sft_arc": "control: SFT on ARC-Easy, text",
+}
+THINKERS = {
+    "thinker_start": "start that can do both",
+    "thinker_accuracy": "accuracy reward",
+    "thinker_atar": "ATAR",
+    "thinker_judged": "ATAR with a judge",
 }
 SETS = {
     "test": "realaqa, with audio",
@@ -86,9 +95,28 @@ def tables(runs: Path) -> str:
         "Answers that name no choice, %": unreadable,
         "Paired differences": gains,
         "Alignment": speech,
+        "Thinking": thinking_table(seeds),
         "Where the time went": account,
     }
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
+
+
+def thinking_table(seeds: Sequence[Path]) -> str:
+    """No-think rates by what is heard, and the accuracy of each form alone, on spoken digits."""
+    header = ["seed", "model", "questions", "heard", "no-think, %", "right, %", "without thinking, p", "with it, q"]
+    header += ["thinking helps by", "threshold (1 + q) / 3", "the rule says", "no-think without the clip, %"]
+    rows = []
+    for seed in seeds:
+        for row, title in THINKERS.items():
+            for kind, difficulties in {"noise": ("clean", "noisy"), "sums": ("one", "two")}.items():
+                asked = {way: rows_of(seed / row, f"{kind}{way}") for way in ("", "-no_think", "-think", "-no-audio")}
+                for difficulty in difficulties:
+                    p, q = (right(asked[way], difficulty) for way in ("-no_think", "-think"))
+                    figures = [pct(without_thinking(asked[""], difficulty)), pct(right(asked[""], difficulty))]
+                    figures += [pct(p), pct(q), pts(gained(asked["-no_think"], asked["-think"], difficulty))]
+                    figures += [*rule(p, q), pct(without_thinking(asked["-no-audio"], difficulty))]
+                    rows.append([seed.name[4:], title, kind, difficulty, *figures])
+    return markdown(header, rows)
 
 
 def is_there(folder: Path) -> bool:

@@ -7,6 +7,9 @@ and the language model are aligned on realaqa, and the rows of Omni-R1's table I
 audio, without audio, and on ARC-Easy, and beside them SFT of as many steps with the same rate. Every model answers realaqa's test questions with and without audio, ARC-Easy's
 test questions, and MMAU test-mini (both versions) without audio.
 
+Rows of adaptive thinking (thinker_accuracy, thinker_atar, thinker_judged) are trained where --rows names them. They
+are asked spoken digits whose difficulty can only be heard, as they choose and in each form alone.
+
 Each step is skipped where its result is there, and goes on where it was stopped. OUT/seedN/account.jsonl gets a line
 for each run of a step with its seconds on the clock and of the processor. Steps of different rows can run beside each
 other: `--rows audio` in a shell and `--rows no_audio arc` in another, after `--rows` with no name has made the base.
@@ -40,6 +43,14 @@ ROWS = {
     "sft_arc": ("sft", "grpo_arc"),
 }
 """Row -> the command that trains it and its recipe. The supervised rows have as many steps as the others."""
+THINKING = {
+    "thinker_accuracy": ("train", "thinker_accuracy"),
+    "thinker_atar": ("train", "thinker_atar"),
+    "thinker_judged": ("train", "thinker_judged"),
+}
+"""Rows of adaptive thinking, which are trained where --rows names them, from a start that can answer in both forms."""
+ASKED_OF_THINKERS = ("noise", "sums")
+"""Kinds of questions of recipes/digits/digit_data.py."""
 WINDOW_S = 6
 
 
@@ -75,6 +86,9 @@ class Places:
         return self.out / f"seed{self.seed}"
 
 
+ROWS_HELP = "trained rows; default: those of table IV and their controls"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
@@ -82,7 +96,7 @@ def main() -> None:
     parser.add_argument("--realaqa", type=Path, default=Path("../shared/realaqa"))
     parser.add_argument("--arc", type=Path, default=Path("../shared/arc_easy"))
     parser.add_argument("--benchmarks", type=Path, default=Path("../shared/benchmarks"))
-    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), help="trained rows; default: all")
+    parser.add_argument("--rows", nargs="*", choices=[*ROWS, *THINKING], default=list(ROWS), help=ROWS_HELP)
     parser.add_argument("--set", nargs="*", default=[], dest="overrides", help="KEY=VALUE of every training run")
     parser.add_argument("--limit", type=int, help="ask only the first so many questions of every evaluation")
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
@@ -103,12 +117,42 @@ def steps(places: Places, rows: Sequence[str], overrides: Sequence[str], limit: 
     data = [f"data.train.0.file={places.realaqa / 'train.json'}"]
     yield training_step("sft", "align", places, align, places.run / "assembled", [*data, *overrides])
     yield from evaluation_steps("base", align, places, limit)
+    yield from thinking_steps(places, [row for row in rows if row in THINKING], overrides, limit)
     for row in rows:
+        if row in THINKING:
+            continue
         command, recipe = ROWS[row]
         file = places.out / "arc/train/manifest.jsonl" if recipe == "grpo_arc" else places.realaqa / "train.json"
         own = [f"data.train.0.file={file}", *overrides]
         yield training_step(command, recipe, places, places.run / row, align, own)
         yield from evaluation_steps(row, places.run / row, places, limit)
+
+
+def thinking_steps(places: Places, rows: Sequence[str], overrides: Sequence[str], limit: int | None) -> Iterator[Step]:
+    """The data of spoken digits, the start that can do both forms, and these rows from it."""
+    if not rows:
+        return
+    digits = places.out / "digits"
+    program = HERE.parent / "digits" / "digit_data.py"
+    yield Step("digits", [sys.executable, str(program), str(places.realaqa), str(digits)], digits / "start.jsonl")
+    start, first = places.run / "thinker_start", [f"data.train.0.file={digits / 'start.jsonl'}", *overrides]
+    yield training_step("sft", "thinker_start", places, start, places.run / "align", first)
+    yield from thinking_evaluations("start", start, places, limit)
+    sources = [f"data.train.{i}.file={digits / f'{kind}_train.jsonl'}" for i, kind in enumerate(ASKED_OF_THINKERS)]
+    for row in rows:
+        command, recipe = THINKING[row]
+        yield training_step(command, recipe, places, places.run / row, start, [*sources, *overrides])
+        yield from thinking_evaluations(row, places.run / row, places, limit)
+
+
+def thinking_evaluations(name: str, model: Path, places: Places, limit: int | None) -> Iterator[Step]:
+    """Each kind of question with the clip, as the model chooses and in each form alone, and without the clip."""
+    ways = {"": [], "-no_think": ["--force", "no_think"], "-think": ["--force", "think"], "-no-audio": ["--no-audio"]}
+    for kind in ASKED_OF_THINKERS:
+        data = ["--benchmark", "manifest", "--data", str(places.out / "digits" / f"{kind}_test.jsonl")]
+        for way, options in ways.items():
+            options = [*data, "--style", "adaptive", "--max-completion-tokens", "40", *options]
+            yield evaluation_step(f"{name} {kind}{way}", model, f"{kind}{way}", options, limit)
 
 
 def part_steps(places: Places) -> Iterator[Step]:
@@ -149,11 +193,15 @@ def evaluation_steps(name: str, model: Path, places: Places, limit: int | None) 
         "mmau-v05": [*mmau, str(places.benchmarks / "mmau-test-mini.v05.15.25.json")],
     }
     for kind, options in sets.items():
-        out = model / "eval" / kind
-        common = ["--model", str(model), "--dtype", "bfloat16", "--out", str(out)]
-        if limit is not None:
-            common += ["--limit", str(limit)]
-        yield Step(f"evaluate {name} {kind}", harken("evaluate", *common, *options), out / "summary.json")
+        yield evaluation_step(f"{name} {kind}", model, kind, options, limit)
+
+
+def evaluation_step(name: str, model: Path, kind: str, options: Sequence[str], limit: int | None) -> Step:
+    out = model / "eval" / kind
+    common = ["--model", str(model), "--dtype", "bfloat16", "--out", str(out)]
+    if limit is not None:
+        common += ["--limit", str(limit)]
+    return Step(f"evaluate {name}", harken("evaluate", *common, *options), out / "summary.json")
 
 
 def harken(*words: str) -> list[str]:

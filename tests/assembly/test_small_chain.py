@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from command_line import harken
 from small_parts import write_language_model, write_whisper
+from spoken_tones import write_tones
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -18,7 +20,8 @@ from harken.config import load_recipe
 from harken.data.demo_set import write_demo_set
 from harken.data.manifest import read_manifest
 from harken.errors import DataError
-from small_table import EMPTY, ROWS, SETS, tables, with_tables
+from harken.types import Question
+from small_table import EMPTY, ROWS, SETS, THINKERS, rows_of, tables, with_tables
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "small"
 TWO_STEPS = (
@@ -43,7 +46,7 @@ def program(name):
     return module
 
 
-run, parts = program("run"), program("parts")
+run, parts, thinker_judge = program("run"), program("parts"), program("thinker_judge")
 
 
 def arc_record(n):
@@ -55,6 +58,7 @@ def arc_record(n):
 def world(tmp_path):
     """Data of every kind, and random parts where the packages would have given them."""
     write_demo_set(tmp_path / "realaqa", seed=0, n_train=8, n_test=4)
+    write_tones(tmp_path / "realaqa")
     for folder in ("arc", "benchmarks"):
         (tmp_path / folder).mkdir()
     for part in ("train", "test"):
@@ -75,6 +79,8 @@ def in_this_process(commands):
 
     def run_here(words, environment):
         commands.append(words)
+        if words[1] != "-m":  # a program of recipes/
+            return subprocess.run(words, check=False).returncode
         result = harken(*words[3:])
         if result.code:
             sys.stderr.write(result.err)
@@ -91,13 +97,23 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(world, 
     monkeypatch.setattr(sys, "argv", ["run.py", *places, "--limit", "4", "--set", *TWO_STEPS])
     run.main()
     text = tables(world / "out")
-    assert EMPTY not in text
+    assert EMPTY not in text.partition("### Thinking")[0]
     assert text.count("(n 4)") == len(ROWS) * len(SETS)
     account = [json.loads(line) for line in (world / "out/seed0/account.jsonl").read_text().splitlines()]
     assert len(account) == len(commands) == 3 + len(ROWS) + len(ROWS) * len(SETS)
     assert all(row["code"] == 0 and row["cpu_s"] >= 0 for row in account)
     run.main()
     assert len(commands) == len(account)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--rows", *run.THINKING])
+    run.main()
+    assert len(commands) == len(account) + 1 + len(THINKERS) * (1 + 4 * len(run.ASKED_OF_THINKERS))
+    for row in THINKERS:
+        for kind in run.ASKED_OF_THINKERS:
+            rows = rows_of(world / "out/seed0" / row, f"{kind}-no_think")
+            assert len(rows) == 4
+            assert all(each["completion"].startswith("<answer>") for each in rows)
+    rollouts = world / "out/seed0/thinker_judged/rollouts"
+    assert any(file.stat().st_size for file in rollouts.iterdir())
     assert with_tables("a <!-- made by benchmarks/small_table.py -->old<!-- end --> b", text).count("old") == 0
 
 
@@ -121,12 +137,16 @@ def test_parts_assemble_align_and_answer(world, monkeypatch):
     assert "| 0 | sum |" in text
 
 
-@pytest.mark.parametrize("recipe", ["align", *sorted({recipe for _, recipe in run.ROWS.values()})])
+TRAINED = sorted({recipe for _, recipe in [*run.ROWS.values(), *run.THINKING.values()]})
+
+
+@pytest.mark.parametrize("recipe", ["align", "thinker_start", *TRAINED])
 def test_each_recipe_of_the_folder_is_valid_and_leaves_the_tower_as_it_is(recipe):
     loaded = load_recipe(RECIPES / f"{recipe}.yaml")
     assert (loaded.model.train_audio_tower, loaded.model.train_projector) == (False, True)
     assert (loaded.data.train[0].audio == "none") == (recipe == "grpo_no_audio")
-    if recipe != "align":
+    assert (loaded.prompt.style == "adaptive") == recipe.startswith("thinker")
+    if recipe not in ("align", "thinker_start"):
         assert (loaded.sft.steps, loaded.sft.prompts_per_step) == (loaded.grpo.steps, loaded.grpo.prompts_per_step)
         assert loaded.sft.learning_rate == loaded.grpo.learning_rate
 
@@ -195,3 +215,21 @@ def test_another_file_than_the_one_that_was_tried_is_refused(tmp_path):
     parts.check_file(file, 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     with pytest.raises(DataError, match="version 5 of WhisperSpec, not 6"):
         dict(parts.read_ctranslate2(model_bin({}, version=5)))
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer", "consistency", "quality"),
+    [
+        ("What is the sum of the digits in the audio?", "three plus four", "7", 1, 1),
+        ("What is the sum of the digits in the audio?", "three plus four", "8", 0, 1),
+        ("What is the sum of the digits in the audio?", "three", "3", 1, 1),
+        ("What is the sum of the digits in the audio?", "three plus", "3", 0, 0),
+        ("Which digit is spoken in the audio?", "Three", "three", 1, 1),
+        ("Which digit is spoken in the audio?", "three plus four", "three", 0, 0),
+        ("Which digit is spoken in the audio?", "it is a digit", "three", 0, 0),
+    ],
+)
+def test_the_scripted_judge_follows_a_reasoning_to_its_end(text, reasoning, answer, consistency, quality):
+    asked = Question("q", text, ("three", "7"), 0, None)
+    scores = [thinker_judge.score(aspect, asked, reasoning, answer) for aspect in ("consistency", "quality")]
+    assert scores == [consistency, quality]

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
+from spoken_tones import TAKES, write_tones
 
 import digits_table
 from digits_figures import Played, as_heard, follows, played, readable_right, right, rows_of, without_thinking
@@ -17,8 +18,6 @@ from harken.data.manifest import read_manifest
 from harken.stats import Estimate
 
 RECIPES = ROOT / "recipes" / "digits"
-SPEAKERS = ("george", "jackson", "yweweler")
-TAKES = {0: "test", 5: "dev", 8: "train"}
 
 
 def program(name):
@@ -38,14 +37,8 @@ run = program("run")
 
 @pytest.fixture(scope="module")
 def realaqa(tmp_path_factory):
-    """Ten digits, three speakers, three takes: tones whose pitch is the digit's and whose loudness is the speaker's."""
     folder = tmp_path_factory.mktemp("realaqa")
-    (folder / "audio").mkdir()
-    for digit in range(10):
-        for place, speaker in enumerate(SPEAKERS):
-            for take in TAKES:
-                tone = 0.1 * (place + 1) * np.sin(np.arange(1600 + 10 * take) * (0.1 + 0.05 * digit))
-                soundfile.write(folder / "audio" / f"fsdd_{digit}_{speaker}_{take}.wav", tone, 8000, subtype="PCM_16")
+    write_tones(folder)
     return folder
 
 
