@@ -41,6 +41,10 @@ CONTRAST = """() => {
   return low;
 }"""
 
+STICKS_OUT = """() => [...document.querySelectorAll("td, th, dd")]
+  .filter((cell) => cell.clientWidth > 1 && cell.scrollWidth > cell.clientWidth + 1)
+  .map((cell) => [cell.textContent.slice(0, 40), cell.scrollWidth, cell.clientWidth])"""
+
 WALK = """async (n) => {
   const seen = [];
   for (let i = 0; i < n; i++) {
@@ -204,7 +208,8 @@ def test_charts_are_read_zoomed_and_smoothed_with_pointer_and_keyboard(chromium,
 def test_the_page_over_many_runs_sorts_filters_and_compares(chromium, tmp_path, viewport, scheme):
     hostile = "</script><img src=x onerror=__obeyed=1>"
     for name, right in (("a", 3), ("b", 1), (hostile, 2)):
-        run = write_run(tmp_path / "runs" / name, model="base", metrics=metric_rows(5), name=name, seed=right)
+        model = f"/a/folder/whose/name/is/{'long-' * 12}/{right}"
+        run = write_run(tmp_path / "runs" / name, model=model, metrics=metric_rows(5), name=name, seed=right)
         write_evaluation(run, "test", [prediction(str(i), correct=i < right) for i in range(4)], model=name)
     names = "[...document.querySelectorAll('.run-name a')].map((link) => link.textContent).join(' | ')"
     with (
@@ -213,6 +218,7 @@ def test_the_page_over_many_runs_sorts_filters_and_compares(chromium, tmp_path, 
     ):
         page = watched.page
         assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+        assert page.evaluate(STICKS_OUT) == []
         assert page.evaluate(CONTRAST) == []
         page.select_option("#sort", "after")
         assert page.evaluate(names) == f"a | {hostile} | b"
@@ -300,6 +306,7 @@ def test_the_page_fits_reads_and_has_contrast_at_every_size_and_scheme(chromium,
                 page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
                 page.wait_for_selector(".picture")
                 assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+                assert page.evaluate(STICKS_OUT) == []
                 assert page.evaluate(CONTRAST) == []
                 for panel in page.locator(".panel").all():
                     panel.scroll_into_view_if_needed()  # charts are drawn when they come near the screen
