@@ -101,7 +101,7 @@ def main() -> None:
         raise SystemExit("plain generate is written for Qwen2.5-Omni here")
     loaded = load_sources([SourceConfig(file=arguments.data)], find_reader, need_answer=False)
     shortest_s = 2 * model.min_samples / SAMPLE_RATE_HZ  # plain generate pads no clip
-    long_enough = [q for q in loaded.questions if q.audio is not None and loaded.durations_s[q.audio] > shortest_s]
+    long_enough = [q for q in loaded.questions if q.audio_span and loaded.durations_s[q.audio_span] > shortest_s]
     questions = long_enough[: arguments.limit]
     tokens, size = arguments.tokens, arguments.batch_size
     forms = {

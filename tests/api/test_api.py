@@ -199,14 +199,6 @@ def test_the_program_of_fifteen_lines_trains_evaluates_and_plots(short, capsys):
     assert json.loads((short / "demo/grpo/eval/listening/listening.json").read_text())["n"] == 4
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("short")
-def test_the_snippets_of_the_page_run_in_their_order():
-    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S))
-    exec(compile(code, "docs/api.md", "exec"), {})
-
-
 def test_the_page_lists_every_name():
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     table = page.partition("## All names")[2]

@@ -1,14 +1,12 @@
 """Every data path of a built-in recipe is written by a command of docs/recipes.md; the commands run on tiny inputs."""
 
-import csv
-import json
 import shlex
 from pathlib import Path
 
 import pytest
 from command_line import harken
-from made_media import tone, write_wav
-from scripted_server import Received, Scripted, said, serving
+from downloaded_files import reply, write_downloads
+from scripted_server import serving
 from tiny_models import tiny_folder
 
 from harken.benchmarks.registry import find_reader
@@ -21,36 +19,6 @@ RECIPES = {
     for name, file in builtin_recipes().items()
     if about(file)[1]  # a base has no command
 }
-CLIP = "AAAAAAAAAA0_000007"
-QUESTION = {"question_text": "What is heard?", "multi_choice": ["a dog", "a cat", "a cow", "a door"], "answer": 0}
-REASONING = {"planning": "I listen.", "caption": "A bark.", "reasoning": "Dogs bark.", "summary": "It is a dog."}
-
-
-def write_inputs(folder: Path) -> None:
-    """What one downloads: annotations and lists of one clip, the clip as a sound file, and one question of ARC."""
-    write_wav(folder / "videos" / f"{CLIP}.wav", tone(440, 16_000, 1.0))
-    annotation = {"id": 1, "video_name": CLIP, "video_id": 7, "question_text": "What is heard in the video?"}
-    annotation |= {"multi_choice": QUESTION["multi_choice"], "answer": 0, "question_relation": "Sound"}
-    (folder / "train_qa.json").write_text(json.dumps([{**annotation, "question_type": "Which"}]))
-    (folder / "vggsound.csv").write_text(f"{CLIP.partition('_')[0]},7,dog barking,train\n")
-    for name, *rows in (
-        ("VGGSound_AudioSetCaps_caption.csv", ("id", "caption"), (CLIP, "A dog barks.")),
-        ("VGGSound_Qwen-Audio_Q&A.csv", ("id", "question_1", "answer_1"), (CLIP, "Describe the sounds.", "a bark")),
-    ):
-        with (folder / name).open("w", newline="") as file:
-            csv.writer(file).writerows(rows)
-    choices = {"text": ["one", "two"], "label": ["A", "B"]}
-    (folder / "arc.jsonl").write_text(
-        json.dumps({"id": "q", "question": "1 + 1?", "choices": choices, "answerKey": "B"})
-    )
-
-
-def reply(request: Received) -> Scripted:
-    """What a server's model would answer to a request for captions, reasoning or a question."""
-    content = request.body["messages"][0]["content"]
-    if isinstance(content, list):
-        return said(json.dumps({"caption": "A dog barks.", "sounds": "a bark", "speech": None, "music": None}))
-    return said(json.dumps({**REASONING, "answer": "a dog"} if '"summary"' in content else QUESTION))
 
 
 def words_here(command: str, url: str) -> list[str]:
@@ -66,7 +34,7 @@ def words_here(command: str, url: str) -> list[str]:
 def folder(tmp_path_factory) -> Path:
     """A folder in which every command of the page was run."""
     folder = tmp_path_factory.mktemp("data")
-    write_inputs(folder)
+    write_downloads(folder)
     with pytest.MonkeyPatch.context() as patch, serving(reply) as server:
         patch.chdir(folder)
         for command in DATA_COMMANDS:

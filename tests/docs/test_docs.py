@@ -3,7 +3,6 @@ page mentions exists, and the README's tree lists the folders that there are."""
 
 import importlib
 import re
-import shlex
 import sys
 import tomllib
 import unicodedata
@@ -11,19 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.main
 import yaml
+from real_parsers import parsed
 
 import recipes_table
 import reference_pages
-from harken.cli.app import app
 from harken.config import Recipe, RewardConfig, parse
 from harken.models.tiny_checkpoint import write_tiny
 
 ROOT = Path(__file__).parents[2]
 PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
-COMMAND = typer.main.get_command(app)
 
 
 def prose(text: str) -> str:
@@ -77,32 +74,6 @@ def test_every_page_is_in_the_sites_navigation():
         return {entry} if isinstance(entry, str) else set().union(*map(files, values))
 
     assert files(settings["nav"]) == {path.name for path in PAGES.values()} - {"README.md"}
-
-
-def parsed(line: str, *, whole: bool) -> None:
-    """Parse a `harken` line with the real command line, which raises where it cannot.
-
-    Args:
-        whole: the line must have every argument that the command needs.
-    """
-    words = [word.split("|")[0] for word in shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line))]
-    if ">" in words:
-        words = words[: words.index(">")]
-    command, path, words = COMMAND, "harken", words[1:]
-    while hasattr(command, "commands"):
-        if not words and not whole:
-            return
-        if words[0].startswith("--"):
-            assert words[0] in {name for option in command.params for name in option.opts}, line
-            return
-        assert words[0] in command.commands, f"{line}: no command {words[0]}"
-        command, path, words = command.commands[words[0]], f"{path} {words[0]}", words[1:]
-    if whole:
-        command.make_context(path, words)
-    else:
-        context = command.make_context(path, [], resilient_parsing=True)
-        context.resilient_parsing = False
-        command.make_parser(context).parse_args(args=words)
 
 
 LINES = [(name, line) for name, text in TEXTS.items() for line in block_lines(text)]

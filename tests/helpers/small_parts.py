@@ -58,11 +58,17 @@ def write_language_model(folder: Path, family: str, texts=TEXTS, **changes: Any)
     tokenizer.save_pretrained(folder)
 
 
-def write_whisper(folder: Path) -> None:
+def write_whisper(folder: Path, positions: int = 400) -> None:
     config = WhisperConfig(
         **{"d_model": 512, "encoder_layers": 2, "encoder_attention_heads": 8, "encoder_ffn_dim": 2048},
         **{"decoder_layers": 1, "decoder_attention_heads": 8, "decoder_ffn_dim": 64, "vocab_size": 64},
-        **{"num_mel_bins": 80, "max_source_positions": 400, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+        **{
+            "num_mel_bins": 80,
+            "max_source_positions": positions,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        },
         **{"decoder_start_token_id": 1, "suppress_tokens": None, "begin_suppress_tokens": None},
     )
     with torch.random.fork_rng(devices=[]):

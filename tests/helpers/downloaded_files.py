@@ -1,0 +1,51 @@
+"""What one downloads before data is prepared, in small: annotations, lists, captions and questions about one clip; and
+what a served model replies to requests for questions, captions or reasoning."""
+
+import csv
+import json
+from pathlib import Path
+
+from made_media import tone, write_wav
+from scripted_server import Received, Scripted, said
+
+CLIP = "AAAAAAAAAA0_000007"
+CHOICES = ["a dog", "a cat", "a cow", "a door"]
+QUESTION = {"question_text": "What is heard?", "multi_choice": CHOICES, "answer": 0}
+REASONING = {"planning": "I listen.", "caption": "A bark.", "reasoning": "Dogs bark.", "summary": "It is a dog."}
+
+
+def write_downloads(folder: Path, n: int = 1) -> None:
+    """Write AVQA's annotations and clips for `n` questions, VGGSound's list, AudioSetCaps' tables, and ARC.
+
+    Args:
+        n: questions of AVQA, each about a clip of its own; the other files are about the first clip.
+    """
+    annotations = []
+    for number in range(n):
+        name = f"AAAAAAAAAA{number}_000007"
+        write_wav(folder / "videos" / f"{name}.wav", tone(440 + 90 * number, 16_000, 1.0))
+        record = {"id": number, "video_name": name, "video_id": 7, "question_text": "What is heard in the video?"}
+        record |= {"multi_choice": CHOICES, "answer": number % 4}
+        annotations.append({**record, "question_relation": "Sound", "question_type": "Which"})
+    (folder / "train_qa.json").write_text(json.dumps(annotations))
+    (folder / "vggsound.csv").write_text(f"{CLIP.partition('_')[0]},7,dog barking,train\n")
+    for name, *rows in (
+        ("VGGSound_AudioSetCaps_caption.csv", ("id", "caption"), (CLIP, "A dog barks.")),
+        ("VGGSound_Qwen-Audio_Q&A.csv", ("id", "question_1", "answer_1"), (CLIP, "Describe the sounds.", "a bark")),
+    ):
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    choices = {"text": ["one", "two"], "label": ["A", "B"]}
+    (folder / "arc.jsonl").write_text(
+        json.dumps({"id": "q", "question": "1 + 1?", "choices": choices, "answerKey": "B"})
+    )
+
+
+def reply(request: Received) -> Scripted:
+    """What a server's model would answer to a request for captions, reasoning or a question; a base model says 1."""
+    if "messages" not in request.body:
+        return said("1")
+    content = request.body["messages"][0]["content"]
+    if isinstance(content, list):
+        return said(json.dumps({"caption": "A dog barks.", "sounds": "a bark", "speech": None, "music": None}))
+    return said(json.dumps({**REASONING, "answer": "a dog"} if '"summary"' in content else QUESTION))
