@@ -45,6 +45,7 @@ KINDS = {"noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
 REWARDS = {
     "atar": "ATAR",
     "no_balance": "ATAR without balance",
+    "priced": "price of 0.1 for thinking",
     "accuracy": "accuracy reward",
     "sft": "SFT, as many steps",
 }

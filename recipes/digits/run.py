@@ -72,6 +72,9 @@ ROWS = {
     "sums_sft": Row("sft", "control", "start", "sums_reasoned", ("sums",)),
     "pairs_accuracy": Row("train", "accuracy", "start", "pairs_train", ("pairs",)),
     "pairs_sft": Row("sft", "control", "start", "pairs_reasoned", ("pairs",)),
+    "noise_priced": Row("train", "priced", "start", "noise_train", ("noise",)),
+    "sums_priced": Row("train", "priced", "start", "sums_train", ("sums",)),
+    "pairs_priced": Row("train", "priced", "start", "pairs_train", ("pairs",)),
 }
 """Every row, in the order in which they are made."""
 STARTS = ("start_text", "start", "warm")

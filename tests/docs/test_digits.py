@@ -244,6 +244,6 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
         for kind in kinds:
             assert len(rows_of(tmp_path / "seed0" / name / "eval" / f"{kind}-test" / "shuffled")) > 0
     digits_table.draw(tmp_path, tmp_path / "curves.svg")
-    assert (tmp_path / "curves.svg").read_text().count("<polyline") == 14
+    assert (tmp_path / "curves.svg").read_text().count("<polyline") == 19
     run.main()
     assert (tmp_path / "seed0" / "account.jsonl").read_text() == account

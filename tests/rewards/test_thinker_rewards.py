@@ -1,12 +1,15 @@
 """Audio-Thinker's rewards: the values printed in the paper, and batches worked out by hand."""
 
+import itertools
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harken.config import RewardConfig
+from harken.config import Recipe, RewardConfig
+from harken.grpo.advantage import advantages
 from harken.questions.grader import understand
 from harken.rewards import (
     JudgeScores,
@@ -248,3 +251,86 @@ def test_the_threshold_is_where_both_modes_earn_the_same_at_any_balance(q, p, pr
     if abs(p - threshold) > 1e-6:
         assert (no_think > think) == (p > threshold)
     assert no_think_threshold(q, PenaltyFactors(1, 1)) == pytest.approx((1 + q) / 3)
+
+
+PRICED = config(adaptive(thinking_price=0.1), FORMAT)
+
+
+def test_a_price_for_thinking_pays_what_is_right_less_the_price_and_the_balance():
+    texts = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG, MALFORMED]
+    assert rewards(texts, PRICED, 1.0) == pytest.approx([1.4, 0.4, 1.5, 0.5, -0.1])
+    # lambda = 1 / 2 at the first step: both modes lose 1 - exp(-1 / 2)
+    balanced = [value - (1 - math.exp(-0.5)) for value in (1.4, 0.4, 1.5, 0.5, -0.1)]
+    assert rewards(texts, PRICED, 0.0) == pytest.approx(balanced)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "thinks"), [(0.70, 0.95, True), (0.42, 0.42, False), (0.40, 0.90, True), (0.95, 0.95, False)]
+)
+def test_with_a_price_thinking_wins_where_it_helps_by_more_than_the_price(p, q, thinks):
+    think, no_think = expected_rewards(p, q, PRICED, 1.0, StepTotals(0, 0, 0, 0))
+    assert think - no_think == pytest.approx(q - 0.1 - p)
+    assert (think > no_think) == thinks
+
+
+def expected_gradient(p: float, q: float, m: float, reward: RewardConfig, *, scale: bool) -> float:
+    """The gradient of the logit of m, the probability of thinking, over all groups of four completions."""
+    texts = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG]
+    chances = [m * q, m * (1 - q), (1 - m) * p, (1 - m) * (1 - p)]
+    earned = rewards(texts, reward, 1.0, totals=StepTotals(0, 0, 0, 0))
+    groups = list(itertools.product(range(4), repeat=4))
+    values = advantages(torch.tensor([[earned[i] for i in group] for group in groups]).double(), scale=scale)
+    total = 0.0
+    for group, advantage in zip(groups, values.tolist(), strict=True):
+        chance = math.prod(chances[i] for i in group)
+        total += chance * sum(a * ((i < 2) - m) for i, a in zip(group, advantage, strict=True)) / 4
+    return total
+
+
+@pytest.mark.parametrize("m", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize(("p", "q"), [(0.70, 0.95), (0.42, 0.42), (0.40, 0.90), (0.95, 0.95), (0.3, 0.9)])
+def test_grpo_moves_towards_the_mode_that_earns_more_on_the_question(p, q, m):
+    for reward, gap in ((PRICED, q - 0.1 - p), (ATAR, 1 + q - 3 * p)):
+        assert expected_gradient(p, q, m, reward, scale=False) == pytest.approx(0.75 * m * (1 - m) * gap)
+
+
+@pytest.mark.parametrize(("q", "m", "threshold"), [(0.95, 0.5, 0.592), (0.95, 0.9, 0.534), (0.42, 0.5, 0.482)])
+def test_dividing_by_the_deviation_of_a_group_moves_the_threshold_towards_a_half(q, m, threshold):
+    """docs/rewards.md has these for groups of eight, which are counted here by how many of each kind they hold."""
+    earned = rewards([THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], ATAR, 1.0, totals=StepTotals(0, 0, 0, 0))
+    counts = [count for count in itertools.product(range(9), repeat=4) if sum(count) == 8]
+    groups = torch.tensor([[earned[i] for i in range(4) for _ in range(count[i])] for count in counts]).double()
+    values = advantages(groups, scale=True).tolist()
+
+    def gradient(p):
+        chances = [m * q, m * (1 - q), (1 - m) * p, (1 - m) * (1 - p)]
+        total = 0.0
+        for count, advantage in zip(counts, values, strict=True):
+            ways = math.factorial(8) / math.prod(math.factorial(n) for n in count)
+            thinks = count[0] + count[1]
+            moved = sum(advantage[:thinks]) * (1 - m) - sum(advantage[thinks:]) * m
+            total += ways * math.prod(chance**n for chance, n in zip(chances, count, strict=True)) * moved / 8
+        return total
+
+    assert gradient(threshold - 0.001) > 0 > gradient(threshold + 0.001)
+
+
+def test_a_price_and_consistency_exclude_each_other():
+    with pytest.raises(ValueError, match="set one of the two"):
+        config(adaptive(thinking_price=0.1, consistency="correct_only"))
+
+
+@pytest.mark.parametrize(
+    ("grpo", "refused"),
+    [({}, True), ({"advantage": "gdpo"}, True), ({"scale_rewards": False}, False), ({"advantage": "rloo"}, False)],
+)
+def test_a_price_needs_advantages_that_are_not_divided_by_a_deviation(grpo, refused):
+    values = {
+        **{"name": "a", "model": {"path": "m"}, "data": {"train": [{"file": "t.json"}]}, "grpo": grpo},
+        **{"prompt": {"style": "adaptive"}, "reward": {"parts": [adaptive(thinking_price=0.1)]}},
+    }
+    if refused:
+        with pytest.raises(ValueError, match=r"grpo.scale_rewards: false"):
+            Recipe.model_validate(values)
+    else:
+        Recipe.model_validate(values)

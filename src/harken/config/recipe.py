@@ -87,6 +87,18 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def a_price_is_not_scaled(self) -> "Recipe":
+        adaptive = self.reward.adaptive
+        if adaptive is None or adaptive.thinking_price is None:
+            return self
+        if self.grpo.advantage == "gdpo" or (self.grpo.advantage == "group" and self.grpo.scale_rewards):
+            raise ValueError(
+                "reward.parts: thinking_price: divided by the standard deviation of a group that is all right, the "
+                "price counts as much as an answer: set grpo.scale_rewards: false, or grpo.advantage: rloo"
+            )
+        return self
+
+    @model_validator(mode="after")
     def rewards_fit_the_prompt(self) -> "Recipe":
         style, names = self.prompt.style, self.reward.names
         if "format" in names and style not in ("r1_aqa", "r1_aqa_think", "adaptive"):

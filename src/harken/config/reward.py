@@ -16,10 +16,21 @@ class AdaptiveOptions(Section):
     """Multiply the reward by 1 + 0.5 R_c, where the judge's verdict R_c says whether the reasoning supports the answer.
     correct_only: where the answer is right, as the paper's text has it [P]; the recipes take it. equation: for every
     completion, as equation 7 is printed [P]. null: no judge is needed."""
+    thinking_price: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Replace R_a by 1 for a right answer and 0 for a wrong one, minus this price where the model thought and minus
+    what `balance` takes. Thinking then wins on a question where it raises accuracy by more than the price [O]. It
+    needs advantages that are not divided by a group's deviation (grpo.scale_rewards: false). null: R_a as in the paper,
+    which pays thinking where the model is unsure [P] (docs/rewards.md)."""
     balance: bool = True
     """Use penalty factors that favour the rarer of the two modes and fade out until the last step [P]."""
     balance_scope: Literal["step", "group"] = "step"
     """The completions over which the share of thinking is counted: all of the step, or those of one prompt [O]."""
+
+    @model_validator(mode="after")
+    def a_price_has_no_consistency(self) -> "AdaptiveOptions":
+        if self.thinking_price is not None and self.consistency is not None:
+            raise ValueError("thinking_price: consistency multiplies the R_a of the paper: set one of the two")
+        return self
 
 
 class ListeningOptions(Section):

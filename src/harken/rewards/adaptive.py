@@ -46,6 +46,18 @@ def think_accuracy(form: Form | None, correct: bool, factors: PenaltyFactors) ->
     return factors.think if form == "think" and correct else -(1 - factors.think)
 
 
+def priced_accuracy(form: Form | None, correct: bool, factors: PenaltyFactors, price: float) -> float:
+    """1 for a right answer, minus the price of thinking, minus 1 - g of the mode [O] (docs/rewards.md).
+
+    With p right without thinking and q with it, the two modes earn q - price - (1 - g) and p - (1 - h) on average, so
+    at the end of the schedule thinking earns more where q - p > price: where it helps by more than it costs. A
+    malformed output earns what a wrong answer after thinking earns, as in `think_accuracy`.
+    """
+    if form == "no_think":
+        return float(correct) - (1 - factors.no_think)
+    return float(form == "think" and correct) - price - (1 - factors.think)
+
+
 def no_think_threshold(think_right: float, factors: PenaltyFactors) -> float:
     """The accuracy without thinking above which answers without thinking earn more R_a on average.
 

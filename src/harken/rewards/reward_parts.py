@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harken.config import RewardConfig
 from harken.questions.prompt import ExpectedForm
 from harken.rewards.accuracy import accuracy
-from harken.rewards.adaptive import PenaltyFactors, penalty_factors, think_accuracy, with_consistency
+from harken.rewards.adaptive import PenaltyFactors, penalty_factors, priced_accuracy, think_accuracy, with_consistency
 from harken.rewards.format import format_reward
 from harken.rewards.judged import JudgeScores, consistency, quality
 from harken.rewards.open_questions import open_answers, transcript
@@ -131,14 +131,18 @@ def _adaptive(
     totals: StepTotals,
     progress: float,
 ) -> list[float]:
-    """[R] R_a, times (1 + 0.5 R_c) where the recipe says so."""
+    """[R] R_a, times (1 + 0.5 R_c) where the recipe says so; with a price for thinking the value that it has."""
     options = config.adaptive
     assert options is not None
     shares = think_shares(responses, group, totals, config)
     values = []
     for response, score, think_share in zip(responses, scores, shares, strict=True):
         correct = response.grade.correct
-        value = think_accuracy(response.form, correct, penalty_factors_at(think_share, progress, config))
+        factors = penalty_factors_at(think_share, progress, config)
+        if options.thinking_price is not None:
+            values.append(priced_accuracy(response.form, correct, factors, options.thinking_price))
+            continue
+        value = think_accuracy(response.form, correct, factors)
         if options.consistency is not None:
             r_c = consistency(response.form, score.consistency)
             value = with_consistency(value, r_c, correct, consistency=options.consistency)
