@@ -1,5 +1,6 @@
 """What `harken plan` prints, which changes to a recipe it finds, and that a run that does not fit is refused."""
 
+import dataclasses
 import io
 
 import pytest
@@ -14,11 +15,13 @@ from harken.cli.app import app
 from harken.config import Recipe
 from harken.errors import CheckpointError, ConfigError
 from harken.planning.cards import CARDS
+from harken.planning.largest_sizes import tokens_that_fit
+from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB, RESERVE
 from harken.planning.plan import check, print_plan
 from harken.planning.shapes import PUBLISHED, shape_of
 from harken.planning.step_sizes import sizes_that_fit
-from harken.planning.ways_to_fit import GRADIENT_BITS, PRECISION, plan_of, step_seconds, ways_to_fit
+from harken.planning.ways_to_fit import GRADIENT_BITS, PRECISION, plan_of, planned_run, step_seconds, ways_to_fit
 
 OMNI_7B = next(iter(PUBLISHED))
 A6000 = CARDS["a6000"]
@@ -123,3 +126,20 @@ def test_an_engine_of_its_own_takes_the_language_model_once_more_and_its_cache()
 def test_a_plan_for_no_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere"):
         shape_of(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("gib", [1, 90, 100, 120, 200, 400])
+def test_the_largest_micro_batch_is_that_of_a_search_through_all_and_that_of_any_step_is_found_at_once(gib):
+    shape = shape_of("Qwen/Qwen2.5-Omni-7B")
+
+    def run(prompts):
+        changed = recipe().model_copy(update={"grpo": recipe().grpo.model_copy(update={"prompts_per_step": prompts})})
+        return planned_run(changed, changed.grpo, shape)
+
+    def peak(prompts):
+        settings = run(24).settings.model_copy(update={"tokens_per_micro_batch": prompts * run(24).packed_tokens})
+        return plan_memory(dataclasses.replace(run(24), settings=settings)).peak + RESERVE
+
+    fitting = [prompts for prompts in range(1, 25) if peak(prompts) <= gib * GIB] or [1]
+    assert tokens_that_fit(run(24), gib * GIB) == fitting[-1] * run(24).packed_tokens
+    assert tokens_that_fit(run(2**31), gib * GIB) >= run(24).packed_tokens

@@ -1,5 +1,6 @@
 """The largest micro-batch and the widest rollout with which a run fits a card, by its account."""
 
+from bisect import bisect_left
 from dataclasses import replace
 
 from harken.planning import pass_memory
@@ -16,11 +17,14 @@ def tokens_that_fit(run: PlannedRun, card_bytes: int) -> int:
     """The most tokens of a micro-batch with which the run needs at most `card_bytes` of a card, by its account; those
     of one prompt at least."""
     width = run.packed_tokens
-    for prompts in range(run.prompts_per_card, 1, -1):
+
+    def is_too_much(prompts: int) -> bool:
         changed = run.settings.model_copy(update={"tokens_per_micro_batch": prompts * width})
-        if plan_memory(replace(run, settings=changed)).peak + RESERVE <= card_bytes:
-            return prompts * width
-    return width
+        return plan_memory(replace(run, settings=changed)).peak + RESERVE > card_bytes
+
+    # The peak never falls with more prompts, so this is the first number, from 2 on, that does not fit.
+    first = bisect_left(range(2, run.prompts_per_card + 1), True, key=is_too_much) + 2
+    return (first - 1) * width
 
 
 def rollout_tokens_that_fit(run: PlannedRun, card_bytes: int) -> int | None:
