@@ -19,6 +19,7 @@ REWARDS = {
     "atar": "ATAR",
     "accuracy": "accuracy alone",
     "no_balance": "ATAR without balance",
+    "control": "SFT, as many steps",
     "contradicting": "contradicting start",
     "unjudged": "ATAR from it",
     "judged": "ATAR, judged, from it",

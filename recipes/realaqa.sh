@@ -8,10 +8,17 @@ harken sft "$recipe" --set "seed=$seed" --set "model.path=$out/tiny" --set "data
   --out "$out/sft" "${@:6}"
 harken train "$recipe" --set "seed=$seed" --set "model.path=$out/sft" --set "data.train.0.file=$data/train.json" \
   --out "$out/grpo"
-for run in sft grpo; do
+# The supervised control: SFT from the same warm start with as many steps, questions and the same learning rate.
+key() { sed -n "/^grpo:/,/^[a-z]/s/^  $1: //p" "$out/grpo/config.yaml"; }
+harken sft "$recipe" --set "seed=$seed" --set "model.path=$out/sft" --set "data.train.0.file=$data/train.json" \
+  --set "sft.steps=$(key steps)" --set "sft.prompts_per_step=$(key prompts_per_step)" \
+  --set "sft.learning_rate=$(key learning_rate)" --set "sft.schedule=$(key schedule)" --set sft.warmup_share=0 \
+  --set sft.stop_at_dev_accuracy=null --out "$out/control"
+for run in sft grpo control; do
   evaluate=(harken evaluate --model "$out/$run" --benchmark mmau --data "$data/test.json" --max-completion-tokens 8)
   "${evaluate[@]}" --out "$out/$run/eval/test"
   "${evaluate[@]}" --no-audio --out "$out/$run/eval/test-no-audio"
 done
 harken compare "$out/sft/eval/test" "$out/grpo/eval/test"
 harken compare "$out/sft/eval/test-no-audio" "$out/grpo/eval/test-no-audio"
+harken compare "$out/control/eval/test" "$out/grpo/eval/test"

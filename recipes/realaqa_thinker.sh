@@ -27,12 +27,17 @@ evaluate() {  # evaluate RUN NAME [OPTIONS]
 train atar "$out/sft" atar
 train accuracy "$out/sft" accuracy
 train no_balance "$out/sft" no_balance
+# The supervised control: SFT from the same start with as many steps and questions and the same learning rate.
+harken sft "${here}_sft.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/control" \
+  --set "data.train.0.file=$data/sft.jsonl" --set "data.train.0.audio_root=$realaqa" \
+  --set "data.train.1.file=$data/joined.jsonl" --set "data.train.1.audio_root=$data" --set sft.stop_at_dev_accuracy=null \
+  --set sft.steps=200 --set sft.prompts_per_step=16 --set sft.learning_rate=3e-4 --set sft.schedule=linear
 # For the judge: SFT on reasonings that contradict some answers, then ATAR from there without the judge and with it.
 harken sft "${here}_sft_contradicting.yaml" --set "seed=$seed" --set "model.path=$out/sft" --out "$out/contradicting" \
   --set "data.train.0.file=$data/contradicting.jsonl" --set "data.train.0.audio_root=$realaqa"
 train atar "$out/contradicting" unjudged
 train judged "$out/contradicting" judged --set "judge.endpoint.base_url=http://127.0.0.1:$port/v1"
-for name in sft atar accuracy no_balance contradicting unjudged judged; do
+for name in sft atar accuracy no_balance control contradicting unjudged judged; do
   evaluate "$name" test
   evaluate "$name" test-no-think --force no_think
   evaluate "$name" test-think --force think
