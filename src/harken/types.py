@@ -89,6 +89,7 @@ class Question:
             a question that has a right answer.
         extra: the record's other columns, which harken does not read: JSON values for reward functions and scorers of
             the user's own. They do not make two questions different.
+        source_number: which of the recipe's files of questions it is from, counted from 0.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Question:
     rubric: tuple[Criterion, ...] = ()
     check: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    source_number: int = field(default=0, compare=False)
 
     @property
     def answer_hidden(self) -> bool:

@@ -28,11 +28,21 @@ class SourceConfig(Section):
     the file states and the length that decodes. accept: what decodes is used, and the clip is counted [O]."""
 
 
+class TrainingSource(SourceConfig):
+    """One file of questions to train on."""
+
+    weight: Annotated[float, Field(gt=0)] | None = None
+    """The share of the prompts that come from this file, relative to the weights of the other files: with 3 and 1
+    three quarters and one quarter, from the first step on, however many questions the files have. A file with few
+    questions is gone through more often. All files have a weight or none; without, each question of all files is
+    equally frequent."""
+
+
 class DataConfig(Section):
     """The training data."""
 
-    train: tuple[SourceConfig, ...] = Field(min_length=1)
-    """The files of questions. The records of several files are mixed into one shuffled order."""
+    train: tuple[TrainingSource, ...] = Field(min_length=1)
+    """The files of questions. The records of several files are mixed into one shuffled order, or by their weights."""
     dev_share: Share = 0.0
     """The share of the clips of `train` that forms the development part, which is kept out of training for
     `logging.evaluate_every`. A hash of the clip decides, so that a clip is never in both parts."""
@@ -60,6 +70,15 @@ class DataConfig(Section):
     def pass_rates_go_with_their_order(self) -> "DataConfig":
         if (self.order == "pass_rate") != (self.pass_rates is not None):
             raise ValueError("order: pass_rate and pass_rates: FILE go together: set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def every_file_has_a_weight_or_none(self) -> "DataConfig":
+        without = [number for number, source in enumerate(self.train) if source.weight is None]
+        if 0 < len(without) < len(self.train):
+            raise ValueError(f"train.{without[0]}.weight: other files have a weight: set one for each file or for none")
+        if self.order == "pass_rate" and not without:
+            raise ValueError("train.0.weight: order: pass_rate goes through all files by rate: remove the weights")
         return self
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ def load_sources(
     questions: list[Question] = []
     rejected: list[Rejected] = []
     place_of: dict[str, str] = {}
-    for source in sources:
+    for number, source in enumerate(sources):
         read, unusable = reader_named(source.reader)(source.file, source.audio_root)
         rejected += unusable
         for question in read:
@@ -80,7 +80,8 @@ def load_sources(
             else:
                 place_of[question.id] = question.source
                 audio = None if source.audio == "none" else question.audio
-                questions.append(replace(question, audio=audio, clip=clip_name(question), truncated=source.truncated))
+                own = {"clip": clip_name(question), "truncated": source.truncated, "source_number": number}
+                questions.append(replace(question, audio=audio, **own))
     questions = select(questions)
     facts_of, fault_of = _check_clips({span for question in questions for span in question.audio_spans}, on_progress)
     faults = {

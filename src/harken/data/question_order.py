@@ -2,9 +2,80 @@
 
 There is no iterator whose state has to be saved: a resumed run asks for its next step and gets the same batch as an
 uninterrupted run. The last batch of an epoch is filled from the next epoch, so every question is seen equally often.
+`mixture.py` has the order of several files that are mixed by weight.
 """
 
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+
+from harken.data.mixture import mixed_batch
+from harken.types import Question
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOrder:
+    """The order of a run's questions, by their indices.
+
+    Attributes:
+        n_questions: number of all questions.
+        seed: of the run.
+        easy_to_hard: the questions are in the order in which they are to be seen.
+        sources, weights: the indices of the questions of each file, and the weight of each; both empty where the files
+            are shuffled together.
+    """
+
+    n_questions: int
+    seed: int
+    easy_to_hard: bool = False
+    sources: tuple[tuple[int, ...], ...] = ()
+    weights: tuple[float, ...] = ()
+
+    @classmethod
+    def of(
+        cls, questions: Sequence[Question], seed: int, *, easy_to_hard: bool, weights: Sequence[float | None]
+    ) -> "QuestionOrder":
+        """The order of these questions. `weights` are those of the files; None stands for no weight."""
+        known = [weight for weight in weights if weight is not None]
+        by_source: list[list[int]] = [[] for _ in known]
+        if known:
+            for index, question in enumerate(questions):
+                by_source[question.source_number].append(index)
+        return cls(len(questions), seed, easy_to_hard, tuple(map(tuple, by_source)), tuple(known))
+
+    def batch(self, size: int, step: int, steps: int) -> list[int]:
+        """[size] indices of the questions of a step, counted from 0, of `steps`."""
+        if self.easy_to_hard:
+            return ordered_batch(self.n_questions, size, step, steps)
+        return self._drawn(size, step, self.seed)
+
+    def replacements(self, size: int, step: int, taken: Collection[int]) -> list[int]:
+        """At most `size` indices of questions that may stand in for others of a step, none of them in `taken`.
+
+        They come from an order of the step's own, which depends on (seed, step) alone; so further questions of the step
+        follow from the same arguments, with those that it has tried among `taken`. Fewer are left where the data are.
+        """
+        name = f"replacements,{self.seed},{step}"
+        seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+        free: list[int] = []
+        seen = set(taken)
+        window = size + len(seen)
+        for draw in range(2 + self.n_questions // max(1, window)):
+            for index in self._drawn(window, draw, seed):
+                if index not in seen and len(free) < size:
+                    seen.add(index)
+                    free.append(index)
+            if len(free) == size:
+                break
+        return free
+
+    def _drawn(self, size: int, step: int, seed: int) -> list[int]:
+        if not self.weights:
+            return shuffled_batch(self.n_questions, size, step, seed)
+        places = mixed_batch([len(source) for source in self.sources], self.weights, size, step, seed)
+        return [self.sources[source][index] for source, index in places]
 
 
 def shuffled_batch(n_questions: int, batch_size: int, step: int, seed: int) -> list[int]:

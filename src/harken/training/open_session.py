@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.data.question_json import question_from_json, question_to_json
+from harken.data.question_order import QuestionOrder
 from harken.errors import ConfigError, DataError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.trial_pass import refuse_what_cannot_compute
@@ -129,6 +130,12 @@ def _open(opening: _Opening) -> Session:
         policy=policy,
         reference=reference,
         questions=questions,
+        order=QuestionOrder.of(
+            questions,
+            recipe.seed,
+            easy_to_hard=recipe.data.order == "pass_rate",
+            weights=[source.weight for source in recipe.data.train],
+        ),
         development=development,
         inputs=PromptInputs(policy, prompt, recipe.data.feature_cache_gib),
         probe=probe,

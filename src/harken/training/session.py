@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from harken.config import Recipe
-from harken.data.question_order import ordered_batch, shuffled_batch
+from harken.data.question_order import QuestionOrder
 from harken.errors import StoppedError
 from harken.inference.predict import which_correct
 from harken.inference.prompt_inputs import PromptInputs
@@ -44,6 +44,7 @@ class Session:
         policy: the model that trains.
         reference: the policy as the recipe names it, never changed; None for a loop without a KL term.
         questions: those that are trained on, on every rank.
+        order: the order in which a run goes through them.
         development: those that are held out to measure accuracy during training; may be empty.
         probe: None without a `probe` section, and on every rank but the first.
         trackers: empty on every rank but the first.
@@ -58,6 +59,7 @@ class Session:
     policy: AudioLM
     reference: AudioLM | None
     questions: list[Question]
+    order: QuestionOrder
     development: list[Question]
     inputs: PromptInputs
     probe: Probe | None
@@ -67,11 +69,7 @@ class Session:
 
     def questions_of(self, step: int, size: int, last_step: int) -> list[Question]:
         """This rank's part of the `size` questions of a step (1-based), in the order that the recipe names."""
-        if self.recipe.data.order == "pass_rate":
-            order = ordered_batch(len(self.questions), size, step - 1, last_step)
-        else:
-            order = shuffled_batch(len(self.questions), size, step - 1, self.recipe.seed)
-        return [self.questions[i] for i in self.ranks.own_part(order)]
+        return [self.questions[i] for i in self.ranks.own_part(self.order.batch(size, step - 1, last_step))]
 
     def progress_table(self, label: str, columns: Sequence[Column], last_step: int) -> ProgressTable:
         """The table of the run's progress on the console."""

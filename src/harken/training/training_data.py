@@ -4,6 +4,7 @@ What was kept and what was rejected is shown on the console and written into the
 `data.json`). No record is skipped silently: records = kept + rejected.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,10 +87,26 @@ def load_training_data(
         train = _from_easy_to_hard(train, recipe.data.pass_rates, run, console)
     if development:
         print_line(console, f"      {len(train):,} to train on, {len(development):,} for development")
+    _show_mixture(train, recipe, console)
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
     parts = {"trained_on": len(train), "development": len(development)}
     write_json(run.data, {**counts, **parts, "clips": asdict(loaded.clips)})
     return train, development
+
+
+def _show_mixture(train: Sequence[Question], recipe: Recipe, console: Console) -> None:
+    """Say what each file contributes where files are mixed by weight. Raises DataError where one has no question."""
+    weights = [source.weight for source in recipe.data.train if source.weight is not None]
+    counts = Counter(question.source_number for question in train)
+    for number, weight in enumerate(weights):
+        file = recipe.data.train[number].file
+        if not counts[number]:
+            raise DataError(
+                f"data.train.{number}: {file} has weight {weight:g} and no question to train on: correct the file, or "
+                "remove it"
+            )
+        share = weight / sum(weights)
+        print_line(console, f"      {share:.1%} of the prompts from {file} ({counts[number]:,} questions)")
 
 
 def _refuse_if_too_many(loaded: Loaded, recipe: Recipe, run: RunFolder) -> None:
