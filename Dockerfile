@@ -1,12 +1,14 @@
 # harken on CUDA, or on a CPU. Build from the root of a checkout:
 #
 #     docker build -t harken .                                              # torch as PyPI has it: for CUDA 13
-#     docker build -t harken --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+#     docker build -t harken --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126 .
 #     docker build -t harken-cpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
 #     docker run --rm --gpus all -v "$PWD/runs:/work/runs" harken harken doctor
 #
 # The CUDA libraries come with torch's wheels, so the image needs only the host's driver (and the NVIDIA container
-# toolkit). Take the index that fits the driver: an older driver than that of CUDA 13 needs cu128 or cu126.
+# toolkit). Take the index that fits the driver: an older driver than that of CUDA 13 needs cu126. There are no wheels
+# for CUDA 12.8 after torch 2.11 (github.com/pytorch/pytorch/issues/178665). `make image` carries out these steps
+# without docker, on a CPU.
 ARG PYTHON=3.12
 FROM python:${PYTHON}-slim-bookworm
 

@@ -4,7 +4,7 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check proofs docs wheel release versions vllm clean
+.PHONY: install demo test check proofs docs wheel release image versions vllm clean
 
 install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -52,6 +52,13 @@ release:
 	  $(RELEASE)/empty/bin/python tests/helpers/installed_smoke.py; \
 	done
 
+# The steps of the Dockerfile without docker: what pip would install for CUDA, then every step on this CPU. Name an index
+# with builds for CPUs, such as TORCH_INDEX=https://download.pytorch.org/whl/cpu; PyPI's torch is that for CUDA.
+IMAGE := $(VENV)-image
+image:
+	rm -rf $(IMAGE)
+	$(PYTHON) tests/helpers/image_steps.py $(IMAGE) $(if $(TORCH_INDEX),--index $(TORCH_INDEX))
+
 # The oldest and the newest transformers in turn, in an environment of their own: model tests, then the same logits, and
 # each other's adapters.
 OLDEST := 5.17.0
@@ -88,4 +95,4 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt tests/helpers/vllm_envir
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-versions $(RELEASE) $(VLLM) dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-versions $(RELEASE) $(IMAGE) $(VLLM) dist site .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
+from image_steps import arguments, dependencies, instructions
 
 from harken import __version__
 
@@ -30,6 +32,24 @@ def test_the_image_copies_what_exists_and_installs_extras_that_exist():
     assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
     [torch] = re.findall(r'"(torch[^"]+)"', DOCKERFILE)
     assert torch in PROJECT["dependencies"]
+
+
+def test_the_steps_of_the_image_are_those_that_make_image_carries_out():
+    steps = instructions(DOCKERFILE)
+    assert [name for name, _ in steps if name in ("COPY", "RUN", "CMD")] == [
+        "RUN",
+        "COPY",
+        "COPY",
+        "COPY",
+        "RUN",
+        "CMD",
+    ]
+    values = arguments(steps)
+    assert set(PROJECT["dependencies"]) < set(dependencies(values["EXTRAS"]))
+    lowest = PROJECT["requires-python"].removeprefix(">=3.")
+    assert int(values["PYTHON"].removeprefix("3.")) >= int(lowest)
+    with pytest.raises(ValueError, match="RUNN is not an instruction"):
+        instructions("FROM python\nRUNN pip install harken")
 
 
 def test_packages_come_from_public_places():
