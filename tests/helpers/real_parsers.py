@@ -69,8 +69,10 @@ def parse_command(line: str) -> None:
         parse_program(words[1:])
     elif line.startswith(("for ", "recipes/")):
         subprocess.run(["bash", "-n", "-c", line], check=True)
-        [script] = re.findall(r"recipes/\w+\.sh", line)
-        subprocess.run(["bash", "-n", ROOT / script], check=True)
+        for script in re.findall(r"recipes/\w+\.sh", line):
+            subprocess.run(["bash", "-n", ROOT / script], check=True)
+        for program in re.findall(r"do python (.*); done", line):
+            parse_program(shlex.split(program.replace("$seed", "0")))
     else:
         assert line.startswith(NOT_INSTALLED) or line == "python -m venv .venv-vllm", f"{line}: which program is this?"
 
