@@ -32,9 +32,10 @@ from harken.rewards.adaptive import PenaltyFactors, no_think_threshold
 from harken.stats import Estimate
 from harken.system.files import write_text
 from marked_page import between_marks
-from thinker_curves import curves
+from thinker_curves import Panel, curves
 
 ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "images" / "digits_thinking.svg"
 EMPTY = "not run yet"
 BEGIN, END = "<!-- made by benchmarks/digits_table.py -->", "<!-- end of the digits -->"
 ANSWERS = {"warm": "warm start", "answers_grpo": "GRPO", "answers_sft": "SFT, as many steps"}
@@ -75,7 +76,8 @@ def main() -> None:
         return
     for page, written in ((results, f"\n{text}\n"), (readme, first)):
         write_text(page, between_marks(page.read_text(encoding="utf-8"), BEGIN, written, END))
-    draw(given.runs, ROOT / "docs" / "images" / "digits_thinking.svg")
+    if drawn := panels(given.runs):
+        write_text(PICTURE, curves(drawn))
 
 
 def tables(runs: Path) -> str:
@@ -88,6 +90,8 @@ def tables(runs: Path) -> str:
         "An unseen speaker": speaker_table(runs),
         "Where the time went": account_table(runs),
     }
+    if panels(runs):
+        parts["Thinking"] += f"\n\n![No-think rates over the steps, by difficulty](images/{PICTURE.name})"
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
 
 
@@ -262,21 +266,19 @@ def first_page_row(runs: Path, name: str, title: str) -> str:
     return f"| {FIRST_PAGE}, {title} | " + " | ".join(", ".join(cell) or EMPTY for cell in cells) + " |"
 
 
-def draw(runs: Path, out: Path) -> None:
-    """One panel for each kind of question and reward that has run."""
+def panels(runs: Path) -> list[Panel]:
+    """One panel for each kind of question and reward that has been trained."""
     styles = {
         "noise": {"clean": "easy", "noisy": "hard"},
         "sums": {"one": "easy", "two": "hard"},
         "pairs": {"two": "hard"},
     }
-    panels = []
+    drawn: list[Panel] = []
     for kind, reward in TRAINED:
-        folders = sorted(runs.glob(f"seed*/{kind}_{reward}"))
-        done = [folder for folder in folders if (folder / "done").exists()]
+        done = [file.parent for file in sorted(runs.glob(f"seed*/{kind}_{reward}/done"))]
         if reward != "sft" and done:
-            panels.append((f"{kind}: {REWARDS[reward]}", done, styles[kind]))
-    if panels:
-        write_text(out, curves(panels))
+            drawn.append((f"{kind}: {REWARDS[reward]}", done, styles[kind]))
+    return drawn
 
 
 def model_of(kind: str, reward: str) -> str:

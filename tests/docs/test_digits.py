@@ -12,10 +12,11 @@ from spoken_tones import TAKES, write_tones
 
 import digits_table
 from digits_figures import Played, as_heard, follows, played, readable_right, right, rows_of, without_thinking
-from digits_table import EMPTY, FIRST_PAGE, ROOT, TRAINED, first_page, rule, tables
+from digits_table import EMPTY, FIRST_PAGE, ROOT, TRAINED, first_page, panels, rule, tables
 from harken.config import load_recipe
 from harken.data.manifest import read_manifest
 from harken.stats import Estimate
+from thinker_curves import curves
 
 RECIPES = ROOT / "recipes" / "digits"
 
@@ -243,7 +244,7 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
         kinds = run.ROWS[name].asked
         for kind in kinds:
             assert len(rows_of(tmp_path / "seed0" / name / "eval" / f"{kind}-test" / "shuffled")) > 0
-    digits_table.draw(tmp_path, tmp_path / "curves.svg")
-    assert (tmp_path / "curves.svg").read_text().count("<polyline") == 19
+    assert curves(panels(tmp_path)).count("<polyline") == 19
+    assert "![" in text
     run.main()
     assert (tmp_path / "seed0" / "account.jsonl").read_text() == account
