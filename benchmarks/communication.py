@@ -38,7 +38,7 @@ RANKS = 2
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "float32": ({}, {}),
     "bf16_mixed": ({"precision": "bf16_mixed"}, {}),
-    "two micro-batches": ({}, {"prompts_per_step": 4}),
+    "two micro-batches": ({}, {"prompts_per_step": 4, "tokens_per_micro_batch": 1}),
     "no reference": ({}, {"beta": 0.0}),
     "frozen tower": ({"train_audio_tower": False, "train_projector": False}, {}),
 }
@@ -151,7 +151,7 @@ def count_case(folder: Path, name: str, model: dict[str, Any], grpo: dict[str, A
     plan = planned_bytes(
         sizes_of(load_policy(recipe.model)),
         RANKS,
-        recipe.grpo.prompts_per_step // RANKS,
+        recipe.grpo.prompts_per_step // RANKS,  # one prompt each
         2 if recipe.model.precision == "bf16_mixed" else 4,
         reference=recipe.grpo.beta > 0,
         tower=recipe.model.train_audio_tower,

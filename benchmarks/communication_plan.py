@@ -39,23 +39,23 @@ def planned_bytes(
         micro_batches: the most micro-batches of any rank.
         gathered_bytes: bytes of one parameter as it is sent: 2 with bf16_mixed, 4 in float32. Gradients are sent in
             float32.
-        tower: whether it trains. Then the reference runs its own tower, and the policy's is gathered again for its
-            gradients.
+        tower: whether it trains. Then the reference runs its own tower, and the policy's is gathered again, with the
+            root, for its gradients: once a step, since clips are encoded once for all micro-batches.
 
-    The backward pass gathers the root's few parameters twice: for the language model's norm, and for the layers before
-    its blocks.
+    The backward pass of a micro-batch gathers the root's few parameters twice: for the language model's norm, and for
+    the layers before its blocks.
     """
     share = (ranks - 1) / ranks
     forward = sizes.language_model * micro_batches + sizes.ends + sizes.root
     scored = forward + (sizes.tower * micro_batches if tower else 0)
-    backward = sizes.language_model + (sizes.tower if tower else 0) + 2 * sizes.root
+    backward = sizes.language_model + 2 * sizes.root
     passed = sizes.language_model + sizes.ends + sizes.root
-    trained = sizes.whole if tower else sizes.whole - sizes.tower - sizes.root
+    once = sizes.tower + sizes.root if tower else 0
     return {
         "rollout": share * gathered_bytes * sizes.whole,
         "reference": share * gathered_bytes * scored if reference else 0.0,
-        "policy": share * gathered_bytes * micro_batches * (passed + backward),
-        "gradients": share * 4 * micro_batches * trained,
+        "policy": share * gathered_bytes * (micro_batches * (passed + backward) + once),
+        "gradients": share * 4 * (micro_batches * (sizes.language_model + sizes.ends) + once),
     }
 
 

@@ -256,10 +256,13 @@ def test_torchrun_trains_and_a_lost_rank_ends_it_with_an_error_that_says_how_to_
     assert [row["step"] for row in metric_rows(run)] == [1, 2, 3, 4, 5]
 
 
-def test_an_error_in_the_data_is_shown_once(data, tmp_path):
+@pytest.mark.parametrize("content", ["", "no JSON"])
+def test_an_error_in_the_data_is_shown_once(content, data, tmp_path):
     recipe = write_recipe(data)
     values = yaml.safe_load(recipe.read_text())
     values["data"]["train"][0]["file"] = str(tmp_path / "nothing.jsonl")
+    if content:
+        (tmp_path / "nothing.jsonl").write_text(content)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
     ended = torchrun("train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run"))
     assert ended.returncode != 0

@@ -12,7 +12,7 @@ from rich.text import Text
 from harken import __version__
 from harken.cli.command_group import group_of, help_width, plain_app
 from harken.cli.command_table import COMMANDS
-from harken.errors import ConfigError, HarkenError, ReportedByOtherRankError, StoppedError, file_error
+from harken.errors import ConfigError, HarkenError, RankError, ReportedByOtherRankError, StoppedError, file_error
 from harken.system.console import escape_unprintable, hide_torchao_messages
 from harken.system.stop_signals import stop_signals
 
@@ -59,13 +59,22 @@ def main() -> None:
             _print_message("stopped:", "bold yellow", stopped.message.removeprefix("stopped "))
         sys.exit(stopped.code)
     except HarkenError as error:
-        _print_message("error:", "bold red", str(error))
+        if not _is_said_by_another_rank(error):
+            _print_message("error:", "bold red", str(error))
         sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe has ended
         sys.exit(1)
     except OSError as error:
         _print_message("error:", "bold red", str(file_error(error)))
         sys.exit(2)
+
+
+def _is_said_by_another_rank(error: HarkenError) -> bool:
+    """Whether the first rank of this machine has the same error. Before the ranks have joined, an error is about the
+    command line, the recipe or a file, which all ranks of a machine share; one about a rank is a RankError."""
+    distributed = sys.modules.get("torch.distributed")
+    joined = distributed is not None and distributed.is_available() and distributed.is_initialized()
+    return os.environ.get("LOCAL_RANK", "0") != "0" and not joined and not isinstance(error, RankError)
 
 
 def _check_words() -> None:

@@ -81,7 +81,8 @@ def join_ranks() -> Ranks:
     MASTER_PORT. HARKEN_RANK_TIMEOUT_S changes the timeout.
 
     A second call returns the same ranks. Without these variables, or for a size of 1, returns `SINGLE_PROCESS`.
-    Raises ConfigError when the environment is incomplete, RankError when the other ranks do not come.
+    Raises ConfigError when the environment is incomplete, RankError when the other ranks do not come or this one has no
+    device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return SINGLE_PROCESS
@@ -98,7 +99,7 @@ def join_ranks() -> Ranks:
     cuda = torch.cuda.is_available()
     if cuda:
         if local_rank >= torch.cuda.device_count():
-            raise ConfigError(
+            raise RankError(
                 f"rank {rank} is number {local_rank} of its machine, which has {torch.cuda.device_count()} CUDA "
                 "devices; start one process for each device"
             )
