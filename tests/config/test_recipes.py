@@ -80,6 +80,8 @@ def small(name: str, data: Data) -> Recipe:
         overrides.append(f"data.pass_rates={data.pass_rates}")
     if load_recipe(FILES[name]).prompt.prompt_file is not None:  # relative to the checkout
         overrides.append(f"prompt.prompt_file={FOLDER.parent / load_recipe(FILES[name]).prompt.prompt_file}")
+    if load_recipe(FILES[name]).reward.overlong is not None:  # not longer than a completion
+        overrides.append("reward.overlong.buffer_tokens=2")
     if load_recipe(FILES[name]).data.dev_share > 0:
         overrides += ["data.dev_share=0.4"]
     return load_recipe(FILES[name], overrides)

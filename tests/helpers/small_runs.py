@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from harken.config import Recipe
 from harken.grpo.loop import train
+from harken.rewards import per_group
 from harken.training.sft import sft
 
 LOOPS = {"grpo": train, "sft": sft}
@@ -99,6 +100,12 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 def reward_by_letters(response) -> float:
     """A reward that differs from one completion to the next even where the model has learned nothing."""
     return (sum(map(ord, response.text)) % 7) / 7
+
+
+@per_group
+def reward_of_odd_questions(responses) -> list[float]:
+    """A reward that differs in the groups of the questions q1, q3 ..., and is 0 in those of the others."""
+    return [place * (int(response.question.id[1:]) % 2) / 7 for place, response in enumerate(responses)]
 
 
 def reward_at_random(response) -> float:

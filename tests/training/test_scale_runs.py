@@ -46,6 +46,23 @@ WAYS = {
             }
         },
     ),
+    "resampling": (
+        "grpo",
+        "qwen2_5_omni",
+        {
+            "reward": {"parts": [{"name": "small_runs:reward_of_odd_questions"}]},
+            "grpo": {"resample_equal_groups": 2},
+        },
+    ),
+    "resampling, a frozen tower, large micro-batches": (
+        "grpo",
+        "qwen2_5_omni",
+        {
+            "model": {"train_audio_tower": False, "train_projector": False},
+            "reward": {"parts": [{"name": "small_runs:reward_of_odd_questions"}, {"name": "listening"}]},
+            "grpo": {"resample_equal_groups": 1, "tokens_per_micro_batch": 4096, "prompts_per_step": 5},
+        },
+    ),
     "gspo, reinforce_pp, two iterations": (
         "grpo",
         "qwen2_5_omni",

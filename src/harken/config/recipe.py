@@ -67,6 +67,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def resampling_draws_from_a_shuffled_order(self) -> "Recipe":
+        if self.grpo.resample_equal_groups and self.data.order == "pass_rate":
+            raise ValueError(
+                "grpo.resample_equal_groups: data.order: pass_rate says which prompt comes when and drops those that "
+                "are always or never right: set resample_equal_groups: 0, or order: shuffled"
+            )
+        return self
+
+    @model_validator(mode="after")
     def memory_modes_fit_the_model(self) -> "Recipe":
         memory = self.memory
         if memory.weights != "float32" and self.model.precision != "bf16_mixed":

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harken.config.rollout import RolloutConfig
-from harken.config.section import PositiveInt, Section, Share
+from harken.config.section import NonNegativeInt, PositiveInt, Section, Share
 
 
 class GrpoConfig(Section):
@@ -71,6 +71,11 @@ class GrpoConfig(Section):
     2503.14476)."""
     scale_rewards: bool = True
     """Divide the advantage by the standard deviation of its group, with `advantage: group`. dr_grpo needs false."""
+    resample_equal_groups: NonNegativeInt = 0
+    """The most times that a step replaces prompts whose completions all earn the same by other prompts, as such groups
+    teach nothing (DAPO's dynamic sampling, arXiv 2503.14476); 0 keeps them. It costs a rollout of the replaced prompts
+    each time. The other prompts follow from the seed and the step; what is still missing after the last time is filled
+    with the groups of equal rewards."""
     mask_truncated: bool = False
     """Leave completions that were cut at max_completion_tokens out of the loss [O]. They keep their reward and are
     counted."""
@@ -102,6 +107,15 @@ class GrpoConfig(Section):
             raise ValueError(
                 "rollout.importance: truncate compares log-probabilities at temperature 1: set temperature_in_loss: "
                 "false, or importance: none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def resampling_keeps_no_pass(self) -> "GrpoConfig":
+        if self.resample_equal_groups and self.policy_pass == "continued":
+            raise ValueError(
+                "resample_equal_groups: policy_pass: continued keeps the pass over prompts that may be replaced: set "
+                "policy_pass: packed"
             )
         return self
 

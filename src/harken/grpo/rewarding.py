@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
 from harken.grpo.advantage import OVER_STEP, group_values, moments, over_step
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.grpo.own_rewards import OwnRewards
+from harken.grpo.reward_figures import judge_figures, listening_figures, think_figures
 from harken.grpo.without_clip_pass import heard_groups
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
 from harken.rewards import JudgeScores, StepTotals, compose, listening, load_custom, overlong, reward_parts, step_totals
-from harken.rewards.reward_parts import penalty_factors_at, think_shares
+from harken.rewards.reward_parts import think_shares
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 
 T = TypeVar("T")
@@ -76,6 +78,7 @@ class Rewarder:
         self._weights = {part.name: part.weight for part in config.parts}
         self._deadline: float | None = None
         self._waited_s = 0.0
+        self._previewed: FailureCount | None = None
 
     def start_judging(self, batch: SampledBatch) -> SampledBatch:
         """The batch with the verdicts on it under way. Returns at once."""
@@ -106,9 +109,32 @@ class Rewarder:
 
         Raises JudgeError where too many of the judge's calls failed.
         """
-        verdicts = [collect_verdicts(batch.sampled.pending_verdicts, self._deadline) for batch in batches]
-        failures = self._failures(verdicts)
+        rewarded, verdicts, totals = self._reward_all(batches, progress)
+        failures = self._failures(verdicts) if self._previewed is None else self._previewed
+        self._previewed = None
         warnings = [] if self._limit is None else self._limit.check_step(failures)
+        if self._settings.advantage in OVER_STEP:
+            self._normalize_over_step(rewarded)
+        figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
+        if self._judge is not None:
+            figures |= self._judge_figures(verdicts, failures, self._waited_s)
+        return StepRewards(rewarded, self._prompt.tags_asked, figures, warnings)
+
+    def preview(self, batches: Sequence[ScoredBatch], *, progress: float) -> list[Tensor]:
+        """What the completions would earn if they were all of a step: [P, G] of each batch. Call `wait` before.
+
+        The judge's calls are counted with those of the step that is rewarded next, which may keep some of the
+        completions.
+        """
+        rewarded, verdicts, _ = self._reward_all(batches, progress)
+        self._previewed = self._failures(verdicts) + (self._previewed or FailureCount())
+        return [batch.rewards for batch in rewarded]
+
+    def _reward_all(
+        self, batches: Sequence[ScoredBatch], progress: float
+    ) -> tuple[list[RewardedBatch], list[BatchVerdicts], StepTotals]:
+        """(the batches with rewards, and advantages within groups; the judge's verdicts; totals of all ranks)."""
+        verdicts = [collect_verdicts(batch.sampled.pending_verdicts, self._deadline) for batch in batches]
         totals = self._totals(batches, verdicts)
         values = self._own.call(batches) if self._own_values is None else self._own_values
         custom, first, rewarded = values or {}, 0, []
@@ -118,12 +144,7 @@ class Rewarder:
             rewarded.append(self._rewarded(batch, verdict.scores, own, totals, progress))
             first = rows.stop
         self._own_values = None
-        if self._settings.advantage in OVER_STEP:
-            self._normalize_over_step(rewarded)
-        figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
-        if self._judge is not None:
-            figures |= self._judge_figures(verdicts, failures, self._waited_s)
-        return StepRewards(rewarded, self._prompt.tags_asked, figures, warnings)
+        return rewarded, verdicts, totals
 
     def _rewarded(
         self,
@@ -186,14 +207,10 @@ class Rewarder:
         return {"overlong": [overlong(own, longest, options.buffer_tokens) for own in tokens]}
 
     def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
-        """Means over all completions that are about a clip; empty without the part listening."""
-        options = self._config.listening_options
-        if options is None:
+        if self._config.listening_options is None:
             return {}
         heard = [each for batch in batches for group in heard_groups(batch) if group is not None for each in group]
-        rows = self._from_all_ranks([[each.gain_nats, float(each.correct)] for each in heard])
-        right = [gain for gain, correct in rows if correct]
-        return {"listening/gain_nats": _mean([gain for gain, _ in rows]), "listening/gain_nats_right": _mean(right)}
+        return listening_figures(self._from_all_ranks([(each.gain_nats, each.correct) for each in heard]))
 
     def _totals(self, batches: Sequence[ScoredBatch], verdicts: Sequence[BatchVerdicts]) -> StepTotals:
         """The totals over the whole step and all ranks."""
@@ -214,38 +231,18 @@ class Rewarder:
         return [item for items in self._ranks.gather(own) for item in items]
 
     def _think_figures(self, batches: Sequence[ScoredBatch], totals: StepTotals, progress: float) -> dict[str, float]:
-        """Means over all completions; empty without the adaptive reward."""
         group = self._settings.completions_per_prompt
         own = [
             share for batch in batches for share in think_shares(batch.sampled.responses, group, totals, self._config)
         ]
-        shares = self._from_all_ranks(own)
-        if self._config.adaptive is None:
-            return {}
-        factors = [penalty_factors_at(share, progress, self._config) for share in shares]
-        return {
-            "think/lambda": _mean(shares),
-            "think/factor_think": _mean([pair.think for pair in factors]),
-            "think/factor_no_think": _mean([pair.no_think for pair in factors]),
-        }
+        return think_figures(self._from_all_ranks(own), progress, self._config)
 
     def _judge_figures(
         self, verdicts: Sequence[BatchVerdicts], failures: FailureCount, waited_s: float
     ) -> dict[str, float]:
-        """Calls, failed calls and times; mean scores over the completions that the judge could score."""
         latency_s = self._from_all_ranks([seconds for verdict in verdicts for seconds in verdict.latency_s])
         scores = self._from_all_ranks([asdict(score) for verdict in verdicts for score in verdict.scores])
-        figures = {
-            "judge/asked": float(failures.n_calls),
-            "judge/failed": float(failures.n_failed),
-            "judge/failed_share": failures.failed_share,
-        }
-        for aspect in ("consistency", "quality", "answer"):
-            known = [score[aspect] for score in scores if score[aspect] is not None]
-            if known:
-                figures[f"judge/{aspect}"] = _mean(known)
-        longest_wait_s = max(self._from_all_ranks([waited_s]))
-        return figures | {"time/judge_wait_s": longest_wait_s, "time/judge_latency_s": _mean(latency_s)}
+        return judge_figures(scores, latency_s, failures, max(self._from_all_ranks([waited_s])))
 
 
 @contextlib.contextmanager
@@ -268,7 +265,3 @@ def open_rewarder(recipe: Recipe, replies: Path, ranks: Ranks = SINGLE_PROCESS) 
     with contextlib.closing(ranks.run_in_turn(lambda: open_judge(config, folder))) as judge:
         limit = FailureLimit(config.max_failed_share)
         yield Rewarder(recipe.reward, recipe.grpo, prompt, judge, limit, ranks)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -141,6 +141,19 @@ def stand_in(policy: AudioLM, beside: SampledBatch | None) -> SampledBatch:
     )
 
 
+def micro_batch_parts(
+    inputs: Sequence[ModelInput], lengths: Sequence[int], settings: GrpoConfig, sizes: StepSizes
+) -> list[slice]:
+    """The micro-batches, as parts of P prompts in their order, whose G completions each have these lengths: [P * G]."""
+    group = settings.completions_per_prompt
+    groups = [lengths[first : first + group] for first in range(0, len(lengths), group)]
+    if settings.policy_pass == "repeated":
+        widths = [group * (prompt.length + max(own)) for prompt, own in zip(inputs, groups, strict=True)]
+    else:  # the last token of a completion is predicted and never read
+        widths = [prompt.length + sum(own) - group for prompt, own in zip(inputs, groups, strict=True)]
+    return cut_by_tokens(widths, sizes.tokens_per_micro_batch)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sampler:
     """Samples completions; one for all prompts of a step."""
@@ -216,13 +229,7 @@ class _Sampler:
 
     def _parts_after(self, batch: PromptBatch, lengths: Sequence[int]) -> list[slice]:
         """The micro-batches of prompts whose completions have these lengths."""
-        group = self.settings.completions_per_prompt
-        groups = [lengths[first : first + group] for first in range(0, len(lengths), group)]
-        if self.settings.policy_pass == "repeated":
-            widths = [group * (prompt.length + max(own)) for prompt, own in zip(batch.inputs, groups, strict=True)]
-        else:  # the last token of a completion is predicted and never read
-            widths = [prompt.length + sum(own) - group for prompt, own in zip(batch.inputs, groups, strict=True)]
-        return cut_by_tokens(widths, self.sizes.tokens_per_micro_batch)
+        return micro_batch_parts(batch.inputs, lengths, self.settings, self.sizes)
 
     def _parts_before(self, batch: PromptBatch) -> list[slice]:
         """The micro-batches of prompts whose completions are not sampled yet and may be as long as possible."""

@@ -1,6 +1,7 @@
 """One step of GRPO, from questions to updated weights.
 
 sample_completions.py  samples G completions for each question; the judge works on them from then on
+resampling.py          replaces questions whose completions all earn the same, where the recipe says so
 reference_pass.py      scores the completions with the reference
 without_clip_pass.py   scores them without their clip, where the reward has the part listening
 rewarding.py           rewards them and compares those of one prompt, once the whole step is there
@@ -12,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from harken.config import GrpoConfig
 from harken.grpo.metrics import step_metrics
-from harken.grpo.micro_batch import RewardedBatch, SampledBatch
+from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.grpo.reference_pass import kl_where_nothing_moved, score_with_reference
+from harken.grpo.resampling import TriedGroups, micro_batches
 from harken.grpo.rewarding import Rewarder
 from harken.grpo.rollout_rows import RolloutRow, rollout_rows
 from harken.grpo.sample_completions import sample_completions, stand_in
@@ -68,7 +71,10 @@ class GrpoStep:
         started = time.perf_counter()
         inputs_of_step = next(inputs)
         with mixed_precision(policy, session.recipe.model.precision):
-            sampled = self._sample(step, questions, inputs_of_step)
+            if settings.resample_equal_groups:
+                sampled, resampled = self._sample_until_rewards_differ(step, questions, inputs_of_step, progress)
+            else:
+                sampled, resampled = self._sample(step, questions, inputs_of_step), {}
             rollout_s = time.perf_counter() - started
             scored = score_with_reference(policy, session.reference, sampled, settings, session.warn, ranks)
             if self._without_clip is not None:
@@ -93,7 +99,7 @@ class GrpoStep:
         rows = self._rows_of_all_ranks(batches)
         group = settings.completions_per_prompt
         metrics = step_metrics(rows, group, rewards, figures, learning_rate, rollout_s=rollout_s, step_s=step_s)
-        return StepResult(rows, metrics)
+        return StepResult(rows, metrics | resampled)
 
     @torch.no_grad()
     def measure_reference(self, questions: Sequence[Question], inputs: Sequence[ModelInput]) -> tuple[float, int]:
@@ -132,14 +138,56 @@ class GrpoStep:
             )
             with abandonable():  # decoding looks for a signal; ranks exchange nothing while they decode
                 batches += (self._rewarder.start_judging(batch) if judged else batch for batch in sampled)
-            if batches and session.recipe.memory.step_in_backward:  # also where not all fitted into one rollout
-                batches = [SampledBatch.join(batches)]
-            most, stopping = session.ranks.maximum([len(batches), stop_requested() is not None])
-            if stopping:
-                raise WorkAbandonedError
-            for _ in range(int(most) - len(batches)):
-                batches.append(stand_in(policy, batches[0] if batches else None))
-            return batches
+            return self._as_many_on_all_ranks(batches)
+
+    def _as_many_on_all_ranks(self, batches: list[SampledBatch]) -> list[SampledBatch]:
+        """The micro-batches of this rank, and stand-ins where another rank has more."""
+        session, policy = self._session, self._session.policy
+        if batches and session.recipe.memory.step_in_backward:  # also where not all fitted into one rollout
+            batches = [SampledBatch.join(batches)]
+        most, stopping = session.ranks.maximum([len(batches), stop_requested() is not None])
+        if stopping:
+            raise WorkAbandonedError
+        return batches + [stand_in(policy, batches[0] if batches else None) for _ in range(int(most) - len(batches))]
+
+    @torch.no_grad()
+    def _sample_until_rewards_differ(
+        self, step: int, questions: Sequence[Question], inputs: Sequence[ModelInput], progress: float
+    ) -> tuple[list[SampledBatch], dict[str, float]]:
+        """(micro-batches of the groups that the step keeps, figures), after `resample_equal_groups` rounds at most.
+
+        What is sampled keeps no graph: an encoder that trains encodes the clips that are kept again in the update.
+        """
+        session, settings, ranks = self._session, self._settings, self._session.ranks
+        first = session.order.batch(settings.prompts_per_step, step - 1, settings.steps)
+        tried = TriedGroups(session.order, step - 1, first, ranks)
+        while True:
+            sampled = self._sample(step, questions, inputs)
+            pairs = [pair for pair in self._preview(sampled, progress) if pair[0].responses]  # without stand-ins
+            tried.add(pairs, [question.id for question in questions])
+            chosen = tried.next_round() if tried.rounds < settings.resample_equal_groups else []
+            if not chosen:
+                break
+            questions = [session.questions[index] for index in ranks.own_part(chosen)]
+            inputs = session.inputs(questions)
+        kept = micro_batches(tried.kept(), settings, self._sizes)
+        with gathered(session.policy):
+            kept = self._as_many_on_all_ranks(kept)
+        if session.policy.audio_trains:
+            for batch in kept:
+                batch.audio = None
+        return kept, tried.figures()
+
+    def _preview(self, sampled: Sequence[SampledBatch], progress: float) -> list[tuple[SampledBatch, Tensor]]:
+        """Each micro-batch with what its completions earn, [P, G]."""
+        scored = [ScoredBatch(batch, None) for batch in sampled]
+        if self._without_clip is not None:
+            scored = self._without_clip.score(scored, self._session.warn, self._session.ranks)
+        self._rewarder.wait(scored)
+        if self._session.ranks.any(stop_requested() is not None):
+            raise WorkAbandonedError
+        earned = self._rewarder.preview(scored, progress=progress)
+        return [(batch.sampled, own) for batch, own in zip(scored, earned, strict=True)]
 
     def _keep_size_that_fits(self, batches: Sequence[RewardedBatch]) -> None:
         """Take no larger micro-batches from now on than those in which this step fitted into memory."""

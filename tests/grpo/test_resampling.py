@@ -1,0 +1,102 @@
+"""Groups of equal rewards are replaced, at most so often, and a resumed run replaces them by the same questions."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+from scale_runs import write_questions, write_recipe
+from small_runs import differences, metric_rows, quiet_console, read_run
+
+from harken.config import GrpoConfig, Recipe, load_recipe
+from harken.data.question_order import QuestionOrder
+from harken.grpo.loop import train
+
+ODD = {"parts": [{"name": "small_runs:reward_of_odd_questions"}]}
+"""Of the nine questions q0 .. q8 five have groups of equal rewards, whatever is sampled."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resampling")
+    write_questions(folder)
+    return folder
+
+
+def recipe(folder, **grpo) -> Recipe:
+    return load_recipe(write_recipe(folder, reward=ODD, grpo={"steps": 3, "completions_per_prompt": 2, **grpo}))
+
+
+def kept_ids(run) -> list[list[str]]:
+    """The questions of each step, sorted."""
+    files = sorted((run / "rollouts").glob("step_*.jsonl"))
+    return [sorted({json.loads(row)["id"] for row in file.read_text().splitlines()}) for file in files]
+
+
+def slow_kept(rounds: int, steps: int = 3, prompts: int = 3) -> tuple[list[list[str]], list[int]]:
+    """(the questions that each step keeps, the prompts that it samples), where even numbers have equal groups."""
+    order = QuestionOrder(9, seed=5)
+    kept, sampled = [], []
+    for step in range(steps):
+        tried = order.batch(prompts, step, steps)
+        for _ in range(rounds):
+            missing = prompts - sum(index % 2 for index in tried)
+            if missing <= 0:
+                break
+            tried += order.replacements(missing, step, tried)
+        varied = [index for index in tried if index % 2]
+        filled = [index for index in tried if not index % 2][: prompts - len(varied)]
+        kept.append(sorted(f"q{index}" for index in varied + filled))
+        sampled.append(len(tried))
+    return kept, sampled
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """A run of three steps with one round of replacements at most."""
+    train(recipe(folder, resample_equal_groups=1), folder / "whole", quiet_console())
+    return folder / "whole"
+
+
+def test_a_step_keeps_the_groups_that_differ_and_fills_up_with_the_first_equal_ones(whole):
+    kept, sampled = slow_kept(rounds=1)
+    rows = metric_rows(whole)
+    assert kept_ids(whole) == kept
+    assert [row["resample/prompts"] for row in rows] == sampled
+    assert max(sampled) > 3
+    assert all(row["resample/rounds"] <= 1 for row in rows)
+    assert [row["reward/equal_groups"] * 3 for row in rows] == pytest.approx(
+        [sum(int(ident[1:]) % 2 == 0 for ident in step) for step in kept]
+    )
+    assert [row["resample/equal_groups_first"] for row in rows] >= [row["reward/equal_groups"] for row in rows]
+
+
+def test_a_run_that_is_stopped_between_steps_resumes_bit_for_bit(whole, folder):
+    out, settings = folder / "stopped", recipe(folder, resample_equal_groups=1)
+    train(settings, out, quiet_console(), on_step=lambda step: step.number == 2)
+    train(settings, out, quiet_console(), resume=True)
+    assert differences(read_run(out), read_run(whole)) == []
+
+
+@pytest.mark.slow
+def test_with_rounds_enough_a_step_learns_from_groups_that_differ_alone(folder):
+    run = folder / "enough"
+    train(recipe(folder, resample_equal_groups=8, prompts_per_step=4), run, quiet_console())
+    assert kept_ids(run) == [["q1", "q3", "q5", "q7"]] * 3
+    assert all(row["reward/equal_groups"] == 0 for row in metric_rows(run))
+
+
+@pytest.mark.parametrize(
+    ("grpo", "data", "fault"),
+    [
+        ({"policy_pass": "continued"}, {}, "set policy_pass: packed"),
+        ({}, {"order": "pass_rate", "pass_rates": "r.jsonl"}, "set resample_equal_groups: 0, or order: shuffled"),
+    ],
+)
+def test_what_resampling_cannot_go_with_is_refused(grpo, data, fault):
+    values = {
+        **{"name": "a", "model": {"path": "p"}, "data": {"train": [{"file": "f"}], **data}},
+        "grpo": {"resample_equal_groups": 1, **grpo},
+    }
+    with pytest.raises(ValidationError, match=fault):
+        Recipe.model_validate(values)
+    assert GrpoConfig().resample_equal_groups == 0
