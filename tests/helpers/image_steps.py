@@ -56,6 +56,7 @@ def resolve_for_cuda(values: dict[str, str], python: Path, out: Path) -> str:
 def carry_out(steps: list[tuple[str, str]], values: dict[str, str], root: Path, environment: dict[str, str]) -> None:
     """COPY, RUN and CMD, in folders below `root`."""
     folder = root
+    folder.mkdir()
     for name, rest in steps:
         if name == "WORKDIR":
             folder = root / rest.lstrip("/")
