@@ -25,20 +25,25 @@ def test_the_section_trains_what_fits_the_card_that_it_names():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "card", "peak_gib"),
+    ("recipe", "card", "peak_gib", "host_gib"),
     [
-        ("omni_r1_avqa_80gb", "h100", 61.0),
-        ("omni_r1_avqa_80gb", "a100", 61.0),
-        ("omni_r1_avqa_48gb", "l40s", 35.9),
-        ("omni_r1_avqa_48gb", "a6000", 35.9),
-        ("omni_r1_avqa_lora", "l40s", 16.6),
+        ("omni_r1_avqa_80gb", "h100", 61.0, 94),
+        ("omni_r1_avqa_80gb", "a100", 61.0, 94),
+        ("omni_r1_avqa_48gb", "l40s", 35.9, 108),
+        ("omni_r1_avqa_48gb", "a6000", 35.9, 108),
+        ("omni_r1_avqa_lora", "l40s", 16.6, 15),
     ],
 )
-def test_the_recipes_for_one_card_fit_it(recipe, card, peak_gib):
+def test_the_recipes_for_one_card_fit_it(recipe, card, peak_gib, host_gib):
     planned = harken("plan", recipe, "--card", card)
     assert planned.code == 0, planned.out
     [peak] = [line for line in planned.out.split("\n") if re.match(r"\W*peak ", line)]
-    assert float(re.findall(r"\d+\.\d+", peak)[0]) == pytest.approx(peak_gib, abs=0.2)
+    assert [float(figure) for figure in re.findall(r"\d+\.\d+", peak)] == [
+        pytest.approx(peak_gib, abs=0.2),
+        pytest.approx(host_gib, abs=0.5),
+    ]
+    row = rf"\| `{recipe}`.* \| {peak_gib} \| {host_gib} \|"
+    assert re.search(row, (README.parent / "docs" / "faq.md").read_text(encoding="utf-8"))
 
 
 def test_the_recipe_of_the_paper_does_not_fit_one_card_of_80_gb():
