@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
+from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from harken.inference.sampling import filter_logits, inverse_cdf
 from harken.system.random import uniforms
@@ -69,6 +70,24 @@ def test_tokens_follow_the_filtered_softmax(temperature, top_p, top_k):
     possible = [(count, n * p) for count, p in zip(counts, expected, strict=True) if p > 0]
     if len(possible) > 1:
         assert chisquare(*zip(*possible, strict=True)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("top_k", "top_p"), [(50, 0.9), (5, 0.3), (1, 0.9), (900, 0.999), (10_000, 0.5)])
+def test_top_k_and_top_p_together_are_transformers_two_filters(dtype, top_k, top_p):
+    torch.manual_seed(0)
+    logits = 4 * torch.randn(20, 2000, dtype=dtype)
+    no_ids = torch.empty(20, 0, dtype=torch.long)
+    expected = TopPLogitsWarper(top_p)(no_ids, TopKLogitsWarper(top_k)(no_ids, logits / 1.2))
+    torch.testing.assert_close(filter_logits(logits, 1.2, top_p, top_k), expected, rtol=0, atol=0)
+
+
+def test_tokens_as_likely_as_the_last_one_that_is_kept_are_kept_too():
+    # probabilities 0.4, 0.2, 0.2, 0.1, 0.1; the top 4 with ties are all five, and 0.4 + 0.2 reach 0.55
+    logits = torch.tensor([[0.4, 0.1, 0.2, 0.2, 0.1]], dtype=torch.float64).log()
+    assert filter_logits(logits, 1.0, 0.55, 4).isfinite().tolist() == [[True, False, True, True, False]]
+    assert filter_logits(logits, 1.0, 0.85, 4).isfinite().all()
+    assert filter_logits(logits, 1.0, 0.3, 4).isfinite().tolist() == [[True, False, False, False, False]]
 
 
 def test_inverse_cdf_by_hand():

@@ -57,11 +57,27 @@ def filter_logits(logits: Tensor, temperature: float, top_p: float, top_k: int) 
     """
     no_ids = torch.empty(logits.shape[0], 0, dtype=torch.long, device=logits.device)
     logits = logits / temperature
+    if top_k > 0 and top_p < 1:
+        return _top_k_then_p(logits, top_k, top_p)
     if top_k > 0:
         logits = TopKLogitsWarper(top_k)(no_ids, logits)  # pyright: ignore[reportArgumentType]
     if top_p < 1:
         logits = TopPLogitsWarper(top_p)(no_ids, logits)  # pyright: ignore[reportArgumentType]
     return logits
+
+
+def _top_k_then_p(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """[R, V] -> [R, V]: both filters at once. Only the `top_k` values are sorted, where top-p alone sorts the whole
+    vocabulary. Tokens that are exactly as likely as the last one that is kept are kept too."""
+    values = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values  # largest first
+    last = values[:, -1:]
+    weights = torch.exp((values - values[:, :1]).double())
+    ties = (logits == last).sum(-1, keepdim=True) - (values == last).sum(-1, keepdim=True)  # beyond the top_k values
+    tail = weights.flip(-1).cumsum(-1).flip(-1) + ties * weights[:, -1:]  # of a token and all that are less likely
+    kept = tail > (1 - top_p) * tail[:, :1]
+    kept[:, 0] = True
+    least = values.masked_fill(~kept, torch.inf).amin(-1, keepdim=True)
+    return logits.masked_fill(logits < least, -torch.inf)
 
 
 def inverse_cdf(logits: Tensor, u: Tensor) -> Tensor:
