@@ -222,3 +222,32 @@ def test_training_hears_the_clip_or_nothing(tmp_path, audio):
 def test_the_earlier_spelling_of_a_heard_clip_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match=r"data\.train\.0\.audio: .*'real', 'none'.*found 'clip'"):
         load_recipe(written(tmp_path), ["data.train.0.audio=clip"])
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "an empty path"),
+        ("x" * 256, "with a name of more than 255"),
+        ("ü" * 128, "with a name of more than 255"),
+        ("x/" * 2100, "a path of more than 4095 bytes"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("model.path", lambda path: {"model": {"path": path}}),
+        ("data.train.0.file", lambda path: {"data": {"train": [{"file": path}]}}),
+        ("data.train.0.audio_root", lambda path: {"data": {"train": [{"file": "q", "audio_root": path}]}}),
+        ("judge.local.path", lambda path: {"judge": {"local": {"path": path}}}),
+    ],
+)
+def test_a_path_that_no_file_system_can_have_is_an_error_with_recipe_and_key(path, reason, key, section, tmp_path):
+    file = written(tmp_path, **section(path))
+    with pytest.raises(ConfigError, match=f"{reason}") as raised:
+        load_recipe(file)
+    assert f"{file}: {key}: " in str(raised.value)
+
+
+def test_the_longest_names_are_paths(tmp_path):
+    assert load_recipe(written(tmp_path, model={"path": f"{'x' * 255}/{'ü' * 127}"})).model.path.endswith("ü")

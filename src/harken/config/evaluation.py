@@ -9,7 +9,7 @@ from harken.config.data import SourceConfig
 from harken.config.judge import EndpointConfig, JudgeConfig
 from harken.config.prompt import PromptConfig
 from harken.config.published import PublishedRow
-from harken.config.section import PositiveInt, Section, Share
+from harken.config.section import CheckpointName, PositiveInt, Section, Share
 
 
 class SubsetConfig(Section):
@@ -35,7 +35,7 @@ class EvaluationRecipe(Section):
     answers are written all the same, and the failed ones count as wrong."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """The seed of the samples, the orders of the choices, the noise and the shuffling of clips."""
-    model: str | None = None
+    model: CheckpointName | None = None
     """A checkpoint folder, a run folder (its newest checkpoint is taken), a Hub id, or one of the baselines
     random-guess and most-frequent-choice (harken/evaluation/baselines.py)."""
     endpoint: EndpointConfig | None = None

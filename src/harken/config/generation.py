@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, model_validator
 
 from harken.config.judge import EndpointConfig
-from harken.config.section import PositiveInt, Section
+from harken.config.section import CheckpointName, PositiveInt, Section
 
 
 class SamplingConfig(Section):
@@ -59,7 +59,7 @@ class QuestionFilters(Section):
     max_tokens: PositiveInt | None = None
     """The most tokens of a question and its choices together, by `tokenizer`. VGGS-GPT kept 54k of 182k questions by
     their length [P]; the paper does not state the limit."""
-    tokenizer: str | None = None
+    tokenizer: CheckpointName | None = None
     """A checkpoint folder or Hub id whose tokenizer counts for `max_tokens`."""
     music_stated: bool = False
     """Drop a question about music if the facts about its clip state no music [O]."""

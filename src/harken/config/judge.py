@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from harken.config.plugins import installed, is_object_name
-from harken.config.section import PositiveInt, Section, Share
+from harken.config.section import CheckpointName, PositiveInt, Section, Share
 
 
 class EndpointConfig(Section):
@@ -62,7 +62,7 @@ class EndpointConfig(Section):
 class LocalJudgeConfig(Section):
     """A judge model in this process."""
 
-    path: str
+    path: CheckpointName
     """The folder or Hub id of a text model in Hugging Face layout. Audio-Thinker's judge is Qwen/Qwen3-8B-Base [P]."""
     style: Literal["completion", "chat"] = "completion"
     """completion: the prompt as it is, for a base model [P]. chat: the prompt as the turn of a user, with thinking

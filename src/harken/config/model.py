@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from harken.config.section import PositiveInt, Section
+from harken.config.section import CheckpointName, PositiveInt, Section
 
 
 class LoraConfig(Section):
@@ -18,7 +18,7 @@ class LoraConfig(Section):
 class ModelConfig(Section):
     """The model that is trained."""
 
-    path: str
+    path: CheckpointName
     """A local folder, a run folder (its newest checkpoint is taken) or a Hub id, of a checkpoint in Hugging Face
     layout. An adapter is merged into its base in float32 first."""
     lora: LoraConfig | None = None
