@@ -166,7 +166,7 @@ def move_data(world: World) -> None:
     if world.command == "evaluate":
         world.words += ["--data", str(moved / "train.json")]
     else:
-        edit(world.run, data={"train": [{"file": str(moved / "train.json")}]})
+        edit(world.run, data={"train": [{"reader": "own_benchmark:OWN", "file": str(moved / "train.json")}]})
 
 
 def move_model(world: World) -> None:

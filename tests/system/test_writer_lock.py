@@ -47,6 +47,34 @@ def test_the_second_process_is_told_who_writes_where_and_since_when(tmp_path, ho
         WriterLock.of_folder(tmp_path / "run").acquire()
 
 
+HOLD_LATE = """
+import fcntl, json, os, socket, sys, time
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.lockf(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(0.3)
+holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": "2030"}
+os.truncate(descriptor, 0)
+os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("left", ["", json.dumps({"pid": 2**22 + 1, "host": socket.gethostname(), "started": "2020"})])
+def test_the_second_process_waits_until_the_first_has_written_who_it_is(left, tmp_path):
+    (tmp_path / ".lock").write_text(left)
+    words = [sys.executable, "-c", HOLD_LATE, str(tmp_path / ".lock")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            with pytest.raises(
+                InUseError, match=rf"in use by process {process.pid} on {socket.gethostname()} since 2030"
+            ):
+                WriterLock.of_folder(tmp_path).acquire()
+        finally:
+            process.kill()
+
+
 def test_a_lock_ends_with_a_process_that_is_killed(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()

@@ -29,6 +29,8 @@ T = TypeVar("T")
 LOCK_NAME = ".lock"
 SETTLE_S = 0.2
 """Longer than a process takes from reading the lock file to writing it; for file systems without locks."""
+WRITTEN_S = 2.0
+"""Within so many seconds a process has written its name into a file that it has locked, also on a busy machine."""
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: set[Path] = set()
 """The lock files that this process holds: the operating system would give it the same lock twice."""
@@ -114,7 +116,7 @@ class WriterLock:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise self._in_use(_read_holder(descriptor)) from error
+                raise self._in_use(_holder_that_locked(descriptor)) from error
             if error.errno not in _NOT_SUPPORTED:
                 raise
             supported = False
@@ -158,6 +160,18 @@ def _read_holder(descriptor: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
+
+
+def _holder_that_locked(descriptor: int) -> dict[str, Any]:
+    """The content of the lock file once the process that has just locked it has written its own; what is there after
+    WRITTEN_S where it does not."""
+    end = time.monotonic() + WRITTEN_S
+    while True:
+        holder = _read_holder(descriptor)
+        is_old = not holder or (holder.get("host") == socket.gethostname() and _is_dead(holder.get("pid")))
+        if not is_old or time.monotonic() > end:
+            return holder
+        time.sleep(0.01)
 
 
 def _is_dead(pid: object) -> bool:
