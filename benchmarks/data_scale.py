@@ -140,8 +140,6 @@ class World:
         yield "vggsound", f"`prepare vggsound --index-only`, {self.n:,} rows", (*words, "--out", folder / "o5"), True
         words = ("prepare", "check", f"{self.manifest}:{self.prepared}", benchmark, *two)
         yield "check", f"`prepare check`, {n}, {clips}, against {N_BENCHMARK}", words, False
-        words = ("prepare", "check", benchmark, f"{self.manifest}:{folder / 'nowhere'}")
-        yield "check-against", f"`prepare check`, {N_BENCHMARK} against {n}", words, True
         words = ("prepare", "export", self.manifest, "--audio-root", self.prepared, "--format", "ms_swift")
         yield "export", f"`prepare export`, {n} for ms-swift", (*words, "--out", folder / "o6.jsonl"), True
         server = ("--endpoint", "http://127.0.0.1:9/v1", "--model", "m", "--batch-requests")
