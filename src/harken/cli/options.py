@@ -147,13 +147,17 @@ def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> No
     Prompt.from_config(prompt)
 
 
-def check_files(sources: Iterable["SourceConfig"]) -> None:
-    """Raise DataError for a file of questions that cannot be read, before torch is imported, which takes seconds."""
-    for source in sources:
+def check_files(sources: Mapping[str, "SourceConfig"]) -> None:
+    """Raise DataError for a file of questions that cannot be read, before torch is imported, which takes seconds.
+
+    Args:
+        sources: dotted key of the recipe -> its section.
+    """
+    for key, source in sources.items():
         try:
             source.file.open("rb").close()
         except OSError as error:
-            raise DataError(f"{source.file}: cannot be read: {error.strerror}") from error
+            raise DataError(f"{key}.file: {source.file}: cannot be read: {error.strerror}") from error
 
 
 def console_for(quiet: bool, as_json: bool) -> Console:

@@ -86,7 +86,7 @@ def training_command(
             _print_dry_run(settings)
             return
         print_line(screen, f"starting {settings.name} in {folder}")
-        check_files(settings.data.train)
+        check_files({f"data.train.{number}": source for number, source in enumerate(settings.data.train)})
         on_step = print_step if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
         run = load_loop()(settings, folder, **resumed, on_step=on_step, console=screen)
