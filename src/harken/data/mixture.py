@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,20 +50,19 @@ def mixed_batch(
 
 def _questions(samples: Sequence[tuple[int, int]], sizes: Sequence[int], seed: int) -> list[tuple[int, int]]:
     """(file, index of the question) of each (file, number of the sample in it)."""
-    orders: dict[tuple[int, int], list[int]] = {}
     chosen = []
     for file, j in samples:
         epoch, place = divmod(j, sizes[file])
-        if (file, epoch) not in orders:
-            orders[file, epoch] = _permutation(sizes[file], f"order,{seed},{file},{epoch}")
-        chosen.append((file, orders[file, epoch][place]))
+        chosen.append((file, _permutation(sizes[file], f"order,{seed},{file},{epoch}")[place]))
     return chosen
 
 
-def _permutation(n: int, name: str) -> list[int]:
-    """A permutation from Philox's raw words, which are the same in every version of numpy."""
+@lru_cache(maxsize=16)
+def _permutation(n: int, name: str) -> tuple[int, ...]:
+    """A permutation from Philox's raw words, which are the same in every version of numpy. The latest are kept: the
+    steps of an epoch share one."""
     key = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=16).digest(), dtype="<u8")
-    return np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable").tolist()
+    return tuple(np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable").tolist())
 
 
 def _word(name: str) -> int:

@@ -8,6 +8,7 @@ uninterrupted run. The last batch of an epoch is filled from the next epoch, so 
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -117,7 +118,8 @@ def ordered_batch(n_questions: int, batch_size: int, step: int, steps: int) -> l
     return [place * n_questions // total if total < n_questions else place % n_questions for place in places]
 
 
-def _permutation(n: int, seed: int, epoch: int) -> list[int]:
+@lru_cache(maxsize=4)  # the steps of an epoch share one
+def _permutation(n: int, seed: int, epoch: int) -> tuple[int, ...]:
     # Philox's raw words are the same in every numpy version, which Generator.permutation does not promise.
     keys = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
-    return np.argsort(keys, kind="stable").tolist()
+    return tuple(np.argsort(keys, kind="stable").tolist())
