@@ -24,11 +24,27 @@ from typing import Any
 from digit_data import write_data
 
 import harken
+from harken.config import load_run_recipe
 from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.system.environment import source_commit
+from harken.training.extend_run import extend_run
 
 HERE = Path(__file__).parent
 TINY = "qwen2_5_omni"
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """How far a start is trained: until so many development questions are right, looked at every so many steps.
+
+    Seeds differ by hundreds of steps in when they begin to hear, so a number of steps would not do.
+    """
+
+    kind: str
+    group: str
+    accuracy: float
+    every: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class Row:
         start: the row that it starts from.
         data: the training questions, a manifest of digit_data.py without its ending.
         asked: the kinds of questions that it is asked.
+        until: with it the steps of the recipe are the first; more follow.
     """
 
     loop: str
@@ -48,6 +65,7 @@ class Row:
     start: str
     data: str
     asked: tuple[str, ...] = ()
+    until: Until | None = None
 
     @property
     def has_tags(self) -> bool:
@@ -57,12 +75,12 @@ class Row:
 THINKING = ("noise", "sums", "pairs")
 ROWS = {
     "start_text": Row("sft", "start_text", "tiny", "text"),
-    "start": Row("sft", "start", "start_text", "start", THINKING),
+    "start": Row("sft", "start", "start_text", "start", THINKING, Until("noise", "clean", 0.85, 50, 900)),
     "noise_atar": Row("train", "atar", "start", "noise_train", ("noise",)),
     "noise_accuracy": Row("train", "accuracy", "start", "noise_train", ("noise",)),
     "sums_atar": Row("train", "atar", "start", "sums_train", ("sums",)),
     "pairs_atar": Row("train", "atar", "start", "pairs_train", ("pairs",)),
-    "warm": Row("sft", "warm", "tiny", "answers_train", ("answers",)),
+    "warm": Row("sft", "warm", "tiny", "answers_train", ("answers",), Until("answers", "all", 0.5, 50, 900)),
     "answers_grpo": Row("train", "answers", "warm", "answers_train", ("answers",)),
     "answers_sft": Row("sft", "answers", "warm", "answers_train", ("answers",)),
     "noise_no_balance": Row("train", "no_balance", "start", "noise_train", ("noise",)),
@@ -143,7 +161,19 @@ class Plan:
                 **self.changes,
             }
             loop(HERE / f"{row.recipe}.yaml", out, settings=settings)
+        if row.until is not None and "sft.steps" not in self.changes:
+            self._train_on(row, row.until, out)
         (out / "done").touch()
+
+    def _train_on(self, row: Row, until: Until, out: Path) -> None:
+        """More steps, until the development questions say enough. The rate is constant, so that a run of as many steps
+        from the beginning would end in the same place."""
+        while (steps := load_run_recipe(out).sft.steps or 0) < until.most:
+            dev = harken.evaluate(**self._asked(row, until.kind, "dev"), model=out, out=out / "until" / f"step{steps}")
+            if dev.by_group[until.group].mean >= until.accuracy:
+                return
+            extend_run(out, min(steps + until.every, until.most))
+            harken.sft(out=out, resume=True)
 
     def _evaluate(self, name: str) -> None:
         """Greedy answers as the model chooses; of rows with tags also in each form alone, and sampled."""

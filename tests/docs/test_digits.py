@@ -4,6 +4,8 @@ import importlib.util
 import json
 import sys
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -248,3 +250,24 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
     assert "![" in text
     run.main()
     assert (tmp_path / "seed0" / "account.jsonl").read_text() == account
+
+
+def test_a_start_is_trained_on_until_enough_development_questions_are_right(tmp_path, monkeypatch):
+    """And from where it was stopped: the steps that are planned stand in the run's folder."""
+    planned, seen = [200], []
+    plan = run.Plan(tmp_path, tmp_path, 0, {})
+
+    def evaluate(*, model, out, **values):
+        seen.append(Path(out).name)
+        mean = min(1.0, planned[0] / 700)
+        return SimpleNamespace(by_group={"all": Estimate(mean, mean, mean, 10, 10)})
+
+    monkeypatch.setattr(run.harken, "evaluate", evaluate)
+    monkeypatch.setattr(run.harken, "sft", lambda *, out, resume: None)
+    monkeypatch.setattr(run, "extend_run", lambda out, steps: planned.append(steps) or planned.pop(0))
+    monkeypatch.setattr(run, "load_run_recipe", lambda out: SimpleNamespace(sft=SimpleNamespace(steps=planned[0])))
+    row = run.ROWS["warm"]
+    plan._train_on(row, run.Until("answers", "all", 0.5, 60, 900), tmp_path)
+    assert seen == ["step200", "step260", "step320", "step380"]
+    plan._train_on(row, run.Until("answers", "all", 0.99, 250, 900), tmp_path)
+    assert (seen[4:], planned) == (["step380", "step630"], [880])
