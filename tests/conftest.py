@@ -4,6 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from tiny_models import PROVED_BY_CORE_TESTS
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make the tests of the architectures in `PROVED_BY_CORE_TESTS` slow, except those marked `core`."""
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if item.get_closest_marker("core") is None and any(value in PROVED_BY_CORE_TESTS for value in map(str, values)):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,6 +22,71 @@ WHOLE = transformers.Qwen2_5OmniForConditionalGeneration
 THINKER = transformers.Qwen2_5OmniThinkerForConditionalGeneration
 
 
+QWEN3 = "qwen3_omni_moe"
+CODE2WAV = {
+    **{"codebook_size": 16, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "decoder_dim": 32},
+    **{"num_attention_heads": 2, "num_key_value_heads": 2, "num_quantizers": 2, "upsample_rates": [2]},
+    **{"upsampling_ratios": [2]},
+}
+TALKER = {
+    "text_config": {
+        **{"vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 16},
+        **{"num_attention_heads": 2, "num_key_value_heads": 1, "num_experts": 2, "num_experts_per_tok": 1},
+        **{"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16},
+        "rope_parameters": {"mrope_section": [3, 3, 2], "rope_type": "default", "rope_theta": 10000.0},
+    },
+    "code_predictor_config": {
+        **{"vocab_size": 32, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 16},
+        **{"num_attention_heads": 2, "num_key_value_heads": 1, "num_code_groups": 2},
+    },
+    **{"num_code_groups": 2, "thinker_hidden_size": 128, "accept_hidden_layer": 1, "spatial_merge_size": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def full_qwen3(tmp_path_factory) -> Path:
+    """A whole Qwen3-Omni with its talker, as the published ones: a tensor for each expert."""
+    folder, thinker = tmp_path_factory.mktemp("qwen3"), tiny_folder(QWEN3)
+    config = transformers.Qwen3OmniMoeConfig(
+        thinker_config=config_of(thinker), talker_config=TALKER, code2wav_config=CODE2WAV
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = transformers.Qwen3OmniMoeForConditionalGeneration(config)
+        for parameter in model.parameters():  # transformers leaves the talker's experts as they lie in memory
+            torch.nn.init.normal_(parameter, std=0.02)
+    model.save_pretrained(folder, max_shard_size="1MB")
+    for file in thinker.iterdir():
+        if file.name not in ("config.json", "generation_config.json") and file.suffix != ".safetensors":
+            shutil.copyfile(file, folder / file.name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("base", "layout"), [("full", "full"), ("full", "thinker"), ("full", "vllm"), ("thinker", "full")]
+)
+def test_a_qwen3_omni_goes_back_into_its_full_checkpoint_and_out_of_it(full_qwen3, tmp_path, base, layout):
+    source = full_qwen3 if base == "full" else tiny_folder(QWEN3)
+    trained = trained_from(source, tmp_path / "trained")
+    export(trained, tmp_path / "out", base=str(source), layout=layout)
+    written, before = weights_of(tmp_path / "out"), weights_of(source)
+    if (base, layout) == ("full", "full"):
+        assert written.keys() == before.keys()
+        changed = {name for name in before if not torch.equal(written[name], before[name])}
+        assert {name for name in changed if name.startswith(("talker.", "code2wav.", "thinker.visual."))} == set()
+        assert {name for name in before if name.startswith(("thinker.model.", "thinker.audio_tower."))} <= changed
+    names = ("", "Thinker")[layout == "thinker"]
+    loaded_class = getattr(transformers, f"Qwen3OmniMoe{names}ForConditionalGeneration")
+    loaded = loaded_class.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    plain = (loaded if layout == "thinker" else loaded.thinker).eval()
+    models = [load_model(str(folder), device="cpu") for folder in (trained, tmp_path / "out")]
+    question = make_prompt(models[0], "Which digit?", 0.5)
+    with torch.no_grad():
+        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+        for model in models:
+            assert (logits_of(model, question) - expected).abs().max() < 1e-5
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("full")
@@ -106,7 +171,7 @@ def test_a_whole_model_has_the_processor_that_engines_load_even_where_its_base_l
 
 def test_a_layout_of_another_architecture_is_refused(tmp_path):
     base = tiny_folder("qwen2_audio")
-    with pytest.raises(CheckpointError, match=r"only Qwen2\.5-Omni has a thinker; leave out --layout"):
+    with pytest.raises(CheckpointError, match=r"only Qwen2\.5-Omni and Qwen3-Omni have a thinker; leave out --layout"):
         export(trained_from(base, tmp_path / "trained"), tmp_path / "out", base=str(base), layout="thinker")
     assert not (tmp_path / "out").exists()
 

@@ -157,7 +157,10 @@ def test_escaping_by_hand():
 def bases(tmp_path_factory):
     full = tmp_path_factory.mktemp("full")
     write_full_omni(full)
-    return {arch: tiny_folder(arch) for arch in ("qwen2_5_omni", "qwen2_audio", "audioflamingo3")} | {"full": full}
+    return {
+        arch: tiny_folder(arch)
+        for arch in ("qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe")
+    } | {"full": full}
 
 
 def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
@@ -174,7 +177,9 @@ def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # read by peft
-@pytest.mark.parametrize("kind", ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "full", "adapter"])
+@pytest.mark.parametrize(
+    "kind", ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe", "full", "adapter"]
+)
 def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, capsys, monkeypatch):
     adapter = kind == "adapter"
     base = bases["qwen2_5_omni" if adapter else kind]

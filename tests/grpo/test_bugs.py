@@ -108,7 +108,7 @@ def test_2_a_prompt_of_20_seconds_is_scored_whole(arch):
     with torch.no_grad():
         scored = score_packed(model, model.embed([one], model.encode_audio([one])), rows).logp
         assert (scored[0, :3] - plain_logp(model.module, one, rows.tokens[0, :3])).abs().max() < 1e-9
-    assert one.length > 25 * seconds
+    assert one.length > (13 if arch == "qwen3_omni_moe" else 25) * seconds
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -257,7 +257,7 @@ def test_9_the_audio_tower_keeps_the_attention_it_was_made_with(arch):
     assert towers[0].config._attn_implementation == towers[1].config._attn_implementation
     one = make_prompt(model, "Which?", 0.9)
     heard = []
-    last = towers[0] if arch == "qwen2_5_omni" else plain.model.multi_modal_projector
+    last = towers[0] if "omni" in arch else plain.model.multi_modal_projector
     last.register_forward_hook(lambda module, given, output: heard.append(output))
     with torch.no_grad():
         plain(**plain_arguments([one], plain))

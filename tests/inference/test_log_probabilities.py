@@ -121,6 +121,7 @@ def test_attention_takes_two_parts_where_completions_are_long_and_no_layer_keeps
     assert masks == ([width * width] if form == "one mask" else [39 * 59])
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_audio_tower_gets_a_gradient_where_it_trains_and_none_where_it_is_frozen(arch):
     (_, trained), _ = both_forms(arch, "audio", "everything", False, torch.float64)

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from tiny_models import ARCHITECTURES, MODELS, make_prompt, plain_arguments, plain_logp, speaking, tiny_model
+from tiny_models import (
+    ARCHITECTURES,
+    MODELS,
+    PADS_CLIPS_TOGETHER,
+    make_prompt,
+    plain_arguments,
+    plain_logp,
+    speaking,
+    tiny_model,
+)
 from transformers import DynamicCache
 
 from harken.inference import prefill as prefill_module
@@ -42,6 +51,9 @@ def numbers(rows, n, name="q"):
 
 def generate(model, inputs, group, n, **options):
     """New tokens of transformers' own generate, [R, L], 0 after the end."""
+    if model.module.config.model_type in PADS_CLIPS_TOGETHER and len(inputs) > 1:
+        rows = [row for prompt in inputs for row in generate(model, [prompt], group, n, **options)]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     arguments = plain_arguments(inputs, model.module)
     if "input_features" in arguments:
         arguments["input_features"] = arguments["input_features"].to(model.module.lm_head.weight.dtype)

@@ -53,7 +53,7 @@ def gap(policy, completions):
     return float(((scores.logp - completions.logp) * completions.mask).abs().max())
 
 
-@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize("arch", [arch for arch in MODELS if arch != "qwen3_omni_moe"])
 def test_the_engine_has_the_policys_log_probabilities_before_and_after_an_update(arch, installed):
     policy = tiny_model(arch, torch.float32)
     engine = engine_of(policy)

@@ -37,6 +37,7 @@ from harken.training.optimizer import build_optimizer
 from harken.types import Question
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("parts", [LANGUAGE_MODEL, EVERYTHING], ids=["language model", "tower too"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
@@ -73,9 +74,11 @@ def test_fresh_adapters_change_nothing_and_only_they_train(arch):
     in_language_model = {id(parameter) for parameter in fresh.parts["language_model"].parameters()}
     assert all(id(fresh.module.get_parameter(name)) in in_language_model for name in trained)
     layers = len(fresh.parts["language_model"].layers)
-    assert len(trained) == layers * 7 * 2  # q, k, v, o, gate, up, down; A and B
+    adapted_layers = 4 if arch == "qwen3_omni_moe" else 7  # q, k, v, o; gate, up, down where there are no experts
+    assert len(trained) == layers * adapted_layers * 2  # A and B
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_a_saved_adapter_gives_the_same_logits_merged_and_in_plain_peft(arch, tmp_path):
     model = load_policy(ModelConfig(path=str(tiny_folder(arch)), lora={}, train_projector=True, device="cpu"))
@@ -118,10 +121,11 @@ def test_reference_is_the_policy_at_the_start_also_from_an_adapter_and_with_a_tr
     reference = frozen_copy(policy)
     question, tokens = make_prompt(policy, "Which digit?", 0.7), torch.tensor([30, 40, 50])
     start = plain_logp(load_model(str(tmp_path / "sft"), device="cpu").module, question, tokens)
+    generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in policy.module.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.1)
+            if parameter.requires_grad:  # random, because equal numbers in all rows nearly cancel
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
     torch.testing.assert_close(plain_logp(reference.module, question, tokens), start, rtol=0, atol=1e-6)
     assert not torch.allclose(plain_logp(policy.module, question, tokens), start, atol=1e-3)
     shared = {parameter.data_ptr() for parameter in policy.module.parameters() if not parameter.requires_grad}

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import harken.config
 import harken.planning.plan
 from harken.cli.app import app
-from harken.config import Recipe
+from harken.config import Recipe, load_recipe
+from harken.config.builtin_recipes import builtin_recipes
 from harken.errors import CheckpointError, ConfigError
 from harken.planning.cards import CARDS
 from harken.planning.largest_sizes import tokens_that_fit
@@ -128,6 +129,7 @@ def test_a_plan_for_no_checkpoint_is_an_error(tmp_path):
         shape_of(str(tmp_path / "nowhere"))
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("gib", [1, 225, 240, 260, 300, 400])
 def test_the_largest_micro_batch_is_that_of_a_search_through_all_and_that_of_any_step_is_found_at_once(gib):
     shape = shape_of("Qwen/Qwen2.5-Omni-7B")
@@ -143,3 +145,27 @@ def test_the_largest_micro_batch_is_that_of_a_search_through_all_and_that_of_any
     fitting = [prompts for prompts in range(1, 25) if peak(prompts) <= gib * GIB] or [1]
     assert tokens_that_fit(run(24), gib * GIB) == fitting[-1] * run(24).packed_tokens
     assert tokens_that_fit(run(2**31), gib * GIB) >= run(24).packed_tokens
+=======
+def test_the_shape_of_a_mixture_of_experts_counts_what_a_token_passes_through():
+    """Qwen3-30B-A3B: 48 blocks of 128 experts, each of three matrices of 768 x 2,048, of which a token takes 8."""
+    shape = shape_of("Qwen/Qwen3-Omni-30B-A3B-Instruct")
+    attention = 2048 * 4096 * 2 + 2048 * 512 * 2 + 2 * 128
+    expert = 3 * 768 * 2048
+    outside = attention + 2 * 2048 + 128 * 2048
+    assert shape.expert_blocks == 48 * 128 * expert
+    assert shape.router == 48 * 128 * 2048
+    assert shape.active_blocks == 48 * (outside + 8 * expert)
+    assert shape.language == 48 * (outside + 128 * expert) + 2 * 152_064 * 2048 + 2048  # 30.5 B
+    assert shape.tower_blocks == shape_of(OMNI_7B).tower_blocks + 32 * 1280  # its keys have a bias
+    assert shape.projector == 1280 * 2048 + 2048
+    assert (shape.tokens_per_s, shape.positions_per_s) == (13, 13)
+    assert shape.used_experts(1) == shape.expert_blocks // 16
+    assert 0.99 < shape.used_experts(128) / shape.expert_blocks < 1
+
+
+def test_the_recipes_of_qwen3_omni_fit_the_cards_that_they_name():
+    for name, gpus in (("qwen3_omni_avqa", 8), ("qwen3_omni_avqa_lora", 1)):
+        recipe = load_recipe(builtin_recipes()[name])
+        plan = plan_of(recipe, recipe.grpo, shape_of(recipe.model.path), gpus=gpus)
+        assert plan.peak < 78 * 2**30
+>>>>>>> a07ebec (Music Flamingo, Audio Flamingo Next and the thinker of Qwen3-Omni are loaded, trained, exported and planned)

@@ -21,7 +21,7 @@ from harken.planning.shapes import PUBLISHED, shape_of
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
 
-OMNI_7B, OMNI_3B, QWEN_AUDIO = PUBLISHED
+OMNI_7B, OMNI_3B, QWEN_AUDIO, *_ = PUBLISHED
 
 
 def recipe(path: str = OMNI_7B, **sections) -> Recipe:

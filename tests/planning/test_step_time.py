@@ -11,7 +11,7 @@ from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import PUBLISHED, shape_of
 from harken.planning.step_time import HOST_CORES, HOST_NS, gpu_hours, step_time
 
-OMNI_7B, OMNI_3B, _ = PUBLISHED
+OMNI_7B, OMNI_3B, *_ = PUBLISHED
 H100 = CARDS["h100"]
 
 

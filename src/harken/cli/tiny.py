@@ -12,7 +12,11 @@ from harken.system.console import print_line
 def tiny(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     arch: Annotated[
-        str, typer.Option("--arch", help="The architecture: qwen2_5_omni, qwen2_audio or audioflamingo3.")
+        str,
+        typer.Option(
+            "--arch",
+            help="The architecture: qwen2_5_omni, qwen3_omni_moe, qwen2_audio, audioflamingo3 or musicflamingo.",
+        ),
     ] = "qwen2_5_omni",
     text: Annotated[
         list[Path] | None,
@@ -26,8 +30,8 @@ def tiny(
         typer.Option(
             "--window-s",
             min=1,
-            help="Seconds of the fixed window of qwen2_audio and audioflamingo3. Published models have 30, and vLLM "
-            "serves no other. Shorter windows train faster.",
+            help="Seconds of the fixed window of qwen2_audio, audioflamingo3 and musicflamingo. Published models have "
+            "30, and vLLM serves no other. Shorter windows train faster.",
         ),
     ] = 6,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random weights.")] = 0,

@@ -8,7 +8,8 @@ from harken.config.section import CheckpointName, PositiveInt, Section
 
 
 class LoraConfig(Section):
-    """Low-rank adapters on every linear layer of the parts that train."""
+    """Low-rank adapters on every linear layer of the parts that train. The experts and the router of a mixture of
+    experts (Qwen3-Omni) are no linear layers and stay as they are: adapters are on its attention."""
 
     rank: PositiveInt = 8
     """An unconfirmed note on Audio-Thinker gives rank 8 with alpha 32, on all linear layers [S]."""
@@ -29,6 +30,10 @@ class ModelConfig(Section):
     train_projector: bool = True
     """Default with lora: false."""
     train_language_model: bool = True
+    train_router: bool = False
+    """Train the router of each block, which chooses the experts of a token, in a mixture of experts (Qwen3-Omni). With
+    lora it cannot train. NeMo-RL freezes it in GRPO (freeze_moe_router: true), because a token whose experts change
+    between sampling and update has another log-probability [S]."""
     precision: Literal["float32", "bf16_mixed"] = "float32"
     """bf16_mixed computes matrix products in bfloat16 under autocast. Weights that train stay float32 in both: at
     learning rate 1e-6, rounding to bfloat16 would drop nearly every update."""
@@ -56,6 +61,8 @@ class ModelConfig(Section):
     def adapters_have_a_place(self) -> "ModelConfig":
         if self.lora is not None and not (self.train_language_model or self.train_audio_tower):
             raise ValueError("lora has no part to adapt: set train_language_model or train_audio_tower")
+        if self.train_router and (self.lora is not None or not self.train_language_model):
+            raise ValueError("train_router needs the language model to train in full: no lora, train_language_model")
         if self.frozen_dtype == "bfloat16" and self.precision != "bf16_mixed":
             raise ValueError("frozen_dtype: bfloat16 beside float32 weights needs precision: bf16_mixed")
         return self

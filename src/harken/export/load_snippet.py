@@ -1,6 +1,7 @@
 """Python code for the model card that loads an exported folder with transformers alone, without harken.
 
-The tests run this code. For Qwen2.5-Omni it does not use the model's own processor, whose video part needs torchvision.
+The tests run this code. For the Omni models it does not use the model's own processor, whose video part needs
+torchvision.
 """
 
 from harken.errors import CheckpointError
@@ -32,12 +33,12 @@ tokenizer = AutoTokenizer.from_pretrained({base})
 extractor = WhisperFeatureExtractor.from_pretrained({base})
 model = {model}.from_pretrained({base}, dtype="auto"){thinker}.eval()
 {adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
-features = extractor(samples, sampling_rate=16000, return_attention_mask=True, return_tensors="pt")
+features = extractor(samples, sampling_rate=16000, {padding}return_attention_mask=True, return_tensors="pt")
 n_frames = int(features["attention_mask"].sum())  # frames of 10 ms
-n_audio_tokens = ((n_frames - 1) // 2 + 1 - 2) // 2 + 1
+n_audio_tokens = {tokens}
 conversation = [{system}{{"role": "user", "content": [{{"type": "audio"}}, {{"type": "text", "text": {question}}}]}}]
 text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-text = text.replace("<|AUDIO|>", "<|AUDIO|>" * n_audio_tokens)
+text = text.replace("{placeholder}", "{placeholder}" * n_audio_tokens)
 inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")
 with torch.no_grad():
     output = model.generate(
@@ -50,13 +51,24 @@ with torch.no_grad():
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 """
 
+_QWEN2_5 = {"padding": "", "tokens": "((n_frames - 1) // 2 + 1 - 2) // 2 + 1", "placeholder": "<|AUDIO|>"}
+_QWEN3 = {
+    "padding": "padding=True, truncation=False, ",
+    "tokens": "n_frames // 100 * 13 + (n_frames % 100 + 7) // 8",
+    "placeholder": "<|audio_pad|>",
+}
+"""What differs between the two Omni models."""
+
 _SYSTEM = '{{"role": "system", "content": [{{"type": "text", "text": {text}}}]}}, '
 
 _BY_TYPE = {
     "qwen2_audio": (_PROCESSOR, "Qwen2AudioForConditionalGeneration"),
     "audioflamingo3": (_PROCESSOR, "AudioFlamingo3ForConditionalGeneration"),
+    "musicflamingo": (_PROCESSOR, "MusicFlamingoForConditionalGeneration"),
     "qwen2_5_omni_thinker": (_OMNI, "Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_omni": (_OMNI, "Qwen2_5OmniForConditionalGeneration"),
+    "qwen3_omni_moe_thinker": (_OMNI, "Qwen3OmniMoeThinkerForConditionalGeneration"),
+    "qwen3_omni_moe": (_OMNI, "Qwen3OmniMoeForConditionalGeneration"),
 }
 
 
@@ -84,7 +96,8 @@ def load_snippet(
         model=model,
         folder=ascii(folder),
         base=ascii(adapter_of) if is_adapter else "folder",
-        thinker=".thinker" if model_type == "qwen2_5_omni" else "",
+        thinker=".thinker" if model_type in ("qwen2_5_omni", "qwen3_omni_moe") else "",
+        **(_QWEN3 if model_type.startswith("qwen3_omni_moe") else _QWEN2_5),
         adapter="model = PeftModel.from_pretrained(model, folder).eval()\n" if is_adapter else "",
         system="" if system is None else _SYSTEM.format(text=ascii(system)),
         question=ascii(question),

@@ -14,7 +14,7 @@ from harken.models.precision import open_weights
 from harken.system.files import write_json
 
 KEY = "tie_word_embeddings"
-OTHER_PARTS = ("talker_config", "token2wav_config", "vision_config", "audio_config")
+OTHER_PARTS = ("talker_config", "token2wav_config", "code2wav_config", "vision_config", "audio_config")
 """Sections of a config that describe no language model with a head that harken trains."""
 
 

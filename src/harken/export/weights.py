@@ -29,7 +29,7 @@ from harken.models.precision import open_weights, state_dtype
 from harken.system.files import write_json
 
 INDEX = "model.safetensors.index.json"
-OTHER_PARTS = ("talker.", "token2wav.", "visual.", "thinker.visual.")
+OTHER_PARTS = ("talker.", "token2wav.", "code2wav.", "visual.", "thinker.visual.")
 """Parts of a full Omni checkpoint that harken never loads. They are copied from the base."""
 
 
@@ -50,7 +50,7 @@ def export(
         trained: a run folder (its newest checkpoint is used) or a checkpoint folder.
         base: folder or Hub id; None = the checkpoint that the run, or the runs before it, started from.
         dtype: data type of the trained tensors; None = that of the base's tensors. bfloat16 and float16 round them.
-        layout: how a Qwen2.5-Omni is written (`omni_layout.py`).
+        layout: how an Omni model is written (`omni_layout.py`).
 
     Raises CheckpointError where trained checkpoint and base do not have the same tensors, where one of them is missing
     or damaged, where the architecture does not have the layout, and where `out` exists or cannot be written.

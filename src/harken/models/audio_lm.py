@@ -163,7 +163,16 @@ class AudioLM(Protocol):
         """[L] int64: the tokens of a completion with this text, its end-of-sequence token included."""
         ...
 
-    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None: ...
+    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool, router: bool = True) -> None:
+        """Args:
+        router: whether the routers of a mixture of experts train with the language model.
+        """
+        ...
+
+    @property
+    def routers(self) -> Sequence[nn.Module]:
+        """The module of each block that chooses experts; none in a model without experts."""
+        ...
 
     @property
     def audio_trains(self) -> bool:

@@ -19,6 +19,7 @@ from harken.errors import CheckpointError
 from harken.models.audio_features import check_clip_length, count_audio_tokens, count_frames, shortest_clip
 from harken.models.audio_lm import ModelInput, TowerCache
 from harken.models.chat_tokens import ChatTokens
+from harken.models.experts import routers
 from harken.models.language_model import LanguageModelMethods
 from harken.models.shared_prefix import use_shared_prefix
 from harken.models.weights import load_weights, save_weights
@@ -31,6 +32,7 @@ class ChatAudioModel(LanguageModelMethods):
     Args:
         audio_token: the placeholder that the chat template writes for a clip.
         max_samples: samples of the longest clip that the tower takes whole.
+        around_clips: what the model's processor writes before and after the placeholders of a clip.
 
     Attributes:
         module_class: transformers' class of the architecture.
@@ -51,13 +53,14 @@ class ChatAudioModel(LanguageModelMethods):
         feature_extractor: WhisperFeatureExtractor,
         audio_token: str,
         max_samples: int,
+        around_clips: tuple[str, str] = ("", ""),
     ) -> None:
         config: Any = module.config
         self.module = module
         self.adapters: PeftModel | None = None
         self._tower_cache: TowerCache | None = None
         self.tokenizer, self.feature_extractor = tokenizer, feature_extractor
-        self._chat = ChatTokens(tokenizer, audio_token, config.audio_token_id)
+        self._chat = ChatTokens(tokenizer, audio_token, config.audio_token_id, around_clips)
         self.eos_token_ids = self._chat.eos_token_ids(module)
         self.min_samples = shortest_clip(feature_extractor.hop_length)
         self.max_samples = max_samples
@@ -184,14 +187,20 @@ class ChatAudioModel(LanguageModelMethods):
     def encode_answer(self, text: str) -> Tensor:
         return self._chat.encode_answer(text, self.eos_token_ids[0])
 
-    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool) -> None:
+    def set_trainable(self, *, audio_tower: bool, projector: bool, language_model: bool, router: bool = True) -> None:
         self.module.requires_grad_(False)
         self.parts["audio_tower"].requires_grad_(audio_tower)
         self.parts["projector"].requires_grad_(projector)  # after the tower, which holds the projector in some models
         for part in self._fixed_parts:
             part.requires_grad_(False)
         self._language_model.requires_grad_(language_model)
+        for part in self.routers:
+            part.requires_grad_(language_model and router)
         self._head.requires_grad_(language_model)
+
+    @property
+    def routers(self) -> list[nn.Module]:
+        return routers(self._language_model)
 
     @property
     def audio_trains(self) -> bool:

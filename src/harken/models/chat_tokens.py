@@ -21,9 +21,16 @@ class ChatTokens:
     Args:
         audio_token: the placeholder that the chat template writes once for a clip.
         audio_token_id: its id in the model's config. Raises CheckpointError where the tokenizer has another.
+        around_clips: what the model's processor writes before and after the placeholders of a clip.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, audio_token: str, audio_token_id: int) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        audio_token: str,
+        audio_token_id: int,
+        around_clips: tuple[str, str] = ("", ""),
+    ) -> None:
         if tokenizer.convert_tokens_to_ids(audio_token) != audio_token_id:
             raise CheckpointError(
                 f"the config says that token {audio_token_id} stands for audio, the tokenizer's {audio_token!r} is "
@@ -33,6 +40,7 @@ class ChatTokens:
         self._control_tokens = control_tokens(tokenizer)
         self.audio_token = audio_token
         self.audio_token_id = audio_token_id
+        self._before, self._after = around_clips
 
     def render_text(self, conversation: Conversation, clips: int) -> str:
         """The prompt with one placeholder in the place of each clip, ready for the assistant's answer."""
@@ -47,13 +55,17 @@ class ChatTokens:
     def tokenize(self, text: str, audio_tokens: Sequence[int]) -> Tensor:
         """[T] int64, with each clip's placeholder repeated as often as `audio_tokens` says of the clip."""
         first, *others = text.split(self.audio_token)
-        repeated = [self.audio_token * n + part for n, part in zip(audio_tokens, others, strict=True)]
+        repeated = [
+            self._before + self.audio_token * n + self._after + part
+            for n, part in zip(audio_tokens, others, strict=True)
+        ]
         return self._ids(first + "".join(repeated))
 
     def count(self, text: str, audio_tokens: Sequence[int]) -> int:
         """The number of tokens that `tokenize` gives. A placeholder is one token whatever stands beside it, so that a
         long clip needs no long text."""
-        return len(self._id_list(text)) + sum(audio_tokens) - len(audio_tokens)
+        marked = text.replace(self.audio_token, self._before + self.audio_token + self._after)
+        return len(self._id_list(marked)) + sum(audio_tokens) - len(audio_tokens)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)

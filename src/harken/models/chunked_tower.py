@@ -1,8 +1,9 @@
-"""The audio tower of Qwen2.5-Omni over all chunks of all clips at once.
+"""Attention over all chunks of all clips at once for the towers of Qwen's Omni models, and that of Qwen2.5-Omni.
 
-The tower hears a clip in chunks of 2 s that do not attend to each other. transformers calls attention once for each
-chunk in each layer and reads the chunks' lengths from the device there. Here the lengths are known on the host, and
-attention is one call a layer, with chunks in the batch dimension and a mask where they differ in length.
+These towers hear a clip in chunks that do not attend to each other, 2 s in Qwen2.5-Omni and 8 s in Qwen3-Omni
+(`convolved_tower.py`). transformers calls attention once for each chunk in each layer and reads the chunks' lengths
+from the device there. Here the lengths are known on the host, and attention is one call a layer, with chunks in the
+batch dimension and a mask where they differ in length.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioAttention
+from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeAudioAttention
 
 from harken.models.attention_mask import additive_mask, compute_dtype
 
@@ -44,11 +46,11 @@ class Chunks:
         return flat if self.mask is None else flat.index_select(0, self.places)
 
 
-class ChunkedAttention(Qwen2_5OmniAudioAttention):
-    """The tower's attention, one call for all chunks where it is given `chunks`, transformers' own without."""
+class _ChunkedAttention:
+    """A tower's attention, one call for all chunks where it is given `chunks`, transformers' own without."""
 
     def forward(
-        self,
+        self: Any,
         hidden_states: Tensor,
         cu_seqlens: Tensor | None = None,
         max_seqlen: int | None = None,
@@ -57,7 +59,8 @@ class ChunkedAttention(Qwen2_5OmniAudioAttention):
     ) -> Tensor:
         if chunks is None:
             assert cu_seqlens is not None
-            return super().forward(hidden_states, cu_seqlens, max_seqlen, **kwargs)
+            own: Any = super()
+            return own.forward(hidden_states, cu_seqlens, max_seqlen, **kwargs)
         projections = (self.q_proj, self.k_proj, self.v_proj)
         padded = [chunks.pad(projection(hidden_states)) for projection in projections]
         queries, keys, values = (states.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for states in padded)
@@ -65,11 +68,23 @@ class ChunkedAttention(Qwen2_5OmniAudioAttention):
         return self.out_proj(chunks.flatten(attended.transpose(1, 2).flatten(2)))
 
 
+class _ChunkedOmniAttention(_ChunkedAttention, Qwen2_5OmniAudioAttention):
+    pass
+
+
+class _ChunkedMoeAttention(_ChunkedAttention, Qwen3OmniMoeAudioAttention):
+    pass
+
+
+_CHUNKED = {Qwen2_5OmniAudioAttention: _ChunkedOmniAttention, Qwen3OmniMoeAudioAttention: _ChunkedMoeAttention}
+"""transformers' class -> the one that takes `chunks`, with the same parameters and attributes and another forward."""
+
+
 def use_chunked_attention(tower: nn.Module) -> None:
     """Let the tower's layers take `chunks`. Its own forward pass stays as it is."""
     layers: Any = tower.layers
     for layer in layers:
-        layer.self_attn.__class__ = ChunkedAttention  # the same parameters and attributes, another forward
+        layer.self_attn.__class__ = _CHUNKED[type(layer.self_attn)]
 
 
 def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> Tensor:
@@ -87,7 +102,7 @@ def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> 
     hidden = F.gelu(tower.conv2(hidden)).transpose(1, 2)
     positions: Tensor = tower.positional_embedding.positional_embedding[: hidden.shape[1]]
     hidden = hidden + positions.to(hidden.dtype)
-    chunks = _chunks([_after_convolutions(n) for n in frames], hidden)
+    chunks = chunks_of([_after_convolutions(n) for n in frames], hidden.shape[1], hidden)
     hidden = chunks.flatten(hidden)
     for layer in tower.layers:
         hidden = layer(hidden, cu_seqlens=None, chunks=chunks)[0]
@@ -100,17 +115,17 @@ def _after_convolutions(frames: int) -> int:
     return (frames - 1) // 2 + 1
 
 
-def _chunks(lengths: Sequence[int], padded: Tensor) -> Chunks:
-    """The layout of chunks of these lengths. `padded` [N, L, H] gives width, device and dtype."""
-    number, width, _ = padded.shape
+def chunks_of(lengths: Sequence[int], width: int, like: Tensor) -> Chunks:
+    """The layout of chunks of these lengths, padded to `width`, on the device of `like` and in its dtype."""
+    number = len(lengths)
     present = torch.arange(width) < torch.tensor(lengths)[:, None]
     places = present.flatten().nonzero()[:, 0]
     slots = torch.zeros(number * width, dtype=torch.int64)
     slots[places] = torch.arange(len(places))
     mask = None
     if len(places) < number * width:
-        mask = additive_mask(present[:, None, None].to(padded.device), compute_dtype(padded))
-    return Chunks(slots.to(padded.device), places.to(padded.device), mask, number)
+        mask = additive_mask(present[:, None, None].to(like.device), compute_dtype(like))
+    return Chunks(slots.to(like.device), places.to(like.device), mask, number)
 
 
 def _first_of_pairs(lengths: Sequence[int]) -> Tensor:

@@ -6,6 +6,7 @@ which would be made in memory, 21 GB for 7B, before a weight is missed.
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,16 +70,29 @@ def refuse_misfit(path: str, module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
         shape = tuple(parameter.shape)
         total += parameter.numel()
-        if stored[shape] > 0:
-            stored[shape] -= 1
-        else:
-            missing += parameter.numel()
-            example = example or f"{name} of shape {[*shape]}"
+        for part, number in _stored_as(name, shape, stored):
+            there = min(number, stored[part])
+            stored[part] -= there
+            if there < number:
+                missing += (number - there) * math.prod(part)
+                example = example or f"{name} of shape {[*part]}"
     if missing > MOST_UNKNOWN * total:
         raise CheckpointError(
             f"{path}: config.json describes a model of {total:,} weights, and for {missing:,} of them the files hold "
             f"no tensor of the shape, such as {example}; fetch config.json again"
         )
+
+
+def _stored_as(
+    name: str, shape: tuple[int, ...], stored: Counter[tuple[int, ...]]
+) -> list[tuple[tuple[int, ...], int]]:
+    """(shape, number) of the tensors in which files hold a parameter. The experts of a block, one parameter in a
+    module, are a tensor or two for each expert in published files."""
+    experts, _, part = name.rpartition(".experts.")
+    if not experts or stored[shape] > 0 or len(shape) != 3:
+        return [(shape, 1)]
+    number, rows, columns = shape
+    return [((rows // 2, columns), 2 * number)] if part == "gate_up_proj" else [((rows, columns), number)]
 
 
 def read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

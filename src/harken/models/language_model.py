@@ -1,7 +1,7 @@
 """The language model inside an audio language model: token embeddings, hidden states and logits.
 
-`LanguageModelMethods` is the half of `AudioLM` that knows nothing about audio. All models here have a Qwen2 language
-model, whose attention takes exactly the mask that it is given.
+`LanguageModelMethods` is the half of `AudioLM` that knows nothing about audio. The language models here are Qwen2 and
+its relatives, whose attention takes exactly the mask that it is given.
 """
 
 import contextlib
@@ -57,10 +57,14 @@ class LanguageModelMethods(ABC):
             return self._language_model(
                 inputs_embeds=embeddings,
                 position_ids=self._position_ids(positions),
-                attention_mask={"full_attention": mask, "sliding_attention": mask},
+                **self._attention(mask),
                 past_key_values=cache,
                 use_cache=cache is not None,
             ).last_hidden_state
+
+    def _attention(self, mask: Tensor | SharedPrefix | None) -> dict[str, Any]:
+        """The arguments by which the language model gets its attention mask, additive where it is a tensor."""
+        return {"attention_mask": {"full_attention": mask, "sliding_attention": mask}}
 
     def _position_ids(self, positions: Tensor) -> Tensor:
         """[B, T] positions in the form that the language model takes."""
@@ -91,10 +95,10 @@ def _last_feed_forward_at(language_model: nn.Module, embeddings: Tensor, read: T
     rows, width = math.prod(embeddings.shape[:2]), embeddings.shape[2]
 
     def select(mlp: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
-        return (arguments[0].flatten(0, 1)[places],)
+        return (arguments[0].flatten(0, 1)[None, places],)
 
     def put_back(mlp: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output.new_zeros(rows, width).index_copy(0, places, output).view(embeddings.shape)
+        return output.new_zeros(rows, width).index_copy(0, places, output[0]).view(embeddings.shape)
 
     hooks = (last.mlp.register_forward_pre_hook(select), last.mlp.register_forward_hook(put_back))
     try:

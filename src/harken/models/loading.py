@@ -22,6 +22,8 @@ from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.fit_of_weights import refuse_misfit, refuse_other_language_model, refuse_quantised
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
+from harken.models.music_flamingo import MusicFlamingo
+from harken.models.qwen3_omni import Qwen3Omni
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
 from harken.system.import_object import import_object
@@ -33,8 +35,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 MODEL_TYPES = {
     "qwen2_5_omni": QwenOmni,
     "qwen2_5_omni_thinker": QwenOmni,
+    "qwen3_omni_moe": Qwen3Omni,
+    "qwen3_omni_moe_thinker": Qwen3Omni,
     "qwen2_audio": QwenAudio,
     "audioflamingo3": AudioFlamingo,
+    "musicflamingo": MusicFlamingo,
 }
 """`model_type` of config.json -> class. A new model is one file, its line here and its line in
 `tiny_checkpoint.WRITERS`."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from harken.errors import CheckpointError, short_repr
 from harken.models.audio_lm import AudioLM
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.experts import routers
 from harken.system.files import write_json
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -45,9 +46,14 @@ def add_adapters(
     parts = model.parts
     chosen = {"audio_tower": audio_tower, "language_model": language_model}
     targets = "|".join(_linear_layers(model.module, parts[part]) for part, adapted in chosen.items() if adapted)
+    # In models with experts, peft makes endings of the pattern (_convert_peft_config_moe), which match other parts too.
+    others = rf"(?!(?:{targets})$).*" if model.routers else None
     projectors = [_name_of(model.module, parts["projector"])] if projector else None
     settings = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets, modules_to_save=projectors, bias="none"
+        **{"r": rank, "lora_alpha": alpha, "lora_dropout": 0.0, "bias": "none"},
+        target_modules=targets,
+        exclude_modules=others,
+        modules_to_save=projectors,
     )
     # peft changes the module in place. The module stays the model; the PeftModel is needed again only to save.
     with _no_warning_of_renamed_checkpointing():
@@ -112,12 +118,16 @@ def _no_warning_of_renamed_checkpointing() -> Iterator[None]:
 
 
 def _linear_layers(root: nn.Module, part: nn.Module) -> str:
-    """A pattern that matches the full names of the linear layers inside the blocks (`layers`) of a part.
+    """A pattern that matches the full names of the linear layers inside the blocks (`layers`) of a part, those of a
+    language model with experts outside their feed-forward layers.
 
     It is no list of names, because peft shortens a long list to endings, which match layers of other parts too.
     """
+    mixed = bool(routers(part))
     linear = (
-        name for name, layer in part.named_modules() if isinstance(layer, nn.Linear) and name.startswith("layers.")
+        name
+        for name, layer in part.named_modules()
+        if isinstance(layer, nn.Linear) and name.startswith("layers.") and not (mixed and ".mlp." in name)
     )
     endings = sorted({name.split(".", 2)[2] for name in linear})
     return rf"{re.escape(_name_of(root, part))}\.layers\.\d+\.(?:{'|'.join(map(re.escape, endings))})"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harken.config import ModelConfig
+from harken.errors import ConfigError
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint
 from harken.models.lora import add_adapters, is_adapter
@@ -99,8 +100,10 @@ def _choose_what_trains(policy: AudioLM, config: ModelConfig) -> None:
         "projector": config.train_projector,
         "language_model": config.train_language_model,
     }
+    if config.train_router and not policy.routers:
+        raise ConfigError(f"model.train_router: {config.path} has no router; only a mixture of experts has one")
     if config.lora is None:
-        policy.set_trainable(**parts)
+        policy.set_trainable(**parts, router=config.train_router)
         return
     base = str(Path(config.path).resolve()) if Path(config.path).exists() else config.path
     add_adapters(policy, resolve_checkpoint(base), rank=config.lora.rank, alpha=config.lora.alpha, **parts)

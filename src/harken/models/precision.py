@@ -21,7 +21,7 @@ from harken.system.files import write_text
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """Name of a floating type in a safetensors header -> its bytes."""
 _CONFIG_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_UNTRAINED_PARTS = ("talker_config", "token2wav_config")
+_UNTRAINED_PARTS = ("talker_config", "token2wav_config", "code2wav_config")
 
 
 def split_float32(weight: Tensor) -> tuple[Tensor, Tensor]:

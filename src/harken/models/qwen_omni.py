@@ -5,12 +5,18 @@ Loads the full checkpoint or a thinker alone. The talker is never loaded, and th
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import transformers
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5OmniThinkerConfig, WhisperFeatureExtractor
+from transformers import (
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2_5OmniThinkerConfig,
+    WhisperFeatureExtractor,
+)
 
 from harken.models.audio_features import count_audio_tokens, count_frames, spectrograms, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
@@ -32,7 +38,7 @@ class Qwen2_5OmniThinkerForConditionalGeneration(transformers.Qwen2_5OmniThinker
 
     def __init__(self, config: Qwen2_5OmniThinkerConfig) -> None:
         super().__init__(config)
-        _owner_of_towers(self).visual = None
+        owner_of_towers(self).visual = None
 
     @classmethod
     def is_custom_code(cls) -> bool:
@@ -41,31 +47,36 @@ class Qwen2_5OmniThinkerForConditionalGeneration(transformers.Qwen2_5OmniThinker
 
 
 class QwenOmni(ChatAudioModel):
-    """See `AudioLM` for what each method promises."""
+    """See `AudioLM` for what each method promises.
+
+    Attributes:
+        audio_token: the placeholder that the chat template writes for a clip.
+    """
 
     arch = "qwen2_5_omni"
     module_class = Qwen2_5OmniThinkerForConditionalGeneration
     attn_implementation = "sdpa"
     text_model_types = frozenset({"qwen2_5_omni_text"})
+    audio_token: ClassVar[str] = AUDIO_TOKEN
 
     def __init__(
         self,
-        module: Qwen2_5OmniThinkerForConditionalGeneration,
+        module: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         feature_extractor: WhisperFeatureExtractor,
     ) -> None:
-        super().__init__(module, tokenizer, feature_extractor, AUDIO_TOKEN, int(feature_extractor.n_samples))
+        super().__init__(module, tokenizer, feature_extractor, self.audio_token, int(feature_extractor.n_samples))
         use_chunked_attention(self.parts["audio_tower"])
 
     @classmethod
     def with_module(cls, module: Any, path: str) -> Self:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        choose_chat_template(path, tokenizer, AUDIO_TOKEN)
+        choose_chat_template(path, tokenizer, cls.audio_token)
         return cls(module, tokenizer, WhisperFeatureExtractor.from_pretrained(path))
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        tower, model = _owner_of_towers(self.module).audio_tower, self.module.model
+        tower, model = owner_of_towers(self.module).audio_tower, self.module.model
         language_model: Any = getattr(model, "language_model", model)
         return {"audio_tower": tower, "projector": tower.proj, "language_model": language_model}
 
@@ -96,6 +107,6 @@ class QwenOmni(ChatAudioModel):
         self.feature_extractor.save_pretrained(folder)
 
 
-def _owner_of_towers(module: Any) -> Any:
+def owner_of_towers(module: Any) -> Any:
     """The module that holds the towers: `module.model` in newer transformers, the thinker itself in 5.17."""
     return module.model if hasattr(module.model, "audio_tower") else module

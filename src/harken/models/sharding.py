@@ -54,6 +54,10 @@ class ShardedAudioLM:
         return self._model.parts
 
     @property
+    def routers(self) -> Sequence[nn.Module]:
+        return self._model.routers
+
+    @property
     def audio_trains(self) -> bool:
         return self._model.audio_trains
 

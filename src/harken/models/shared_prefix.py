@@ -117,8 +117,10 @@ def _attention(
     value: Tensor,
     attention_mask: "Tensor | SharedPrefix | None",
     scaling: float | None = None,
+    shared_prefix: "SharedPrefix | None" = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
+    attention_mask = attention_mask if shared_prefix is None else shared_prefix
     if not isinstance(attention_mask, SharedPrefix):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     return two_part_attention(query, key, value, attention_mask, scaling), None

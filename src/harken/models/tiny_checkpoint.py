@@ -15,6 +15,9 @@ from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AudioFlamingo3Processor,
     GenerationConfig,
+    MusicFlamingoConfig,
+    MusicFlamingoForConditionalGeneration,
+    MusicFlamingoProcessor,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     ProcessorMixin,
@@ -23,6 +26,8 @@ from transformers import (
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
     Qwen2AudioProcessor,
+    Qwen3OmniMoeThinkerConfig,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
     WhisperFeatureExtractor,
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
@@ -59,8 +64,8 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0, win
 
     Args:
         texts: the tokenizer has single tokens for their words.
-        window_s: seconds of the fixed window of Qwen2-Audio and Audio Flamingo 3, 30 as published, which vLLM needs.
-            Qwen2.5-Omni has no fixed window.
+        window_s: seconds of the fixed window of Qwen2-Audio and the Audio Flamingos, 30 as published, which vLLM needs.
+            The Omni models have no fixed window.
 
     Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already, and OSError for a
     folder that holds anything else.
@@ -86,6 +91,12 @@ TOWER_SIZES = {
     "encoder_ffn_dim": 256,
     "num_mel_bins": 128,
 }
+
+
+QWEN3_OMNI_TOKENS = (
+    *("<|audio_start|>", "<|audio_pad|>", "<|audio_end|>", "<|image_pad|>", "<|video_pad|>"),
+    *("<|vision_start|>", "<|vision_end|>"),
+)
 
 
 def omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5OmniThinkerConfig:
@@ -128,6 +139,41 @@ def _write_omni(folder: Path, texts: Iterable[str], window_s: int) -> None:
     complete_omni_processor(folder)
 
 
+def qwen3_omni_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3OmniMoeThinkerConfig:
+    ids = {token: tokenizer.get_vocab()[token] for token in QWEN3_OMNI_TOKENS}
+    config_class: Any = Qwen3OmniMoeThinkerConfig  # takes more names than its signature lists
+    return config_class(
+        audio_config=TOWER_SIZES | {"output_dim": HIDDEN_SIZE, "downsample_hidden_size": 16},
+        vision_config={
+            **{"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2},
+            **{"out_hidden_size": HIDDEN_SIZE, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
+        },
+        text_config=TEXT_SIZES
+        | {
+            **{"vocab_size": len(tokenizer), "num_key_value_heads": 2, "head_dim": 32},
+            **{"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+            "rope_parameters": {"mrope_section": [6, 5, 5], "rope_type": "default", "rope_theta": 10000.0},
+        },
+        audio_token_id=ids["<|audio_pad|>"],
+        audio_start_token_id=ids["<|audio_start|>"],
+        audio_end_token_id=ids["<|audio_end|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def _write_qwen3_omni(folder: Path, texts: Iterable[str], window_s: int) -> None:
+    element = "<|audio_start|><|audio_pad|><|audio_end|>"
+    tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, *QWEN3_OMNI_TOKENS), audio=element)
+    Qwen3OmniMoeThinkerForConditionalGeneration(qwen3_omni_config(tokenizer)).save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=128, chunk_length=300).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def _write_qwen_audio(folder: Path, texts: Iterable[str], window_s: int) -> None:
     element = f"Audio 1: {AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}\n"
     tokenizer = build_tokenizer([element, *texts], special_tokens=(*CHAT_TOKENS, *AUDIO_TOKENS), audio=element)
@@ -153,6 +199,25 @@ def _write_audio_flamingo(folder: Path, texts: Iterable[str], window_s: int) -> 
         )
     )
     processor = AudioFlamingo3Processor(
+        _window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * window_s
+    )
+    _save_window_model(folder, model, processor)
+
+
+def _write_music_flamingo(folder: Path, texts: Iterable[str], window_s: int) -> None:
+    sound, begin, end = "<sound>", "<|sound_bos|>", "<|sound_eos|>"
+    tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound, begin, end), audio=sound)
+    ids = tokenizer.get_vocab()
+    model = MusicFlamingoForConditionalGeneration(
+        MusicFlamingoConfig(
+            audio_config=_window_tower_config(window_s) | {"model_type": "audioflamingo3_encoder"},
+            text_config=_qwen2_config(tokenizer, key_value_heads=2),
+            audio_token_id=ids[sound],
+            audio_bos_token_id=ids[begin],
+            audio_eos_token_id=ids[end],
+        )
+    )
+    processor = MusicFlamingoProcessor(
         _window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * window_s
     )
     _save_window_model(folder, model, processor)
@@ -201,6 +266,8 @@ def _use_published_names(file: Path) -> None:
 
 WRITERS = {
     "qwen2_5_omni": _write_omni,
+    "qwen3_omni_moe": _write_qwen3_omni,
     "qwen2_audio": _write_qwen_audio,
     "audioflamingo3": _write_audio_flamingo,
+    "musicflamingo": _write_music_flamingo,
 }

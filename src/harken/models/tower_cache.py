@@ -41,7 +41,8 @@ class FolderOfTowerStates:
         file = self._folder / f"{self._name(prompt.features, prompt.clip_frames)}.safetensors"
         if file.exists():
             try:
-                return load_file(file)["audio"].to(self._device)
+                # Copied, because a product may round by where its factors lie, and a file's tensors lie anywhere.
+                return load_file(file)["audio"].clone().to(self._device)
             except (SafetensorError, KeyError) as error:
                 raise DataError(f"{file}: damaged ({error}); remove it, and it will be written again") from error
         with torch.no_grad():

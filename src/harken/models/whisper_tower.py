@@ -1,4 +1,4 @@
-"""A Whisper encoder over windows no longer than their clips need, for Qwen2-Audio and Audio Flamingo 3.
+"""A Whisper encoder over windows no longer than their clips need, for Qwen2-Audio and the Audio Flamingos.
 
 transformers runs these towers on whole windows, 30 s as published, and masks what lies after a clip. Nothing reads
 those positions, so windows that end behind the longest clip give the same features, and a clip of 10 s costs a third.

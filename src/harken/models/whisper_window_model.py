@@ -1,6 +1,6 @@
-"""What Qwen2-Audio and Audio Flamingo 3 share: an audio tower that runs on Whisper's fixed windows.
+"""What Qwen2-Audio and the Audio Flamingos share: an audio tower that runs on Whisper's fixed windows.
 
-Both have the same layout of modules and a processor of their own that names the audio placeholder and holds the chat
+All have the same layout of modules and a processor of their own that names the audio placeholder and holds the chat
 template.
 """
 
@@ -36,7 +36,8 @@ class WhisperWindowModel(ChatAudioModel):
         self.processor = processor
         self._windows = WhisperWindows(extractor, module.config.audio_config.max_source_positions)
         longest = self._most_windows(processor) * self._windows.samples
-        super().__init__(module, processor.tokenizer, extractor, processor.audio_token, longest)
+        around = self._around_clips(processor)
+        super().__init__(module, processor.tokenizer, extractor, processor.audio_token, longest, around)
 
     @classmethod
     def with_module(cls, module: Any, path: str) -> Self:
@@ -62,12 +63,21 @@ class WhisperWindowModel(ChatAudioModel):
         """How many windows the longest clip may fill."""
         return 1
 
+    def _around_clips(self, processor: Any) -> tuple[str, str]:
+        """What the processor writes before and after the placeholders of a clip."""
+        return "", ""
+
+    def _place_in_time(self, encoded: Tensor, numbers: Sequence[int]) -> Tensor:
+        """[N, audio tokens, D] windows as they come from the tower, and the number of each within its clip."""
+        return encoded
+
     def _features(self, waveform: Waveform) -> Tensor:
         return self._windows.features(waveform)
 
     def _tower(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
         windows, frames = self._windows.windows(clips)
         encoded = encode_windows(self.parts["audio_tower"], windows.to(self.device), frames)
+        encoded = self._place_in_time(encoded, self._windows.numbers(clips))
         pieces = [window[: count_audio_tokens(n)] for window, n in zip(encoded, frames, strict=True)]
         return split_by_clip(torch.cat(pieces), [audio_tokens_of(features) for features in clips])
 

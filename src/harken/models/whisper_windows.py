@@ -52,6 +52,10 @@ class WhisperWindows:
         row = F.pad(mel.transpose(0, 1).flatten(1), (0, TAIL_FRAMES))
         return row[:, : frames + TAIL_FRAMES].clone()
 
+    def numbers(self, clips: Sequence[Tensor]) -> list[int]:
+        """The number of each window within its clip, from 0, in the order of `windows`."""
+        return [n for features in clips for n in range(-(-(features.shape[1] - TAIL_FRAMES) // self.frames))]
+
     def windows(self, clips: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
         """Features of several clips -> [N, mel bins, F] zero-padded, and the frames of each window that are the clip's.
 

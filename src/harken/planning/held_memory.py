@@ -26,6 +26,9 @@ def weights(run: PlannedRun) -> MemoryItem:
     about = (
         f"{trained / 1e9:.3f} B trained x {run.trained_bytes}, {frozen / 1e9:.3f} B frozen x {run.frozen_bytes} bytes"
     )
+    if run.shape.experts:
+        unused = run.shape.language_blocks - run.shape.active_blocks
+        about += f"; a token passes through {(trained + frozen - unused) / 1e9:.1f} B"
     return MemoryItem("weights", size // run.gpus, 0, about)
 
 

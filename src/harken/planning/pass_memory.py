@@ -21,6 +21,9 @@ QUERIES_KEPT = 5
 """Numbers of the size of the queries that attention keeps: queries, keys and values (at most as large as the queries),
 its output, and one more for rotation and reordering. With the constants above this is within 8 % of what autograd keeps
 of a block of transformers' Qwen2, which a test counts."""
+ROUTED_KEPT = 2
+"""Numbers of the hidden size that a block keeps for each expert of a token: the expert's input, and its output before
+it is weighted."""
 MASK_BYTES = 1
 """Bytes of one pair of positions in a packed row's mask of true and false; its additive form adds `compute_bytes`."""
 LOGIT_FLOAT32_COPIES = 2
@@ -72,8 +75,11 @@ def activations(run: PlannedRun) -> MemoryItem:
     mask over each row, which all blocks share, or each completion's keys and values with the prompt's before them."""
     shape, checkpointing = run.shape, run.recipe.model.gradient_checkpointing
     block = NORMS_PER_BLOCK * (FLOAT32_BYTES + run.stream_bytes) * shape.hidden + run.compute_bytes * (
-        HIDDEN_KEPT * shape.hidden + INTERMEDIATE_KEPT * shape.intermediate + QUERIES_KEPT * shape.queries
+        (HIDDEN_KEPT + ROUTED_KEPT * shape.chosen) * shape.hidden + INTERMEDIATE_KEPT * shape.intermediate
     )
+    # A norm of the queries keeps its input as float32, and its output has the precision of its weight.
+    query_bytes = run.stream_bytes if shape.has_query_norm else run.compute_bytes
+    block += (QUERIES_KEPT * query_bytes + FLOAT32_BYTES * shape.has_query_norm) * shape.queries
     token = shape.layers * run.stream_bytes * shape.hidden + block if checkpointing else shape.layers * block
     width = run.packed_tokens
     tokens = run.prompts_per_micro_batch * width

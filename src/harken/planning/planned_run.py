@@ -10,8 +10,6 @@ from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.planning.shapes import Shape
 
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
-AUDIO_POSITIONS_PER_S = 50
-"""Positions in the blocks of every audio tower: its convolutions leave one for 20 ms of sound."""
 SFT_COMPLETION_TOKENS = 64
 """Tokens of a trained answer: the default of `grpo.max_completion_tokens` for direct answers. SFT has no setting for
 it."""
@@ -94,7 +92,8 @@ class PlannedRun:
         parts = (
             (model.train_audio_tower, shape.tower),
             (model.train_projector, shape.projector),
-            (model.train_language_model, shape.language),
+            (model.train_language_model, shape.language - shape.router),
+            (model.train_router, shape.router),
         )
         everything = sum(size for _, size in parts)
         if model.lora is None:
@@ -142,4 +141,4 @@ class PlannedRun:
     @property
     def audio_positions(self) -> int:
         """Positions of one clip in the tower's blocks."""
-        return math.ceil(self.heard_s * AUDIO_POSITIONS_PER_S)
+        return math.ceil(self.heard_s * self.shape.positions_per_s)

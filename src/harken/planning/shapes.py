@@ -11,23 +11,36 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    AudioFlamingo3Config,
     AudioFlamingo3ForConditionalGeneration,
     AutoConfig,
+    MusicFlamingoConfig,
+    MusicFlamingoForConditionalGeneration,
     Qwen2_5OmniThinkerConfig,
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
+    Qwen3OmniMoeThinkerConfig,
 )
 
 from harken.errors import CheckpointError
 from harken.models.loading import adapter_base, checkpoint_errors, resolve_checkpoint
 from harken.models.lora import is_adapter
+from harken.models.qwen3_omni import Qwen3OmniMoeThinkerForConditionalGeneration
 from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
 
 CLASSES: dict[str, Any] = {
     "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
+    "qwen3_omni_moe_thinker": Qwen3OmniMoeThinkerForConditionalGeneration,
     "qwen2_audio": Qwen2AudioForConditionalGeneration,
     "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+    "musicflamingo": MusicFlamingoForConditionalGeneration,
 }
+CONFIGS: dict[str, Any] = {
+    "qwen2_audio": Qwen2AudioConfig,
+    "audioflamingo3": AudioFlamingo3Config,
+    "musicflamingo": MusicFlamingoConfig,
+}
+"""Configurations of a tower and a language model alone."""
 TOWER = {
     "d_model": 1280,
     "encoder_layers": 32,
@@ -35,7 +48,16 @@ TOWER = {
     "encoder_ffn_dim": 5120,
     "num_mel_bins": 128,
 }
-"""Sizes of Whisper large's encoder, which all three models have."""
+"""Sizes of Whisper large's encoder, which all these models have."""
+QWEN2_7B = {
+    "model_type": "qwen2",
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+"""Sizes of Qwen2.5 7B, the language model of the Audio Flamingos."""
 OMNI_ROPE = {"mrope_section": [16, 24, 24], "rope_type": "default", "rope_theta": 1e6}
 PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "Qwen/Qwen2.5-Omni-7B": (
@@ -77,6 +99,35 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         },
         {**TOWER, "max_source_positions": 1500},
     ),
+    **dict.fromkeys(
+        ("Qwen/Qwen3-Omni-30B-A3B-Instruct", "Qwen/Qwen3-Omni-30B-A3B-Thinking"),
+        (
+            "qwen3_omni_moe_thinker",
+            {
+                "hidden_size": 2048,
+                "head_dim": 128,
+                "num_hidden_layers": 48,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 4,
+                "num_experts": 128,
+                "num_experts_per_tok": 8,
+                "moe_intermediate_size": 768,
+                "vocab_size": 152_064,
+                "rope_parameters": {"mrope_section": [24, 20, 20], "rope_type": "default", "rope_theta": 1e6},
+            },
+            {**TOWER, "output_dim": 2048},
+        ),
+    ),
+    "nvidia/audio-flamingo-3-hf": (
+        "audioflamingo3",
+        {**QWEN2_7B, "vocab_size": 151_672},
+        {**TOWER, "model_type": "audioflamingo3_encoder", "max_source_positions": 1500},
+    ),
+    "nvidia/music-flamingo-2601-hf": (
+        "musicflamingo",
+        {**QWEN2_7B, "vocab_size": 151_672},
+        {**TOWER, "model_type": "audioflamingo3_encoder", "max_source_positions": 1500},
+    ),
 }
 """Hub id -> model type, sizes of the language model, sizes of the tower, as their config.json files have them."""
 
@@ -88,6 +139,10 @@ NO_VISION = {
     "fullatt_block_indexes": [0],
 }
 """The vision tower is dropped when a model is loaded, so its sizes here do not matter."""
+QWEN3_NO_VISION = {
+    **{"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "num_position_embeddings": 16},
+    **{"deepstack_visual_indexes": [0], "out_hidden_size": 64},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +159,11 @@ class Shape:
         queries, keys: elements of the queries and of the keys of one token in one layer.
         tower_layers, tower_hidden, tower_intermediate: sizes of the audio tower.
         window_s: seconds of one window of the tower; None where it has none.
+        positions_per_s, tokens_per_s: positions of a second of sound in the tower's blocks, and audio tokens of it.
+        has_query_norm: whether queries and keys are normalised.
+        router: parameters of the routers, which are in language_blocks.
+        experts, chosen: experts of a block, and those that a token passes through; 0 without experts.
+        expert_blocks: parameters of all experts, which are in language_blocks.
     """
 
     tower: int
@@ -124,14 +184,35 @@ class Shape:
     tower_hidden: int
     tower_intermediate: int
     window_s: float | None
+    positions_per_s: float = 50.0
+    tokens_per_s: float = 25.0
+    has_query_norm: bool = False
+    router: int = 0
+    experts: int = 0
+    chosen: int = 0
+    expert_blocks: int = 0
+
+    @property
+    def active_blocks(self) -> int:
+        """Parameters of the language model's blocks through which one token passes."""
+        return self.language_blocks - self.expert_blocks + self.used_experts(1)
+
+    def used_experts(self, tokens: float) -> int:
+        """Parameters of the experts that one of so many tokens passes through, where all are equally likely."""
+        if not self.experts:
+            return 0
+        return round(self.expert_blocks * (1 - (1 - self.chosen / self.experts) ** tokens))
 
 
 def published_config(path: str, **changes: int) -> Any:
     """The configuration of a published model; `changes` to the language model's sizes make it smaller."""
     kind, text, audio = PUBLISHED[path]
     text = {**text, **changes}
-    if kind == "qwen2_audio":
-        return Qwen2AudioConfig(text_config=text, audio_config=audio)
+    if kind in CONFIGS:
+        return CONFIGS[kind](text_config=text, audio_config=audio)
+    if kind == "qwen3_omni_moe_thinker":
+        moe_class: Any = Qwen3OmniMoeThinkerConfig
+        return moe_class(text_config=text, audio_config=audio, vision_config=QWEN3_NO_VISION)
     config_class: Any = Qwen2_5OmniThinkerConfig  # takes more names than its signature lists
     return config_class(text_config=text, audio_config=audio, vision_config=NO_VISION)
 
@@ -162,6 +243,8 @@ def shape_of_config(config: Any) -> Shape:
     linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     text, audio = config.text_config, config.audio_config
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    experts = getattr(text, "num_experts", 0)
+    pieces_per_s = 100 / (2 * audio.n_window) if experts else 0.0
 
     def count(part: str, blocks: bool = False) -> int:
         return sum(
@@ -185,7 +268,7 @@ def shape_of_config(config: Any) -> Shape:
         adapter_edges=(edges("tower"), edges("language")),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        intermediate=text.intermediate_size,
+        intermediate=text.num_experts_per_tok * text.moe_intermediate_size if experts else text.intermediate_size,
         queries=text.num_attention_heads * head,
         keys=text.num_key_value_heads * head,
         vocabulary=text.vocab_size,
@@ -193,6 +276,13 @@ def shape_of_config(config: Any) -> Shape:
         tower_hidden=_either(audio, "d_model", "hidden_size"),
         tower_intermediate=_either(audio, "encoder_ffn_dim", "intermediate_size"),
         window_s=None if "output_dim" in audio.to_dict() else audio.max_source_positions / 50,
+        positions_per_s=13 * pieces_per_s or 50.0,
+        tokens_per_s=13 * pieces_per_s or 25.0,
+        has_query_norm=any(name.endswith("q_norm.weight") for name in parameters),
+        router=sum(p.numel() for name, p in parameters.items() if name.endswith("mlp.gate.weight")),
+        experts=experts,
+        chosen=text.num_experts_per_tok if experts else 0,
+        expert_blocks=sum(p.numel() for name, p in parameters.items() if ".experts." in name),
     )
 
 
@@ -203,6 +293,6 @@ def _either(config: Any, *names: str) -> int:
 
 def _part(name: str) -> str:
     """The part of the model that a parameter belongs to, as the recipe's three switches `train_*` divide it."""
-    if "multi_modal_projector" in name or "audio_tower.proj." in name:
+    if any(part in name for part in ("multi_modal_projector", "audio_tower.proj.", "audio_tower.proj2.")):
         return "projector"
     return "tower" if "audio_tower" in name else "language"

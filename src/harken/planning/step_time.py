@@ -65,6 +65,10 @@ def _rate(card: Card) -> float:
     return card.tflops * 1e12 * STEP_SHARE
 
 
+def _memory_rate(card: Card) -> float:
+    return card.memory_gb_s * 1e9 * MEMORY_SHARE
+
+
 def _forward(run: PlannedRun, tokens: int, read: int, clips: int) -> float:
     """Operations of a forward pass, without those of attention.
 
@@ -74,7 +78,7 @@ def _forward(run: PlannedRun, tokens: int, read: int, clips: int) -> float:
     """
     shape = run.shape
     head = read * shape.vocabulary * shape.hidden
-    return 2.0 * (tokens * shape.language_blocks + head + clips * run.audio_positions * shape.tower_blocks)
+    return 2.0 * (tokens * shape.active_blocks + head + clips * run.audio_positions * shape.tower_blocks)
 
 
 def _passes(run: PlannedRun, card: Card, micro_batches: int, times_forward: int) -> float:
@@ -84,7 +88,8 @@ def _passes(run: PlannedRun, card: Card, micro_batches: int, times_forward: int)
     read = run.prompts_per_card * run.completions_per_prompt * run.completion_tokens
     operations = _forward(run, run.prompts_per_card * run.packed_tokens, read, clips)
     blocks = run.shape.layers + run.shape.tower_layers * bool(clips)
-    return times_forward * max(operations / _rate(card), micro_batches * blocks * LAUNCH_S)
+    reading = run.shape.expert_blocks * BFLOAT16_BYTES / _memory_rate(card)  # few tokens for each expert
+    return times_forward * max(operations / _rate(card), micro_batches * reading, micro_batches * blocks * LAUNCH_S)
 
 
 def _rollout(run: PlannedRun, card: Card, rows_at_once: int) -> list[TimeItem]:
@@ -99,8 +104,9 @@ def _rollout(run: PlannedRun, card: Card, rows_at_once: int) -> list[TimeItem]:
     trained, frozen = run.parameters
     # Autocast keeps bfloat16 copies of weights that train, and casts frozen float32 weights for every token.
     cast = 3 if run.is_mixed and run.frozen_bytes == FLOAT32_BYTES and run.gpus == 1 else 1
-    weights = (trained + frozen * cast) * run.compute_bytes
-    reading = (weights + cache) / (card.memory_gb_s * 1e9 * MEMORY_SHARE)
+    unread = run.shape.expert_blocks - run.shape.used_experts(rows_at_once)
+    weights = (trained + frozen * cast - unread) * run.compute_bytes
+    reading = (weights + cache) / _memory_rate(card)
     graph = isinstance(run.settings, GrpoConfig) and run.settings.cuda_graph
     launching = 0.0 if graph else run.shape.layers * LAUNCH_S
     decode = portions * run.completion_tokens * max(reading, launching)
@@ -138,7 +144,7 @@ def _update(run: PlannedRun, card: Card, beside_s: float) -> TimeItem:
     """The update. With `step_in_backward` an offloaded one goes on beside the backward pass of `beside_s`."""
     memory, own = run.recipe.memory, run.parameters[0] / run.gpus
     if memory.optimizer != "offloaded":
-        return TimeItem("update", own * UPDATE_BYTES / (card.memory_gb_s * 1e9 * MEMORY_SHARE), "on the card")
+        return TimeItem("update", own * UPDATE_BYTES / _memory_rate(card), "on the card")
     computing = own * HOST_NS * 1e-9 / HOST_CORES
     copying = own * run.trained_bytes / (card.host_gb_s * 1e9)
     seconds = max(computing, copying)

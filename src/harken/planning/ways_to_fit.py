@@ -16,15 +16,13 @@ from harken.planning.cards import Card
 from harken.planning.largest_sizes import rollout_tokens_that_fit, tokens_that_fit
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import RESERVE, MemoryPlan
-from harken.planning.planned_run import AUDIO_POSITIONS_PER_S, PlannedRun
+from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape
 from harken.planning.step_time import TimeItem, step_time
 
 CLIP_S = 10.0
 TEXT_TOKENS = 70
 """Tokens of a question with four choices in the chat template; with 10 s of audio a prompt has 320."""
-POSITIONS_PER_TOKEN = 2
-"""Positions of an audio tower that become one token of the prompt: every tower pools two."""
 
 MIXED = {"model.precision": "bf16_mixed"}
 SPEED, GRADIENT_BITS, PRECISION, FULL_TRAINING = range(4)
@@ -86,7 +84,7 @@ def planned_run(
 ) -> PlannedRun:
     """A run with prompts of a usual length on clips of `clip_s` seconds."""
     heard_s = min(shape.window_s or clip_s, clip_s)
-    prompt_tokens = TEXT_TOKENS + round(heard_s * AUDIO_POSITIONS_PER_S / POSITIONS_PER_TOKEN)
+    prompt_tokens = TEXT_TOKENS + round(heard_s * shape.tokens_per_s)
     return PlannedRun(recipe, settings, shape, prompt_tokens, clip_s, gpus)
 
 

@@ -129,6 +129,7 @@ def _trained_parts(config: JsonObject) -> str:
         "audio tower": "train_audio_tower",
         "projector": "train_projector",
         "language model": "train_language_model",
+        "router": "train_router",
     }
     return ", ".join(name for name, key in parts.items() if _get(config, "model", key))
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harken.models.audio_lm import AudioLM
+from harken.models.experts import CAST_BY_AUTOCAST
 
 
 def make_reference(
@@ -62,13 +63,13 @@ def _frozen_parameters(policy: AudioLM) -> dict[int, nn.Parameter]:
 def _bfloat16_weights(policy: AudioLM) -> dict[int, nn.Parameter]:
     """Trained float32 weights that give the same bits in bfloat16, as the memo of `copy.deepcopy`.
 
-    Autocast rounds the weights of linear layers and convolutions to bfloat16 before each product in any case. Those of
-    an embedding may be kept so where they have no finer bits, as in every published checkpoint.
+    Autocast rounds the weights of linear layers, convolutions and experts to bfloat16 before each product in any case.
+    Those of an embedding may be kept so where they have no finer bits, as in every published checkpoint.
     """
     memo: dict[int, nn.Parameter] = {}
     kept_fine: set[int] = set()
     for module in policy.module.modules():
-        if not isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
+        if not isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, *CAST_BY_AUTOCAST)):
             continue
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad or parameter.dtype != torch.float32 or id(parameter) in kept_fine:
