@@ -28,6 +28,7 @@ DATA_COMMANDS = (
     f"harken generate questions --captions data/avqa_captions/captions.jsonl {SERVER} --out data/avqa_gpt",
     "harken generate reasoning --manifest data/avqa/manifest.jsonl --captions data/avqa_captions/captions.jsonl "
     f"{SERVER} --out data/avqa_reasoning",
+    "harken prepare audiomcq --data AudioMCQ/data.jsonl --audio-root AudioMCQ --out data/audiomcq",
     "harken evaluate --model Qwen/Qwen2.5-Omni-7B --benchmark manifest --data data/avqa/manifest.jsonl --samples 8 "
     "--temperature 1 --out data/avqa_pass_rates",
     "harken prepare vggsound --list vggsound.csv --split train --media videos --out data/vggsound",

@@ -72,6 +72,8 @@ def test_completions_are_sampled_as_the_siblings_code_samples_them(name):
     grpo = load_recipe(FILES[name]).grpo
     framework = name.startswith(("audio_thinker_grpo", "audio_thinker_model", "sari")) and name != "sari_sft"
     expected = (0, 1.0) if name.endswith("untruncated") else (50, 0.9 if framework else 1.0)
+    if name == "adqa_grpo":  # a participant's script
+        expected = (50, 0.95)
     assert (grpo.top_k, grpo.top_p) == expected
 
 

@@ -144,12 +144,27 @@ def mmau_pro_records(n: int = 60, seed: int = 0) -> list[Record]:
     return records
 
 
+def adqa_records(n: int = 60, seed: int = 0) -> list[Record]:
+    draw = random.Random(seed)
+    return [
+        {
+            "id": f"dev_{i:04}",
+            "audio_path": f"dev_audios/{i}.wav",
+            "question_text": f"What is heard in part {i}?",
+            "multi_choice": (choices := draw.sample(THINGS, 4)),
+            "answer": draw.choice(choices),
+        }
+        for i in range(n)
+    ]
+
+
 RECORDS = {
     "mmau": mmau_records,
     "mmar": mmar_records,
     "airbench": airbench_records,
     "mmsu": mmsu_records,
     "mmau_pro": mmau_pro_records,
+    "adqa": adqa_records,
 }
 KEY = {
     "mmau": "model_output",
@@ -157,6 +172,7 @@ KEY = {
     "airbench": "response",
     "mmsu": "response",
     "mmau_pro": "model_output",
+    "adqa": "answer_prediction",
 }
 
 

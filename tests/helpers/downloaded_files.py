@@ -35,6 +35,10 @@ def write_downloads(folder: Path, n: int = 1) -> None:
     ):
         with (folder / name).open("w", newline="") as file:
             csv.writer(file).writerows(rows)
+    write_wav(folder / "AudioMCQ" / "clips" / "a.wav", tone(500, 16_000, 1.0))
+    record = {"question": "What is heard?", "choices": ["a dog", "a cat"], "answer": "a dog", "id": "a"}
+    record |= {"audio_path": "clips/a.wav", "question_type": "sound", "source_dataset": "AudioCaps"}
+    (folder / "AudioMCQ" / "data.jsonl").write_text(json.dumps(record | {"gemini_cot": "It barks."}) + "\n")
     choices = {"text": ["one", "two"], "label": ["A", "B"]}
     (folder / "arc.jsonl").write_text(
         json.dumps({"id": "q", "question": "1 + 1?", "choices": choices, "answerKey": "B"})

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import harness_logs
 import yaml
-from benchmark_files import airbench_records, mmar_records, mmau_records, write
+from benchmark_files import adqa_records, airbench_records, mmar_records, mmau_records, write
 from command_line import harken
 from downloaded_files import QUESTION, write_downloads
 from evaluation_folders import MMAU_ORIGINAL, write_evaluation_folder
 from made_media import tone, write_wav
 from small_parts import write_language_model, write_whisper
+from tiny_models import noise
 
 from harken.benchmarks.registry import find_benchmark
 from harken.data.demo_set import write_demo_set
@@ -84,6 +85,17 @@ def put(clone: Path, *names: str, kept: str = "mine") -> None:
     shutil.copytree(clone / "kept" / "avqa", clone / "data" / "avqa", dirs_exist_ok=True)
 
 
+def for_adqa(clone: Path) -> None:
+    """Four questions to train on, and two sets of which one hides its answers."""
+    [record] = (clone / "AudioMCQ" / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    write(clone / "AudioMCQ" / "data.jsonl", [json.loads(record) | {"id": f"a{number}"} for number in range(4)])
+    for folder, name, hidden in (("DCASE2026-Task5-DevSet", "dev", False), ("ADQA-Bench", "eval", True)):
+        records = adqa_records(4)
+        for place, record in enumerate(records):
+            write_wav(clone / folder / record["audio_path"], noise(1.0, place))
+        write(clone / folder / f"{name}.jsonl", [record | ({"answer": None} if hidden else {}) for record in records])
+
+
 def for_benchmarks(clone: Path) -> None:
     """Predictions and logs of other programs, on the records of whole benchmarks."""
     put(clone, "omni-r1-avqa")
@@ -114,10 +126,6 @@ def for_commands(clone: Path) -> None:
 def for_data(clone: Path) -> None:
     """Files of other programs, and a test list to check against."""
     (clone / "vggsound_test.csv").write_text("BBBBBBBBBB0,7,dog barking,test\n")
-    write_wav(clone / "AudioMCQ" / "clips" / "a.wav", tone(500, 16_000, 1.0))
-    record = {"question": "What is heard?", "choices": ["a dog", "a cat"], "answer": "a dog", "id": "a"}
-    record |= {"audio_path": "clips/a.wav", "question_type": "sound", "source_dataset": "AudioCaps"}
-    (clone / "AudioMCQ" / "data.jsonl").write_text(json.dumps(record) + "\n")
     text = "<audio>What is heard? Choose from: ['a dog', 'a cat']. options: ['a dog', 'a cat']"
     turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "a dog"}]
     (clone / "theirs.jsonl").write_text(json.dumps({"messages": turns, "audios": ["c1.wav"]}) + "\n")
@@ -186,6 +194,7 @@ def for_serving(clone: Path) -> None:
 
 
 EXTRAS: dict[str, Callable[[Path], None]] = {
+    "docs/adqa.md": for_adqa,
     "docs/benchmarks.md": for_benchmarks,
     "docs/command_line.md": for_commands,
     "docs/data.md": for_data,

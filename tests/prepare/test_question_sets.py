@@ -7,12 +7,14 @@ import pytest
 from made_media import tone, write_wav
 from prepared_files import reasons, write_json_lines
 
+from harken.config import PromptConfig
 from harken.data.manifest import read_manifest
 from harken.errors import DataError
 from harken.prepare.arc import prepare_arc
 from harken.prepare.audiomcq import prepare_audiomcq
 from harken.prepare.benchmarks import prepare_benchmark
 from harken.prepare.source_records import HubDataset
+from harken.questions.prompt import Prompt
 
 ARC = [
     {"id": "a", "question": "Q1", "choices": {"text": ["w", "x", "y", "z"], "label": ["A", "B", "C", "D"]}},
@@ -145,6 +147,33 @@ def test_audiomcq_ids_are_made_unique_and_bad_records_named(tmp_path):
     assert "is outside audio_root" in reason_of[7]
     assert reason_of[8].startswith("clip cannot be decoded (")
     assert reason_of[9] == "audio_path: expected text, found None"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("It rings.", "It rings."),
+        ("<think>\nIt rings.\n</think>\n<answer>phone</answer>", "It rings."),
+        ("It rings.</think> phone", "It rings."),
+        ("<think>", ""),
+        (None, ""),
+    ],
+)
+def test_audiomcq_keeps_the_reasoning_texts_on_which_sft_trains(tmp_path, written, kept):
+    write_wav(tmp_path / "a.wav", tone(440, 16_000, 0.2))
+    row = {"id": 1, "audio_path": "a.wav", "question": "What rings?", "choices": ["bell", "phone"], "answer": "phone"}
+    data = write_json_lines(tmp_path / "data.jsonl", [row | {"gemini_cot": written, "mine": "Mine."}])
+    card = prepare_audiomcq(data, tmp_path, tmp_path / "out", workers=1)
+    [question], _ = read_manifest(tmp_path / "out" / "manifest.jsonl", tmp_path)
+    assert question.reasoning == kept
+    target = Prompt.from_config(PromptConfig(style="r1_aqa_think")).target_fault(question)
+    assert (target is None) == bool(kept)
+    [table] = [table for table in card.tables if table.title == "Reasoning texts"]
+    assert list(table.rows) == [("with", str(int(bool(kept)))), ("without", str(int(not kept)))]
+    for key, reasoning in (("mine", "Mine."), ("", "")):
+        prepare_audiomcq(data, tmp_path, tmp_path / f"out{key}", workers=1, reasoning_key=key)
+        [question], _ = read_manifest(tmp_path / f"out{key}" / "manifest.jsonl", tmp_path)
+        assert question.reasoning == reasoning
 
 
 def test_a_benchmark_keeps_every_record_whose_clip_is_there(shared, tmp_path):

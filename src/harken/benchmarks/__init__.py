@@ -9,5 +9,6 @@ BENCHMARKS = {
     "airbench": "harken.benchmarks.airbench:AIRBENCH",
     "mmsu": "harken.benchmarks.mmsu:MMSU",
     "mmau_pro": "harken.benchmarks.mmau_pro:MMAU_PRO",
+    "adqa": "harken.benchmarks.adqa:ADQA",
 }
 """Modules are named, not imported, so that the command line lists the benchmarks without loading them."""

@@ -7,7 +7,7 @@ line get it by name from registry.py, and no other file holds anything that is t
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from harken.benchmarks.published_states import Item, PublishedStates, Recognised
 from harken.config import ChoicesShown
@@ -76,6 +76,7 @@ class Benchmark:
         short_id: takes a question; returns another name for it that predictions may use where it is unique.
         submission: takes a published record and a prediction; returns the record as the benchmark's server wants it.
             None where the benchmark hides no answers.
+        submission_file: the format of the server's file: a JSON list of these records, or a table of their keys.
         prompt: the authors' prompt, so that `prompt.style` can be the benchmark's name.
     """
 
@@ -97,6 +98,7 @@ class Benchmark:
     prediction_id: Callable[[Record], object] = lambda record: record.get("id")
     short_id: Callable[[Question], str] | None = None
     submission: Callable[[Record, str], Record] | None = None
+    submission_file: Literal["json", "csv"] = "json"
     prompt: OfficialPrompt | None = None
 
     def read(self, path: Path, audio_root: Path | None = None) -> tuple[list[Question], list[Rejected]]:

@@ -4,6 +4,8 @@ The results are dictionaries for JSON that say what they are of: benchmark, vers
 rule got. No audio is needed.
 """
 
+import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,12 +14,12 @@ from typing import Any
 from harken.benchmarks.base import Benchmark
 from harken.benchmarks.published_states import Recognised
 from harken.benchmarks.registry import find_benchmark
-from harken.data.records import read_records
+from harken.data.records import Record, read_records
 from harken.errors import DataError
 from harken.results.prediction_file import Predictions, read_prediction_file
 from harken.results.score import score
 from harken.results.stated_items import AnswersOf, as_stated
-from harken.system.files import write_json
+from harken.system.files import write_json, write_text
 from harken.system.import_object import import_function
 from harken.types import Question
 
@@ -93,10 +95,22 @@ def write_submission(name: str, data: Path, predictions: Path, out: Path, key: s
         benchmark.submission(record, read.texts.get(identifier, ""))
         for (_, _, record), identifier in zip(records, ids, strict=True)
     ]
-    write_json(out, filled)
+    if benchmark.submission_file == "csv":
+        write_text(out, _table(filled))
+    else:
+        write_json(out, filled)
     n = len(published.questions)
     counts = {"n": n, "n_missing": n - len(read.texts)}
     return {**_heading(benchmark, data, predictions, published, read), **counts, "submission": str(out)}
+
+
+def _table(records: Sequence[Record]) -> str:
+    """Records with the same keys as comma-separated values."""
+    written = io.StringIO()
+    writer = csv.DictWriter(written, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return written.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ def audiomcq(
     split: options.HubSplit = "train",
     workers: options.Workers = 2,
     by_ear: options.ByEar = False,
+    reasoning_key: options.ReasoningKey = "gemini_cot",
     against: options.AgainstFiles = None,
 ) -> None:
     """Turn AudioMCQ's JSON lines and clips into a manifest."""
@@ -22,6 +23,13 @@ def audiomcq(
     source, benchmarks = options.parse_source(data, hub, config, split), options.parse_against(against)
     with StepProgress(console, "clips", 0, 1000) as progress:
         card = prepare_audiomcq(
-            source, audio_root, out, workers=workers, by_ear=by_ear, against=benchmarks, on_progress=progress.update
+            source,
+            audio_root,
+            out,
+            workers=workers,
+            by_ear=by_ear,
+            reasoning_key=reasoning_key,
+            against=benchmarks,
+            on_progress=progress.update,
         )
     options.print_card(card, out)

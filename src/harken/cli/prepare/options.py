@@ -43,6 +43,13 @@ MinSnr = Annotated[
         rich_help_panel=FILTERS_PANEL,
     ),
 ]
+ReasoningKey = Annotated[
+    str,
+    typer.Option(
+        "--reasoning-key",
+        help="The key of the reasoning texts, which SFT trains on where its prompt asks for thinking; '' reads none.",
+    ),
+]
 ByEar = Annotated[
     bool,
     typer.Option(
