@@ -24,7 +24,7 @@ def test_every_benchmark_is_found_by_its_name(name):
 def test_manifest_is_a_reader_and_no_benchmark():
     assert find_reader("manifest") is read_manifest
     with pytest.raises(
-        ConfigError, match="no benchmark is called 'manifest'; one of mmau, mmar, airbench, mmsu, mmau_pro, or"
+        ConfigError, match="no benchmark is called 'manifest'; one of mmau, mmar, airbench, mmsu, mmau_pro, adqa, or"
     ):
         find_benchmark("manifest")
 
@@ -79,7 +79,7 @@ def test_a_name_that_stands_for_no_reader_is_an_error_that_says_why(name, messag
     [
         (
             "haiku",
-            "prompt.style: no style is called 'haiku'; one of omni_r1, r1_aqa, .*, mmau, mmar, airbench, or",
+            "prompt.style: no style is called 'haiku'; one of omni_r1, r1_aqa, .*, mmau, mmar, airbench, adqa, or",
         ),
         ("mmsu", "prompt.style: harken knows no prompt of the authors of mmsu: set one of omni_r1, r1_aqa, "),
     ],
