@@ -129,7 +129,6 @@ def test_a_plan_for_no_checkpoint_is_an_error(tmp_path):
         shape_of(str(tmp_path / "nowhere"))
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("gib", [1, 225, 240, 260, 300, 400])
 def test_the_largest_micro_batch_is_that_of_a_search_through_all_and_that_of_any_step_is_found_at_once(gib):
     shape = shape_of("Qwen/Qwen2.5-Omni-7B")
@@ -145,7 +144,8 @@ def test_the_largest_micro_batch_is_that_of_a_search_through_all_and_that_of_any
     fitting = [prompts for prompts in range(1, 25) if peak(prompts) <= gib * GIB] or [1]
     assert tokens_that_fit(run(24), gib * GIB) == fitting[-1] * run(24).packed_tokens
     assert tokens_that_fit(run(2**31), gib * GIB) >= run(24).packed_tokens
-=======
+
+
 def test_the_shape_of_a_mixture_of_experts_counts_what_a_token_passes_through():
     """Qwen3-30B-A3B: 48 blocks of 128 experts, each of three matrices of 768 x 2,048, of which a token takes 8."""
     shape = shape_of("Qwen/Qwen3-Omni-30B-A3B-Instruct")
@@ -168,4 +168,3 @@ def test_the_recipes_of_qwen3_omni_fit_the_cards_that_they_name():
         recipe = load_recipe(builtin_recipes()[name])
         plan = plan_of(recipe, recipe.grpo, shape_of(recipe.model.path), gpus=gpus)
         assert plan.peak < 78 * 2**30
->>>>>>> a07ebec (Music Flamingo, Audio Flamingo Next and the thinker of Qwen3-Omni are loaded, trained, exported and planned)

@@ -67,9 +67,7 @@ def _reasoning_tables(draft: Draft[Question]) -> list[CardTable]:
     return [CardTable("Reasoning texts", ("", "questions"), rows)]
 
 
-def parse_audiomcq(
-    record: Record, audio_root: Path, source: str, reasoning_key: str = REASONING_KEY
-) -> Question:
+def parse_audiomcq(record: Record, audio_root: Path, source: str, reasoning_key: str = REASONING_KEY) -> Question:
     """Parse one record. Raises RecordError with the reason, which names the value."""
     reasoning = label_field(record, reasoning_key) if reasoning_key else ""
     id_parts = [record.get(key) for key in ("question_type", "source_dataset", "id")]
