@@ -270,4 +270,4 @@ def test_a_start_is_trained_on_until_enough_development_questions_are_right(tmp_
     plan._train_on(row, run.Until("answers", "all", 0.5, 60, 900), tmp_path)
     assert seen == ["step200", "step260", "step320", "step380"]
     plan._train_on(row, run.Until("answers", "all", 0.99, 250, 900), tmp_path)
-    assert (seen[4:], planned) == (["step380", "step630"], [880])
+    assert (seen[4:], planned) == (["step380", "step630", "step880"], [880])
