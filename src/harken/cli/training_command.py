@@ -82,11 +82,12 @@ def training_command(
         settings, folder = _settings_and_folder(recipe, overrides, out, resume, suffix)
         if accept_changes and resume is None:
             raise typer.BadParameter("goes with --resume RUN", param_hint="--accept-changes")
+        if not dry_run:
+            print_line(screen, f"starting {settings.name} in {folder}")
+        check_files({f"data.train.{number}": source for number, source in enumerate(settings.data.train)})
         if dry_run:
             _print_dry_run(settings)
             return
-        print_line(screen, f"starting {settings.name} in {folder}")
-        check_files({f"data.train.{number}": source for number, source in enumerate(settings.data.train)})
         on_step = print_step if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
         run = load_loop()(settings, folder, **resumed, on_step=on_step, console=screen)
