@@ -5,11 +5,18 @@ import json
 import pytest
 from pydantic import ValidationError
 from scale_runs import write_questions, write_recipe
+from scale_work import CHOICES, COMPLETIONS, PromptJudge
 from small_runs import differences, metric_rows, quiet_console, read_run
 
-from harken.config import GrpoConfig, Recipe, load_recipe
+from harken.config import GrpoConfig, PromptConfig, Recipe, RewardConfig, load_recipe
 from harken.data.question_order import QuestionOrder
 from harken.grpo.loop import train
+from harken.grpo.micro_batch import SampledBatch, ScoredBatch
+from harken.grpo.rewarding import Rewarder
+from harken.judges import FailureLimit
+from harken.questions.grader import understand
+from harken.questions.prompt import Prompt
+from harken.types import Question
 
 ODD = {"parts": [{"name": "small_runs:reward_of_odd_questions"}]}
 """Of the nine questions q0 .. q8 five have groups of equal rewards, whatever is sampled."""
@@ -100,3 +107,31 @@ def test_what_resampling_cannot_go_with_is_refused(grpo, data, fault):
     with pytest.raises(ValidationError, match=fault):
         Recipe.model_validate(values)
     assert GrpoConfig().resample_equal_groups == 0
+
+
+def test_a_preview_counts_the_judges_calls_and_changes_no_reward():
+    """Two rounds are previewed and the second is kept: its rewards are its own, and all calls are counted."""
+    config = RewardConfig.model_validate({"parts": [{"name": "adaptive", "options": {"consistency": "equation"}}]})
+    prompt = Prompt.from_config(PromptConfig(style="adaptive"))
+    settings = GrpoConfig(completions_per_prompt=2)
+    rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=True), FailureLimit(0.9))
+
+    def batch(number: int) -> ScoredBatch:
+        question = Question(f"q{number}", "Which?", CHOICES, 0, None)
+        responses = [
+            understand(text, question, letters_shown=False, tokens=3, ended=True) for text in COMPLETIONS[number]
+        ]
+        nothing = {"inputs": [], "audio": [], "completions": None}
+        sampled = SampledBatch(questions=[question], responses=responses, pending_verdicts=[{}, {}], **nothing)
+        return ScoredBatch(rewarder.start_judging(sampled), None)
+
+    first, second = batch(3), batch(1)
+    for each in (first, second):
+        rewarder.wait([each])
+        [previewed] = rewarder.preview([each], progress=0.5)
+    rewarder.wait([second])
+    kept = rewarder.reward([second], progress=0.5)
+    assert kept.batches[0].rewards.tolist() == previewed.tolist()
+    assert kept.figures["judge/asked"] == 4  # each of the two groups has two completions that think
+    rewarder.wait([second])
+    assert rewarder.reward([second], progress=0.5).figures["judge/asked"] == 2

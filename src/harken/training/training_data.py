@@ -87,14 +87,14 @@ def load_training_data(
         train = _from_easy_to_hard(train, recipe.data.pass_rates, run, console)
     if development:
         print_line(console, f"      {len(train):,} to train on, {len(development):,} for development")
-    _show_mixture(train, recipe, console)
+    show_mixture(train, recipe, console)
     counts = {"records": len(kept) + n_rejected, "kept": len(kept), "rejected": n_rejected}
     parts = {"trained_on": len(train), "development": len(development)}
     write_json(run.data, {**counts, **parts, "clips": asdict(loaded.clips)})
     return train, development
 
 
-def _show_mixture(train: Sequence[Question], recipe: Recipe, console: Console) -> None:
+def show_mixture(train: Sequence[Question], recipe: Recipe, console: Console) -> None:
     """Say what each file contributes where files are mixed by weight. Raises DataError where one has no question."""
     weights = [source.weight for source in recipe.data.train if source.weight is not None]
     counts = Counter(question.source_number for question in train)
