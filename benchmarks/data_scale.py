@@ -206,7 +206,7 @@ def table(results: dict[str, Any]) -> str:
     for row in sorted(results["rows"].values(), key=lambda row: row["place"]):
         rate = f"{results['records'] / row['cpu_s']:,.0f}" if row["text"] else ""
         lines.append(f"| {row['title']} | {row['cpu_s']:.0f} | {rate} | {row['peak_mib']:,.0f} |")
-    state = f"Commit {results['commit']}, Python {results['python']}, one thread, two workers for clips; load of the "
+    state = f"Commit {results['commit'][:7]}, Python {results['python']}, one thread, two workers for clips; load of the "
     return "\n".join([*lines, "", f"{state}machine {results['load'][0]:.0f} to {results['load'][1]:.0f} on two cores."])
 
 

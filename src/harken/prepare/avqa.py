@@ -58,7 +58,8 @@ def prepare_avqa(
 @one_writer
 def missing_avqa_clips(annotations: Path, media: Path, out: Path, filters: Filters) -> Card:
     """List the clips that the records need and `media` lacks. Labels and lengths are filtered; no clip is read."""
-    return list_missing_clips(avqa_draft(annotations, out, filters), media, out)
+    draft = avqa_draft(annotations, out, filters)
+    return list_missing_clips(draft, (span.path.stem for span in draft.spans), media, out)
 
 
 def avqa_draft(annotations: Path, out: Path, filters: Filters) -> Draft[Question]:

@@ -4,6 +4,7 @@ The list is for whoever downloads the missing clips. `prepare avqa` and `prepare
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from harken.data.load import rejected_file
@@ -14,13 +15,14 @@ from harken.system.files import write_text
 from harken.types import Rejected
 
 
-def list_missing_clips(draft: Draft[ItemT], media: Path, out: Path) -> Card:
+def list_missing_clips(draft: Draft[ItemT], names: Iterable[str], media: Path, out: Path) -> Card:
     """Write `<out>/missing.txt`, one clip a line, and `<out>/rejected.jsonl`, and return the counts.
 
     Args:
         draft: the records after the checks that need no clip.
+        names: of the clips that they need.
     """
-    needed = {span.path.stem for span in draft.spans}
+    needed = set(names)
     index = index_media(media, needed)
     file = out / "missing.txt"
     reasons: Counter[str] = Counter()

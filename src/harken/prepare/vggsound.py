@@ -61,17 +61,22 @@ def prepare_vggsound(
 @one_writer
 def missing_vggsound_clips(clip_list: Path, media: Path, out: Path, *, split: str | None = None) -> Card:
     """List the clips of the list that `media` lacks. No clip is read."""
-    return list_missing_clips(_draft(clip_list, out, split), media, out)
+    draft = _draft(clip_list, out, split, extracted=False)
+    return list_missing_clips(draft, (clip.id for clip in draft.outcomes() if isinstance(clip, ListedClip)), media, out)
 
 
-def _draft(clip_list: Path, out: Path, split: str | None) -> Draft[ListedClip]:
-    """The clips of the list and of the split, each as the WAV that is to be extracted for it."""
+def _draft(clip_list: Path, out: Path, split: str | None, *, extracted: bool = True) -> Draft[ListedClip]:
+    """The clips of the list and of the split.
+
+    Args:
+        extracted: give each clip the WAV that is to be extracted for it.
+    """
     draft = Draft[ListedClip](VGGSOUND, out)
     for clip in vggsound_clips(clip_list):
         if isinstance(clip, Rejected):
             draft.add(clip)
         elif split in (None, clip.split):
-            draft.add(replace(clip, audio=out / "audio" / f"{clip.id}.wav"))
+            draft.add(replace(clip, audio=out / "audio" / f"{clip.id}.wav") if extracted else clip)
         else:
             draft.add(rejection(clip, f"split filtered: {clip.split!r}"))
     return draft
