@@ -206,7 +206,8 @@ def table(results: dict[str, Any]) -> str:
     for row in sorted(results["rows"].values(), key=lambda row: row["place"]):
         rate = f"{results['records'] / row['cpu_s']:,.0f}" if row["text"] else ""
         lines.append(f"| {row['title']} | {row['cpu_s']:.0f} | {rate} | {row['peak_mib']:,.0f} |")
-    state = f"Commit {results['commit'][:7]}, Python {results['python']}, one thread, two workers for clips; load of the "
+    commits = ", ".join(sorted({row["commit"][:7] for row in results["rows"].values()}))
+    state = f"Commit {commits}, Python {results['python']}, one thread, two workers for clips; load of the "
     return "\n".join([*lines, "", f"{state}machine {results['load'][0]:.0f} to {results['load'][1]:.0f} on two cores."])
 
 
@@ -241,10 +242,10 @@ def main() -> None:
         row = measured(words, given.out / f"{name}.log")
         print(f"{name}: {row['cpu_s']:.0f} CPU s, {row['wall_s']:.0f} s, {row['peak_mib']:,.0f} MiB", flush=True)
         results = json.loads(file.read_text()) if file.exists() else {"rows": {}, "load": [1e9, 0.0]}
-        results["rows"][name] = {"place": place, "title": title, "text": is_text, **row}
+        results["rows"][name] = {"place": place, "title": title, "text": is_text, "commit": source_commit(), **row}
         load, known = os.getloadavg()[0], results["load"]
         state = {"load": [min(known[0], load), max(known[1], load)], "records": given.records}
-        results |= {**state, "commit": source_commit(), "python": platform.python_version()}
+        results |= {**state, "python": platform.python_version()}
         file.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))
 
