@@ -9,6 +9,7 @@ without downloading their wheels. Then COPY, RUN and CMD are carried out in thei
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -43,14 +44,15 @@ def dependencies(extras: str) -> list[str]:
     ]
 
 
-def resolve_for_cuda(values: dict[str, str], python: Path, out: Path) -> str:
-    """The packages that pip would install for Linux with CUDA, from PyPI alone."""
+def resolve_for_cuda(values: dict[str, str], python: Path, out: Path) -> dict[str, str]:
+    """Package -> version that pip would install for Linux with CUDA, from PyPI alone."""
     words = [python, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--only-binary=:all:", "--quiet"]
     words += ["--python-version", values["PYTHON"], "--target", out / "none", "--report", out / "resolved.json"]
     words += ["--index-url", values["TORCH_INDEX"], *dependencies(values["EXTRAS"])]
     own = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
     subprocess.run(words, check=True, env={**os.environ, **own})
-    return (out / "resolved.json").read_text(encoding="utf-8")
+    report = json.loads((out / "resolved.json").read_text(encoding="utf-8"))
+    return {package["metadata"]["name"]: package["metadata"]["version"] for package in report["install"]}
 
 
 def carry_out(steps: list[tuple[str, str]], values: dict[str, str], root: Path, environment: dict[str, str]) -> None:
@@ -91,8 +93,10 @@ def main() -> None:
     python = out / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", "pip"], check=True)
     packages = resolve_for_cuda(values, python, out)
-    named = re.findall(r'"name": "(nvidia-cublas[^"]*|torch)", "version": "([^"]+)"', packages)
-    print("resolved for CUDA:", named or "see resolved.json", flush=True)
+    libraries = [name for name in packages if name.startswith("nvidia-")]
+    print(f"{len(packages)} packages for CUDA: torch {packages['torch']}, {', '.join(libraries)}", flush=True)
+    if not libraries:
+        raise SystemExit(f"torch {packages['torch']} of {values['TORCH_INDEX']} comes without CUDA's libraries")
     if options.index:
         values["TORCH_INDEX"] = options.index
     path = f"{out / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
