@@ -18,6 +18,8 @@ from harken.config import EvaluationRecipe, JudgeConfig, parse, plugins
 from harken.errors import ConfigError, DataError, HarkenError
 from harken.evaluation.own_model import OwnModel
 from harken.judges import open_judge
+from harken.models import loading
+from harken.models.tiny_checkpoint import write_tiny
 from harken.questions.prompt import Prompt
 from harken.types import Question
 
@@ -316,6 +318,64 @@ def test_an_architecture_of_a_package_is_loaded_by_its_model_type(folder, monkey
     names["architecture"]["my_audio_lm"] = "my_audio_lm:x"
     with pytest.raises(CheckpointError, match="architecture my_audio_lm: 3 is no class derived from ChatAudioModel"):
         load_model(folder / "tiny")
+
+
+MY_AUDIO_LM = """from harken.models.qwen_omni import QwenOmni, Qwen2_5OmniThinkerForConditionalGeneration
+class MyAudioLM(QwenOmni):
+    arch = 'my_audio_lm'
+x = 3
+"""
+
+
+def write_architecture(folder: Path, **model) -> None:
+    """A checkpoint of an unknown model_type, the module of its class, and a recipe for it that names the class."""
+    write_tiny("qwen2_5_omni", folder / "tiny", ["a dog", "a seal"], 0)
+    give_own_type(folder / "tiny")
+    (folder / "my_audio_lm.py").write_text(MY_AUDIO_LM)
+    recipe = {
+        **{"name": "mine", "model": {"path": "tiny", "architecture": "my_audio_lm:MyAudioLM", **model}},
+        "data": {"train": [{"reader": "barks:BARKS", "file": "barks.json"}]},
+        "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 3},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+
+
+def give_own_type(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "my_audio_lm"}))
+
+
+def test_an_architecture_that_a_recipe_names_is_trained_evaluated_and_exported(folder, monkeypatch):
+    monkeypatch.setattr(loading, "_NAMED", {})
+    write_architecture(folder)
+    done = harken("train", "recipe.yaml", "--out", "run", "--quiet")
+    assert done.code == 0, done.err
+    [checkpoint] = (folder / "run" / "checkpoints").glob("step_*")
+    give_own_type(checkpoint)  # as a class of transformers' own with this type would write it
+    loading._NAMED.clear()
+    done = harken("evaluate", "--model", "run", "--benchmark", "barks:BARKS", "--data", "barks.json", "--out", "out")
+    assert done.code == 0, done.err
+    done = harken("export", "run", "--out", "exported")
+    assert done.code == 0, done.err
+    assert "As the base is loaded" in (folder / "exported" / "README.md").read_text()
+    loading._NAMED.clear()
+    (folder / "my_audio_lm.py").write_text(MY_AUDIO_LM + "y = 4\n")
+    assert "module of a architecture: my_audio_lm:MyAudioLM" in refused_by("train", "--resume", "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("my_audio_lm:x", "architecture my_audio_lm:x: 3 is no class derived from ChatAudioModel"),
+        ("my_audio_lm:Other", "model.architecture: my_audio_lm:Other: my_audio_lm defines no Other"),
+        ("nowhere:Other", "model.architecture: nowhere:Other: cannot be imported"),
+        ("my_audio_lm", "expected module:class, such as my_audio_lm:MyAudioLM"),
+    ],
+)
+def test_what_is_no_architecture_is_refused_before_anything_is_loaded(folder, monkeypatch, name, sentence):
+    monkeypatch.setattr(loading, "_NAMED", {})
+    write_architecture(folder, architecture=name)
+    assert sentence in " ".join(refused_by("train", "recipe.yaml", "--out", "run").split())
 
 
 def test_a_model_of_ones_own_needs_no_torch_of_its_own(folder):

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
+from harken.config.plugins import installed, is_object_name
 from harken.config.section import CheckpointName, PositiveInt, Section
 
 
@@ -22,6 +23,9 @@ class ModelConfig(Section):
     path: CheckpointName
     """A local folder, a run folder (its newest checkpoint is taken) or a Hub id, of a checkpoint in Hugging Face
     layout. An adapter is merged into its base in float32 first."""
+    architecture: str | None = None
+    """The class of a checkpoint whose `model_type` harken does not know: `module:class`, derived from ChatAudioModel,
+    or the name that an installed package gives it (docs/extending.md). The class's `arch` is the `model_type`."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights. The audio tower and the projector are then frozen unless the recipe sets
     train_audio_tower or train_projector: a tower that trains gets adapters, a projector that trains does so in full."""
@@ -48,6 +52,13 @@ class ModelConfig(Section):
     docs/hardware.md. Changes speed and rounding only."""
     device: str = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
+
+    @field_validator("architecture")
+    @classmethod
+    def architecture_is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not is_object_name(name) and name not in installed("architecture"):
+            raise ValueError(f"{name!r}: expected module:class, such as my_audio_lm:MyAudioLM")
+        return name
 
     @model_validator(mode="before")
     @classmethod

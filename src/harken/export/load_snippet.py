@@ -61,7 +61,7 @@ _QWEN3 = {
 
 _SYSTEM = '{{"role": "system", "content": [{{"type": "text", "text": {text}}}]}}, '
 
-_BY_TYPE = {
+_BY_TYPE: dict[str, tuple[str, str]] = {
     "qwen2_audio": (_PROCESSOR, "Qwen2AudioForConditionalGeneration"),
     "audioflamingo3": (_PROCESSOR, "AudioFlamingo3ForConditionalGeneration"),
     "musicflamingo": (_PROCESSOR, "MusicFlamingoForConditionalGeneration"),
@@ -70,6 +70,11 @@ _BY_TYPE = {
     "qwen3_omni_moe_thinker": (_OMNI, "Qwen3OmniMoeThinkerForConditionalGeneration"),
     "qwen3_omni_moe": (_OMNI, "Qwen3OmniMoeForConditionalGeneration"),
 }
+
+
+def has_snippet(model_type: str) -> bool:
+    """Whether harken has lines for the architecture; it has none for one of the user's own."""
+    return model_type in _BY_TYPE
 
 
 def load_snippet(

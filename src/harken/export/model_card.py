@@ -13,7 +13,7 @@ import yaml
 
 from harken.config import Recipe, load_run_recipe
 from harken.export.card_header import card_header, is_hub_id, read_base_header
-from harken.export.load_snippet import load_snippet
+from harken.export.load_snippet import has_snippet, load_snippet
 from harken.questions.prompt import Prompt
 from harken.report.accuracy import accuracy_table
 from harken.report.facts import run_facts
@@ -125,6 +125,8 @@ def _result(questions: QuestionSet) -> list[str]:
 
 
 def _loading(recipe: Recipe | None, base: str, model_type: str, *, adapter: bool) -> list[str]:
+    if not has_snippet(model_type):
+        return ["## How to load it", "As the base is loaded: the files have its names and layout."]
     question = _EXAMPLE.text if recipe is None else Prompt.from_config(recipe.prompt).text(_EXAMPLE)
     length = 64 if recipe is None else recipe.grpo.max_completion_tokens
     system = None if recipe is None else recipe.prompt.system

@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from harken.config import load_run_recipe
 from harken.config.plugins import installed
 from harken.errors import CheckpointError, ConfigError, HarkenError, short_repr
 from harken.models.audio_flamingo import AudioFlamingo
@@ -45,6 +46,20 @@ MODEL_TYPES = {
 `tiny_checkpoint.WRITERS`."""
 
 
+_NAMED: dict[str, Any] = {}
+"""`model_type` -> class of a user's own, as recipes have named them in this process."""
+
+
+def use_architecture(name: str | None) -> None:
+    """Load checkpoints of a user's own architecture by the class that a recipe names (`model.architecture`).
+
+    Raises ConfigError where the name stands for no class derived from ChatAudioModel.
+    """
+    if name is not None:
+        model_class = _checked_class(import_object(name, "model.architecture", "architecture"), name)
+        _NAMED[model_class.arch] = model_class
+
+
 def load_model(path: str, *, dtype: torch.dtype = torch.float32, device: str = "auto") -> AudioLM:
     """Load a checkpoint for scoring and sampling, in eval mode, with nothing trainable.
 
@@ -73,7 +88,7 @@ def _load(path: str, dtype: torch.dtype, above: tuple[str, ...] = ()) -> AudioLM
             parameter.data = parameter.data.to(dtype)
         return model
     with checkpoint_errors(path):
-        model_class = _model_class(path)
+        model_class = architecture_class(path)
         module_class: Any = model_class.module_class
         with torch.device("meta"):
             refuse_misfit(path, module_class(module_class.config_class.from_pretrained(path)))
@@ -93,7 +108,7 @@ def load_renderer(path: str) -> AudioLM:
     while is_adapter(Path(path)):
         path, above = _base_of(path, above), (*above, path)
     with checkpoint_errors(path):
-        return _model_class(path).load_without_weights(path)
+        return architecture_class(path).load_without_weights(path)
 
 
 def resolve_checkpoint(path: str) -> str:
@@ -177,29 +192,38 @@ def checkpoint_errors(path: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: cannot be loaded ({reason[:600]}); fetch the checkpoint again") from error
 
 
-def _model_class(path: str):
+def architecture_class(path: str) -> Any:
+    """The class of a checkpoint, which is of a folder or a Hub id. Raises CheckpointError where harken knows none."""
     config = _read_config(path)
     model_type = str(config.get("model_type"))
-    model_class = MODEL_TYPES.get(model_type) or _own_class(model_type)
+    model_class = MODEL_TYPES.get(model_type) or _own_class(model_type, path)
     if model_class is None:
         raise CheckpointError(
             f"{path}: a checkpoint of model_type {short_repr(config.get('model_type'))}; harken knows "
-            f"{', '.join(sorted([*MODEL_TYPES, *installed('architecture')]))}"
+            f"{', '.join(sorted([*MODEL_TYPES, *installed('architecture')]))}; model.architecture of a recipe names a "
+            "class of yours"
         )
     refuse_quantised(path, config)
     refuse_other_language_model(path, config, model_class.text_model_types)
     return model_class
 
 
-def _own_class(model_type: str) -> Any:
-    """The class that an installed package offers for this architecture; None where no package does."""
+def _own_class(model_type: str, path: str) -> Any:
+    """The class that a recipe has named for this architecture, that the recipe of the checkpoint's run names, or that
+    an installed package offers; None where there is none."""
+    if model_type not in _NAMED:
+        run = next((folder for folder in Path(path).resolve().parents[:2] if (folder / "config.yaml").is_file()), None)
+        use_architecture(None if run is None else load_run_recipe(run).model.architecture)
+    if model_type in _NAMED:
+        return _NAMED[model_type]
     if model_type not in installed("architecture"):
         return None
-    model_class = import_object(model_type, "architecture", "architecture")
+    return _checked_class(import_object(model_type, "architecture", "architecture"), model_type)
+
+
+def _checked_class(model_class: object, name: str) -> Any:
     if not isinstance(model_class, type) or not issubclass(model_class, ChatAudioModel):
-        raise CheckpointError(
-            f"architecture {model_type}: {short_repr(model_class)} is no class derived from ChatAudioModel"
-        )
+        raise CheckpointError(f"architecture {name}: {short_repr(model_class)} is no class derived from ChatAudioModel")
     return model_class
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from harken.config import ModelConfig
 from harken.errors import ConfigError
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint
+from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint, use_architecture
 from harken.models.lora import add_adapters, is_adapter
 from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32
 from harken.models.sharding import is_sharded
@@ -46,6 +46,7 @@ def load_policy_exactly(
     Returns:
         The policy, and with bf16_corrected the bits that each trained bfloat16 lacks, by name, in host memory.
     """
+    use_architecture(config.architecture)
     device = pick_device(config.device)
     path = resolve_checkpoint(config.path)
     frozen_dtype = getattr(torch, config.frozen_dtype) if weights == "float32" else torch.bfloat16

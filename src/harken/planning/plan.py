@@ -7,7 +7,7 @@ from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.errors import ConfigError
-from harken.models.loading import pick_device
+from harken.models.loading import pick_device, use_architecture
 from harken.planning.cards import Card, card_for
 from harken.planning.memory_items import GIB, RESERVE, MemoryPlan
 from harken.planning.planned_run import PlannedRun
@@ -49,6 +49,7 @@ def print_plan(recipe: Recipe, card: Card, card_gib: float, gpus: int, clip_s: f
 
     Returns whether it fits.
     """
+    use_architecture(recipe.model.architecture)
     shape, size = shape_of(recipe.model.path), int(card_gib * GIB)
     plan = plan_of(recipe, recipe.grpo, shape, clip_s, gpus)
     shared = "" if gpus == 1 else f", one of {gpus} cards"

@@ -12,29 +12,21 @@ import torch
 from torch import nn
 from transformers import (
     AudioFlamingo3Config,
-    AudioFlamingo3ForConditionalGeneration,
-    AutoConfig,
     MusicFlamingoConfig,
-    MusicFlamingoForConditionalGeneration,
     Qwen2_5OmniThinkerConfig,
     Qwen2AudioConfig,
-    Qwen2AudioForConditionalGeneration,
     Qwen3OmniMoeThinkerConfig,
 )
 
-from harken.errors import CheckpointError
-from harken.models.loading import adapter_base, checkpoint_errors, resolve_checkpoint
+from harken.models.loading import (
+    MODEL_TYPES,
+    adapter_base,
+    architecture_class,
+    checkpoint_errors,
+    resolve_checkpoint,
+)
 from harken.models.lora import is_adapter
-from harken.models.qwen3_omni import Qwen3OmniMoeThinkerForConditionalGeneration
-from harken.models.qwen_omni import Qwen2_5OmniThinkerForConditionalGeneration
 
-CLASSES: dict[str, Any] = {
-    "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
-    "qwen3_omni_moe_thinker": Qwen3OmniMoeThinkerForConditionalGeneration,
-    "qwen2_audio": Qwen2AudioForConditionalGeneration,
-    "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
-    "musicflamingo": MusicFlamingoForConditionalGeneration,
-}
 CONFIGS: dict[str, Any] = {
     "qwen2_audio": Qwen2AudioConfig,
     "audioflamingo3": AudioFlamingo3Config,
@@ -220,7 +212,7 @@ def published_config(path: str, **changes: int) -> Any:
 def shape_of(path: str) -> Shape:
     """The shape of a published model, a local folder (of a run, its newest checkpoint) or another Hub id.
 
-    Raises CheckpointError where there is no such checkpoint, or where its architecture is not one of CLASSES.
+    Raises CheckpointError where there is no such checkpoint, or where harken does not know its architecture.
     """
     path = resolve_checkpoint(path)
     if is_adapter(Path(path)):
@@ -228,17 +220,18 @@ def shape_of(path: str) -> Shape:
     if path in PUBLISHED:
         return shape_of_config(published_config(path))
     with checkpoint_errors(path):
-        config: Any = AutoConfig.from_pretrained(path)
-    config = getattr(config, "thinker_config", config)
-    if config.model_type not in CLASSES:
-        raise CheckpointError(f"{path}: a checkpoint of model_type {config.model_type!r}; known: {', '.join(CLASSES)}")
-    return shape_of_config(config)
+        module_class = architecture_class(path).module_class
+        return shape_of_config(module_class.config_class.from_pretrained(path), module_class)
 
 
-def shape_of_config(config: Any) -> Shape:
-    """The shape that a configuration has, from the parameters of its module on the meta device."""
+def shape_of_config(config: Any, module_class: Any = None) -> Shape:
+    """The shape that a configuration has, from the parameters of its module on the meta device.
+
+    Args:
+        module_class: transformers' class; default that of the configuration's `model_type`.
+    """
     with torch.device("meta"):
-        module: nn.Module = CLASSES[config.model_type](config)
+        module: nn.Module = (module_class or MODEL_TYPES[config.model_type].module_class)(config)
     parameters = dict(module.named_parameters())
     linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     text, audio = config.text_config, config.audio_config

@@ -18,7 +18,7 @@ from harken.errors import ConfigError, DataError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.trial_pass import refuse_what_cannot_compute
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import load_renderer, pick_device
+from harken.models.loading import load_renderer, pick_device, use_architecture
 from harken.models.policy import load_policy_exactly, mixed_precision
 from harken.models.sharded_tensors import distribute_like, local_part
 from harken.models.sharding import gather_dtype, reshard, shard, share_frozen_parts
@@ -101,6 +101,7 @@ def _open(opening: _Opening) -> Session:
     recipe, run, ranks, console = opening.recipe, opening.run, opening.ranks, opening.console
     if opening.resume:
         opening.compare_inputs()
+    ranks.run_on_all(lambda: use_architecture(recipe.model.architecture))
     ranks.run_on_main(lambda: check_without_checkpoint(recipe, opening.settings, run.path))
     prompt = Prompt.from_config(recipe.prompt)
     questions, development = _load_questions(opening, prompt)

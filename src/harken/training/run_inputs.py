@@ -160,6 +160,8 @@ def _without(value: Any, places: Container[str], prefix: str = "") -> Any:
 
 def _objects(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(kind, name) of every setting that may name a `module:object`."""
+    if recipe.model.architecture is not None:
+        yield "architecture", recipe.model.architecture
     yield from (("reward", part.name) for part in recipe.reward.parts)
     yield from (("benchmark", source.reader) for source in recipe.data.train)
     yield "prompt", recipe.prompt.style
