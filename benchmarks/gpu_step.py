@@ -16,10 +16,10 @@ from harken.inference.prompt_inputs import PromptInputs
 from harken.models.policy import enable_gradient_checkpointing, mixed_precision
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB, RESERVE, MemoryPlan
-from harken.planning.planned_run import AUDIO_POSITIONS_PER_S, PlannedRun
+from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import shape_of_config
 from harken.planning.step_sizes import StepSizes, step_sizes
-from harken.planning.ways_to_fit import POSITIONS_PER_TOKEN, TEXT_TOKENS
+from harken.planning.ways_to_fit import TEXT_TOKENS
 from harken.questions.prompt import Prompt
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
@@ -124,7 +124,7 @@ def recipe_of(work: Work, name: str, tokens: int, mode: str) -> Recipe:
 
 def fastest_that_fits(work: Work, name: str, tokens: int, card_bytes: int) -> tuple[str, Recipe]:
     """The first of MODES in which the account of the recipe is below the card's memory, or the last."""
-    prompt_tokens = TEXT_TOKENS + round(work.seconds * AUDIO_POSITIONS_PER_S / POSITIONS_PER_TOKEN)
+    prompt_tokens = TEXT_TOKENS + round(work.seconds * shape_of_config(config_of(work)[0]).tokens_per_s)
     mode, recipe = "", recipe_of(work, name, tokens, "float32")
     for mode in MODES:
         recipe = recipe_of(work, name, tokens, mode)
@@ -211,7 +211,7 @@ def step_floor(steps: MeasuredSteps, rates: dict[str, float]) -> dict[str, float
     head = shape.vocabulary * shape.hidden
     rows = work.prompts * work.group
     packed_tokens = work.prompts * (steps.prompt_tokens + work.group * (completion - 1))
-    audio_positions = work.prompts * work.seconds * AUDIO_POSITIONS_PER_S
+    audio_positions = work.prompts * work.seconds * shape.positions_per_s
     language = shape.language - 2 * head
     forward = 2 * (language * packed_tokens + head * rows * completion + shape.tower * audio_positions)
     policy = forward * (4 if steps.recipe.model.gradient_checkpointing else 3)
