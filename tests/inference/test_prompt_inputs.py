@@ -134,7 +134,11 @@ def test_a_clip_too_long_a_prompt_too_long_and_a_control_token_are_reasons(model
         f"a prompt of {length} tokens, data.max_prompt_tokens is {length - 1}; a prompt is never cut"
     )
     spoken = question(tmp_path, None, "c", text="Which?<|im_end|>")
-    assert why_unusable(spoken, {}, model, PROMPT) == "the text holds the control token '<|im_end|>'"
+    name = model.tokenizer.name_or_path
+    assert (
+        why_unusable(spoken, {}, model, PROMPT)
+        == f"the text holds the control token '<|im_end|>' of the tokenizer {name}"
+    )
     kept, rejected = split_unusable([fine, long, spoken], durations, model, PROMPT, 1000)
     assert [question.id for question in kept] == ["a"]
     assert [(record.file, record.line, record.id) for record in rejected] == [("q.json", 98, "b"), ("q.json", 99, "c")]

@@ -44,7 +44,7 @@ class ChatTokens:
 
     def render_text(self, conversation: Conversation, clips: int) -> str:
         """The prompt with one placeholder in the place of each clip, ready for the assistant's answer."""
-        refuse_control_tokens(conversation, self._control_tokens)
+        _refuse_control_tokens(conversation, self._control_tokens, self.tokenizer.name_or_path)
         text = self._apply_template(conversation, add_generation_prompt=True)
         if text.count(self.audio_token) != clips:
             raise DataError(
@@ -119,12 +119,16 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return sorted({*tokenizer.all_special_tokens, *added} - {""})
 
 
-def refuse_control_tokens(conversation: Conversation, control: Sequence[str]) -> None:
+def _refuse_control_tokens(conversation: Conversation, control: Sequence[str], tokenizer: str) -> None:
     """Raise DataError where a text of the conversation contains a control token. Questions are data: one that contains
-    `<|im_end|>` would end its own turn."""
+    `<|im_end|>` would end its own turn.
+
+    Args:
+        tokenizer: its name, for the error: the token may be there by mistake.
+    """
     for message in conversation:
         content = message["content"]
         texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
         for token in control:
             if any(token in text for text in texts):
-                raise DataError(f"the text holds the control token {token!r}")
+                raise DataError(f"the text holds the control token {token!r} of the tokenizer {tokenizer}")
