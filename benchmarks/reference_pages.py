@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from harken.cli.app import app
-from harken.config import CaptionRecipe, EvaluationRecipe, QuestionRecipe, ReasoningRecipe, Recipe
+from harken.config import CaptionRecipe, EvaluationRecipe, ParaphraseRecipe, QuestionRecipe, ReasoningRecipe, Recipe
 from harken.system.files import write_text
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -25,6 +25,7 @@ RECIPES = {
     "Generated questions": QuestionRecipe,
     "Generated reasoning": ReasoningRecipe,
     "Generated captions": CaptionRecipe,
+    "Paraphrased questions": ParaphraseRecipe,
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harken.config import SourceConfig
 from harken.data.audio_modes import MODES, questions_in_mode, waveform_in_mode
 from harken.errors import DataError
 from harken.types import Question
@@ -73,3 +74,22 @@ def test_noise_depends_on_seed_and_clip_alone_and_of_silence_it_is_silence():
     assert not np.array_equal(waveform_in_mode("noise", clip, "c", 0), waveform_in_mode("noise", clip, "d", 0))
     assert not waveform_in_mode("noise", np.zeros(500, np.float32), "c", 0).any()
     assert waveform_in_mode("real", clip, "c", 0) is clip
+
+
+def test_a_fragment_is_a_part_of_the_clip_at_a_place_that_seed_and_clip_decide():
+    clip = np.arange(1_000, dtype=np.float32)
+    parts = {}
+    for seed in range(20):
+        part = waveform_in_mode("fragment:0.25", clip, "c", seed)
+        assert len(part) == 250
+        assert np.array_equal(part, clip[int(part[0]) : int(part[0]) + 250])
+        assert np.array_equal(part, waveform_in_mode("fragment:0.25", clip, "c", seed))
+        parts[seed] = part[0]
+    assert len(set(parts.values())) > 10
+    assert len(waveform_in_mode("fragment:0.001", clip[:10], "c", 0)) == 1
+
+
+@pytest.mark.parametrize("mode", ["clip", "fragment", "fragment:", "fragment:0", "fragment:1", "fragment:x", "0.25"])
+def test_other_modes_are_refused_with_the_known_ones(mode):
+    with pytest.raises(ValueError, match=r"'shuffled', or fragment: and a share of the clip"):
+        SourceConfig(file=Path("a.json"), audio=mode)

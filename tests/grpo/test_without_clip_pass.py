@@ -126,7 +126,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_as_one_that_was_not(
     reward = {**LISTENING, "listening": {"against": "shuffled", "only_correct": False}}
     recipe = load_recipe(write_recipe(tmp_path, lora=lora, reward=reward, logging={"checkpoint_every": 1}))
     train(recipe, tmp_path / "whole", quiet_console())
-    train(recipe, tmp_path / "parts", quiet_console(), on_step=lambda step: step.step == 2)
+    train(recipe, tmp_path / "parts", quiet_console(), on_step=lambda step: step.number == 2)
     train(recipe, tmp_path / "parts", quiet_console(), resume=True)
     whole, parts = read_run(tmp_path / "whole"), read_run(tmp_path / "parts")
     assert differences(whole["rows"], parts["rows"]) == []

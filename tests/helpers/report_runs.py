@@ -53,13 +53,20 @@ def sampled(ident: str, g: int, *, correct: bool, **changes) -> Row:
 
 
 def write_evaluation(
-    run: Path, name: str, rows: Sequence[Row], *, model: str, audio: str = "real", file: str = "data/test.json"
+    run: Path,
+    name: str,
+    rows: Sequence[Row],
+    *,
+    model: str,
+    audio: str = "real",
+    file: str = "data/test.json",
+    force: str | None = None,
 ) -> None:
     folder = run / "eval" / name
     data = {"file": str(file), "audio": audio, "audio_root": None}
     write_text(folder / "config.yaml", yaml.safe_dump({"model": model, "data": data}))
     write_json_lines(folder / "predictions.jsonl", rows)
-    summary = {**summarise(rows), "audio": data["audio"], "model": model, "data": data["file"]}
+    summary = {**summarise(rows), "audio": data["audio"], "model": model, "data": data["file"], "force": force}
     write_json(folder / "summary.json", summary)
 
 

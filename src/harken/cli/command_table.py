@@ -68,6 +68,8 @@ PREPARE_COMMANDS: Panels = {
         "check": "List the clips and questions that a training set shares with benchmarks.",
         "review": "Check a sample of questions by hand, with one key press each, and write the accepted share into "
         "card.md.",
+        "filter": "Keep the questions of a manifest that need their clip, by evaluations of a model that did not hear "
+        "it whole.",
         "export": "Write a manifest as another training program's JSON lines.",
     },
 }
@@ -76,6 +78,7 @@ GENERATE_COMMANDS: Panels = {
     "Commands": {
         "captions": "Write facts about a manifest's clips, as an audio model behind a server hears them.",
         "questions": "Write multiple-choice questions from facts about clips, in the way of AVQA-GPT and VGGS-GPT.",
+        "paraphrases": "Write a manifest's questions in other words, for evaluations that ask each in all of them.",
         "reasoning": "Write reasoning for a manifest's questions, from their right answers and facts about the clips.",
     },
 }

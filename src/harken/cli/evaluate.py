@@ -59,9 +59,11 @@ def evaluate(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     permute: options.Permute = None,
+    paraphrases: options.Paraphrases = None,
     seed: options.Seed = None,
     force: options.Force = None,
     transcripts: options.Transcripts = None,
+    likelihoods: options.Likelihoods = None,
     max_completion_tokens: options.MaxCompletionTokens = None,
     out: options.Out = None,
     quiet: Quiet = False,
@@ -161,7 +163,7 @@ def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     """Evaluate with one kind of audio and print the table. Returns the summary, which is empty on every rank but the
     first, and the file of predictions."""
     from harken.api.evaluation import evaluate
-    from harken.results.evaluation_tables import summary_table, trials_table
+    from harken.results.evaluation_tables import summary_table, trials_table, wordings_table
     from harken.system.progress import StepProgress
 
     with StepProgress(screen, "evaluate", 0, 200) as progress:
@@ -173,6 +175,8 @@ def _answer(settings: "EvaluationRecipe", folder: Path, screen: Console) -> tupl
     screen.print(summary_table(f"{escape_unprintable(settings.data.file.name)}, {audio}", summary))
     if "samples" in summary or "orders" in summary:
         screen.print(trials_table("several answers to each question", summary))
+    if "wordings" in summary:
+        screen.print(wordings_table("several wordings of each question", summary["wordings"]))
     _print_beside_papers(screen, folder, settings)
     print_line(screen, f"predictions: {folder / 'predictions.jsonl'}")
     return summary, folder / "predictions.jsonl"

@@ -34,9 +34,11 @@ EVALUATION_KEYS = {
     "temperature": "temperature",
     "top_p": "top_p",
     "permute": "permute",
+    "paraphrases": "paraphrases",
     "seed": "seed",
     "force": "force",
     "transcripts": "transcripts",
+    "likelihoods": "likelihoods",
     "max_completion_tokens": "max_completion_tokens",
 }
 """Parameter of the command -> dotted key of an evaluation recipe."""
@@ -135,8 +137,8 @@ AudioMode = Annotated[
     str | None,
     Option(
         "--audio",
-        help="What the model gets to hear: real (the clip), none, silence, noise, or shuffled (another question's "
-        "clip). Default: real.",
+        help="What the model gets to hear: real (the clip), none, silence, noise, shuffled (another question's "
+        "clip), or fragment:0.25 (a quarter of the clip, or another share). Default: real.",
         rich_help_panel=AUDIO_PANEL,
     ),
 ]
@@ -190,6 +192,14 @@ Permute = Annotated[
     int | None,
     Option("--permute", help="Ask each question with its choices in this many orders.", rich_help_panel=ANSWERS_PANEL),
 ]
+Paraphrases = Annotated[
+    Path | None,
+    Option(
+        "--paraphrases",
+        help="Also ask each question in the other words of this file, which `harken generate paraphrases` writes.",
+        rich_help_panel=ANSWERS_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     Option(
@@ -202,8 +212,9 @@ Force = Annotated[
     str | None,
     Option(
         "--force",
-        help="Begin every answer with the tag of this form, so that the model thinks always or never.",
-        metavar="think|no_think",
+        help="Begin every answer with the tag of this form, so that the model thinks always or never; think:64 ends "
+        "the reasoning after 64 tokens at most, or another number.",
+        metavar="think|no_think|think:N",
         rich_help_panel=ANSWERS_PANEL,
     ),
 ]
@@ -212,6 +223,14 @@ Transcripts = Annotated[
     Option(
         "--transcripts",
         help="Score the answers to questions without choices as transcripts: 1 - word error rate.",
+        rich_help_panel=ANSWERS_PANEL,
+    ),
+]
+Likelihoods = Annotated[
+    bool | None,
+    Option(
+        "--likelihoods",
+        help="Also compute how likely each choice is as the answer, and report the share of the right one.",
         rich_help_panel=ANSWERS_PANEL,
     ),
 ]

@@ -3,9 +3,30 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from harken.config.section import PositiveInt, Section, Share
+
+AUDIO_MODES = ("real", "none", "silence", "noise", "shuffled")
+
+
+def fragment_share(mode: str) -> float | None:
+    """The share of the clip that a mode such as fragment:0.25 keeps; None for every other mode."""
+    name, colon, share = mode.partition(":")
+    if name != "fragment" or not colon:
+        return None
+    try:
+        value = float(share)
+    except ValueError:
+        return None
+    return value if 0 < value < 1 else None
+
+
+def _known_audio_mode(mode: str) -> str:
+    if mode not in AUDIO_MODES and fragment_share(mode) is None:
+        known = ", ".join(map(repr, AUDIO_MODES))
+        raise ValueError(f"expected one of {known}, or fragment: and a share of the clip, such as 'fragment:0.25'")
+    return mode
 
 
 class SourceConfig(Section):
@@ -19,10 +40,11 @@ class SourceConfig(Section):
     """The file of questions."""
     audio_root: Path | None = None
     """The folder that clip names are relative to. Default: the folder of the file."""
-    audio: Literal["real", "none", "silence", "noise", "shuffled"] = "real"
+    audio: Annotated[str, AfterValidator(_known_audio_mode)] = "real"
     """What the model hears. real: the clip. none: the audio element is left out of the conversation, so that no audio
-    token appears at all. The other three are for evaluation [O] (`harken/data/audio_modes.py`): silence (zeros of the
-    clip's length), noise (white noise of its length and level) and shuffled (the clip of another question)."""
+    token appears at all. The others are for evaluation [O] (`harken/data/audio_modes.py`): silence (zeros of the clip's
+    length), noise (white noise of its length and level), shuffled (the clip of another question), and fragment:0.25 (a
+    quarter of the clip, or another share, at a random place that `seed` and the clip decide)."""
     truncated: Literal["refuse", "accept"] = "refuse"
     """What happens to a clip whose file is cut short or damaged. refuse: its record is rejected, with the length that
     the file states and the length that decodes. accept: what decodes is used, and the clip is counted [O]."""

@@ -3,13 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from harken.config.data import SourceConfig
 from harken.config.judge import EndpointConfig, JudgeConfig
 from harken.config.prompt import PromptConfig
 from harken.config.published import PublishedRow
 from harken.config.section import CheckpointName, PositiveInt, Section, Share
+
+
+def think_budget(force: str | None) -> int | None:
+    """The tokens of reasoning that a form such as think:64 allows; None for every other form."""
+    name, colon, tokens = (force or "").partition(":")
+    return (
+        int(tokens) if name == "think" and colon and tokens.isascii() and tokens.isdecimal() and int(tokens) else None
+    )
+
+
+def _known_form(force: str) -> str:
+    if force not in ("think", "no_think") and think_budget(force) is None:
+        raise ValueError("expected think, no_think, or think: and a number of tokens, such as think:64")
+    return force
 
 
 class SubsetConfig(Section):
@@ -59,6 +73,9 @@ class EvaluationRecipe(Section):
     permute: PositiveInt = 1
     """The number of orders in which the choices of each question are shown. The first order is that of the file, the
     others follow from `seed`."""
+    paraphrases: Path | None = None
+    """JSON lines with other wordings of the questions, as `harken generate paraphrases` writes them. Each question is
+    asked in its own words and in these, with the same orders of its choices."""
     max_completion_tokens: PositiveInt = 64
     """The longest completion: 64 for direct answers, 512 with reasoning [O]."""
     batch_size: PositiveInt = 32
@@ -73,9 +90,13 @@ class EvaluationRecipe(Section):
     transcripts: bool = False
     """Score the answers to open questions as transcripts of their reference: 1 - word error rate, and the rate over all
     questions [O]."""
-    force: Literal["think", "no_think"] | None = None
+    likelihoods: bool = False
+    """Also compute the probability that the model writes each choice as its answer, in one more pass, and with it the
+    share of the right choice among all choices [O]. For a checkpoint and a prompt that asks for no reasoning."""
+    force: Annotated[str, AfterValidator(_known_form)] | None = None
     """Begin every completion with `<think>` (think) or with `<answer>` (no_think), to measure each mode of a model
-    alone [O]."""
+    alone [O]. think:64 also ends the reasoning after 64 tokens at most, or another number, and has the model answer
+    then; `max_completion_tokens` is the longest answer after it."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """The type of a local model's weights. auto takes the checkpoint's own type on a GPU and float32 on a CPU."""
     device: str = "auto"
@@ -98,6 +119,14 @@ class EvaluationRecipe(Section):
         return self
 
     @model_validator(mode="after")
+    def likelihoods_need_the_numbers_of_a_checkpoint(self) -> "EvaluationRecipe":
+        if self.likelihoods and self.endpoint is not None:
+            raise ValueError("likelihoods: a served model does not give them: remove it, or evaluate a checkpoint")
+        if self.likelihoods and self.prompt.style == "r1_aqa_think":
+            raise ValueError("likelihoods: prompt.style r1_aqa_think asks for reasoning first: set r1_aqa")
+        return self
+
+    @model_validator(mode="after")
     def exactly_one_model_answers(self) -> "EvaluationRecipe":
         if (self.model is None) == (self.endpoint is None):
             raise ValueError("give either model (a checkpoint) or endpoint (a served model)")
@@ -111,6 +140,6 @@ class EvaluationRecipe(Section):
     def several_answers_can_differ(self) -> "EvaluationRecipe":
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(f"samples: {self.samples} greedy answers are all the same: set temperature, such as 1.0")
-        if self.samples > 1 and self.permute > 1:
-            raise ValueError("samples and permute: give one of them")
+        if self.samples > 1 and (self.permute > 1 or self.paraphrases is not None):
+            raise ValueError("samples and permute or paraphrases: give one of them")
         return self

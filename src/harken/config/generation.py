@@ -100,3 +100,12 @@ class CaptionRecipe(GenerationRecipe):
     """The questions whose clips are described, as harken's own JSON lines."""
     audio_root: Path | None = None
     """The folder that clip names are relative to. Default: the folder of the manifest."""
+
+
+class ParaphraseRecipe(GenerationRecipe):
+    """`harken generate paraphrases` writes each question of a manifest in other words."""
+
+    manifest: Path
+    """The questions, as harken's own JSON lines."""
+    wordings: PositiveInt = 3
+    """The number of other wordings of each question."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from harken.config.evaluation import EvaluationRecipe
 from harken.config.explain import explanations
 from harken.config.extends import folders_of, merge, read_mapping, read_merged
-from harken.config.generation import CaptionRecipe, QuestionRecipe, ReasoningRecipe
+from harken.config.generation import CaptionRecipe, ParaphraseRecipe, QuestionRecipe, ReasoningRecipe
 from harken.config.plugins import make_importable, names_objects
 from harken.config.recipe import Recipe
 from harken.config.renamed import rename_keys
@@ -40,6 +40,8 @@ def kind_of(values: Mapping[str, Any]) -> type[Section]:
     if "endpoint" in values and "data" not in values:
         if "manifest" not in values:
             return QuestionRecipe
+        if "wordings" in values:
+            return ParaphraseRecipe
         return ReasoningRecipe if "captions" in values else CaptionRecipe
     return Recipe if isinstance(values.get("model"), dict) else EvaluationRecipe
 

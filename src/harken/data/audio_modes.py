@@ -1,4 +1,4 @@
-"""What a model hears in place of the clip: nothing, silence, noise, or another question's clip.
+"""What a model hears in place of the clip: nothing, silence, noise, another question's clip, or a fragment of its own.
 
 `SourceConfig.audio` names the mode. An evaluation in every mode shows whether a model listens. The same seed gives the
 same silence, noise and shuffled clips on every machine and in any batch.
@@ -11,11 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from harken.config.data import AUDIO_MODES, fragment_share
 from harken.data.audio import load_waveform
 from harken.errors import DataError
 from harken.types import Question, Waveform
 
-MODES = ("real", "none", "silence", "noise", "shuffled")
+MODES = AUDIO_MODES
+"""The modes of the listening report; `fragment:SHARE` is one more that an evaluation takes."""
 
 
 def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> list[Question]:
@@ -44,17 +46,24 @@ def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> li
 
 
 def waveform_in_mode(mode: str, waveform: Waveform, clip: str, seed: int) -> Waveform:
-    """[S] -> [S]: zeros for silence, noise for noise, and the waveform itself for every other mode.
+    """[S] -> [S]: zeros for silence, noise for noise, and the waveform itself for every other mode; [S] -> [s] for a
+    fragment: this share of the waveform, at least one sample, at a place drawn from (seed, clip).
 
     Noise is white and Gaussian, has the root mean square of the waveform and is drawn from (seed, clip). Loud noise may
     leave [-1, 1] in places, as the level of the clip asks for.
     """
     if mode == "silence":
         return np.zeros_like(waveform)
-    if mode != "noise":
+    share = fragment_share(mode)
+    if mode != "noise" and share is None:
         return waveform
     key = hashlib.sha256(f"{seed} {clip}".encode(errors="surrogatepass")).digest()
-    noise = np.random.default_rng(int.from_bytes(key, "big")).standard_normal(len(waveform))
+    random = np.random.default_rng(int.from_bytes(key, "big"))
+    if share is not None:
+        length = max(1, round(share * len(waveform)))
+        first = int(random.integers(len(waveform) - length + 1))
+        return waveform[first : first + length]
+    noise = random.standard_normal(len(waveform))
     level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)) / np.mean(np.square(noise))))
     return (noise * level).astype(np.float32)
 

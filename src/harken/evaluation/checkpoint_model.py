@@ -7,8 +7,10 @@ decode them again. Several ranks hold the whole model each and share the questio
 from collections.abc import Iterator, Mapping, Sequence
 
 from harken.config import EvaluationRecipe
+from harken.config.evaluation import think_budget
 from harken.data.audio_modes import clip_loader
 from harken.evaluation.journal import Journal
+from harken.inference.choice_likelihoods import choice_logp
 from harken.inference.predict import Batch, predict
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.sampling import Sampling
@@ -19,8 +21,8 @@ from harken.questions.prompt import Prompt
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.types import AudioSpan, Question
 
-FORCED = {None: "", "think": "<think>", "no_think": "<answer>"}
-"""Value of `force` in the recipe -> the text that every completion begins with."""
+FORCED = {"": "", "think": "<think>", "no_think": "<answer>"}
+"""Form that the recipe forces -> the text that every completion begins with."""
 
 
 class CheckpointModel:
@@ -39,6 +41,12 @@ class CheckpointModel:
         padded, cropped = count_short_and_long_clips(questions, durations_s, self._model)
         return {"clips_padded": padded, "clips_cropped": cropped}
 
+    def choice_logp(self, questions: Sequence[Question], audio: str) -> list[list[float]]:
+        """For each question the log-probability of writing each choice as the answer."""
+        load_clips = clip_loader(audio, self._recipe.seed)
+        inputs = PromptInputs(self._model, self._prompt, 0, crop_long_audio=True, load_clips=load_clips)
+        return choice_logp(self._model, questions, inputs, self._prompt, batch_size=self._recipe.batch_size)
+
     def answer(self, trials: Sequence[Trial], audio: str, journal: Journal) -> Iterator[Batch]:
         """Yield first the answers in the journal, then this rank's share of the others as they are decoded.
 
@@ -55,7 +63,8 @@ class CheckpointModel:
             batch_size=self._recipe.batch_size,
             samples=self._recipe.samples,
             seed=self._recipe.seed,
-            forced=FORCED[self._recipe.force],
+            forced=FORCED[(self._recipe.force or "").partition(":")[0]],
+            think_tokens=think_budget(self._recipe.force),
             done=lambda trial: trial.key in earlier,
             ranks=self._ranks,
         )

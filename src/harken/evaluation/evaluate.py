@@ -5,11 +5,10 @@ cannot be used, an answer that cannot be read, a request that failed, and a clip
 so are wrong, and each kind is counted. A stopped evaluation goes on when it is called again.
 """
 
-import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,16 @@ from harken.evaluation.folder import EvaluationFolder, how_to_go_on
 from harken.evaluation.journal import Answers, Journal
 from harken.evaluation.load_questions import load_questions
 from harken.evaluation.prediction_rows import prediction_row, rejected_row, unusable_row
+from harken.evaluation.scored_columns import add_scored_columns
 from harken.evaluation.share_trials import ask
-from harken.judges import add_judged_column, add_open_column, add_rubric_column, open_judge
 from harken.models.audio_lm import AudioLM
 from harken.questions.choice_orders import Answer, Trial, trials_of
 from harken.questions.prompt import Prompt
+from harken.questions.wordings import read_wordings
 from harken.results.evaluation_rows import Row
 from harken.results.official_figures import check_official_rule, official_figures
 from harken.results.summary import summarise
-from harken.results.transcripts import add_transcript_column
-from harken.results.trials import order_figures, pass_rate_rows, sample_figures
+from harken.results.trials import order_figures, pass_rate_rows, robustness_rows, sample_figures, wording_figures
 from harken.system.console import SILENT
 from harken.system.distributed_run import distributed_run, join_ranks
 from harken.system.json_lines import write_json_lines
@@ -87,11 +86,18 @@ class _Plan:
     Attributes:
         questions: those that the model can be asked, with what it hears.
         unusable: question id -> why the model cannot be asked.
+        wordings: question id -> its other wordings; empty where the recipe names none.
     """
 
     questions: Sequence[Question]
     trials: Sequence[Trial]
     unusable: Mapping[str, str]
+    wordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def n_wordings(self) -> int:
+        """The wordings in which each question is asked, its own among them."""
+        return 1 + max(map(len, self.wordings.values()), default=0)
 
 
 def evaluate_questions(
@@ -120,9 +126,14 @@ def _begin(folder: EvaluationFolder, loaded: Loaded, model: EvaluatedModel) -> _
     unusable = _unusable(model, loaded)
     usable = [question for question in loaded.questions if question.id not in unusable]
     questions = questions_in_mode(recipe.data.audio, usable, recipe.seed)
-    trials = [trial for question in questions for trial in trials_of(question, recipe.permute, recipe.seed)]
+    wordings = {} if recipe.paraphrases is None else read_wordings(recipe.paraphrases, loaded.questions)
+    trials = [
+        trial
+        for question in questions
+        for trial in trials_of(question, recipe.permute, recipe.seed, wordings.get(question.id, ()))
+    ]
     folder.begin(loaded.questions)
-    return _Plan(questions, trials, unusable)
+    return _Plan(questions, trials, unusable, wordings)
 
 
 def _finish(
@@ -130,16 +141,14 @@ def _finish(
 ) -> dict[str, Any]:
     """Grade the answers and write what the evaluation found. Returns the summary."""
     recipe = folder.recipe
-    groups = _grade(recipe, loaded, plan.unusable, plan.trials, answers, prompt)
-    rows, judged = _judge(folder, loaded, [group[0] for group in groups])
-    rows, transcripts = add_transcript_column(loaded.questions, rows) if recipe.transcripts else (rows, {})
+    groups = _grade(recipe, loaded, plan, answers, prompt)
+    rows, scored = add_scored_columns(folder, loaded.questions, plan.questions, model, [group[0] for group in groups])
     summary = {
         **summarise(rows),
-        **judged,
-        **transcripts,
+        **scored,
         **_official(recipe, rows, prompt),
         **_failures([answer for samples in answers.values() for answer in samples]),
-        **_trial_figures(recipe, groups),
+        **_trial_figures(recipe, plan, groups),
         "audio": recipe.data.audio,
         **model.clip_counts(plan.questions, loaded.durations_s),
         "n_missing_clips": len(loaded.missing),
@@ -153,7 +162,9 @@ def _finish(
         "data": str(recipe.data.file),
         "data_sha256": folder.data_sha256,
     }
-    if recipe.permute * recipe.samples > 1:
+    if recipe.paraphrases is not None:
+        write_json_lines(folder.path / "robustness.jsonl", robustness_rows(groups, recipe.permute))
+    if recipe.permute * recipe.samples * plan.n_wordings > 1:
         write_json_lines(folder.path / "trials.jsonl", [row for group in groups for row in group])
         write_json_lines(folder.path / "pass_rates.jsonl", pass_rate_rows(groups))
     write_json_lines(folder.predictions, rows)
@@ -170,23 +181,22 @@ def _unusable(model: EvaluatedModel, loaded: Loaded) -> dict[str, str]:
 def _grade(
     recipe: EvaluationRecipe,
     loaded: Loaded,
-    unusable: Mapping[str, str],
-    trials: Sequence[Trial],
+    plan: _Plan,
     answers: Answers,
     prompt: Prompt,
 ) -> list[list[Row]]:
     """The rows of each record: first the questions in the order of the file, then the rejected records.
 
     A record that repeats an earlier one has none: it would count one question twice. A question has a row for each
-    order of its choices and each sample. A record without answers has as many equal rows.
+    wording, order of its choices and sample. A record without answers has as many equal rows.
     """
-    n_rows = recipe.permute * recipe.samples
+    n_rows = recipe.permute * recipe.samples * plan.n_wordings
     groups: dict[str, list[Row]] = {question.id: [] for question in loaded.questions}
-    for trial in trials:
+    for trial in plan.trials:
         groups[trial.question.id] += [prediction_row(trial, answer, prompt) for answer in answers[trial.key]]
     for question in loaded.questions:
-        if question.id in unusable:
-            groups[question.id] = [unusable_row(question, f"not asked: {unusable[question.id]}")] * n_rows
+        if question.id in plan.unusable:
+            groups[question.id] = [unusable_row(question, f"not asked: {plan.unusable[question.id]}")] * n_rows
     rejected = [record for record in loaded.rejected if not record.repeated]
     return [*groups.values(), *([rejected_row(record)] * n_rows for record in rejected)]
 
@@ -209,18 +219,6 @@ def _failures(answers: Sequence[Answer]) -> dict[str, Any]:
     return {"n_failed": counts.total(), "n_requests": len(answers), "failures": causes}
 
 
-def _judge(folder: EvaluationFolder, loaded: Loaded, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[str, Any]]:
-    """The rows with a judge's columns and the judge's entries of the summary, when the recipe names a judge."""
-    if folder.recipe.judge is None:
-        return rows, {}
-    questions = {question.id: question for question in loaded.questions}
-    with contextlib.closing(open_judge(folder.recipe.judge, folder.path / "judge")) as judge:
-        rows, judged = add_judged_column(judge, questions, rows)
-        rows, of_open = add_open_column(judge, questions, rows)
-        rows, by_rubric = add_rubric_column(judge, questions, rows)
-    return rows, {"judged": judged, **of_open, **by_rubric}
-
-
 def _is_whole(recipe: EvaluationRecipe) -> bool:
     return recipe.limit is None and not any(recipe.subset.model_dump().values())
 
@@ -232,10 +230,15 @@ def _official(recipe: EvaluationRecipe, rows: Sequence[Row], prompt: Prompt) -> 
     return official_figures(recipe.data.reader, recipe.data.file, rows, prompt.letters_shown)
 
 
-def _trial_figures(recipe: EvaluationRecipe, groups: Sequence[Sequence[Row]]) -> dict[str, Any]:
-    """The entries of the summary over several samples or orders; {} when every answer is hidden."""
+def _trial_figures(recipe: EvaluationRecipe, plan: _Plan, groups: Sequence[Sequence[Row]]) -> dict[str, Any]:
+    """The entries of the summary over several samples, orders or wordings; {} when every answer is hidden. Orders are
+    those of the question's own words."""
+    without = sum(
+        set(texts) == {question.text} for question in plan.questions if (texts := plan.wordings.get(question.id))
+    )
     figures = {
         "samples": sample_figures(groups) if recipe.samples > 1 else {},
-        "orders": order_figures(groups) if recipe.permute > 1 else {},
+        "orders": order_figures([group[: recipe.permute] for group in groups]) if recipe.permute > 1 else {},
+        "wordings": wording_figures(groups, recipe.permute, without) if plan.wordings else {},
     }
     return {name: values for name, values in figures.items() if values}

@@ -120,6 +120,8 @@ def _resolve(recipe: EvaluationRecipe, size: int) -> EvaluationRecipe:
             f"device: {recipe.device} would put all {size} processes on one device: leave it at auto, and each process "
             "takes its own"
         )
+    if recipe.likelihoods and not local:
+        raise ConfigError(f"likelihoods: {recipe.model} gives none: remove it, or evaluate a checkpoint")
     if recipe.model is None or not local:
         return recipe.model_copy(update={"dtype": "float32"})
     dtype = pick_dtype(recipe.dtype, recipe.model, recipe.device)

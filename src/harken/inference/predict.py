@@ -7,6 +7,7 @@ one window of batches is decoded, threads load and render the clips of the next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ def predict(
     samples: int = 1,
     seed: int = 0,
     forced: str = "",
+    think_tokens: int | None = None,
     done: Callable[[Trial], bool] = lambda trial: False,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[Batch]:
@@ -50,6 +52,8 @@ def predict(
     Args:
         samples: completions for each trial.
         forced: the text that every completion begins with.
+        think_tokens: with `forced` of `<think>`: the reasoning ends after so many tokens at most, and an answer with a
+            maximum length of its own follows.
         ranks: each of them yields its share of the batches that one process would yield. Trials and what is done must
             be the same on all.
     """
@@ -71,7 +75,10 @@ def predict(
             n_shared += len(batches)
             batches = batches[(ranks.rank - n_shared + len(batches)) % ranks.size :: ranks.size]
         for batch in batches:
-            yield _predict_batch(model, batch, sampling, samples, seed, forced)
+            if think_tokens is None:
+                yield _predict_batch(model, batch, sampling, samples, seed, forced)
+            else:
+                yield _predict_after_thinking(model, batch, sampling, samples, seed, think_tokens)
 
 
 def _predict_batch(
@@ -96,11 +103,48 @@ def _predict_batch(
     return [(trial, answers[p * samples : (p + 1) * samples]) for p, trial in enumerate(trials)]
 
 
-def _uniforms(trials: Sequence[Trial], sampling: Sampling, samples: int, seed: int) -> Tensor | None:
-    """[trials * samples, max_completion_tokens]; None where sampling is greedy."""
+def _predict_after_thinking(
+    model: AudioLM,
+    batch: Sequence[tuple[Trial, ModelInput]],
+    sampling: Sampling,
+    samples: int,
+    seed: int,
+    think_tokens: int,
+) -> Batch:
+    """Decode a reasoning of at most so many tokens, end it, and decode the answer.
+
+    The reasoning is cut where it closes or ends by itself. It is tokenized again with the tags around it, as a
+    completion that the model read would be.
+    """
+    trials, model_inputs = zip(*batch, strict=True)
+    with torch.no_grad():
+        prompts = model.embed(model_inputs, model.encode_audio(model_inputs))
+    opening = model.encode_answer("<think>")[:-1].to(model.device)
+    thinking = replace(sampling, max_completion_tokens=think_tokens)
+    numbers = _uniforms(trials, sampling, samples, seed, think_tokens + sampling.max_completion_tokens)
+    with torch.no_grad():
+        opened = [torch.cat([prompt, model.embed_tokens(opening)]) for prompt in prompts]
+    first = None if numbers is None else numbers[:, :think_tokens]
+    thoughts = completion_texts(model, rollout(model, opened, samples, thinking, first))
+    begun = [f"<think>{text.partition('</think>')[0]}</think><answer>" for text in thoughts]
+    tokens = [model.encode_answer(text)[:-1].to(model.device) for text in begun]
+    with torch.no_grad():
+        rows = [torch.cat([prompts[r // samples], model.embed_tokens(ids)]) for r, ids in enumerate(tokens)]
+    second = None if numbers is None else numbers[:, think_tokens:]
+    completions = rollout(model, rows, 1, sampling, second)
+    texts = [start + text for start, text in zip(begun, completion_texts(model, completions), strict=True)]
+    lengths = [len(ids) + n for ids, n in zip(tokens, completions.lengths.tolist(), strict=True)]
+    answers = [Answer(*fields) for fields in zip(texts, lengths, completions.ended.tolist(), strict=True)]
+    return [(trial, answers[p * samples : (p + 1) * samples]) for p, trial in enumerate(trials)]
+
+
+def _uniforms(
+    trials: Sequence[Trial], sampling: Sampling, samples: int, seed: int, length: int | None = None
+) -> Tensor | None:
+    """[trials * samples, length], by default `max_completion_tokens`; None where sampling is greedy."""
     if sampling.temperature == 0:
         return None
-    length = sampling.max_completion_tokens
+    length = sampling.max_completion_tokens if length is None else length
     rows = [uniforms(seed, trial.order, trial.question.id, g, length) for trial in trials for g in range(samples)]
     return torch.from_numpy(np.stack(rows))
 

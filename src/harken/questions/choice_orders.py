@@ -1,4 +1,5 @@
-"""The orders in which the choices of a question are shown, and the types for the answers that come back.
+"""The orders in which the choices of a question are shown, in each of its wordings, and the types for the answers that
+come back.
 
 Draws the orders from a seed and the question's id. `harken.results.trials` computes the figures over several answers
 to each question.
@@ -17,7 +18,8 @@ from harken.types import Question
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A question with its choices in one order; `order` counts the orders, and 0 is the order of the file."""
+    """A question in one wording with its choices in one order; `order` counts both, all orders of a wording together,
+    and 0 is the wording and the order of the file."""
 
     question: Question
     order: int = 0
@@ -43,13 +45,19 @@ class Answer:
     failure: str = ""
 
 
-def trials_of(question: Question, n: int, seed: int) -> list[Trial]:
+def trials_of(question: Question, n: int, seed: int, wordings: Sequence[str] = ()) -> list[Trial]:
     """The question in `n` orders of its choices: the order of the file, then orders drawn from (seed, question id).
+    With other wordings of its text the same orders follow for each of them.
 
     The orders differ until there are no more; then the same ones follow again.
     """
     orders = list(itertools.islice(_orders(question, seed), n))
-    return [Trial(_reordered(question, orders[k % len(orders)]), k) for k in range(n)]
+    texts = (question.text, *wordings)
+    return [
+        Trial(_reordered(replace(question, text=text), orders[k % len(orders)]), w * n + k)
+        for w, text in enumerate(texts)
+        for k in range(n)
+    ]
 
 
 def _orders(question: Question, seed: int) -> Iterator[tuple[int, ...]]:

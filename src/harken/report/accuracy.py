@@ -6,6 +6,7 @@ The report, the live page and the model card show the tables; every figure has n
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harken.report.budgets import BudgetAccuracy, budget_lines
 from harken.report.listening import HeardAccuracy, listening_lines
 from harken.report.no_think import NoThinkRate, no_think_lines
 from harken.report.paired_figures import accuracy_of, paired_gains
@@ -67,6 +68,7 @@ class AccuracyTable:
         faults: why an expected figure could not be computed.
         listening: the accuracy with each kind of audio; empty where only the clip and no clip were evaluated.
         no_think: the share of valid outputs without thinking by difficulty; empty where no output thought.
+        budgets: the accuracy by the length of a forced reasoning; empty with fewer than two lengths.
         evaluations: the evaluations that the figures come from.
     """
 
@@ -76,6 +78,7 @@ class AccuracyTable:
     faults: Sequence[str]
     listening: Sequence[HeardAccuracy]
     no_think: Sequence[NoThinkRate]
+    budgets: Sequence[BudgetAccuracy]
     evaluations: Sequence[Evaluation]
 
     @property
@@ -98,8 +101,16 @@ def accuracy_table(run: str, questions: QuestionSet) -> AccuracyTable:
     faults: list[str] = []
     lines = _lines(questions, faults, whole_only=False)
     listening, no_think = listening_lines(questions), no_think_lines(questions)
-    evaluations = list(questions.evaluations.values())
-    return AccuracyTable(run, questions.name, lines, list(dict.fromkeys(faults)), listening, no_think, evaluations)
+    return AccuracyTable(
+        run,
+        questions.name,
+        lines,
+        list(dict.fromkeys(faults)),
+        listening,
+        no_think,
+        budget_lines(questions),
+        [*questions.evaluations.values(), *questions.forced.values()],
+    )
 
 
 def whole_accuracy(questions: QuestionSet) -> GroupAccuracy:

@@ -4,7 +4,7 @@ Evaluations belong together when they hold the same question ids, whatever their
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harken.report.run import Evaluation, Run, read_start_evaluations
@@ -14,11 +14,17 @@ BEFORE, AFTER = "before", "after"
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """One set of questions and a run's evaluations on it, by before or after training and by audio mode."""
+    """One set of questions and a run's evaluations on it, by before or after training and by audio mode.
+
+    Attributes:
+        forced: those in which the form of the answers was forced (`--force`), by before or after, form and audio mode;
+            they are in no other figure.
+    """
 
     name: str
     ids: frozenset[str]
     evaluations: dict[tuple[str, str], Evaluation]
+    forced: dict[tuple[str, str, str], Evaluation] = field(default_factory=dict)
 
     def get(self, when: str, audio: str = "real") -> Evaluation | None:
         return self.evaluations.get((when, audio))
@@ -37,6 +43,9 @@ def question_sets(run: Run, *, within: Path | None = None) -> list[QuestionSet]:
     dated = sorted(run.evaluations, key=lambda evaluation: (evaluation.path / "summary.json").stat().st_mtime_ns)
     entries = [(BEFORE, evaluation) for evaluation in read_start_evaluations(run, within)]
     entries += [(_when(run, evaluation), evaluation) for evaluation in dated]
+    free = {evaluation.ids for _, evaluation in entries if not _force(evaluation)}
+    forced = [entry for entry in entries if _force(entry[1]) and entry[1].ids in free]
+    entries = [entry for entry in entries if entry not in forced]
     sets: dict[frozenset[str], QuestionSet] = {}
     for when, evaluation in entries:
         questions = sets.setdefault(evaluation.ids, QuestionSet(_name(evaluation), evaluation.ids, {}))
@@ -50,6 +59,8 @@ def question_sets(run: Run, *, within: Path | None = None) -> list[QuestionSet]:
     for when, evaluation in sorted(entries, key=same_model):
         if evaluation.audio != "real":
             sets[evaluation.ids].evaluations[when, evaluation.audio] = evaluation
+    for when, evaluation in forced:
+        sets[evaluation.ids].forced[when, _force(evaluation), evaluation.audio] = evaluation
     own = {evaluation.ids for evaluation in run.evaluations}
     return [questions for ids, questions in sets.items() if ids in own]
 
@@ -75,6 +86,11 @@ def distinct_names(sets: Iterable[tuple[frozenset[str], str]]) -> dict[frozenset
 def _when(run: Run, evaluation: Evaluation) -> str:
     """An evaluation in the run's folder is of the model that the run started from, or of what the model became."""
     return BEFORE if run.model and evaluation.model == run.model else AFTER
+
+
+def _force(evaluation: Evaluation) -> str:
+    """The form that was forced; "" where none was."""
+    return str(evaluation.summary.get("force") or "")
 
 
 def _name(evaluation: Evaluation) -> str:

@@ -52,6 +52,9 @@ def _summary_notes(summary: Mapping[str, Any]) -> list[str]:
             f"a judge finds {percent(Estimate(**of_open['score']))} % of the answers to {of_open['n']} open questions "
             f"right, {of_open['n_failed']} calls failed (counted as 0)"
         )
+    if summary.get("right_share") is not None:
+        share = summary["right_share"]
+        notes.append(f"the right choice has {percent(Estimate(**share))} % of the probability of all choices")
     transcripts = summary.get("transcripts")
     if transcripts is not None:
         rate, score = (percent(Estimate(**transcripts[key])) for key in ("word_error_rate", "score"))
@@ -89,6 +92,20 @@ def trials_table(title: str, summary: Mapping[str, Any]) -> Table:
         note = f"; accuracy of single orders {low:.1f}-{high:.1f}, sd {sd:.1f}"
     cells = [(name, str(figure["n"]), percent(Estimate(**figure))) for name, figure in rows]
     return terminal_table(title, (header, "n", "% [95 %]"), cells, f"predictions.jsonl holds the first of them{note}")
+
+
+def wordings_table(title: str, figures: Mapping[str, Any]) -> Table:
+    """Figures over several wordings of each question."""
+    rows = [("mean over wordings", figures["mean"]), ("same choice in all wordings", figures["same_choice"])]
+    cells = [(name, str(figure["n"]), percent(Estimate(**figure))) for name, figure in rows]
+    low, high, sd = (100 * figures[key] for key in ("low", "high", "sd"))
+    spread = "" if figures["item_sd_orders"] is None else f", over orders {figures['item_sd_orders']:.2f}"
+    note = (
+        f"accuracy of single wordings {low:.1f}-{high:.1f}, sd {sd:.1f}; spread per question (sd of its accuracy, mean "
+        f"over questions): over wordings {figures['item_sd']:.2f}{spread}; {figures['n_without']} questions have no "
+        "other wording"
+    )
+    return terminal_table(title, (f"{figures['n_wordings']} wordings", "n", "% [95 %]"), cells, note)
 
 
 def listening_table(title: str, figures: Mapping[str, Any]) -> Table:

@@ -1,13 +1,13 @@
-"""Figures over several answers to each question: its samples, or its choices in several orders.
+"""Figures over several answers to each question: its samples, its choices in several orders, or several wordings.
 
-Computes average, majority vote and pass@k over samples, and the spread over orders, from graded rows. The rows come in
-groups, one group for each question. predictions.jsonl itself holds one row for each question.
+Computes average, majority vote and pass@k over samples, and the spread over orders and wordings, from graded rows. The
+rows come in groups, one group for each question. predictions.jsonl itself holds one row for each question.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from statistics import mean, stdev
+from statistics import mean, pstdev, stdev
 from typing import Any
 
 from harken.stats import mean_interval
@@ -101,3 +101,56 @@ def order_figures(groups: Sequence[Rows]) -> dict[str, Any]:
         "high": max(by_order),
         "same_choice": asdict(mean_interval(same, clips)),
     }
+
+
+def wording_figures(groups: Sequence[Rows], n_orders: int, without: int) -> dict[str, Any]:
+    """Figures over W wordings of each question, each with the same orders of its choices: the mean accuracy, that of
+    every wording, and their spread.
+
+    `item_sd` is the standard deviation of a question's accuracy over its wordings, mean over questions;
+    `item_sd_orders` the same over the orders of its choices, None with one order. `same_choice` compares the wordings
+    in the order of the file. Returns {} where every answer is hidden.
+
+    Args:
+        groups: for each question W x `n_orders` rows, all orders of a wording together.
+        without: questions without another wording, whose own stands in its place.
+    """
+    known = [rows for rows in groups if rows[0]["correct"] is not None]
+    if not known:
+        return {}
+    clips, n = [rows[0]["clip"] for rows in known], len(known[0]) // n_orders
+    rates = [_rates(rows, n_orders) for rows in known]
+    by_wording = [mean(by[w] for by, _ in rates) for w in range(n)]
+    same = [float(len({row["choice"] for row in rows[::n_orders]}) == 1) for rows in known]
+    return {
+        "n_wordings": n,
+        "mean": asdict(mean_interval([mean(by) for by, _ in rates], clips)),
+        "by_wording": by_wording,
+        "sd": stdev(by_wording),
+        "low": min(by_wording),
+        "high": max(by_wording),
+        "same_choice": asdict(mean_interval(same, clips)),
+        "item_sd": mean(pstdev(by) for by, _ in rates),
+        "item_sd_orders": mean(pstdev(by) for _, by in rates) if n_orders > 1 else None,
+        "n_without": without,
+    }
+
+
+def robustness_rows(groups: Sequence[Rows], n_orders: int) -> list[dict[str, Any]]:
+    """One row for each question whose answer is known: its accuracy in each wording and in each order, and their
+    standard deviations."""
+    rows = []
+    for group in groups:
+        if group[0]["correct"] is not None:
+            by_wording, by_order = _rates(group, n_orders)
+            labels = {key: group[0][key] for key in ("id", "clip", "task", "difficulty")}
+            spread = {"sd_wordings": pstdev(by_wording), "sd_orders": pstdev(by_order)}
+            rows.append({**labels, "wordings": by_wording, "orders": by_order, **spread})
+    return rows
+
+
+def _rates(rows: Rows, n_orders: int) -> tuple[list[float], list[float]]:
+    """(accuracy in each wording, mean over orders; accuracy in each order, mean over wordings)."""
+    right = [float(row["correct"]) for row in rows]
+    by_wording = [mean(right[first : first + n_orders]) for first in range(0, len(right), n_orders)]
+    return by_wording, [mean(right[k::n_orders]) for k in range(n_orders)]

@@ -13,6 +13,7 @@ BATCH_PANEL = "Batch files, instead of a server"
 GENERATION_KEYS = {
     "captions": "captions",
     "manifest": "manifest",
+    "wordings": "wordings",
     "audio_root": "audio_root",
     "prompt_file": "prompt_file",
     "endpoint": "endpoint.base_url",

@@ -1,0 +1,55 @@
+"""Columns that an evaluation adds beside the grade: a judge's opinion, likelihoods of the choices, word error rates."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from harken.evaluation.checkpoint_model import CheckpointModel
+from harken.evaluation.evaluated_model import EvaluatedModel
+from harken.evaluation.folder import EvaluationFolder
+from harken.judges import add_judged_column, add_open_column, add_rubric_column, open_judge
+from harken.results.evaluation_rows import Row
+from harken.results.likelihoods import add_likelihood_columns
+from harken.results.transcripts import add_transcript_column
+from harken.types import Question
+
+
+def add_scored_columns(
+    folder: EvaluationFolder,
+    questions: Sequence[Question],
+    asked: Sequence[Question],
+    model: EvaluatedModel,
+    rows: Sequence[Row],
+) -> tuple[Sequence[Row], dict[str, Any]]:
+    """The rows with the columns that the recipe asks for, and their entries of the summary.
+
+    Args:
+        questions: all that were loaded.
+        asked: those that the model was asked, with what it heard.
+    """
+    recipe = folder.recipe
+    rows, entries = _judged(folder, questions, rows)
+    if recipe.likelihoods:
+        assert isinstance(model, CheckpointModel)  # `agree_on_recipe` refuses every other model
+        logp = model.choice_logp(asked, recipe.data.audio)
+        by_id = {question.id: (question, values) for question, values in zip(asked, logp, strict=True)}
+        rows, figures = add_likelihood_columns(by_id, rows)
+        entries |= figures
+    if recipe.transcripts:
+        rows, figures = add_transcript_column(questions, rows)
+        entries |= figures
+    return rows, entries
+
+
+def _judged(
+    folder: EvaluationFolder, questions: Sequence[Question], rows: Sequence[Row]
+) -> tuple[Sequence[Row], dict[str, Any]]:
+    """The rows with a judge's columns and the judge's entries of the summary, when the recipe names a judge."""
+    if folder.recipe.judge is None:
+        return rows, {}
+    by_id = {question.id: question for question in questions}
+    with contextlib.closing(open_judge(folder.recipe.judge, folder.path / "judge")) as judge:
+        rows, judged = add_judged_column(judge, by_id, rows)
+        rows, of_open = add_open_column(judge, by_id, rows)
+        rows, by_rubric = add_rubric_column(judge, by_id, rows)
+    return rows, {"judged": judged, **of_open, **by_rubric}
