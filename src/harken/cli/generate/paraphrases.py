@@ -26,7 +26,7 @@ def paraphrases(
 ) -> None:
     """Write a manifest's questions in other words, for evaluations that ask each in all of them.
 
-    harken evaluate --paraphrases OUT/paraphrases.jsonl --permute 4 takes the result.
+    The option --paraphrases of `harken evaluate` takes OUT/paraphrases.jsonl.
     """
     from harken.config import ParaphraseRecipe
     from harken.generate.paraphrases import generate_paraphrases
