@@ -126,6 +126,5 @@ def test_the_command_filters_by_a_fragment_and_by_likelihoods_of_a_real_evaluati
     names, _ = kept(tmp_path / "need")
     rows = [json.loads(line) for line in (tmp_path / "quarter" / "predictions.jsonl").read_text().splitlines()]
     assert names == [row["id"] for row in rows if row["id"].startswith("q") and row["right_share"] <= limit]
-    assert "nothing is left out" in refused_by(
-        "prepare filter", *command[2:], "--drop-right", 0, "--out", tmp_path / "x"
-    )
+    elsewhere = [*command[1:-1], tmp_path / "x", "--drop-right", 0]
+    assert "nothing is left out" in refused_by("prepare", *elsewhere)
