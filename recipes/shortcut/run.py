@@ -19,10 +19,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 import harken
 from harken.data.demo_set import write_demo_set
 from harken.models.tiny_checkpoint import question_texts, write_tiny
-from rich.console import Console
 
 HERE = Path(__file__).parent
 N_TRAIN, N_TEST = 1200, 320

@@ -29,6 +29,8 @@ LANGUAGES = {"shell", "python", "yaml", "json", "toml", "bash", "bibtex", "text"
 INDEX = "needs a package index"
 EIGHT = "needs eight GPUs; tests/training/test_scale_runs.py starts two processes"
 HOURS = "takes 12 minutes to an hour a seed on real recordings, which are not part of harken"
+FILTER = "the stand-in answers would leave no question; tests/prepare/test_need_of_clip.py filters"
+WORDS = "needs a server that paraphrases; tests/generate/test_paraphrases.py has one"
 VLLM = "needs vLLM; `make vllm` runs a real server"
 NOT_RUN: dict[str, dict[str, str]] = {
     "README.md": {
@@ -45,12 +47,22 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python benchmarks/prepare_media.py --clips 60 --repeats 3": "minutes, and the program ffmpeg",
         "python benchmarks/data_scale.py --out runs/data-scale": "an hour",
         "python benchmarks/data_scale.py --out runs/data-scale --table": "reads what an hour wrote",
+        "harken evaluate --model Qwen/Qwen2.5-Omni-7B --benchmark manifest --data data/avqa/manifest.jsonl "
+        "--audio none --likelihoods --out runs/avqa-none": FILTER,
+        "harken evaluate --model Qwen/Qwen2.5-Omni-7B --benchmark manifest --data data/avqa/manifest.jsonl "
+        "--audio fragment:0.25 --out runs/avqa-quarter": FILTER,
+        "harken prepare filter data/avqa/manifest.jsonl --without runs/avqa-none --without runs/avqa-quarter "
+        "--out data/avqa_need": FILTER,
     },
     "docs/evaluation.md": {
         "torchrun --nproc-per-node 8 -m harken evaluate --model runs/omni-r1-avqa --benchmark mmau "
         "--data data/mmau/mmau-test-mini.json --out runs/mmau": EIGHT.replace(
             "training/test_scale_runs", "evaluation/test_evaluation_on_ranks"
         ),
+        "harken generate paraphrases --manifest data/mmau/manifest.jsonl --wordings 3 --endpoint "
+        "http://127.0.0.1:8000/v1 --model Qwen/Qwen3-8B --out data/words": WORDS,
+        "harken evaluate --model runs/mine --benchmark manifest --data data/mmau/manifest.jsonl --paraphrases "
+        "data/words/paraphrases.jsonl --permute 4 --out runs/robust": WORDS,
     },
     "docs/generate.md": {
         "recipes/realaqa_generated.sh runs/realaqa-generated": "tests/generate/test_example.py runs it"
@@ -66,6 +78,8 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "for seed in 0 1 2; do recipes/realaqa_thinker.sh $seed runs/realaqa-thinker/seed$seed; done": HOURS,
         "for seed in 0 1 2; do python recipes/digits/run.py --seed $seed --out runs/digits; done": HOURS,
         "python benchmarks/digits_table.py runs/digits --write": "reads what the program wrote",
+        "python recipes/shortcut/run.py runs/shortcut --seeds 0 1 2": "several minutes of training",
+        "python recipes/shortcut/table.py runs/shortcut docs/images/shortcut.svg": "reads what the program wrote",
         "python benchmarks/thinker_table.py runs/realaqa-thinker": "reads what the script wrote",
         "python benchmarks/thinker_curves.py runs/realaqa-thinker docs/images/realaqa_thinker.svg": "the same",
     },
