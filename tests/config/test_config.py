@@ -228,6 +228,7 @@ def test_the_earlier_spelling_of_a_heard_clip_is_refused_with_the_known_ones(tmp
     ("path", "reason"),
     [
         ("", "an empty path"),
+        (" ", "an empty path"),
         ("x" * 256, "with a name of more than 255"),
         ("ü" * 128, "with a name of more than 255"),
         ("x/" * 2100, "a path of more than 4095 bytes"),

@@ -21,7 +21,7 @@ def _openable(text: str) -> str:
     """The path as it is. Raises ValueError for one that no file system can have; the error then names the key, which an
     error on opening it would not."""
     encoded = text.encode("utf-8", "surrogatepass")
-    if not text:
+    if not text.strip():
         raise ValueError("an empty path")
     if len(encoded) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in encoded.split(b"/")):
         raise ValueError(f"a path of more than {LONGEST_PATH} bytes, or with a name of more than {LONGEST_NAME}")

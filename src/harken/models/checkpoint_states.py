@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from harken.config.differences import mapping_differences
+from harken.errors import CheckpointError
 from harken.models.loading import resolve_checkpoint
 from harken.system.file_states import file_state, is_same_file
 
@@ -19,13 +21,20 @@ def checkpoint_state(path: str, *, hashed: bool) -> dict[str, Any]:
 
     Args:
         hashed: also hash weights. Without it, files of 16 MiB and more have their size and time of change.
+
+    Raises CheckpointError for a name that is neither a folder nor a Hub id.
     """
     folder = Path(resolve_checkpoint(path))
     if folder.is_dir():
         files = sorted(file for file in folder.iterdir() if file.is_file() and not _says_nothing(file.name))
         states = {file.name: file_state(file, hashed=hashed or file.stat().st_size < _SMALL) for file in files}
         return {"checkpoint": str(folder.resolve()), "files": states}
-    cached = try_to_load_from_cache(path, "config.json")
+    try:
+        cached = try_to_load_from_cache(path, "config.json")
+    except HFValidationError as error:
+        raise CheckpointError(
+            f"{path}: no such folder, and no Hub id; restore the folder, or say where it is"
+        ) from error
     return {"checkpoint": path, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
 
 
