@@ -56,6 +56,10 @@ class ChatAudioModel(LanguageModelMethods):
         around_clips: tuple[str, str] = ("", ""),
     ) -> None:
         config: Any = module.config
+        if max_samples < feature_extractor.sampling_rate:
+            raise CheckpointError(
+                f"preprocessor_config.json takes clips of at most {max_samples:,} samples, less than a second; fetch it again"
+            )
         self.module = module
         self.adapters: PeftModel | None = None
         self._tower_cache: TowerCache | None = None
