@@ -1,5 +1,6 @@
 """Loaded checkpoints equal transformers' own classes, and an incomplete one is an error that names its path."""
 
+import json
 import shutil
 
 import pytest

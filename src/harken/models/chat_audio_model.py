@@ -58,7 +58,8 @@ class ChatAudioModel(LanguageModelMethods):
         config: Any = module.config
         if max_samples < feature_extractor.sampling_rate:
             raise CheckpointError(
-                f"preprocessor_config.json takes clips of at most {max_samples:,} samples, less than a second; fetch it again"
+                f"preprocessor_config.json takes clips of at most {max_samples:,} samples, less than a second; fetch "
+                "it again"
             )
         self.module = module
         self.adapters: PeftModel | None = None
