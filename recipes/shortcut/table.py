@@ -1,4 +1,4 @@
-"""The table and the curves of recipes/shortcut: python recipes/shortcut/table.py runs/shortcut docs/images/shortcut.svg
+"""The table and the curves of recipes/shortcut: python recipes/shortcut/table.py runs/shortcut runs/shortcut/curves.svg
 
 Prints a Markdown table for docs/results.md: accuracy with the clip where the code word lies and where it is right, and
 the audio gain (with the clip minus without it, paired by question), each with its 95 % interval clustered by clip. The
