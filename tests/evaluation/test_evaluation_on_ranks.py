@@ -59,7 +59,7 @@ KINDS = {
     "listening": {"listening": True},
 }
 WRONG = {
-    "baseline": ({"model": "random-guess"}, "2 processes share the questions of a local model only"),
+    "baseline": ({"model": "random-guess"}, "2 processes share the questions of a checkpoint only"),
     "device": ({"device": "cuda:1"}, "device: cuda:1 would put all 2 processes on one device"),
     "data": ({"data__file": "nothing.json"}, "nothing.json"),
     "clips": ({"data__audio": "shuffled", "limit": 1}, "shuffled needs two clips or more"),
