@@ -82,7 +82,14 @@ def test_every_command_is_fuzzed():
     known = {name for panel in COMMANDS.values() for name in panel}
     assert known - fuzzed - GROUPS.keys() <= NOT_FUZZED
     prepared = {name for panel in PREPARE_COMMANDS.values() for name in panel}
-    assert prepared - fuzzed <= {"mmar", "airbench", "mmau_pro", "mmsu"}  # their readers are among the readers
+    assert prepared - fuzzed <= {
+        "mmar",
+        "airbench",
+        "mmau_pro",
+        "mmsu",
+        "adqa",
+        "filter",
+    }  # their readers are among the readers
 
 
 @pytest.mark.slow

@@ -137,7 +137,7 @@ def test_permuted_choices_are_shown_in_their_order_and_graded_by_text(file, tmp_
 def test_contradictions_are_refused():
     for changes, says in (
         ({"samples": 2}, "samples: 2 greedy answers are all the same: set temperature"),
-        ({"samples": 2, "permute": 2, "temperature": 1.0}, "samples and permute: give one of them"),
+        ({"samples": 2, "permute": 2, "temperature": 1.0}, "samples and permute or paraphrases: give one of them"),
         ({"endpoint": {"base_url": "http://x/v1", "model": "m"}, "model": "m"}, "give either model"),
         ({"endpoint": {"base_url": "http://x/v1", "model": "m"}, "long_audio": "wrong"}, "long_audio: wrong needs"),
         ({"endpoint": {"base_url": "http://x/v1", "model": "m", "api": "completion"}}, "only chat takes audio"),

@@ -71,7 +71,7 @@ def test_a_wrong_setting_is_named(words, message, tmp_path):
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", ["gone.jsonl", "", "http://127.0.0.1:9/captions"])
+@pytest.mark.parametrize("name", ["gone.jsonl", ".", "http://127.0.0.1:9/captions"])
 def test_a_file_that_a_recipe_names_and_that_is_not_there_is_an_error_with_recipe_and_key(tmp_path, name):
     recipe = tmp_path / "questions.yaml"
     recipe.write_text(f"captions: '{name}'\nendpoint: {{base_url: 'http://127.0.0.1:9/v1', model: m}}\n")

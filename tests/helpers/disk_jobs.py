@@ -40,8 +40,10 @@ class Job:
 
 READS_ONLY = {"doctor", "recipes", "plan", "ask", "compare", "view", "judge check"}
 """Commands that write nothing but what they print. `view` keeps nothing, `judge check` has a folder of its own."""
-LIKE_ANOTHER = {f"prepare {name}" for name in ("mmar", "airbench", "mmau_pro", "mmsu")}
-"""Commands that are `prepare mmau` with another reader."""
+LIKE_ANOTHER = {f"prepare {name}" for name in ("mmar", "airbench", "mmau_pro", "mmsu", "adqa")}
+LIKE_ANOTHER |= {"prepare filter", "generate paraphrases"}
+"""Commands that are `prepare mmau` with another reader, and those that write with the functions of `prepare jsonl` and
+`generate questions`."""
 
 SETTINGS = ("--set", "logging.trackers=[]", "--set", "logging.checkpoint_every=1")
 SERVED = ("--endpoint", "http://127.0.0.1:1/v1", "--model", "m")

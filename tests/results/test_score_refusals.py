@@ -104,7 +104,7 @@ def test_a_benchmark_file_with_a_record_that_cannot_be_used_is_refused(files):
     with pytest.raises(DataError, match="holds no records"):
         score_file("mmau", data, predictions)
     with pytest.raises(
-        ConfigError, match=r"no benchmark is called 'mmmu' .*; one of mmau, mmar, airbench, mmsu, mmau_pro, or"
+        ConfigError, match=r"no benchmark is called 'mmmu' .*; one of mmau, mmar, airbench, mmsu, mmau_pro, adqa, or"
     ):
         score_file("mmmu", data, predictions)
 

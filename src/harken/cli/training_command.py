@@ -82,12 +82,11 @@ def training_command(
         settings, folder = _settings_and_folder(recipe, overrides, out, resume, suffix)
         if accept_changes and resume is None:
             raise typer.BadParameter("goes with --resume RUN", param_hint="--accept-changes")
-        if not dry_run:
-            print_line(screen, f"starting {settings.name} in {folder}")
-        check_files({f"data.train.{number}": source for number, source in enumerate(settings.data.train)})
         if dry_run:
             _print_dry_run(settings)
             return
+        print_line(screen, f"starting {settings.name} in {folder}")
+        _check_data_files(settings)
         on_step = print_step if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
         run = load_loop()(settings, folder, **resumed, on_step=on_step, console=screen)
@@ -123,9 +122,14 @@ def _settings_and_folder(
     return settings, out or Path("runs") / f"{settings.name}{suffix}"
 
 
+def _check_data_files(recipe: "Recipe") -> None:
+    check_files({f"data.train.{number}": source for number, source in enumerate(recipe.data.train)})
+
+
 def _print_dry_run(recipe: "Recipe") -> None:
     from harken.config import as_yaml
     from harken.inference.first_prompt import first_prompt
 
     console.print(as_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
+    _check_data_files(recipe)
     console.print(first_prompt(recipe), markup=False, highlight=False, soft_wrap=True)
