@@ -216,6 +216,14 @@ def test_a_judge_that_lacks_weights_is_an_error_and_does_not_judge_with_random_o
         open_judge(local(folder), tmp_path / "cache")
 
 
+def test_a_judge_of_billions_of_layers_is_refused_before_one_is_made(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "judge")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2**31, "layer_types": None}))
+    with pytest.raises(CheckpointError, match=r"judge: config\.json has num_hidden_layers 2147483648"):
+        open_judge(local(folder), tmp_path / "cache")
+
+
 def test_stored_lines_hold_no_judged_text(checkpoint, tmp_path):
     judge = open_judge(local(checkpoint), tmp_path)
     ask_all(judge, ["a secret thought"])

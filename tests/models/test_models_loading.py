@@ -25,6 +25,7 @@ from harken.inference.clip_sensitivity import logit_change_between_clips
 from harken.models import loading
 from harken.models.loading import load_model, load_renderer, resolve_checkpoint
 from harken.models.policy import load_policy
+from harken.planning.shapes import shape_of
 
 OMNI = "qwen2_5_omni"
 
@@ -191,6 +192,19 @@ def test_a_control_token_in_a_question_is_refused(arch, token):
             make_prompt(model, text, None)
     with pytest.raises(ValueError, match="holds the control token"):
         model.prompt_length([{"role": "user", "content": f"Which? {token}"}], None)
+
+
+@pytest.mark.parametrize("load", [load_model, load_renderer, shape_of])
+@pytest.mark.parametrize(("part", "key"), [("audio_config", "encoder_layers"), ("text_config", "num_hidden_layers")])
+@pytest.mark.parametrize("layers", [1001, 2**31, 10**30])
+def test_a_config_of_billions_of_layers_is_refused_before_one_is_made(load, part, key, layers, tmp_path):
+    folder = shutil.copytree(tiny_folder("qwen2_audio"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config[part] |= {key: layers}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=rf"config\.json has {key} ") as raised:
+        load(str(folder))
+    assert str(raised.value).startswith(f"{folder}: ")
 
 
 def test_a_feature_extractor_for_less_than_a_second_is_refused(tmp_path):

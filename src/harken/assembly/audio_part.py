@@ -16,6 +16,7 @@ from transformers import Qwen2AudioEncoder, Qwen2AudioEncoderConfig, WhisperConf
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
+from harken.models.fit_of_weights import refuse_too_many_layers
 from harken.models.loading import checkpoint_errors
 
 POSITIONS_A_SECOND = 50
@@ -50,6 +51,7 @@ def read_audio_part(path: str, window_s: int) -> AudioPart:
         config: Any = WhisperConfig.from_pretrained(folder)
         if config.model_type != "whisper":
             raise CheckpointError(f"a checkpoint of model_type {config.model_type!r}; the encoder must be a Whisper")
+        refuse_too_many_layers(path, config.to_dict())
         positions = window_s * POSITIONS_A_SECOND
         if positions > config.max_source_positions:
             longest = config.max_source_positions // POSITIONS_A_SECOND

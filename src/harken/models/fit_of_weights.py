@@ -19,6 +19,8 @@ from harken.errors import CheckpointError, short_repr
 MOST_UNKNOWN = 0.1
 """So large a share of a model may lack tensors of its shapes. Less is named weight by weight when the model is
 loaded."""
+MOST_LAYERS = 1000
+"""Several times those of the deepest published models."""
 _LONGEST_HEADER = 100_000_000
 """Bytes, the limit of safetensors."""
 _PACKED = (".qweight", ".qzeros", ".weight_packed", ".weight_scale")
@@ -55,6 +57,16 @@ def refuse_other_language_model(path: str, config: Mapping[str, Any], families: 
             f"{path}: a language model of model_type {short_repr(family)} inside {config.get('model_type')}; harken "
             f"knows {', '.join(sorted(families))} there"
         )
+
+
+def refuse_too_many_layers(path: str, config: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where a config, at any level, has more than MOST_LAYERS layers. Of a damaged number, as
+    many Python objects would be made, which need memory and hours even without weights."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            refuse_too_many_layers(path, value)
+        elif str(key).endswith(("layers", "depth")) and isinstance(value, int) and value > MOST_LAYERS:
+            raise CheckpointError(f"{path}: config.json has {key} {short_repr(value)}; fetch config.json again")
 
 
 def refuse_misfit(path: str, module: nn.Module) -> None:

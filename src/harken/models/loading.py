@@ -21,7 +21,12 @@ from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.audio_lm import AudioLM
 from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.checkpoint_json import read_checkpoint_json
-from harken.models.fit_of_weights import refuse_misfit, refuse_other_language_model, refuse_quantised
+from harken.models.fit_of_weights import (
+    refuse_misfit,
+    refuse_other_language_model,
+    refuse_quantised,
+    refuse_too_many_layers,
+)
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.music_flamingo import MusicFlamingo
 from harken.models.qwen3_omni import Qwen3Omni
@@ -195,6 +200,7 @@ def checkpoint_errors(path: str) -> Iterator[None]:
 def architecture_class(path: str) -> Any:
     """The class of a checkpoint, which is of a folder or a Hub id. Raises CheckpointError where harken knows none."""
     config = _read_config(path)
+    refuse_too_many_layers(path, config)
     model_type = str(config.get("model_type"))
     model_class = MODEL_TYPES.get(model_type) or _own_class(model_type, path)
     if model_class is None:
