@@ -16,7 +16,7 @@ from transformers import Qwen2AudioEncoder, Qwen2AudioEncoderConfig, WhisperConf
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
-from harken.models.fit_of_weights import refuse_too_many_layers
+from harken.models.fit_of_weights import refuse_deep_folder
 from harken.models.loading import checkpoint_errors
 
 POSITIONS_A_SECOND = 50
@@ -48,10 +48,10 @@ def read_audio_part(path: str, window_s: int) -> AudioPart:
     """
     with checkpoint_errors(path):
         folder = _folder(path)
+        refuse_deep_folder(str(folder))
         config: Any = WhisperConfig.from_pretrained(folder)
         if config.model_type != "whisper":
             raise CheckpointError(f"a checkpoint of model_type {config.model_type!r}; the encoder must be a Whisper")
-        refuse_too_many_layers(path, config.to_dict())
         positions = window_s * POSITIONS_A_SECOND
         if positions > config.max_source_positions:
             longest = config.max_source_positions // POSITIONS_A_SECOND

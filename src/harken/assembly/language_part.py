@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
-from harken.models.fit_of_weights import refuse_misfit, refuse_too_many_layers
+from harken.models.fit_of_weights import refuse_deep_folder, refuse_misfit
 from harken.models.loading import checkpoint_errors
 from harken.models.weights import load_weights
 
@@ -62,9 +62,9 @@ def read_language_part(path: str) -> LanguagePart:
     with checkpoint_errors(path):
         if not Path(path).is_dir() and not is_hub_id(path):
             raise CheckpointError("no such folder")
+        refuse_deep_folder(path)
         config: Any = AutoConfig.from_pretrained(path)
         text_config = as_text_config(config.to_dict())
-        refuse_too_many_layers(path, config.to_dict())
         tokenizer = AutoTokenizer.from_pretrained(path)
         if not tokenizer.chat_template:
             raise CheckpointError("has no chat template; take the instruction-tuned checkpoint of this model")

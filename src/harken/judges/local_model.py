@@ -14,13 +14,13 @@ from pathlib import Path
 from threading import Lock
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
 from harken.judges.judge import Aspect
 from harken.judges.prompts import MAX_NEW_TOKENS
-from harken.models.fit_of_weights import refuse_too_many_layers
+from harken.models.fit_of_weights import refuse_deep_folder
 from harken.models.loading import checkpoint_errors, pick_device
 from harken.models.weights import load_weights
 from harken.system.model_messages import Failure, Reply
@@ -36,8 +36,8 @@ class LocalJudgeModel:
         self._config = config
         device = pick_device(config.device)
         with checkpoint_errors(config.path):
+            refuse_deep_folder(config.path)
             self._tokenizer = AutoTokenizer.from_pretrained(config.path)
-            refuse_too_many_layers(config.path, AutoConfig.from_pretrained(config.path).to_dict())
             self._model = load_weights(
                 AutoModelForCausalLM, config.path, dtype=getattr(torch, config.dtype), attn_implementation=None
             )

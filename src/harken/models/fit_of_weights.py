@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from harken.errors import CheckpointError, short_repr
+from harken.models.checkpoint_json import read_checkpoint_json
 
 MOST_UNKNOWN = 0.1
 """So large a share of a model may lack tensors of its shapes. Less is named weight by weight when the model is
@@ -67,6 +68,13 @@ def refuse_too_many_layers(path: str, config: Mapping[str, Any]) -> None:
             refuse_too_many_layers(path, value)
         elif str(key).endswith(("layers", "depth")) and isinstance(value, int) and value > MOST_LAYERS:
             raise CheckpointError(f"{path}: config.json has {key} {short_repr(value)}; fetch config.json again")
+
+
+def refuse_deep_folder(path: str) -> None:
+    """The same for a folder's config.json, before transformers makes lists of its layers."""
+    file = Path(path) / "config.json"
+    if file.is_file():
+        refuse_too_many_layers(path, read_checkpoint_json(file))
 
 
 def refuse_misfit(path: str, module: nn.Module) -> None:
