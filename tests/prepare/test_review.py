@@ -134,6 +134,12 @@ def test_the_text_of_a_question_cannot_act_on_the_terminal(tmp_path):
     assert "(no such file)" in output
 
 
+def test_a_clip_whose_name_no_file_system_can_have_is_no_file(tmp_path):
+    manifest = tmp_path / "manifest.jsonl"
+    write_manifest(manifest, [Question("q", "What?", ("a", "b"), 0, tmp_path / f"{'9' * 400}.wav")])
+    assert "(no such file)" in look(manifest, "p", size=1)
+
+
 def test_a_section_stands_in_the_place_of_its_earlier_self():
     card = "# T\n\n## Review by hand\n\nold\n\n## Other\n\nkept\n"
     assert replace_section(card, ["## Review by hand", "", "new"]) == (

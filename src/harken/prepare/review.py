@@ -8,6 +8,7 @@ was: if the manifest is written again with other questions, those are shown agai
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,7 +159,8 @@ def _ask(question: Question, keys: Keys, player: Player, console: Console) -> tu
 
 def _show(console: Console, question: Question, number: int, size: int) -> None:
     paths = [span.path for span in question.audio_spans]
-    named = ", ".join(f"{path}{'' if path.is_file() else ' (no such file)'}" for path in paths)
+    # A name that is too long for a file system is no file, and pathlib would raise.
+    named = ", ".join(f"{path}{'' if os.path.isfile(path) else ' (no such file)'}" for path in paths)
     lines = [f"{number} of {size}   {question.id}", f"clip: {named or 'none'}", question.text]
     for index, choice in enumerate(question.choices):
         lines.append(f"  {'*' if index == question.answer else ' '} {choice}")
