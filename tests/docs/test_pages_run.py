@@ -54,6 +54,10 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "harken prepare filter data/avqa/manifest.jsonl --without runs/avqa-none --without runs/avqa-quarter "
         "--out data/avqa_need": FILTER,
     },
+    "docs/command_line.md": {
+        "harken prepare filter data/avqa/manifest.jsonl --without runs/avqa-none --without runs/avqa-quarter "
+        "--out data/need": FILTER,
+    },
     "docs/evaluation.md": {
         "torchrun --nproc-per-node 8 -m harken evaluate --model runs/omni-r1-avqa --benchmark mmau "
         "--data data/mmau/mmau-test-mini.json --out runs/mmau": EIGHT.replace(
