@@ -21,7 +21,7 @@ def failing_training(world, tmp_path) -> dict[str, tuple[list, list[str]]]:
         "used folder": (["sft", recipe, "--out", full], [f"{full}: holds a run already; choose another --out"]),
         "no data": (
             ["sft", recipe, "--out", tmp_path / "a", "--set", f"data.train.0.file={tmp_path}/q.json"],
-            [f"{tmp_path}/q.json: cannot be read"],
+            [f"{recipe}: data.train.0.file: {tmp_path}/q.json: cannot be read"],
         ),
         "empty development part": (
             ["sft", recipe, "--out", tmp_path / "b", "--set", "data.dev_share=0.0001"],
@@ -114,7 +114,7 @@ def test_doctor_fails_for_a_checkpoint_that_does_not_load(tmp_path):
 def test_an_evaluation_reads_its_questions_and_reaches_its_server_before_it_loads_a_model(world, tmp_path):
     gone = ["evaluate", "--data", tmp_path / "gone.json", "--model", tmp_path / "gone", "--out", tmp_path / "e"]
     result = harken(*gone)
-    assert f"{tmp_path}/gone.json: cannot be read" in result.err
+    assert f"harken evaluate: data.file: {tmp_path}/gone.json: cannot be read" in result.err
     assert not (tmp_path / "e").exists()
     served = ["evaluate", "--data", world.test, "--out", tmp_path / "e", "--served-model", "m"]
     result = harken(*served, "--endpoint", "http://127.0.0.1:9/v1")

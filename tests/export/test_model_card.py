@@ -15,6 +15,7 @@ from tiny_models import tiny_folder, write_full_omni
 
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
+from harken.errors import ConfigError
 from harken.export.adapters import export_adapter
 from harken.export.model_card import escaped, model_card
 from harken.export.weights import export
@@ -59,6 +60,13 @@ def test_the_header_is_what_the_hub_reads(tmp_path):
     }
     header, _ = parts(card_of(None, adapter=True))
     assert (header["library_name"], header["tags"]) == ("peft", ["harken", "audio-question-answering"])
+
+
+def test_a_prompt_that_the_run_s_config_names_wrongly_is_an_error_with_that_file(tmp_path):
+    run = trainable(write_demo(tmp_path), prompt={"style": "copy"})
+    with pytest.raises(ConfigError, match=r"no style is called 'copy'") as raised:
+        card_of(run)
+    assert str(raised.value).startswith(f"{run}/config.yaml: prompt.style: ")
 
 
 def test_results_have_n_and_intervals_and_the_audio_gain(tmp_path):

@@ -19,7 +19,6 @@ import sys
 import traceback
 from pathlib import Path
 
-import yaml
 from command_line import CommandResult
 from damage import damaged
 from fuzz_readers import try_reader
@@ -77,28 +76,12 @@ def names_of(target: Target, root: Path) -> list[str]:
 
 
 def is_about_what_it_says(message: str, content: bytes) -> bool:
-    """Whether the damaged file can still be read, and the message is about what it says now: it begins with a key of
-    the recipe, or with a value of the file, such as the name of another file that is not there; or no record of it can
-    be used, and the message names the file that lists each record's own file, line and reason."""
+    """Whether the damaged file can still be read, and the message is about what it says now: it begins with a value of
+    the file, such as the name of another file that is not there; or no record of it can be used, and the message names
+    the file that lists each record's own file, line and reason."""
     head = message.removeprefix("error: ").partition(": ")[0]
     listed = "no record was kept; the reasons are in " in message
-    return listed or is_key(head, content) or (bool(head) and head in content.decode("utf-8", "replace"))
-
-
-def is_key(dotted: str, content: bytes) -> bool:
-    """Whether a YAML file has this key, such as data.train.0.file."""
-    try:
-        value = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return False
-    for name in dotted.split("."):
-        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        elif isinstance(value, dict) and name in value:
-            value = value[name]
-        else:
-            return False
-    return True
+    return listed or (bool(head) and head in content.decode("utf-8", "replace"))
 
 
 def main() -> int:

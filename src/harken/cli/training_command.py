@@ -82,11 +82,12 @@ def training_command(
         settings, folder = _settings_and_folder(recipe, overrides, out, resume, suffix)
         if accept_changes and resume is None:
             raise typer.BadParameter("goes with --resume RUN", param_hint="--accept-changes")
+        origin = recipe or folder / "config.yaml"
         if dry_run:
-            _print_dry_run(settings)
+            _print_dry_run(settings, origin)
             return
         print_line(screen, f"starting {settings.name} in {folder}")
-        _check_data_files(settings)
+        _check_data_files(settings, origin)
         on_step = print_step if as_json else None
         resumed = {"resume": resume is not None, "accept_changes": accept_changes}
         run = load_loop()(settings, folder, **resumed, on_step=on_step, console=screen)
@@ -122,14 +123,14 @@ def _settings_and_folder(
     return settings, out or Path("runs") / f"{settings.name}{suffix}"
 
 
-def _check_data_files(recipe: "Recipe") -> None:
-    check_files({f"data.train.{number}": source for number, source in enumerate(recipe.data.train)})
+def _check_data_files(recipe: "Recipe", origin: Path) -> None:
+    check_files({f"data.train.{number}": source for number, source in enumerate(recipe.data.train)}, origin)
 
 
-def _print_dry_run(recipe: "Recipe") -> None:
+def _print_dry_run(recipe: "Recipe", origin: Path) -> None:
     from harken.config import as_yaml
     from harken.inference.first_prompt import first_prompt
 
     console.print(as_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
-    _check_data_files(recipe)
+    _check_data_files(recipe, origin)
     console.print(first_prompt(recipe), markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from harken.config import Recipe, load_run_recipe
+from harken.errors import ConfigError
 from harken.export.card_header import card_header, is_hub_id, read_base_header
 from harken.export.load_snippet import has_snippet, load_snippet
 from harken.questions.prompt import Prompt
@@ -48,7 +49,7 @@ def model_card(run_folder: Path | None, base: str, base_folder: Path | None, *, 
         f"{kind} {_base_link(base)}, trained with harken on questions about sound, speech and music.",
         *_training(run, recipe, sources),
         *_results(run),
-        *_loading(recipe, base, model_type, adapter=adapter),
+        *_loading(run_folder, recipe, base, model_type, adapter=adapter),
         *_USE,
         *_licence(header, base, sources),
     ]
@@ -124,10 +125,13 @@ def _result(questions: QuestionSet) -> list[str]:
     return parts
 
 
-def _loading(recipe: Recipe | None, base: str, model_type: str, *, adapter: bool) -> list[str]:
+def _loading(run_folder: Path | None, recipe: Recipe | None, base: str, model_type: str, *, adapter: bool) -> list[str]:
     if not has_snippet(model_type):
         return ["## How to load it", "As the base is loaded: the files have its names and layout."]
-    question = _EXAMPLE.text if recipe is None else Prompt.from_config(recipe.prompt).text(_EXAMPLE)
+    try:
+        question = _EXAMPLE.text if recipe is None else Prompt.from_config(recipe.prompt).text(_EXAMPLE)
+    except ConfigError as error:
+        raise ConfigError(f"{run_folder}/config.yaml: {error}") from error
     length = 64 if recipe is None else recipe.grpo.max_completion_tokens
     system = None if recipe is None else recipe.prompt.system
     code = load_snippet(model_type, ".", question, length, base if adapter else None, system)
