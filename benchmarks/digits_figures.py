@@ -22,7 +22,13 @@ _CLIP = re.compile(r"(?P<kind>clean|noisy)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a clip holds, from its name: how hard it is, as `difficulty` says it for its kind, and its digits."""
+    """The content of a clip that was played, read from its file name.
+
+    Attributes:
+        noisy: whether noise was added to the recording.
+        digits: the one or two digits that are spoken, in order.
+        take: the name of the recording, the same for its clean and its noisy clip.
+    """
 
     noisy: bool
     digits: tuple[int, ...]
@@ -73,27 +79,34 @@ def without_thinking(rows: Sequence[Row], difficulty: str = "") -> Estimate | No
     return share(valid, lambda row: row["form"] == "no_think")
 
 
-def as_heard(rows: Sequence[Row], hard: Callable[[Played], bool]) -> list[Row]:
+def with_played_difficulty(rows: Sequence[Row], hard: Callable[[Played], bool]) -> list[Row]:
     """The rows of shuffled clips with the difficulty of the clip that was played: `easy` or `hard`."""
-    heard = [(row, played(row["heard"])) for row in rows]
-    return [{**row, "difficulty": "hard" if hard(clip) else "easy"} for row, clip in heard if clip is not None]
+    clips = [(row, played(row["heard"])) for row in rows]
+    return [{**row, "difficulty": "hard" if hard(clip) else "easy"} for row, clip in clips if clip is not None]
 
 
 def follows(rows: Sequence[Row]) -> tuple[int, int, int] | None:
-    """Of the questions asked with another clip whose digit (or sum) is a choice, and another one than the question's
-    own answer: (answers that are what was played, answers that are the question's own, questions)."""
+    """(answers to the clip that was played, answers to the question's own clip, questions), from shuffled clips.
+
+    Only those questions are counted whose right answer for the played clip is one of their choices and differs from
+    the right answer for their own clip: in the others the answer does not tell which clip it follows.
+    """
     if not rows:
         return None
-    asked = [(row, value) for row in rows if (value := _value(row)) in row["choices"] and value != row["answer"]]
+    telling = [
+        (row, for_played)
+        for row in rows
+        if (for_played := _answer_for_played(row)) in row["choices"] and for_played != row["answer"]
+    ]
     return (
-        sum(row["choice"] == value for row, value in asked),
-        sum(row["choice"] == row["answer"] for row, _ in asked),
-        len(asked),
+        sum(row["choice"] == for_played for row, for_played in telling),
+        sum(row["choice"] == row["answer"] for row, _ in telling),
+        len(telling),
     )
 
 
-def _value(row: Row) -> str | None:
-    """The answer that the played clip would have to this question."""
+def _answer_for_played(row: Row) -> str | None:
+    """The right answer to this question for the clip that was played; None where it has none."""
     clip = played(row["heard"])
     if clip is None:
         return None

@@ -14,7 +14,6 @@ from pathlib import Path
 from digits_figures import (
     MODES,
     account,
-    as_heard,
     follows,
     gain,
     mean_tokens,
@@ -23,11 +22,11 @@ from digits_figures import (
     rows_of,
     seeds_of,
     valid_form,
+    with_played_difficulty,
     without_thinking,
 )
 from harken.results.evaluation_rows import Row
 from harken.results.formatting import markdown, percent, points
-from harken.results.summary import accuracy
 from harken.rewards.adaptive import PenaltyFactors, no_think_threshold
 from harken.stats import Estimate
 from harken.system.files import write_text
@@ -42,7 +41,7 @@ ANSWERS = {"warm": "warm start", "answers_grpo": "GRPO", "answers_sft": "SFT, as
 FIRST_PAGE = "spoken digits"
 """How the rows of README begin that this program writes."""
 KINDS = {"noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
-"""Kind of question -> its difficulties, which are heard and not read."""
+"""Kind of question -> its difficulties, which only the clip shows and the text does not."""
 REWARDS = {
     "atar": "ATAR",
     "no_balance": "ATAR without balance",
@@ -86,7 +85,7 @@ def tables(runs: Path) -> str:
         "Which clip the answers follow": listening_table(runs),
         "Thinking": thinking_table(runs),
         "Where thinking is dropped and where it is kept": cases_table(runs),
-        "No-think rates by what is played": heard_table(runs),
+        "No-think rates by what is played": rates_by_clip_table(runs),
         "An unseen speaker": speaker_table(runs),
         "Where the time went": account_table(runs),
     }
@@ -124,10 +123,10 @@ def listening_table(runs: Path) -> str:
     rows = []
     for seed in seeds_of(runs):
         for name, title in ANSWERS.items():
-            asked = {mode: rows_of(seed / name / "eval" / "answers-test" / mode) for mode in MODES}
-            counts = follows(asked["shuffled"])
+            by_mode = {mode: rows_of(seed / name / "eval" / "answers-test" / mode) for mode in MODES}
+            counts = follows(by_mode["shuffled"])
             cells = [EMPTY] * 2 if counts is None else [f"{counts[0]} of {counts[2]}", f"{counts[1]} of {counts[2]}"]
-            rows.append([seed_name(seed), title, *(pct(right(asked[mode])) for mode in MODES), *cells])
+            rows.append([seed_name(seed), title, *(pct(right(by_mode[mode])) for mode in MODES), *cells])
     return markdown(header, rows)
 
 
@@ -180,12 +179,17 @@ def cases_table(runs: Path) -> str:
         for seed in seeds_of(runs):
             atar = rows_of(seed / f"{kind}_atar" / "eval" / f"{kind}-test/real")
             for name, model in (("start", "start"), ("ATAR", f"{kind}_atar")):
-                forced = {way: rows_of(seed / model / "eval" / f"{kind}-test-{way}") for way in ("no_think", "think")}
-                p, q = (right(forced[way], difficulty) for way in ("no_think", "think"))
-                cells = [pct(p), pct(q), pts(gain(forced["no_think"], forced["think"], difficulty)), *rule(p, q)]
+                forced = [rows_of(seed / model / "eval" / f"{kind}-test-{way}") for way in ("no_think", "think")]
+                cells = forced_cells(*forced, difficulty)
                 rate = pct(without_thinking(atar, difficulty)) if name == "ATAR" else ""
                 rows.append([seed_name(seed), title, name, *cells, rate])
     return markdown(header, rows)
+
+
+def forced_cells(no_think: Sequence[Row], think: Sequence[Row], difficulty: str) -> list[str]:
+    """[p, q, their paired difference, the threshold, what the rule says], from the answers of each form alone."""
+    p, q = right(no_think, difficulty), right(think, difficulty)
+    return [pct(p), pct(q), pts(gain(no_think, think, difficulty)), *rule(p, q)]
 
 
 def rule(p: Estimate | None, q: Estimate | None) -> list[str]:
@@ -196,19 +200,19 @@ def rule(p: Estimate | None, q: Estimate | None) -> list[str]:
     return [f"{100 * threshold:.1f}", "drop" if p.mean > threshold else "keep"]
 
 
-def heard_table(runs: Path) -> str:
+def rates_by_clip_table(runs: Path) -> str:
     """The no-think rates with each kind of audio; with another clip also by the clip that was played."""
-    header = ["seed", "questions", "asked about", *MODES, "another clip, by what was played"]
+    header = ["seed", "questions", "difficulty", *MODES, "another clip, by what was played"]
     rows = []
     for kind in ("noise", "sums"):
         easy, hard = KINDS[kind]
         for seed in seeds_of(runs):
             folder = seed / f"{kind}_atar" / "eval" / f"{kind}-test"
-            asked = {mode: rows_of(folder / mode) for mode in MODES}
-            heard = as_heard(asked["shuffled"], lambda clip: clip.noisy or len(clip.digits) == 2)
+            by_mode = {mode: rows_of(folder / mode) for mode in MODES}
+            by_clip = with_played_difficulty(by_mode["shuffled"], lambda clip: clip.noisy or len(clip.digits) == 2)
             for difficulty, level in ((easy, "easy"), (hard, "hard")):
-                rates = [pct(without_thinking(asked[mode], difficulty)) for mode in MODES]
-                rows.append([seed_name(seed), kind, difficulty, *rates, pct(without_thinking(heard, level))])
+                rates = [pct(without_thinking(by_mode[mode], difficulty)) for mode in MODES]
+                rows.append([seed_name(seed), kind, difficulty, *rates, pct(without_thinking(by_clip, level))])
     return markdown(header, rows)
 
 
@@ -260,7 +264,8 @@ def first_page_row(runs: Path, name: str, title: str) -> str:
         before = rows_of(seed / "warm" / "eval" / "answers-test/real")
         after, none = (rows_of(seed / name / "eval" / "answers-test" / mode) for mode in ("real", "none"))
         if before and after:
-            means = [f"{100 * accuracy(rows).mean:.1f}" for rows in (before, after, none)]
+            estimates = [right(rows) for rows in (before, after, none)]
+            means = [EMPTY if estimate is None else f"{100 * estimate.mean:.1f}" for estimate in estimates]
             for cell, figure in zip(cells, [*means[:2], pts(gain(before, after)), means[2]], strict=True):
                 cell.append(figure)
     return f"| {FIRST_PAGE}, {title} | " + " | ".join(", ".join(cell) or EMPTY for cell in cells) + " |"

@@ -1,6 +1,7 @@
-"""Whose the settings of the papers' recipes are: the lines from which settings_table.py takes marks and sources.
+"""The sources of the settings of the papers' recipes, from which settings_table.py takes marks and texts.
 
-P: the paper states it. S: a sibling has it. O: ours, because nothing public says. The first line that fits counts.
+P: the paper states the value. S: a sibling has it, R1-AQA's code or ms-swift. O: it is ours, because nothing public
+states one. Of several lines that fit a value, the first counts.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose a value is.
+    """The source of one value of one setting.
 
     Attributes:
-        key: as in the table.
+        key: the setting, as in the table.
         value: as the table shows it; None for any.
         mark: P, S or O.
-        text: what says so.
-        rows: what the recipe's name begins with; several, or "" for all.
+        text: the place that states the value, such as a section of the paper or a file of code.
+        rows: beginnings of the names of the recipes that it holds for; "" for all.
     """
 
     key: str

@@ -1,9 +1,9 @@
-"""Writes docs/settings.md from the recipes: every setting of every row of both papers, whose it is, and what says so.
+"""Writes docs/settings.md from the recipes: every setting of every row of both papers, with its source.
 
     python benchmarks/settings_table.py
 
-Values come from the resolved recipes. SOURCES says for each value whose it is; a value of a recipe that stands in no
-line of it is an error, so a changed recipe needs a source.
+Values come from the resolved recipes. SOURCES has a line with the source of each value; a value that no line fits is an
+error, so a changed recipe needs a source.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from setting_sources import SOURCES, Source
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 READING = "another reading"
-"""What the first lines of a recipe say that takes a row's text differently."""
+"""These words stand in the first lines of a recipe that interprets the paper's text on a row in another way."""
 BATCHES = ("audio_thinker_model_f", "audio_thinker_model_f_2_prompts")
 MACHINES = (("h100", 1), ("h100", 8))
 
@@ -111,7 +111,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 
 def source_of(name: str, key: str, value: str) -> Source:
-    """Whose a value is. Raises ValueError where no source is known."""
+    """The first line of SOURCES that fits a recipe's value. Raises ValueError where none does."""
     for source in SOURCES:
         if source.key == key and source.value in (value, None) and name.startswith(source.rows):
             return source
@@ -135,7 +135,10 @@ def lines_of(part: Part) -> list[tuple[str, ...]]:
 
 
 def batch_costs() -> list[tuple[str, ...]]:
-    """What a step of each reading of Audio-Thinker's batch costs, as `harken plan` computes it."""
+    """The cost of both readings of Audio-Thinker's batch of 16, as 16 prompts and as 2, as `harken plan` computes it.
+
+    A line has (recipe, prompts x completions, cards, settings, seconds of a step, GPU hours of a run).
+    """
     lines = []
     for name in BATCHES:
         recipe = load_recipe(builtin_recipes()[name])

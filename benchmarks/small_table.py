@@ -11,19 +11,17 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from digits_figures import gain as gained
-from digits_figures import right, without_thinking
-from digits_table import pct, pts, rule
+from digits_figures import account, right, seeds_of, without_thinking
+from digits_figures import gain as paired_gain
+from digits_table import EMPTY, KINDS, forced_cells, pct, pts, seed_name
 from harken.results.compare import compare
 from harken.results.evaluation_rows import Row, read_evaluation_rows
 from harken.results.formatting import markdown, percent, points
 from harken.results.summary import accuracy
 from harken.system.files import write_text
-from harken.system.json_lines import read_json_lines
 from marked_page import between_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "small.md"
-EMPTY = "not run yet"
 ROWS = {
     "align": "base: aligned, no GRPO",
     "audio": "GRPO on realaqa, with audio",
@@ -65,19 +63,19 @@ def with_tables(page: str, text: str) -> str:
 
 
 def tables(runs: Path) -> str:
-    seeds = sorted(runs.glob("seed*")) or [runs / "seed0"]
+    seeds = seeds_of(runs)
     accuracies = markdown(
         ["seed", "model", *SETS.values()],
-        [[seed.name[4:], ROWS[row], *(cell(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
+        [[seed_name(seed), ROWS[row], *(cell(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
     )
     unreadable = markdown(
         ["seed", "model", *SETS.values()],
-        [[seed.name[4:], ROWS[row], *(unread(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
+        [[seed_name(seed), ROWS[row], *(unread(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
     )
     gains = markdown(
         ["seed", "against the base, points", *SETS.values()],
         [
-            [seed.name[4:], ROWS[row], *(gain(seed, row, kind) for kind in SETS)]
+            [seed_name(seed), ROWS[row], *(gain(seed, row, kind) for kind in SETS)]
             for seed in seeds
             for row in list(ROWS)[1:]
         ],
@@ -86,7 +84,7 @@ def tables(runs: Path) -> str:
         ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
         [row for seed in seeds for row in alignment_rows(seed)],
     )
-    account = markdown(
+    times = markdown(
         ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"],
         [row for seed in seeds for row in account_rows(seed)] or [["", EMPTY, "", "", "", ""]],
     )
@@ -96,26 +94,33 @@ def tables(runs: Path) -> str:
         "Paired differences": gains,
         "Alignment": speech,
         "Thinking": thinking_table(seeds),
-        "Where the time went": account,
+        "Where the time went": times,
     }
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
 
 
 def thinking_table(seeds: Sequence[Path]) -> str:
-    """No-think rates by what is heard, and the accuracy of each form alone, on spoken digits."""
-    header = ["seed", "model", "questions", "heard", "no-think, %", "right, %", "without thinking, p", "with it, q"]
-    header += ["thinking helps by", "threshold (1 + q) / 3", "the rule says", "no-think without the clip, %"]
+    """No-think rates by difficulty, and the accuracy of each form alone, on spoken digits."""
+    header = ["seed", "model", "questions", "difficulty", "no-think, %", "right, %", "without thinking, p"]
+    header += [
+        "with it, q",
+        "thinking helps by",
+        "threshold (1 + q) / 3",
+        "the rule says",
+        "no-think without the clip, %",
+    ]
     rows = []
     for seed in seeds:
         for row, title in THINKERS.items():
-            for kind, difficulties in {"noise": ("clean", "noisy"), "sums": ("one", "two")}.items():
-                asked = {way: rows_of(seed / row, f"{kind}{way}") for way in ("", "-no_think", "-think", "-no-audio")}
-                for difficulty in difficulties:
-                    p, q = (right(asked[way], difficulty) for way in ("-no_think", "-think"))
-                    figures = [pct(without_thinking(asked[""], difficulty)), pct(right(asked[""], difficulty))]
-                    figures += [pct(p), pct(q), pts(gained(asked["-no_think"], asked["-think"], difficulty))]
-                    figures += [*rule(p, q), pct(without_thinking(asked["-no-audio"], difficulty))]
-                    rows.append([seed.name[4:], title, kind, difficulty, *figures])
+            for kind in ("noise", "sums"):
+                free, no_think, think, without_clip = (
+                    rows_of(seed / row, f"{kind}{way}") for way in ("", "-no_think", "-think", "-no-audio")
+                )
+                for difficulty in KINDS[kind]:
+                    figures = [pct(without_thinking(free, difficulty)), pct(right(free, difficulty))]
+                    figures += forced_cells(no_think, think, difficulty)
+                    figures.append(pct(without_thinking(without_clip, difficulty)))
+                    rows.append([seed_name(seed), title, kind, difficulty, *figures])
     return markdown(header, rows)
 
 
@@ -141,28 +146,21 @@ def unread(run: Path, kind: str) -> str:
 
 
 def gain(seed: Path, row: str, kind: str) -> str:
-    before, after = (seed / name / "eval" / kind for name in ("align", row))
-    if not (is_there(before) and is_there(after)):
-        return EMPTY
-    (whole,) = [
-        line for line in compare(read_evaluation_rows(before), read_evaluation_rows(after)) if line.group == "all"
-    ]
-    return points(whole.gain)
+    return pts(paired_gain(rows_of(seed / "align", kind), rows_of(seed / row, kind)))
 
 
 def alignment_rows(seed: Path) -> Iterator[list[str]]:
     """Accuracy of the base with and without the clips, by task and difficulty."""
     folders = [seed / "align" / "eval" / kind for kind in ("test-no-audio", "test")]
     if not all(map(is_there, folders)):
-        yield [seed.name[4:], "all", "", EMPTY, EMPTY, EMPTY]
+        yield [seed_name(seed), "all", "", EMPTY, EMPTY, EMPTY]
         return
     without, with_audio = map(read_evaluation_rows, folders)
     for name, members in groups(with_audio):
         ids = {row["id"] for row in members}
-        (whole,) = [
-            line for line in compare([row for row in without if row["id"] in ids], members) if line.group == "all"
-        ]
-        yield [seed.name[4:], name, str(len(members)), percent(whole.after), percent(whole.before), points(whole.gain)]
+        (whole,) = compare([row for row in without if row["id"] in ids], members, whole_only=True)
+        figures = [percent(whole.after), percent(whole.before), points(whole.gain)]
+        yield [seed_name(seed), name, str(len(members)), *figures]
 
 
 def groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -173,14 +171,13 @@ def groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 def account_rows(seed: Path) -> Iterator[list[str]]:
     """A line for each run of a step, and the sum."""
-    file = seed / "account.jsonl"
-    if not file.is_file():
+    rows = account(seed)
+    if not rows:
         return
-    rows = [dict(row) for row in read_json_lines(file)]
     for row in rows:
         stopped = "" if row["code"] == 0 else " (stopped)"
         yield [
-            seed.name[4:],
+            seed_name(seed),
             row["step"] + stopped,
             f"{row['seconds']:.0f}",
             f"{row['cpu_s']:.0f}",
@@ -188,7 +185,7 @@ def account_rows(seed: Path) -> Iterator[list[str]]:
             row["commit"][:7],
         ]
     total = (sum(row[key] for row in rows) for key in ("seconds", "cpu_s"))
-    yield [seed.name[4:], "sum", *(f"{value:.0f}" for value in total), "", ""]
+    yield [seed_name(seed), "sum", *(f"{value:.0f}" for value in total), "", ""]
 
 
 if __name__ == "__main__":

@@ -111,10 +111,10 @@ def read_takes(realaqa: Path) -> list[Take]:
 
 def noise_questions(takes: Sequence[Take], out: Path, draw: random.Random) -> Iterator[Question]:
     for take in takes:
-        for heard in ("clean", "noisy"):
-            samples = take.samples if heard == "clean" else with_noise(take.samples, take.name)
-            clip = write_clip(out, f"{heard}_{take.name}", samples)
-            yield question("noise", WHICH, clip, WORDS[take.digit], WORDS, 4, heard, WORDS[take.digit], draw)
+        for difficulty in ("clean", "noisy"):
+            samples = take.samples if difficulty == "clean" else with_noise(take.samples, take.name)
+            clip = write_clip(out, f"{difficulty}_{take.name}", samples)
+            yield question("noise", WHICH, clip, WORDS[take.digit], WORDS, 4, difficulty, WORDS[take.digit], draw)
 
 
 def one_digit_questions(takes: Sequence[Take], out: Path, draw: random.Random) -> Iterator[Question]:
@@ -146,8 +146,8 @@ def text_questions(draw: random.Random) -> Iterator[Question]:
         total = i % 10
         first = draw.randint(0, total)
         words = f"{WORDS[first]} plus {WORDS[total - first]}"
-        asked = question("text", f"What is {words}?", None, str(total), NUMBERS, 4, "two", words, draw)
-        yield replace(asked, id=f"text-{i}", task="text")
+        without_clip = question("text", f"What is {words}?", None, str(total), NUMBERS, 4, "two", words, draw)
+        yield replace(without_clip, id=f"text-{i}")
 
 
 def question(

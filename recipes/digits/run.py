@@ -27,6 +27,7 @@ import harken
 from harken.config import load_run_recipe
 from harken.models.tiny_checkpoint import question_texts, write_tiny
 from harken.system.environment import source_commit
+from harken.system.json_lines import append_json_lines
 from harken.training.extend_run import extend_run
 
 HERE = Path(__file__).parent
@@ -35,9 +36,16 @@ TINY = "qwen2_5_omni"
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """How far a start is trained: until so many development questions are right, looked at every so many steps.
+    """When the training of a start ends: once its accuracy on development questions is high enough.
 
     Seeds differ by hundreds of steps in when they begin to hear, so a number of steps would not do.
+
+    Attributes:
+        kind: of the development questions, a kind of digit_data.py.
+        group: those of them that count, a group of an evaluation's summary: a difficulty, or "all".
+        accuracy: training ends when it is reached on them.
+        every: steps between two evaluations.
+        most: steps after which training ends in any case.
     """
 
     kind: str
@@ -56,15 +64,15 @@ class Row:
         recipe: its file in this folder.
         start: the row that it starts from.
         data: the training questions, a manifest of digit_data.py without its ending.
-        asked: the kinds of questions that it is asked.
-        until: with it the steps of the recipe are the first; more follow.
+        kinds: the kinds of questions that it is evaluated on.
+        until: when its training ends; the steps of the recipe are then only the first.
     """
 
     loop: str
     recipe: str
     start: str
     data: str
-    asked: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     until: Until | None = None
 
     @property
@@ -109,9 +117,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all steps of a seed share.
+    """The folders and settings that every step of one seed uses.
 
     Attributes:
+        out: holds the data of all seeds and a folder for each seed.
+        realaqa: the folder of realaqa, whose recordings are used.
         changes: keys of every training recipe that are set to other values.
         limit: asks only the first so many questions of every evaluation.
         dev_only: asks the development questions alone, to choose settings by.
@@ -140,7 +150,7 @@ class Plan:
             if name in needed or name in rows:
                 yield Step(f"train {name}", self.run / name / "done", lambda name=name: self._train(name))
                 last = self.run / name / "eval" / "done"
-                if ROWS[name].asked:
+                if ROWS[name].kinds:
                     yield Step(f"evaluate {name}", last, lambda name=name: self._evaluate(name))
 
     def _write_tiny(self) -> None:
@@ -166,10 +176,10 @@ class Plan:
         (out / "done").touch()
 
     def _train_on(self, row: Row, until: Until, out: Path) -> None:
-        """More steps, until the development questions say enough. The rate is constant, so that a run of as many steps
+        """More steps, until the development questions are answered well enough. The rate is constant, so that a run of as many steps
         from the beginning would end in the same place."""
         while (steps := load_run_recipe(out).sft.steps or 0) < until.most:
-            dev = harken.evaluate(**self._asked(row, until.kind, "dev"), model=out, out=out / "until" / f"step{steps}")
+            dev = harken.evaluate(**self._evaluation_arguments(row, until.kind, "dev"), model=out, out=out / "until" / f"step{steps}")
             if dev.by_group[until.group].mean >= until.accuracy:
                 return
             extend_run(out, min(steps + until.every, until.most))
@@ -181,16 +191,21 @@ class Plan:
         model = harken.load_model(self.run / name)
         parts = ("dev",) if self.dev_only else ("dev", "speaker")
         ways = ("think", "no_think", "sampled") if row.has_tags else ()
-        for kind in row.asked:
-            asked = [(part, "") for part in parts] + [("dev" if self.dev_only else "test", way) for way in ways]
+        for kind in row.kinds:
+            evaluations = [(part, "") for part in parts] + [("dev" if self.dev_only else "test", way) for way in ways]
             if not self.dev_only:
-                harken.evaluate_listening(**self._asked(row, kind, "test"), model=model, out=out / f"{kind}-test")
-            for part, way in asked:
-                values = self._asked(row, kind, part, way)
+                harken.evaluate_listening(**self._evaluation_arguments(row, kind, "test"), model=model, out=out / f"{kind}-test")
+            for part, way in evaluations:
+                values = self._evaluation_arguments(row, kind, part, way)
                 harken.evaluate(**values, model=model, out=out / "-".join(filter(None, (kind, part, way))))
         (out / "done").touch()
 
-    def _asked(self, row: Row, kind: str, part: str, way: str = "") -> dict[str, Any]:
+    def _evaluation_arguments(self, row: Row, kind: str, part: str, way: str = "") -> dict[str, Any]:
+        """The arguments of `harken.evaluate` for the questions of a kind and part.
+
+        Args:
+            way: "" as the model chooses, sampled, or the form that every answer is forced into.
+        """
         settings: dict[str, Any] = {"batch_size": 100, "limit": self.limit, "seed": self.seed}
         if row.has_tags:
             settings |= {"prompt.style": "adaptive", "prompt.prompt_file": str(HERE / "prompt.txt")}
@@ -251,8 +266,7 @@ def run(step: Step, account: Path) -> None:
             "load": round(os.getloadavg()[0], 1),
         }
         account.parent.mkdir(parents=True, exist_ok=True)
-        with account.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_json_lines(account, [row])
 
 
 if __name__ == "__main__":

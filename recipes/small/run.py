@@ -16,7 +16,6 @@ other: `--rows audio` in a shell and `--rows no_audio arc` in another, after `--
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harken.system.environment import source_commit
+from harken.system.json_lines import append_json_lines
 
 HERE = Path(__file__).parent
 PACKAGES = (
@@ -49,8 +49,8 @@ THINKING = {
     "thinker_judged": ("train", "thinker_judged"),
 }
 """Rows of adaptive thinking, which are trained where --rows names them, from a start that can answer in both forms."""
-ASKED_OF_THINKERS = ("noise", "sums")
-"""Kinds of questions of recipes/digits/digit_data.py."""
+THINKER_KINDS = ("noise", "sums")
+"""Kinds of questions of recipes/digits/digit_data.py that thinking rows are trained and evaluated on."""
 WINDOW_S = 6
 
 
@@ -138,7 +138,7 @@ def thinking_steps(places: Places, rows: Sequence[str], overrides: Sequence[str]
     start, first = places.run / "thinker_start", [f"data.train.0.file={digits / 'start.jsonl'}", *overrides]
     yield training_step("sft", "thinker_start", places, start, places.run / "align", first)
     yield from thinking_evaluations("start", start, places, limit)
-    sources = [f"data.train.{i}.file={digits / f'{kind}_train.jsonl'}" for i, kind in enumerate(ASKED_OF_THINKERS)]
+    sources = [f"data.train.{i}.file={digits / f'{kind}_train.jsonl'}" for i, kind in enumerate(THINKER_KINDS)]
     for row in rows:
         command, recipe = THINKING[row]
         yield training_step(command, recipe, places, places.run / row, start, [*sources, *overrides])
@@ -148,7 +148,7 @@ def thinking_steps(places: Places, rows: Sequence[str], overrides: Sequence[str]
 def thinking_evaluations(name: str, model: Path, places: Places, limit: int | None) -> Iterator[Step]:
     """Each kind of question with the clip, as the model chooses and in each form alone, and without the clip."""
     ways = {"": [], "-no_think": ["--force", "no_think"], "-think": ["--force", "think"], "-no-audio": ["--no-audio"]}
-    for kind in ASKED_OF_THINKERS:
+    for kind in THINKER_KINDS:
         data = ["--benchmark", "manifest", "--data", str(places.out / "digits" / f"{kind}_test.jsonl")]
         for way, options in ways.items():
             options = [*data, "--style", "adaptive", "--max-completion-tokens", "40", *options]
@@ -226,8 +226,7 @@ def run(step: Step, account: Path) -> None:
         "load": round(os.getloadavg()[0], 1),
     }
     account.parent.mkdir(parents=True, exist_ok=True)
-    with account.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    append_json_lines(account, [row])
     if code != 0:
         sys.exit(code)
     if step.done.name == "done":

@@ -106,9 +106,9 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(world, 
     assert len(commands) == len(account)
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--rows", *run.THINKING])
     run.main()
-    assert len(commands) == len(account) + 1 + len(THINKERS) * (1 + 4 * len(run.ASKED_OF_THINKERS))
+    assert len(commands) == len(account) + 1 + len(THINKERS) * (1 + 4 * len(run.THINKER_KINDS))
     for row in THINKERS:
-        for kind in run.ASKED_OF_THINKERS:
+        for kind in run.THINKER_KINDS:
             rows = rows_of(world / "out/seed0" / row, f"{kind}-no_think")
             assert len(rows) == 4
             assert all(each["completion"].startswith("<answer>") for each in rows)

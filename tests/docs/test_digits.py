@@ -13,7 +13,16 @@ import soundfile
 from spoken_tones import TAKES, write_tones
 
 import digits_table
-from digits_figures import Played, as_heard, follows, played, readable_right, right, rows_of, without_thinking
+from digits_figures import (
+    Played,
+    follows,
+    played,
+    readable_right,
+    right,
+    rows_of,
+    with_played_difficulty,
+    without_thinking,
+)
 from digits_table import EMPTY, FIRST_PAGE, ROOT, TRAINED, first_page, panels, rule, tables
 from harken.config import load_recipe
 from harken.data.manifest import read_manifest
@@ -94,10 +103,10 @@ def test_noise_is_6_db_below_the_speech_and_the_same_when_written_again():
 def test_the_difficulty_cannot_be_read(data):
     """One wording for each kind, and right answers that are uniform whatever is heard."""
     for kind, difficulties in (("noise", ("clean", "noisy")), ("sums", ("one", "two"))):
-        asked = questions(data, f"{kind}_train")
-        assert len({question.text for question in asked}) == 1
+        training = questions(data, f"{kind}_train")
+        assert len({question.text for question in training}) == 1
         for difficulty in difficulties:
-            own = [question for question in asked if question.difficulty == difficulty]
+            own = [question for question in training if question.difficulty == difficulty]
             counts = Counter(question.choices[question.answer] for question in own)
             assert len(counts) == 10
             assert len(set(counts.values())) == 1
@@ -184,10 +193,10 @@ def test_rates_are_over_valid_forms_and_by_the_clip_that_was_played():
         row("one", "one", heard="clean_2_george_1"),
         row("one", "one", heard="clean_3_george_1", form="malformed"),
     ]
-    heard = as_heard(rows, lambda clip: clip.noisy)
-    assert [each["difficulty"] for each in heard] == ["hard", "easy", "easy"]
+    by_clip = with_played_difficulty(rows, lambda clip: clip.noisy)
+    assert [each["difficulty"] for each in by_clip] == ["hard", "easy", "easy"]
     for level, expected in (("hard", 0.0), ("easy", 1.0)):
-        rate = without_thinking(heard, level)
+        rate = without_thinking(by_clip, level)
         assert rate is not None
         assert rate.mean == expected
     assert without_thinking([], "easy") is None
@@ -239,11 +248,11 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
     monkeypatch.setattr(sys, "argv", words)
     run.main()
     account = (tmp_path / "seed0" / "account.jsonl").read_text()
-    assert account.count('"finished": true') == 2 + len(run.ROWS) + sum(bool(each.asked) for each in run.ROWS.values())
+    assert account.count('"finished": true') == 2 + len(run.ROWS) + sum(bool(each.kinds) for each in run.ROWS.values())
     text = tables(tmp_path)
     assert "### Thinking" in text
     for name in run.ROWS:
-        kinds = run.ROWS[name].asked
+        kinds = run.ROWS[name].kinds
         for kind in kinds:
             assert len(rows_of(tmp_path / "seed0" / name / "eval" / f"{kind}-test" / "shuffled")) > 0
     assert curves(panels(tmp_path)).count("<polyline") == 19
