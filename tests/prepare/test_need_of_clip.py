@@ -104,6 +104,8 @@ def test_evaluations_that_do_not_fit_are_refused_and_nothing_is_written(manifest
         with pytest.raises(error, match=says):
             filter_manifest(manifest, out, folders, rules)
         assert not (out / "manifest.jsonl").exists()
+    with pytest.raises(ConfigError, match=r"--max-likelihood 0\.5: needs an evaluation without the whole clip"):
+        filter_manifest(manifest, out, [real], NeedRules(None, 0.5), answerable=[real])
     with pytest.raises(ConfigError, match="was evaluated without the clip"):
         filter_manifest(manifest, out, [none], NeedRules(), answerable=[none])
 

@@ -8,7 +8,6 @@ a fragment (`harken evaluate --audio`, or `--listening`). Several models vote, a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harken.data.manifest import iter_manifest
 from harken.errors import ConfigError, DataError, short_repr
@@ -75,13 +74,13 @@ class HeardEvaluation:
 def read_evaluations(folders: Sequence[Path]) -> list[HeardEvaluation]:
     """The evaluations in these folders, also those with the whole clip. A folder of `--listening` holds one for each
     kind of audio."""
-    found = []
+    evaluations = []
     for folder in folders:
         parts = (
             [part for part in sorted(folder.iterdir()) if (part / "summary.json").exists()] if folder.is_dir() else []
         )
-        found += [_read(part) for part in (parts or [folder])]
-    return found
+        evaluations += [_read(part) for part in (parts or [folder])]
+    return evaluations
 
 
 def _read(folder: Path) -> HeardEvaluation:
@@ -156,7 +155,10 @@ def reason_to_leave_out(
 
 
 def _refuse_empty_rules(
-    rules: NeedRules, without: Sequence[HeardEvaluation], with_clip: Sequence[Any], answerable: Sequence[Path]
+    rules: NeedRules,
+    without: Sequence[HeardEvaluation],
+    with_clip: Sequence[HeardEvaluation],
+    answerable: Sequence[Path],
 ) -> None:
     if answerable and not with_clip:
         raise ConfigError(f"{answerable[0]}: was evaluated without the clip; --answerable needs --audio real")
@@ -164,6 +166,8 @@ def _refuse_empty_rules(
         raise ConfigError(
             "every evaluation heard the whole clip: give one with --audio none, silence, or fragment:0.25"
         )
+    if rules.max_share is not None and not without:
+        raise ConfigError(f"--max-likelihood {rules.max_share:g}: needs an evaluation without the whole clip")
     if rules.drop_right is None and rules.max_share is None and not with_clip:
         raise ConfigError("nothing is left out: set --drop-right, --max-likelihood or --answerable")
     if rules.drop_right is not None and rules.drop_right > max(1, len(without)):
