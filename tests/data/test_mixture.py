@@ -1,5 +1,6 @@
 """Files are mixed by weight exactly, and the order depends on (seed, step) alone."""
 
+import hashlib
 import itertools
 from fractions import Fraction
 
@@ -41,16 +42,15 @@ def test_the_samples_of_a_run_do_not_depend_on_the_size_of_its_steps(files, seed
 def test_samples_are_those_of_a_slow_timetable():
     """Every sample of every file is written down with its time, and all are sorted."""
     sizes, weights, seed = (5, 2, 7), (3.0, 1.0, 0.5), 11
-    first = {}  # file -> the offset, found from where its first sample stands among many
-    order = mixed_batch(sizes, weights, 90, 0, seed)
-    for file in range(3):
-        places = [place for place, (other, _) in enumerate(order) if other == file]
-        first[file] = places
-    shares = [weight / sum(weights) for weight in weights]
-    for file, places in first.items():  # equal steps of 1 / share, within the places of the other two files
-        gaps = [b - a for a, b in itertools.pairwise(places)]
-        assert all(abs(gap - 1 / shares[file]) <= 3 for gap in gaps)
-        assert len(places) == pytest.approx(90 * shares[file], abs=2)
+    timetable = []
+    for file, weight in enumerate(weights):
+        digest = hashlib.blake2b(f"offset,{seed},{file}".encode(), digest_size=8).digest()
+        offset = Fraction(int.from_bytes(digest, "little"), 2**64)
+        timetable += [((j + offset) / (Fraction(weight) / Fraction(4.5)), file) for j in range(90)]
+    expected = [file for _, file in sorted(timetable)[:90]]
+    for size in (90, 9):
+        batches = [mixed_batch(sizes, weights, size, step, seed) for step in range(90 // size)]
+        assert [file for batch in batches for file, _ in batch] == expected
 
 
 def test_each_file_is_gone_through_once_before_any_question_comes_twice():
@@ -80,9 +80,8 @@ def questions(*counts):
 def test_the_order_of_a_run_mixes_where_files_have_weights_and_shuffles_all_where_not():
     mixed = QuestionOrder.of(questions(30, 4), 7, easy_to_hard=False, weights=[1, 1])
     drawn = [index for step in range(6) for index in mixed.batch(8, step, 6)]
-    assert sum(index >= 30 for index in drawn) == pytest.approx(
-        24, abs=1
-    )  # the four of the second file, six times each
+    n_second = sum(index >= 30 for index in drawn)
+    assert n_second == pytest.approx(24, abs=1)  # the four of the second file, six times each
     plain = QuestionOrder.of(questions(30, 4), 7, easy_to_hard=False, weights=[None, None])
     assert plain.batch(8, 2, 6) == shuffled_batch(34, 8, 2, 7)
 
@@ -91,11 +90,11 @@ def test_the_order_of_a_run_mixes_where_files_have_weights_and_shuffles_all_wher
 def test_replacements_are_others_than_those_taken_and_follow_from_seed_and_step(weights):
     order = QuestionOrder.of(questions(6, 3), 5, easy_to_hard=False, weights=weights)
     taken = {0, 4, 7}
-    found = order.replacements(4, 2, taken)
-    assert len(found) == len(set(found)) == 4
-    assert not set(found) & taken
-    assert found == order.replacements(4, 2, taken)
-    assert {tuple(order.replacements(4, step, taken)) for step in range(8)} != {tuple(found)}
+    others = order.replacements(4, 2, taken)
+    assert len(others) == len(set(others)) == 4
+    assert not set(others) & taken
+    assert others == order.replacements(4, 2, taken)
+    assert {tuple(order.replacements(4, step, taken)) for step in range(8)} != {tuple(others)}
     assert set(order.replacements(9, 2, taken)) == {1, 2, 3, 5, 6, 8}, "fewer, where no more are left"
 
 

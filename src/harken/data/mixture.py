@@ -35,7 +35,7 @@ def mixed_batch(
         raise ValueError(f"no batch of {batch_size} at step {step} from files of {list(sizes)} questions")
     total = sum(map(Fraction, weights))
     shares = [Fraction(weight) / total for weight in weights]
-    offsets = [Fraction(_word(f"offset,{seed},{file}"), 2**64) for file in range(len(sizes))]
+    offsets = [Fraction(hashed_number(f"offset,{seed},{file}"), 2**64) for file in range(len(sizes))]
     first, files = step * batch_size, len(sizes)
     start = max(0, first - files)  # at this time no more samples than `first` were due, for any offsets
     done = [max(0, math.ceil(share * start - offset)) for share, offset in zip(shares, offsets, strict=True)]
@@ -53,17 +53,21 @@ def _questions(samples: Sequence[tuple[int, int]], sizes: Sequence[int], seed: i
     chosen = []
     for file, j in samples:
         epoch, place = divmod(j, sizes[file])
-        chosen.append((file, _permutation(sizes[file], f"order,{seed},{file},{epoch}")[place]))
+        key = hashed_number(f"order,{seed},{file},{epoch}", 16)
+        chosen.append((file, int(permutation(sizes[file], key)[place])))
     return chosen
 
 
 @lru_cache(maxsize=16)
-def _permutation(n: int, name: str) -> tuple[int, ...]:
-    """A permutation from Philox's raw words, which are the same in every version of numpy. The latest are kept: the
-    steps of an epoch share one."""
-    key = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=16).digest(), dtype="<u8")
-    return tuple(np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable").tolist())
+def permutation(n: int, key: int) -> np.ndarray:
+    """[n] int64: a permutation that follows from a key below 2**128. The latest are kept: the steps of an epoch share
+    one, so it must not be changed.
+
+    It comes from Philox's raw words, which are the same in every version of numpy, as Generator.permutation's are not.
+    """
+    return np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable")
 
 
-def _word(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+def hashed_number(name: str, n_bytes: int = 8) -> int:
+    """The number of so many bytes that a name stands for."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=n_bytes).digest(), "little")

@@ -5,14 +5,10 @@ uninterrupted run. The last batch of an epoch is filled from the next epoch, so 
 `mixture.py` has the order of several files that are mixed by weight.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
-
-from harken.data.mixture import mixed_batch
+from harken.data.mixture import hashed_number, mixed_batch, permutation
 from harken.types import Question
 
 
@@ -58,8 +54,7 @@ class QuestionOrder:
         They come from an order of the step's own, which depends on (seed, step) alone; so further questions of the step
         follow from the same arguments, with those that it has tried among `taken`. Fewer are left where the data are.
         """
-        name = f"replacements,{self.seed},{step}"
-        seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+        seed = hashed_number(f"replacements,{self.seed},{step}")
         free: list[int] = []
         seen = set(taken)
         window = size + len(seen)
@@ -95,8 +90,8 @@ def shuffled_batch(n_questions: int, batch_size: int, step: int, seed: int) -> l
     position = step * batch_size
     while len(batch) < batch_size:
         epoch, start = divmod(position, n_questions)
-        part = _permutation(n_questions, seed, epoch)[start : start + batch_size - len(batch)]
-        batch += part
+        part = permutation(n_questions, seed + (epoch << 64))[start : start + batch_size - len(batch)]
+        batch += part.tolist()
         position += len(part)
     return batch
 
@@ -116,10 +111,3 @@ def ordered_batch(n_questions: int, batch_size: int, step: int, steps: int) -> l
     total = steps * batch_size
     places = range(step * batch_size, (step + 1) * batch_size)
     return [place * n_questions // total if total < n_questions else place % n_questions for place in places]
-
-
-@lru_cache(maxsize=4)  # the steps of an epoch share one
-def _permutation(n: int, seed: int, epoch: int) -> tuple[int, ...]:
-    # Philox's raw words are the same in every numpy version, which Generator.permutation does not promise.
-    keys = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
-    return tuple(np.argsort(keys, kind="stable").tolist())
