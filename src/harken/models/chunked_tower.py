@@ -102,16 +102,17 @@ def encode_chunks(tower: Any, clips: Sequence[Tensor], device: torch.device) -> 
     hidden = F.gelu(tower.conv2(hidden)).transpose(1, 2)
     positions: Tensor = tower.positional_embedding.positional_embedding[: hidden.shape[1]]
     hidden = hidden + positions.to(hidden.dtype)
-    chunks = chunks_of([_after_convolutions(n) for n in frames], hidden.shape[1], hidden)
+    chunks = chunks_of([halved(n) for n in frames], hidden.shape[1], hidden)
     hidden = chunks.flatten(hidden)
     for layer in tower.layers:
         hidden = layer(hidden, cu_seqlens=None, chunks=chunks)[0]
-    first = _first_of_pairs([_after_convolutions(features.shape[1]) for features in clips]).to(device)
+    first = _first_of_pairs([halved(features.shape[1]) for features in clips]).to(device)
     hidden = (hidden.index_select(0, first) + hidden.index_select(0, first + 1)) / 2
     return tower.ln_post(hidden)
 
 
-def _after_convolutions(frames: int) -> int:
+def halved(frames: int) -> int:
+    """Frames that a convolution of stride 2 makes of so many."""
     return (frames - 1) // 2 + 1
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harken.models.chunked_tower import Chunks, chunks_of
+from harken.models.chunked_tower import Chunks, chunks_of, halved
 
 CONVOLUTIONS = ("conv2d1", "conv2d2", "conv2d3")
 
@@ -63,7 +63,7 @@ def _convolve(tower: Any, pieces: Tensor, limits: Sequence[int]) -> Tensor:
     hidden = pieces[:, None]
     for name in CONVOLUTIONS:
         hidden = F.gelu(getattr(tower, name)(hidden))
-        limits = [_halved(n) for n in limits]
+        limits = [halved(n) for n in limits]
         if min(limits) < hidden.shape[-1]:
             present = torch.arange(hidden.shape[-1]) < torch.tensor(limits)[:, None]
             hidden = hidden * present[:, None, None].to(hidden.device, hidden.dtype)
@@ -87,9 +87,5 @@ def _in_parts(values: Sequence[int], size: int) -> list[Sequence[int]]:
 
 def _after_convolutions(frames: int) -> int:
     for _ in CONVOLUTIONS:
-        frames = _halved(frames)
+        frames = halved(frames)
     return frames
-
-
-def _halved(frames: int) -> int:
-    return (frames - 1) // 2 + 1

@@ -18,6 +18,7 @@ from transformers import (
     Qwen3OmniMoeThinkerConfig,
 )
 
+from harken.models.convolved_tower import audio_tokens_of
 from harken.models.loading import (
     MODEL_TYPES,
     adapter_base,
@@ -237,7 +238,7 @@ def shape_of_config(config: Any, module_class: Any = None) -> Shape:
     text, audio = config.text_config, config.audio_config
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     experts = getattr(text, "num_experts", 0)
-    pieces_per_s = 100 / (2 * audio.n_window) if experts else 0.0
+    rate = _convolved_tokens_per_s(audio)
 
     def count(part: str, blocks: bool = False) -> int:
         return sum(
@@ -269,8 +270,8 @@ def shape_of_config(config: Any, module_class: Any = None) -> Shape:
         tower_hidden=_either(audio, "d_model", "hidden_size"),
         tower_intermediate=_either(audio, "encoder_ffn_dim", "intermediate_size"),
         window_s=None if "output_dim" in audio.to_dict() else audio.max_source_positions / 50,
-        positions_per_s=13 * pieces_per_s or 50.0,
-        tokens_per_s=13 * pieces_per_s or 25.0,
+        positions_per_s=rate or 50.0,
+        tokens_per_s=rate or 25.0,
         has_query_norm=any(name.endswith("q_norm.weight") for name in parameters),
         router=sum(p.numel() for name, p in parameters.items() if name.endswith("mlp.gate.weight")),
         experts=experts,
@@ -282,6 +283,14 @@ def shape_of_config(config: Any, module_class: Any = None) -> Shape:
 def _either(config: Any, *names: str) -> int:
     """The first of the names that a configuration has: architectures name one size differently."""
     return next(int(getattr(config, name)) for name in names if hasattr(config, name))
+
+
+def _convolved_tokens_per_s(audio: Any) -> float | None:
+    """Audio tokens of a second from Qwen3-Omni's tower, whose blocks have as many positions; None for other towers."""
+    if not hasattr(audio, "downsample_hidden_size"):
+        return None
+    piece = 2 * audio.n_window  # frames of 10 ms
+    return audio_tokens_of(piece, piece) * 100 / piece
 
 
 def _part(name: str) -> str:
