@@ -76,9 +76,7 @@ def evaluate(
     """
     screen = console_for(quiet, as_json)
     if tasks is not None:
-        summaries, folder = _evaluate_tasks(context, recipe, tasks, screen)
-        if summaries:
-            print_end({"tasks": summaries}, folder, [], quiet, as_json)
+        _evaluate_tasks(context, recipe, tasks, screen)
         return
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
@@ -92,11 +90,9 @@ def evaluate(
         _report_failures(summary, settings.max_failed_share, folder)
 
 
-def _evaluate_tasks(
-    context: typer.Context, recipe: Path | None, tasks: str, screen: Console
-) -> tuple[Mapping[str, Any], Path]:
-    """Evaluate on several benchmarks and print one table. Returns the summaries, which are empty on every rank but the
-    first, and the folder."""
+def _evaluate_tasks(context: typer.Context, recipe: Path | None, tasks: str, screen: Console) -> None:
+    """Evaluate on several benchmarks and print one table. Every rank but the first has no summaries and prints
+    nothing."""
     given = context.params
     for option in ("benchmark", "listening"):
         if given[option]:
@@ -117,7 +113,7 @@ def _evaluate_tasks(
     if done.summaries:
         screen.print(tasks_table(f"{len(recipes)} tasks", done.summaries))
         print_line(screen, f"summaries: {done.folder / 'tasks.json'}")
-    return done.summaries, done.folder
+        print_end({"tasks": done.summaries}, done.folder, [], given["quiet"], given["as_json"])
 
 
 def _settings(context: typer.Context, recipe: Path | None) -> "EvaluationRecipe":
