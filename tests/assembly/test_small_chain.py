@@ -230,6 +230,6 @@ def test_another_file_than_the_one_that_was_tried_is_refused(tmp_path):
     ],
 )
 def test_the_scripted_judge_follows_a_reasoning_to_its_end(text, reasoning, answer, consistency, quality):
-    asked = Question("q", text, ("three", "7"), 0, None)
-    scores = [thinker_judge.score(aspect, asked, reasoning, answer) for aspect in ("consistency", "quality")]
+    question = Question("q", text, ("three", "7"), 0, None)
+    scores = [thinker_judge.score(aspect, question, reasoning, answer) for aspect in ("consistency", "quality")]
     assert scores == [consistency, quality]

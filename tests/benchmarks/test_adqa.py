@@ -64,8 +64,8 @@ def test_what_cannot_be_used_is_rejected_with_its_value(read, changes, reason):
 
 def test_the_rule_takes_the_text_of_the_right_choice_alone(read):
     [question], _ = read(RECORD)
-    said = ("A door, closing", " A door, closing\n", "a door, closing", "Rain", "B", "")
-    assert [adqa_rule(question, text) for text in said] == [True, True, False, False, False, False]
+    predictions = ("A door, closing", " A door, closing\n", "a door, closing", "Rain", "B", "")
+    assert [adqa_rule(question, text) for text in predictions] == [True, True, False, False, False, False]
 
 
 def test_the_system_output_has_a_row_for_every_question(tmp_path):

@@ -36,8 +36,8 @@ def manifest(tmp_path):
 def judge_and_model(request):
     """The model repeats REPLIES; the judge gives 1 to a reply that is in the reference."""
     if "prompt" not in request.body:
-        asked = str(request.body["messages"])
-        return said(next(reply for text, reply in REPLIES.items() if text in asked))
+        prompt = str(request.body["messages"])
+        return said(next(reply for text, reply in REPLIES.items() if text in prompt))
     if "Criteria:" in request.body["prompt"].splitlines():
         return said("2" if "names it" in request.body["prompt"] else "0 0")
     case = request.body["prompt"].rpartition("Case")[2]

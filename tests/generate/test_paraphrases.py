@@ -100,8 +100,8 @@ def test_paraphrases_of_a_server_are_kept_and_an_evaluation_asks_every_wording(t
     write_manifest(tmp_path / "q.jsonl", [QUESTION, OTHER])
 
     def writer(request):
-        asked = request.body["messages"][0]["content"]
-        return said(reply(GOOD) if QUESTION.text in asked else reply(["no", "yes"]))  # names choices, twice
+        prompt = request.body["messages"][0]["content"]
+        return said(reply(GOOD) if QUESTION.text in prompt else reply(["no", "yes"]))  # names choices, twice
 
     command = ("generate", "paraphrases", "--manifest", tmp_path / "q.jsonl", "--wordings", 2, "--model", "m")
     with serving(writer) as server:
@@ -114,8 +114,8 @@ def test_paraphrases_of_a_server_are_kept_and_an_evaluation_asks_every_wording(t
     assert "names a choice" in (tmp_path / "words" / "rejected.jsonl").read_text()
 
     def model(request):
-        asked = str(request.body["messages"])
-        return said("a cat" if GOOD[1] in asked else "a dog" if "animal" in asked or GOOD[0] in asked else "no")
+        prompt = str(request.body["messages"])
+        return said("a cat" if GOOD[1] in prompt else "a dog" if "animal" in prompt or GOOD[0] in prompt else "no")
 
     with serving(model) as server:
         values = {

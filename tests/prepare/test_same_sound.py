@@ -52,9 +52,9 @@ def test_prints_of_different_melodies_differ_in_half_of_their_bits():
 
 
 def print_of(samples):
-    found = sound_print(np.rint(samples * 32767).astype(np.int16))
-    assert found is not None
-    return found
+    sound = sound_print(np.rint(samples * 32767).astype(np.int16))
+    assert sound is not None
+    return sound
 
 
 def bits_apart(a, b):

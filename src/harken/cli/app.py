@@ -59,7 +59,7 @@ def main() -> None:
             _print_message("stopped:", "bold yellow", stopped.message.removeprefix("stopped "))
         sys.exit(stopped.code)
     except HarkenError as error:
-        if not _is_said_by_another_rank(error):
+        if not _is_reported_by_another_rank(error):
             _print_message("error:", "bold red", str(error))
         sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe has ended
@@ -69,7 +69,7 @@ def main() -> None:
         sys.exit(2)
 
 
-def _is_said_by_another_rank(error: HarkenError) -> bool:
+def _is_reported_by_another_rank(error: HarkenError) -> bool:
     """Whether the first rank of this machine has the same error. Before the ranks have joined, an error is about the
     command line, the recipe or a file, which all ranks of a machine share; one about a rank is a RankError."""
     distributed = sys.modules.get("torch.distributed")

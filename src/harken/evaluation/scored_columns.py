@@ -16,27 +16,27 @@ from harken.types import Question
 
 def add_scored_columns(
     folder: EvaluationFolder,
+    loaded: Sequence[Question],
     questions: Sequence[Question],
-    asked: Sequence[Question],
     model: EvaluatedModel,
     rows: Sequence[Row],
 ) -> tuple[Sequence[Row], dict[str, Any]]:
     """The rows with the columns that the recipe asks for, and their entries of the summary.
 
     Args:
-        questions: all that were loaded.
-        asked: those that the model was asked, with what it heard.
+        loaded: all questions of the file.
+        questions: those that the model answered, with what it heard.
     """
     recipe = folder.recipe
-    rows, entries = _judged(folder, questions, rows)
+    rows, entries = _judged(folder, loaded, rows)
     if recipe.likelihoods:
         assert isinstance(model, CheckpointModel)  # `agree_on_recipe` refuses every other model
-        logp = model.choice_logp(asked, recipe.data.audio)
-        by_id = {question.id: (question, values) for question, values in zip(asked, logp, strict=True)}
+        logp = model.choice_logp(questions, recipe.data.audio)
+        by_id = {question.id: (question, values) for question, values in zip(questions, logp, strict=True)}
         rows, figures = add_likelihood_columns(by_id, rows)
         entries |= figures
     if recipe.transcripts:
-        rows, figures = add_transcript_column(questions, rows)
+        rows, figures = add_transcript_column(loaded, rows)
         entries |= figures
     return rows, entries
 

@@ -66,7 +66,7 @@ class OmniLayout:
     def __init__(self, source: Path, layout: Layout) -> None:
         self._model_type = _read_config(source)["model_type"]
         self._layout = layout
-        self._family = next((one for one in _FAMILIES if self._model_type in (one.full, one.thinker)), None)
+        self._family = next((each for each in _FAMILIES if self._model_type in (each.full, each.thinker)), None)
         if layout == "thinker" and self._family is None:
             raise CheckpointError(f"{source}: only Qwen2.5-Omni and Qwen3-Omni have a thinker; leave out --layout")
 

@@ -61,8 +61,8 @@ def refuse_other_language_model(path: str, config: Mapping[str, Any], families: 
 
 
 def refuse_too_many_layers(path: str, config: Mapping[str, Any]) -> None:
-    """Raise CheckpointError where a config, at any level, has more than MOST_LAYERS layers. Of a damaged number, as
-    many Python objects would be made, which need memory and hours even without weights."""
+    """Raise CheckpointError where a config, at any level, has more than MOST_LAYERS layers. transformers makes Python
+    objects for every layer, so that a damaged number would take hours and all memory even without weights."""
     for key, value in config.items():
         if isinstance(value, dict):
             refuse_too_many_layers(path, value)
@@ -71,7 +71,7 @@ def refuse_too_many_layers(path: str, config: Mapping[str, Any]) -> None:
 
 
 def refuse_deep_folder(path: str) -> None:
-    """The same for a folder's config.json, before transformers makes lists of its layers."""
+    """`refuse_too_many_layers` for a folder's config.json, before transformers makes lists of its layers."""
     file = Path(path) / "config.json"
     if file.is_file():
         refuse_too_many_layers(path, read_checkpoint_json(file))

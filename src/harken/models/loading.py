@@ -50,7 +50,6 @@ MODEL_TYPES = {
 """`model_type` of config.json -> class. A new model is one file, its line here and its line in
 `tiny_checkpoint.WRITERS`."""
 
-
 _NAMED: dict[str, Any] = {}
 """`model_type` -> class of a user's own, as recipes have named them in this process."""
 
@@ -58,7 +57,8 @@ _NAMED: dict[str, Any] = {}
 def use_architecture(name: str | None) -> None:
     """Load checkpoints of a user's own architecture by the class that a recipe names (`model.architecture`).
 
-    Raises ConfigError where the name stands for no class derived from ChatAudioModel.
+    Raises ConfigError where the name stands for nothing, CheckpointError where that is no class derived from
+    ChatAudioModel.
     """
     if name is not None:
         model_class = _checked_class(import_object(name, "model.architecture", "architecture"), name)
@@ -198,7 +198,7 @@ def checkpoint_errors(path: str) -> Iterator[None]:
 
 
 def architecture_class(path: str) -> Any:
-    """The class of a checkpoint, which is of a folder or a Hub id. Raises CheckpointError where harken knows none."""
+    """The class that loads the checkpoint of a folder or Hub id. Raises CheckpointError where harken knows none."""
     config = _read_config(path)
     refuse_too_many_layers(path, config)
     model_type = str(config.get("model_type"))

@@ -28,7 +28,7 @@ from harken.types import Question, Rejected
 _LARGEST_SAMPLE = 1 << 28
 """Bytes of one sample of inspect, once it is unpacked."""
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
-"""What zipfile raises for damaged files, RuntimeError for encrypted ones. NotImplementedError is a RuntimeError."""
+"""What zipfile raises for damaged files, RuntimeError for encrypted ones."""
 _ID_KEYS = ("id", "uniq_id", "question_id", "audio_id")
 
 
@@ -268,7 +268,9 @@ def _zipped_samples(path: Path) -> Iterator[Record]:
                 sample = _parsed_sample(path, name, log.read(name))
                 if isinstance(sample, dict):
                     yield sample
-    except NotImplementedError as error:  # as for Zstandard, which zipfile reads from Python 3.14 on
+    # This clause stands before that of _DAMAGED_ZIP, because NotImplementedError is a RuntimeError. zipfile raises it
+    # for compressions that it lacks, such as Zstandard, which it reads from Python 3.14 on.
+    except NotImplementedError as error:
         raise DataError(
             f"{path}: its samples are compressed in a way that this Python cannot read; write the log as JSON "
             f"with `inspect log convert {path.name} --to json --output-dir DIR`"
