@@ -15,12 +15,13 @@ from exported_files import (
     files_of,
     logits_of,
     moved,
+    plain_logits_of,
     plain_names,
     retyped,
     weights_of,
 )
 from safetensors.torch import load_file, save_file
-from tiny_models import make_prompt, plain_arguments, write_full_omni
+from tiny_models import make_prompt, write_full_omni
 
 from harken.errors import CheckpointError
 from harken.export.weights import export
@@ -75,11 +76,11 @@ def test_a_base_in_shards_keeps_its_shards_and_its_index(sharded, tmp_path):
     index = json.loads((sharded / "model.safetensors.index.json").read_text())
     for name, file in index["weight_map"].items():
         assert name in load_file(tmp_path / "out" / file)
-    thinker = PLAIN["full"].from_pretrained(tmp_path / "out", dtype=torch.float32).thinker.eval()
+    plain = PLAIN["full"].from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
     model = load_model(str(trained), device="cpu")
     question = make_prompt(model, "Which digit?", 0.5)
     with torch.no_grad():
-        expected = thinker(**plain_arguments([question], thinker), use_cache=False).logits[0]
+        expected = plain_logits_of(plain, question)
         assert (logits_of(model, question) - expected).abs().max() < 1e-5
 
 

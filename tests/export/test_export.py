@@ -16,13 +16,14 @@ from exported_files import (
     base_files,
     files_beside_the_card,
     logits_of,
+    plain_logits_of,
     plain_names,
     run_values,
     weights_of,
 )
 from rich.console import Console
 from safetensors import safe_open
-from tiny_models import make_prompt, plain_arguments
+from tiny_models import make_prompt
 
 from harken.cli.app import app
 from harken.config import Recipe
@@ -32,20 +33,16 @@ from harken.export.find_checkpoints import starting_checkpoint
 from harken.export.weights import export
 from harken.grpo.loop import train
 from harken.models.loading import load_model
-from harken.training.sft import sft
 
 
 @pytest.fixture(scope="module")
-def runs(bases, tmp_path_factory) -> dict[str, Path]:
+def runs(sft_runs, tmp_path_factory) -> dict[str, Path]:
     """A GRPO run of two updates on an SFT run of two, which started from the base."""
     folders = {}
-    for name, base in bases.items():
+    for name, start in sft_runs.items():
         folder = tmp_path_factory.mktemp(f"runs-{name}")
-        values = run_values(folder, name, base)
-        sft(Recipe.model_validate(values), folder / "sft", Console(quiet=True))
-        values["model"]["path"] = str(folder / "sft")
-        train(Recipe.model_validate(values), folder / "grpo", Console(quiet=True))
         folders[name] = folder / "grpo"
+        train(Recipe.model_validate(run_values(folder, name, start)), folders[name], Console(quiet=True))
     return folders
 
 
@@ -63,11 +60,10 @@ def exported(runs, tmp_path_factory) -> dict[str, Path]:
 def test_transformers_own_class_gives_the_logits_of_harken(bases, runs, exported, base, seconds):
     model = load_model(str(runs[base]), device="cpu")
     started = load_model(str(bases[base]), device="cpu")
-    loaded = PLAIN[base].from_pretrained(exported[base], dtype=torch.float32)
-    plain = getattr(loaded, "thinker", loaded).eval()
+    plain = PLAIN[base].from_pretrained(exported[base], dtype=torch.float32).eval()
     question = make_prompt(model, "Which digit?", seconds)
     with torch.no_grad():
-        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+        expected = plain_logits_of(plain, question)
         logits, before = (logits_of(each, question) for each in (model, started))
     assert (logits - expected).abs().max() < 1e-5
     assert (logits - before).abs().max() > 1e-2  # it was trained

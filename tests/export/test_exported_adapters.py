@@ -16,6 +16,7 @@ from exported_files import (
     files_beside_the_card,
     files_of,
     logits_of,
+    plain_logits_of,
     run_values,
 )
 from peft import PeftModel
@@ -30,33 +31,28 @@ from harken.training.sft import sft
 
 
 @pytest.fixture(scope="module")
-def lora_runs(bases, tmp_path_factory) -> dict[str, Path]:
+def lora_runs(sft_runs, tmp_path_factory) -> dict[str, Path]:
     """A run of adapters, which started from an SFT run of the whole model."""
     folders = {}
-    for name, base in bases.items():
+    for name, start in sft_runs.items():
         folder = tmp_path_factory.mktemp(f"lora-{name}")
-        values = run_values(folder, name, base)
-        sft(Recipe.model_validate(values), folder / "sft", Console(quiet=True))
-        values["model"] = {
-            **{"path": str(folder / "sft"), "lora": {"rank": 4, "alpha": 16}},
-            **{"train_audio_tower": True, "train_projector": True},
-        }
+        values = run_values(folder, name, start)
+        values["model"] |= {"lora": {"rank": 4, "alpha": 16}, "train_audio_tower": True, "train_projector": True}
         sft(Recipe.model_validate(values), folder / "adapters", Console(quiet=True))
         folders[name] = folder / "adapters"
     return folders
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_an_adapter_is_exported_merged(bases, lora_runs, tmp_path, base):
+def test_an_adapter_is_exported_merged(bases, sft_runs, lora_runs, tmp_path, base):
     export(lora_runs[base], tmp_path / "out", layout=AS_IT_IS[base])
     assert files_beside_the_card(tmp_path / "out") == base_files(bases[base])
-    model, started = (load_model(str(path), device="cpu") for path in (lora_runs[base], lora_runs[base].parent / "sft"))
-    loaded = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32)
-    plain = getattr(loaded, "thinker", loaded).eval()
+    model, started = (load_model(str(path), device="cpu") for path in (lora_runs[base], sft_runs[base]))
+    plain = PLAIN[base].from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
     for seconds in (0.9, None):
         question = make_prompt(model, "Which digit?", seconds)
         with torch.no_grad():
-            expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
+            expected = plain_logits_of(plain, question)
             logits, before = (logits_of(each, question) for each in (model, started))
         assert (logits - expected).abs().max() < 1e-5
         assert (logits - before).abs().max() > 1e-4

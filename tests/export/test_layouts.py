@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from exported_files import OMNI, logits_of, moved, plain_logits_of, weights_of
 from safetensors.torch import load_file
-from tiny_models import adapted, make_prompt, perturbed, plain_arguments, tiny_folder, write_full_omni
+from tiny_models import adapted, make_prompt, tiny_folder, write_full_omni
 
 from harken.cli.app import app
 from harken.errors import CheckpointError
@@ -17,11 +18,8 @@ from harken.export.weights import export
 from harken.models.loading import load_model
 from harken.models.omni_processor import IMAGE_SETTINGS, NAMED_TOKENS, complete_omni_processor
 
-OMNI = "qwen2_5_omni"
 WHOLE = transformers.Qwen2_5OmniForConditionalGeneration
 THINKER = transformers.Qwen2_5OmniThinkerForConditionalGeneration
-
-
 QWEN3 = "qwen3_omni_moe"
 CODE2WAV = {
     **{"codebook_size": 16, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "decoder_dim": 32},
@@ -67,7 +65,7 @@ def full_qwen3(tmp_path_factory) -> Path:
 )
 def test_a_qwen3_omni_goes_back_into_its_full_checkpoint_and_out_of_it(full_qwen3, tmp_path, base, layout):
     source = full_qwen3 if base == "full" else tiny_folder(QWEN3)
-    trained = trained_from(source, tmp_path / "trained")
+    trained = moved(source, tmp_path / "trained")
     export(trained, tmp_path / "out", base=str(source), layout=layout)
     written, before = weights_of(tmp_path / "out"), weights_of(source)
     if (base, layout) == ("full", "full"):
@@ -77,14 +75,8 @@ def test_a_qwen3_omni_goes_back_into_its_full_checkpoint_and_out_of_it(full_qwen
         assert {name for name in before if name.startswith(("thinker.model.", "thinker.audio_tower."))} <= changed
     names = ("", "Thinker")[layout == "thinker"]
     loaded_class = getattr(transformers, f"Qwen3OmniMoe{names}ForConditionalGeneration")
-    loaded = loaded_class.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    plain = (loaded if layout == "thinker" else loaded.thinker).eval()
-    models = [load_model(str(folder), device="cpu") for folder in (trained, tmp_path / "out")]
-    question = make_prompt(models[0], "Which digit?", 0.5)
-    with torch.no_grad():
-        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
-        for model in models:
-            assert (logits_of(model, question) - expected).abs().max() < 1e-5
+    plain = loaded_class.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    assert_gives_the_logits_of(plain, trained, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
@@ -94,25 +86,18 @@ def full(tmp_path_factory) -> Path:
     return folder
 
 
-def trained_from(base: Path, folder: Path) -> Path:
-    folder.mkdir()
-    perturbed(load_model(str(base), device="cpu"), 0.05).save(folder)
-    return folder
-
-
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
-
-
 def config_of(folder: Path) -> dict:
     return json.loads((folder / "config.json").read_text())
 
 
-def logits_of(model, question) -> torch.Tensor:
-    embedded = model.embed([question], model.encode_audio([question]))[0]
-    positions = torch.arange(question.length)
-    causal = (positions[:, None] >= positions)[None, None]
-    return model.logits(model.hidden(embedded[None], positions[None], causal))[0]
+def assert_gives_the_logits_of(plain: torch.nn.Module, *folders: Path) -> None:
+    """transformers' own model computes what harken computes from these checkpoints."""
+    models = [load_model(str(folder), device="cpu") for folder in folders]
+    question = make_prompt(models[0], "Which digit?", 0.5)
+    with torch.no_grad():
+        expected = plain_logits_of(plain, question)
+        for model in models:
+            assert (logits_of(model, question) - expected).abs().max() < 1e-5
 
 
 # A full base in the full layout, and a thinker as a thinker, are what test_export.py tests.
@@ -121,7 +106,7 @@ def logits_of(model, question) -> torch.Tensor:
 )
 def test_every_layout_of_every_base_gives_the_logits_of_the_trained_model(full, tmp_path, base, layout):
     source = full if base == "full" else tiny_folder(OMNI)
-    trained = trained_from(source, tmp_path / "trained")
+    trained = moved(source, tmp_path / "trained")
     export(trained, tmp_path / "out", base=str(source), layout=layout)
     whole = layout != "thinker"
     config = config_of(tmp_path / "out")
@@ -131,15 +116,9 @@ def test_every_layout_of_every_base_gives_the_logits_of_the_trained_model(full, 
     parts = {name.split(".")[0] for name in names}
     assert parts == ({"thinker"} if whole else {"audio_tower", "lm_head", "model", "visual"})
     assert (tmp_path / "out" / "spk_dict.pt").exists() == whole
-    loaded = (WHOLE if whole else THINKER).from_pretrained(tmp_path / "out", dtype=torch.float32)
-    plain = (loaded.thinker if whole else loaded).eval()
-    assert not whole or not loaded.has_talker
-    models = [load_model(str(folder), device="cpu") for folder in (trained, tmp_path / "out")]
-    question = make_prompt(models[0], "Which digit?", 0.5)
-    with torch.no_grad():
-        expected = plain(**plain_arguments([question], plain), use_cache=False).logits[0]
-        for model in models:
-            assert (logits_of(model, question) - expected).abs().max() < 1e-5
+    plain = (WHOLE if whole else THINKER).from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    assert not whole or not plain.has_talker
+    assert_gives_the_logits_of(plain, trained, tmp_path / "out")
     index = tmp_path / "out" / "model.safetensors.index.json"
     if base == "full":
         values = json.loads(index.read_text())
@@ -157,7 +136,7 @@ def test_a_whole_model_has_the_processor_that_engines_load_even_where_its_base_l
         values = json.loads((base / file).read_text())
         values.pop("model_specific_special_tokens", None)
         (base / file).write_text(json.dumps({key: value for key, value in values.items() if key not in keys}))
-    trained = trained_from(base, tmp_path / "trained")
+    trained = moved(base, tmp_path / "trained")
     export(trained, tmp_path / "out", base=str(base))
     settings = json.loads((tmp_path / "out" / "preprocessor_config.json").read_text())
     assert IMAGE_SETTINGS.items() <= settings.items()
@@ -172,7 +151,7 @@ def test_a_whole_model_has_the_processor_that_engines_load_even_where_its_base_l
 def test_a_layout_of_another_architecture_is_refused(tmp_path):
     base = tiny_folder("qwen2_audio")
     with pytest.raises(CheckpointError, match=r"only Qwen2\.5-Omni and Qwen3-Omni have a thinker; leave out --layout"):
-        export(trained_from(base, tmp_path / "trained"), tmp_path / "out", base=str(base), layout="thinker")
+        export(moved(base, tmp_path / "trained"), tmp_path / "out", base=str(base), layout="thinker")
     assert not (tmp_path / "out").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_models import perturbed
+from tiny_models import perturbed, plain_arguments
 
 from harken.data.demo_set import write_demo_set
 from harken.models.loading import load_model
@@ -91,8 +91,14 @@ def run_values(folder: Path, name: str, base: Path) -> dict[str, Any]:
     }
 
 
-def logits_of(model, question):
+def logits_of(model, question) -> torch.Tensor:
     embedded = model.embed([question], model.encode_audio([question]))[0]
     positions = torch.arange(question.length)
     causal = (positions[:, None] >= positions)[None, None]
     return model.logits(model.hidden(embedded[None], positions[None], causal))[0]
+
+
+def plain_logits_of(plain, question) -> torch.Tensor:
+    """The same by transformers' own class, the whole model or its thinker."""
+    thinker = getattr(plain, "thinker", plain)
+    return thinker(**plain_arguments([question], thinker), use_cache=False).logits[0]
