@@ -18,20 +18,21 @@ def read_wordings(path: Path, questions: Sequence[Question]) -> dict[str, list[s
     records, rejected = read_records(path)
     if rejected:
         raise DataError(f"{path}:{rejected[0].line}: {rejected[0].reason}")
-    text_of, found = {question.id: question.text for question in questions}, dict[str, list[str]]()
+    text_of = {question.id: question.text for question in questions}
+    wordings_of: dict[str, list[str]] = {}
     for line, _, record in records:
         ident, texts = record.get("id"), record.get("paraphrases")
-        if not isinstance(ident, str) or ident in found:
+        if not isinstance(ident, str) or ident in wordings_of:
             raise DataError(f"{path}:{line}: id: expected text that no earlier line has, found {short_repr(ident)}")
         if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
             raise DataError(f"{path}:{line}: paraphrases: expected a list of texts, found {short_repr(texts)}")
         if ident in text_of and record.get("question", text_of[ident]) != text_of[ident]:
             raise DataError(f"{path}:{line}: paraphrases another text of {short_repr(ident)}: generate them again")
-        found[ident] = texts
-    most = max((len(found[ident]) for ident in text_of if ident in found), default=0)
+        wordings_of[ident] = texts
+    most = max((len(wordings_of[ident]) for ident in text_of if ident in wordings_of), default=0)
     if most == 0:
         raise DataError(f"{path}: holds another wording of none of the questions")
-    return {ident: _filled([text, *found.get(ident, [])], most) for ident, text in text_of.items()}
+    return {ident: _filled([text, *wordings_of.get(ident, [])], most) for ident, text in text_of.items()}
 
 
 def _filled(texts: Sequence[str], n: int) -> list[str]:

@@ -18,6 +18,7 @@ from harken.benchmarks.base import Benchmark
 from harken.benchmarks.registry import find_benchmark
 from harken.data.records import Record, read_records
 from harken.errors import DataError, short_repr
+from harken.questions.grader import OPEN
 from harken.results.harness_logs import match_samples, read_harness_log
 from harken.results.prediction_ids import FaultError, known_id, short_ids, stated_id
 from harken.results.stated_items import Difference, StatedItemError, differences
@@ -212,7 +213,7 @@ def _texts(choices: object) -> list[str] | None:
 
 
 def _own_choice(record: Record) -> tuple[str, str]:
-    if record["reason"] == "open question" and isinstance(record.get("extracted"), str):
+    if record["reason"] == OPEN and isinstance(record.get("extracted"), str):
         return "extracted", record["extracted"]  # an open question, or an instruction
     choice = record["choice"]
     if choice is not None and not isinstance(choice, str):

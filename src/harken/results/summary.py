@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harken.questions.grader import OPEN
 from harken.questions.output_parts import form
 from harken.results.evaluation_rows import Row, group_rows
 from harken.stats import Estimate, chance, mean_interval
@@ -27,7 +28,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """
     known = [row for row in rows if row["correct"] is not None]
     n_choices = [len(row["choices"]) for row in rows if row["choices"]]
-    n_open = sum(row["reason"] == "open question" for row in rows)
+    n_open = sum(row["reason"] == OPEN for row in rows)
     return {
         "n": len(rows),
         "n_hidden_answer": len(rows) - len(known) - n_open,
