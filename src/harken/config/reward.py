@@ -66,6 +66,7 @@ BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening", "o
 OPEN_REWARDS = ("open_answer", "transcript")
 """The parts that score open questions; they give 0 to a question with choices, and accuracy gives 0 to an open one."""
 Judgement = Literal["consistency", "quality", "answer"]
+"""What a judge says about a completion that earns a reward."""
 
 
 class RewardPart(Section):
@@ -118,11 +119,12 @@ class RewardConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def listening_options_have_their_part(self) -> "RewardConfig":
-        if self.listening is not None and "listening" not in self.names:
-            raise ValueError(
-                "listening: has options and is no part of the reward: add it to reward.parts, or remove it"
-            )
+    def options_have_their_part(self) -> "RewardConfig":
+        for name, options in (("listening", self.listening), ("overlong", self.overlong)):
+            if options is not None and name not in self.names:
+                raise ValueError(
+                    f"{name}: has options and is no part of the reward: add it to reward.parts, or remove it"
+                )
         return self
 
     @model_validator(mode="after")
@@ -131,8 +133,6 @@ class RewardConfig(Section):
             raise ValueError(
                 "parts: overlong: set overlong.buffer_tokens, the last tokens over which the penalty grows"
             )
-        if self.overlong is not None and "overlong" not in self.names:
-            raise ValueError("overlong: has options and is no part of the reward: add it to reward.parts, or remove it")
         return self
 
     @property

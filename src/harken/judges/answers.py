@@ -98,19 +98,8 @@ def add_open_column(
     verdicts = judge_answers(judge, [questions[row["id"]] for row in sent], [row["extracted"] for row in sent])
     verdict_of = {row["id"]: verdict for row, verdict in zip(sent, verdicts, strict=True)}
     ids = {row["id"] for row in scored}
-    judged = []
-    for row in rows:
-        verdict = verdict_of.get(row["id"], EMPTY_ANSWER)
-        value = None if verdict.score is None else bool(verdict.score)
-        judged.append({**row, **({"judged": value, "judge_reason": verdict.reason} if row["id"] in ids else {})})
-    scores = [verdict_of.get(row["id"], EMPTY_ANSWER).score or 0.0 for row in scored]
-    summary = {
-        "score": asdict(mean_interval(scores, [row["clip"] for row in scored])),
-        "n": len(scored),
-        "n_asked": len(sent),
-        "n_failed": sum(verdict.score is None for verdict in verdicts),
-    }
-    return judged, {"open": summary}
+    judged = [{**row, **(_judged(verdict_of.get(row["id"], EMPTY_ANSWER)) if row["id"] in ids else {})} for row in rows]
+    return judged, {"open": _scores(scored, verdict_of, EMPTY_ANSWER)}
 
 
 def _has_reference_alone(question: Question) -> bool:
@@ -140,14 +129,23 @@ def add_rubric_column(
         verdict = verdict_of.get(row["id"], NOT_ASKED) if row["id"] in ids else None
         columns = {} if verdict is None else {"rubric_score": verdict.score, "rubric_reason": verdict.reason}
         judged.append({**row, **columns})
-    scores = [verdict_of.get(row["id"], NOT_ASKED).score or 0.0 for row in scored]
-    summary = {
-        "score": asdict(mean_interval(scores, [row["clip"] for row in scored])),
-        "n": len(scored),
-        "n_asked": len(sent),
+    return judged, {"rubric": _scores(scored, verdict_of, NOT_ASKED)}
+
+
+def _scores(rows: Sequence[Mapping[str, Any]], verdict_of: Mapping[str, Verdict], not_asked: Verdict) -> dict[str, Any]:
+    """The mean score of rows, ready for JSON, and the numbers of calls and failures.
+
+    Args:
+        verdict_of: id -> verdict of each row that was sent to the judge.
+        not_asked: the verdict on every other row.
+    """
+    scores = [verdict_of.get(row["id"], not_asked).score or 0.0 for row in rows]
+    return {
+        "score": asdict(mean_interval(scores, [row["clip"] for row in rows])),
+        "n": len(rows),
+        "n_asked": len(verdict_of),
         "n_failed": sum(verdict.score is None for verdict in verdict_of.values()),
     }
-    return judged, {"rubric": summary}
 
 
 def _said_before(row: Mapping[str, Any]) -> str:
@@ -159,4 +157,8 @@ def _said_before(row: Mapping[str, Any]) -> str:
 def _columns(row: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     if row["correct"] is None:
         return {"judged": None, "judge_reason": "the benchmark hides its answer"}
+    return _judged(verdict)
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
     return {"judged": None if verdict.score is None else bool(verdict.score), "judge_reason": verdict.reason}

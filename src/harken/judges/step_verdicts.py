@@ -21,9 +21,6 @@ from harken.types import Response
 LOOK_EVERY_S = 1.0
 """The time between two looks at whether the run is to stop, while verdicts are awaited."""
 
-RewardAspect = Judgement
-"""The aspects that earn a reward."""
-
 
 class TimedVerdict(NamedTuple):
     """A verdict, and the time from its request to its arrival."""
@@ -32,7 +29,7 @@ class TimedVerdict(NamedTuple):
     latency_s: float
 
 
-PendingVerdicts = list[dict[RewardAspect, Future[TimedVerdict]]]
+PendingVerdicts = list[dict[Judgement, Future[TimedVerdict]]]
 """[R] the verdicts under way for each completion, by aspect; empty for a completion that is not judged."""
 
 
@@ -51,7 +48,7 @@ class BatchVerdicts:
     latency_s: list[float]
 
 
-def submit_completions(judge: Judge, aspects: Iterable[RewardAspect], responses: Sequence[Response]) -> PendingVerdicts:
+def submit_completions(judge: Judge, aspects: Iterable[Judgement], responses: Sequence[Response]) -> PendingVerdicts:
     """Send every completion to the judge that has what an aspect is about, and return at once."""
     ordered = sorted(aspects)
     return [
@@ -60,7 +57,7 @@ def submit_completions(judge: Judge, aspects: Iterable[RewardAspect], responses:
     ]
 
 
-def _is_judged(aspect: RewardAspect, response: Response) -> bool:
+def _is_judged(aspect: Judgement, response: Response) -> bool:
     if aspect == "answer":
         return not response.question.choices and bool(response.grade.extracted.strip())
     return response.form == "think"
@@ -103,7 +100,7 @@ def _fail_late_verdicts(pending: PendingVerdicts, deadline: float) -> None:
                 verdicts[aspect] = late
 
 
-def _submit(judge: Judge, aspect: RewardAspect, response: Response) -> Future[TimedVerdict]:
+def _submit(judge: Judge, aspect: Judgement, response: Response) -> Future[TimedVerdict]:
     timed: Future[TimedVerdict] = Future()
     started = time.perf_counter()
 
