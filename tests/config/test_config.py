@@ -245,7 +245,7 @@ def test_the_earlier_spelling_of_a_heard_clip_is_refused_with_the_known_ones(tmp
 )
 def test_a_path_that_no_file_system_can_have_is_an_error_with_recipe_and_key(path, reason, key, section, tmp_path):
     file = written(tmp_path, **section(path))
-    with pytest.raises(ConfigError, match=f"{reason}") as raised:
+    with pytest.raises(ConfigError, match=reason) as raised:
         load_recipe(file)
     assert f"{file}: {key}: " in str(raised.value)
 

@@ -74,7 +74,7 @@ def test_a_step_keeps_the_groups_that_differ_and_fills_up_with_the_first_equal_o
     assert [row["reward/equal_groups"] * 3 for row in rows] == pytest.approx(
         [sum(int(ident[1:]) % 2 == 0 for ident in step) for step in kept]
     )
-    assert [row["resample/equal_groups_first"] for row in rows] >= [row["reward/equal_groups"] for row in rows]
+    assert all(row["resample/equal_groups_first"] >= row["reward/equal_groups"] for row in rows)
 
 
 def test_a_run_that_is_stopped_between_steps_resumes_bit_for_bit(whole, folder):

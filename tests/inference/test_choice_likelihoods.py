@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import soundfile
 import torch
 from small_steps import PROMPT, policy_of
 from tiny_models import ARCHITECTURES, noise, plain_logp
@@ -16,8 +17,6 @@ from harken.types import Question
 
 
 def test_each_choice_has_the_log_probability_of_a_plain_pass(tmp_path):
-    import soundfile
-
     soundfile.write(tmp_path / "a.wav", noise(0.4, 1), 16_000, subtype="FLOAT")
     questions = [
         Question("a", "Which digit?", ("one", "two", "three"), 2, tmp_path / "a.wav"),
