@@ -136,13 +136,19 @@ def over_step(estimator: Estimator, values: Tensor, of_step: Moments) -> Tensor:
     return (values - of_step.mean) / math.sqrt(of_step.variance + 1e-8)
 
 
+def equal_groups(rewards: Tensor) -> Tensor:
+    """[P, G] -> [P] bool: whether all rewards of the group are equal. Its advantages are 0 in `group`, so it teaches
+    nothing."""
+    return (rewards == rewards[:, :1]).all(dim=1)
+
+
 def equal_group_share(rewards: Tensor) -> float:
-    """Share of the P groups whose G rewards are all equal: their advantages are 0 in `group`, so they teach nothing.
+    """Share of the P groups whose G rewards are all equal.
 
     Args:
         rewards: [P, G], P >= 1.
     """
-    return (rewards == rewards[:, :1]).all(dim=1).to(torch.float64).mean().item()
+    return equal_groups(rewards).to(torch.float64).mean().item()
 
 
 def _refuse_single_completions(rewards: Tensor) -> None:

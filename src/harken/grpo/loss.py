@@ -93,16 +93,20 @@ def grpo_loss(
     loss = _normalized(per_token, mask, normalization, max_completion_tokens, total_rows, total_tokens)
     with torch.no_grad():
         kept = ratio * mask
-        high = (ratio > 1 + clip_high) & mask
-        low = (ratio < 1 - clip_low) & mask
-        weights_alone = objective == "cispo"  # whose weight is capped above, whatever the advantage
-        return LossParts(
-            loss=loss,
-            kl_sum=(kl * mask).sum(),
-            clipped_low_sum=low.new_zeros(()) if weights_alone else (low & (advantages < 0)).sum(),
-            clipped_high_sum=high.sum() if weights_alone else (high & (advantages > 0)).sum(),
-            ratio_max=kept.max() if kept.numel() else kept.sum(),
-        )
+        low, high = _clipped_sums(objective, ratio, advantages, mask, **clips)
+        ratio_max = kept.max() if kept.numel() else kept.sum()
+        return LossParts(loss, (kl * mask).sum(), low, high, ratio_max)
+
+
+def _clipped_sums(
+    objective: Objective, ratio: Tensor, advantages: Tensor, mask: Tensor, *, clip_low: float, clip_high: float
+) -> tuple[Tensor, Tensor]:
+    """(low, high): the numbers of tokens that are held, as `LossParts` defines them."""
+    low = (ratio < 1 - clip_low) & mask
+    high = (ratio > 1 + clip_high) & mask
+    if objective == "cispo":  # its weight is capped above, whatever the advantage, and not bounded below
+        return low.new_zeros(()), high.sum()
+    return (low & (advantages < 0)).sum(), (high & (advantages > 0)).sum()
 
 
 def _kl_estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:

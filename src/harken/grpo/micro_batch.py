@@ -79,6 +79,13 @@ class SampledBatch:
             clips=self.clips,
         )
 
+    def cut(self, parts: Sequence[slice]) -> list["SampledBatch"]:
+        """These parts of the prompts as micro-batches, each padded to no more than its own longest completion."""
+        batches = [self.groups(part.start, part.stop) for part in parts]
+        for batch in batches:
+            batch.completions = batch.completions.cut(int(batch.completions.lengths.max()))
+        return batches
+
     @staticmethod
     def join(parts: Sequence["SampledBatch"]) -> "SampledBatch":
         """The prompts of all parts of a step as one micro-batch, without passes over the prompts."""

@@ -62,13 +62,10 @@ class OwnRewards:
         return {name: column[first : first + self._group * len(groups)] for name, column in values.items()}
 
     def _from_json(self, group: dict[str, Any]) -> list[Response]:
-        question, shown, asked = (
-            question_from_json(group["question"]),
-            self._prompt.letters_shown,
-            self._prompt.tags_asked,
-        )
+        question, prompt = question_from_json(group["question"]), self._prompt
+        shown, tags_asked = prompt.letters_shown, prompt.tags_asked
         return [
-            understand(**completion, question=question, letters_shown=shown, tags_asked=asked)
+            understand(**completion, question=question, letters_shown=shown, tags_asked=tags_asked)
             for completion in group["completions"]
         ]
 

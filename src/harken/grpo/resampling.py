@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harken.config import GrpoConfig
 from harken.data.question_order import QuestionOrder
+from harken.grpo.advantage import equal_groups
 from harken.grpo.micro_batch import SampledBatch
 from harken.grpo.sample_completions import micro_batch_parts
 from harken.planning.step_sizes import StepSizes
@@ -38,10 +39,10 @@ class TriedGroups:
     step: int
     indices: list[int]
     ranks: Ranks
-    equal: list[bool] = field(default_factory=list)
-    prompts: int = 0
-    rounds: int = 0
-    _own: list[tuple[int, SampledBatch]] = field(default_factory=list)
+    equal: list[bool] = field(init=False, default_factory=list)
+    prompts: int = field(init=False)
+    rounds: int = field(init=False, default=0)
+    _own: list[tuple[int, SampledBatch]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.prompts = len(self.indices)
@@ -58,13 +59,14 @@ class TriedGroups:
         place_of: dict[str, list[int]] = {}
         for ident, place in zip(ids, places, strict=True):
             place_of.setdefault(ident, []).append(place)  # a step may hold a question twice where the data are few
-        found: list[tuple[int, bool]] = []
+        own: list[tuple[int, bool]] = []
         for batch, earned in sampled:
+            equal_in_batch = equal_groups(earned).tolist()
             for p, question in enumerate(batch.questions):
                 place = place_of[question.id].pop(0)
                 self._own.append((place, batch.groups(p, p + 1)))
-                found.append((place, bool((earned[p] == earned[p, 0]).all())))
-        equal = dict(pair for part in self.ranks.gather(found) for pair in part)
+                own.append((place, equal_in_batch[p]))
+        equal = dict(pair for part in self.ranks.gather(own) for pair in part)
         self.equal += [equal[place] for place in range(first, len(self.indices))]
 
     def next_round(self) -> list[int]:
@@ -101,7 +103,4 @@ def micro_batches(groups: Sequence[SampledBatch], settings: GrpoConfig, sizes: S
         return []
     whole = SampledBatch.join(groups)
     lengths = whole.completions.lengths.tolist()
-    parts = [whole.groups(part.start, part.stop) for part in micro_batch_parts(whole.inputs, lengths, settings, sizes)]
-    for part in parts:
-        part.completions = part.completions.cut(int(part.completions.lengths.max()))
-    return parts
+    return whole.cut(micro_batch_parts(whole.inputs, lengths, settings, sizes))

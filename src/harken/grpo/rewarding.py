@@ -193,10 +193,8 @@ class Rewarder:
         options, group = self._config.listening_options, self._settings.completions_per_prompt
         if options is None:
             return {}
-        heard = heard_groups(batch)
-        return {
-            "listening": [v for each in heard for v in ([0.0] * group if each is None else listening(each, options))]
-        }
+        values = [[0.0] * group if own is None else listening(own, options) for own in heard_groups(batch)]
+        return {"listening": [value for own in values for value in own]}
 
     def _overlong(self, batch: ScoredBatch) -> dict[str, list[float]]:
         """The part overlong, [R], where the reward has it."""
@@ -209,8 +207,9 @@ class Rewarder:
     def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
         if self._config.listening_options is None:
             return {}
-        heard = [each for batch in batches for group in heard_groups(batch) if group is not None for each in group]
-        return listening_figures(self._from_all_ranks([(each.gain_nats, each.correct) for each in heard]))
+        groups = [group for batch in batches for group in heard_groups(batch) if group is not None]
+        gains = [(completion.gain_nats, completion.correct) for group in groups for completion in group]
+        return listening_figures(self._from_all_ranks(gains))
 
     def _totals(self, batches: Sequence[ScoredBatch], verdicts: Sequence[BatchVerdicts]) -> StepTotals:
         """The totals over the whole step and all ranks."""

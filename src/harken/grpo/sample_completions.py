@@ -190,13 +190,11 @@ class _Sampler:
             pending_verdicts=[{} for _ in responses],
             clips=self.clips,
         )
-        parts = self._parts_before(batch) if prefilled else self._parts_after(batch, lengths)
-        micro_batches = [whole.groups(part.start, part.stop) for part in parts]
-        for i, (micro_batch, part) in enumerate(zip(micro_batches, parts, strict=True)):
-            longest = max(lengths[whole.rows_of(part.start, part.stop)])
-            micro_batch.completions = micro_batch.completions.cut(longest)
-            if prefilled:
-                micro_batch.prefilled = prefilled[i]
+        if not prefilled:
+            return whole.cut(micro_batch_parts(batch.inputs, lengths, self.settings, self.sizes))
+        micro_batches = whole.cut(self._parts_before(batch))
+        for micro_batch, own in zip(micro_batches, prefilled, strict=True):
+            micro_batch.prefilled = own
         return micro_batches
 
     def _decode(self, batch: PromptBatch) -> tuple[Completions, list[PrefilledPrompts]]:
@@ -227,14 +225,10 @@ class _Sampler:
             limits.append(max(1, self.sizes.rollout_tokens // row))
         return min(limits, default=None)
 
-    def _parts_after(self, batch: PromptBatch, lengths: Sequence[int]) -> list[slice]:
-        """The micro-batches of prompts whose completions have these lengths."""
-        return micro_batch_parts(batch.inputs, lengths, self.settings, self.sizes)
-
     def _parts_before(self, batch: PromptBatch) -> list[slice]:
         """The micro-batches of prompts whose completions are not sampled yet and may be as long as possible."""
-        longest = self.settings.max_completion_tokens
-        return self._parts_after(batch, [longest] * (len(batch.inputs) * self.settings.completions_per_prompt))
+        longest = [self.settings.max_completion_tokens] * (len(batch.inputs) * self.settings.completions_per_prompt)
+        return micro_batch_parts(batch.inputs, longest, self.settings, self.sizes)
 
     def _uniforms(self, batch: PromptBatch) -> Tensor:
         """[R, max_completion_tokens] a random number for every token that may be sampled."""

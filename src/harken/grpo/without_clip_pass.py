@@ -98,9 +98,9 @@ def heard_groups(batch: ScoredBatch) -> list[list[HeardCompletion] | None]:
     completions = sampled.completions
     sums = [(logp * completions.mask).double().sum(1).tolist() for logp in (completions.logp, batch.without_clip_logp)]
     lengths, tokens = completions.lengths.tolist(), completions.tokens.tolist()
-    heard = [
+    rows = [
         HeardCompletion(tuple(tokens[r][: lengths[r]]), sums[0][r], sums[1][r], response.grade.correct)
         for r, response in enumerate(sampled.responses)
     ]
-    groups = [heard[sampled.rows_of(p, p + 1)] for p in range(len(sampled.questions))]
+    groups = [rows[sampled.rows_of(p, p + 1)] for p in range(len(sampled.questions))]
     return [group if question.audio_spans else None for group, question in zip(groups, sampled.questions, strict=True)]

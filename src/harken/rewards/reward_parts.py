@@ -95,8 +95,8 @@ def reward_parts(
 
     Args:
         responses, scores: [R], whole groups of `group` completions, and the judge's scores of each.
-        computed: part name -> [R] the parts that need more than responses: what the user's own functions returned
-            (`custom_rewards`), and the part listening.
+        computed: part name -> [R] the parts that need more than responses: those of the user's own functions
+            (`custom_rewards`), listening and overlong.
         totals: over the whole step and all processes.
         progress: updates made / all updates.
     """
