@@ -34,11 +34,11 @@ def case(*, bias=False, dtype=torch.float64):
 def scores_and_gradients(score, head, hidden, targets, temperature):
     logp, entropy = score(head, hidden, targets, temperature)
     (logp * torch.linspace(-1, 2, ROWS, dtype=logp.dtype)).sum().backward()
-    found = [hidden.grad, *(parameter.grad for parameter in head.parameters())]
+    gradients = [hidden.grad, *(parameter.grad for parameter in head.parameters())]
     hidden.grad = None
     head.zero_grad()
     assert not entropy.requires_grad
-    return logp.detach(), entropy, found
+    return logp.detach(), entropy, gradients
 
 
 @pytest.mark.parametrize("rows", [1, 3, 5, 10, 11])
@@ -47,8 +47,8 @@ def scores_and_gradients(score, head, hidden, targets, temperature):
 def test_values_and_gradients_in_pieces_are_those_of_the_whole_logits(rows, bias, temperature):
     head, hidden, targets = case(bias=bias)
     expected = scores_and_gradients(plain, head, hidden, targets, temperature)
-    found = scores_and_gradients(lambda *given: score_tokens(*given, rows=rows), head, hidden, targets, temperature)
-    for actual, wanted in zip((*found[:2], *found[2]), (*expected[:2], *expected[2]), strict=True):
+    own = scores_and_gradients(lambda *given: score_tokens(*given, rows=rows), head, hidden, targets, temperature)
+    for actual, wanted in zip((*own[:2], *own[2]), (*expected[:2], *expected[2]), strict=True):
         assert (actual - wanted).abs().max() < 1e-12
 
     def check(states, weight):
@@ -93,10 +93,10 @@ def test_in_mixed_precision_values_and_gradients_are_those_of_autocast(stored, r
     head, hidden, targets = case(dtype=stored)
     with torch.autocast("cpu", torch.bfloat16):
         expected = scores_and_gradients(plain, head, hidden, targets, 1.0)
-        found = scores_and_gradients(lambda *given: score_tokens(*given, rows=rows), head, hidden, targets, 1.0)
-    assert torch.equal(found[0], expected[0])
-    assert (found[1] - expected[1]).abs().max() < 1e-5
-    for actual, wanted in zip(found[2], expected[2], strict=True):
+        own = scores_and_gradients(lambda *given: score_tokens(*given, rows=rows), head, hidden, targets, 1.0)
+    assert torch.equal(own[0], expected[0])
+    assert (own[1] - expected[1]).abs().max() < 1e-5
+    for actual, wanted in zip(own[2], expected[2], strict=True):
         assert actual.dtype == stored
         assert (actual - wanted).abs().max() <= 0.02 * wanted.abs().max()
 

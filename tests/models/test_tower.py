@@ -27,10 +27,10 @@ def inputs_of(model: AudioLM, clips: str) -> list[ModelInput]:
 
 def own_embeddings(model: AudioLM, inputs: list[ModelInput]) -> list[torch.Tensor]:
     """transformers' own audio features, a clip at a time: its placeholders' embeddings in the plain forward pass."""
-    found = []
+    embeddings = []
 
     def keep(module, arguments, named):
-        found.append(named["inputs_embeds"])
+        embeddings.append(named["inputs_embeds"])
 
     language_model = model.parts["language_model"]
     hook = language_model.register_forward_pre_hook(keep, with_kwargs=True)
@@ -40,7 +40,7 @@ def own_embeddings(model: AudioLM, inputs: list[ModelInput]) -> list[torch.Tenso
         model.module(**arguments, use_cache=False)
     hook.remove()
     places = [prompt.input_ids == model.module.config.audio_token_id for prompt in inputs]
-    return [embedded[0, place] for embedded, place in zip(found, places, strict=True)]
+    return [embedded[0, place] for embedded, place in zip(embeddings, places, strict=True)]
 
 
 def embeddings_and_gradients(model: AudioLM, encode, inputs):

@@ -73,7 +73,9 @@ def test_a_listening_folder_gives_its_modes_without_the_clip_and_real_is_asked_f
     evaluation(tmp_path / "listening" / "none", "none", {0})
     evaluation(tmp_path / "listening" / "silence", "silence", {1, 3})
     folder = tmp_path / "listening"
-    filter_manifest(manifest, tmp_path / "need", [folder], NeedRules(), answerable=[folder])
+    card = filter_manifest(manifest, tmp_path / "need", [folder], NeedRules(), answerable=[folder])
+    rules = "left out where 1 or more of 2 evaluations are right; left out where an answer with the clip is wrong"
+    assert rules in card.markdown()
     names, reasons = kept(tmp_path / "need")
     assert names == ["q2"]
     assert reasons["q4"] == f"wrong with the clip: in {folder / 'real'}"

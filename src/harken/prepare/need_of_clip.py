@@ -132,7 +132,9 @@ def filter_manifest(
     draft.tables.append(
         CardTable("Evaluations without the whole clip", ("folder", "audio", "questions", "right"), rows)
     )
-    draft.notes.append(f"Filtered from {manifest} by need of the clip: {_in_words(rules, len(without))}.")
+    draft.notes.append(
+        f"Filtered from {manifest} by need of the clip: {_in_words(rules, len(without), len(with_clip))}."
+    )
     draft.notes.append(f"Clips are named relative to {root}.")
     return write_draft(draft, out, root, LeakSearch((), 1, out, by_sound=False))
 
@@ -174,10 +176,12 @@ def _refuse_empty_rules(
         raise ConfigError(f"--drop-right {rules.drop_right}: only {len(without)} evaluations without the whole clip")
 
 
-def _in_words(rules: NeedRules, n: int) -> str:
+def _in_words(rules: NeedRules, n_without: int, n_with_clip: int) -> str:
     parts = []
-    if rules.drop_right is not None:
-        parts.append(f"left out where {rules.drop_right} or more of {n} evaluations are right")
+    if rules.drop_right is not None and n_without:
+        parts.append(f"left out where {rules.drop_right} or more of {n_without} evaluations are right")
     if rules.max_share is not None:
         parts.append(f"left out where the right choice has more than {rules.max_share:g} of the probability")
-    return "; ".join(parts) or "left out where the answer with the clip is wrong"
+    if n_with_clip:
+        parts.append("left out where an answer with the clip is wrong")
+    return "; ".join(parts)
