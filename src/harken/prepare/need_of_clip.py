@@ -132,9 +132,8 @@ def filter_manifest(
     draft.tables.append(
         CardTable("Evaluations without the whole clip", ("folder", "audio", "questions", "right"), rows)
     )
-    draft.notes.append(
-        f"Filtered from {manifest} by need of the clip: {_in_words(rules, len(without), len(with_clip))}."
-    )
+    words = _in_words(rules, len(without), len(with_clip))
+    draft.notes.append(f"Filtered from {manifest} by need of the clip: {words}.")
     draft.notes.append(f"Clips are named relative to {root}.")
     return write_draft(draft, out, root, LeakSearch((), 1, out, by_sound=False))
 
