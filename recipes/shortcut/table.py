@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from harken.results.compare import compare_folders
-from harken.results.formatting import percent, points
+from harken.results.formatting import markdown, percent, points
 from harken.stats import Estimate
 
 RUNS = {
@@ -48,23 +48,17 @@ def audio_gain(eval_folder: Path, test: str) -> str:
 
 
 def table(runs: Path) -> str:
-    header = (
-        "seed",
-        "model",
-        "word lies, %",
-        "word is right, %",
-        "audio gain, word lies",
-        "audio gain, word is right",
-    )
-    lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|---:|---:|---:|"]
+    header = ["seed", "model", "word lies, %", "word is right, %"]
+    header += ["audio gain, word lies", "audio gain, word is right"]
+    rows = []
     for seed in sorted(runs.glob("seed*")):
         for name, title in RUNS.items():
             folder = seed / name / "eval"
             if (folder / "right-none" / "summary.json").exists():
                 cells = [accuracy(folder / f"{test}-real") for test in ("lie", "right")]
                 cells += [audio_gain(folder, test) for test in ("lie", "right")]
-                lines.append("| " + " | ".join([seed.name.removeprefix("seed"), title, *cells]) + " |")
-    return "\n".join(lines)
+                rows.append([seed.name.removeprefix("seed"), title, *cells])
+    return markdown(header, rows)
 
 
 def curve(run: Path) -> list[float]:

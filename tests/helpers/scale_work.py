@@ -115,10 +115,10 @@ class PromptJudge:
 def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     """Reward this rank's part of COMPLETIONS with the adaptive reward and a judge, with every estimator of advantages
     that looks at the whole step."""
-    found = _rewarded(ranks, job, "group")
+    outcome = _rewarded(ranks, job, "group")
     if job["answers"]:
-        found["over step"] = [_rewarded(ranks, job, estimator)["advantages"] for estimator in OVER_STEP]
-    return found
+        outcome["over step"] = [_rewarded(ranks, job, estimator)["advantages"] for estimator in OVER_STEP]
+    return outcome
 
 
 def _rewarded(ranks: Ranks, job: dict, estimator: Estimator) -> dict[str, Any]:

@@ -82,12 +82,12 @@ def moved(policy, start) -> dict[str, torch.Tensor]:
     return {name: (now[name] - before).detach() for name, before in start.items()}
 
 
-def assert_same_move(found, expected, tolerance):
+def assert_same_move(actual, expected, tolerance):
     """Compare each tensor, relative to its own norm, or to 1e-3 of the norm of all where that is larger."""
     whole = torch.stack([move.norm() for move in expected.values()]).norm()
     assert whole > 0
     for name, move in expected.items():
-        error = (found[name] - move).norm() / torch.clamp(move.norm(), min=1e-3 * whole)
+        error = (actual[name] - move).norm() / torch.clamp(move.norm(), min=1e-3 * whole)
         assert error < tolerance, (name, float(error))
 
 

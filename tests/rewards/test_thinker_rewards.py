@@ -294,15 +294,26 @@ def test_grpo_moves_towards_the_mode_that_earns_more_on_the_question(p, q, m):
         assert expected_gradient(p, q, m, reward, scale=False) == pytest.approx(0.75 * m * (1 - m) * gap)
 
 
-@pytest.mark.parametrize(("q", "m", "threshold"), [(0.95, 0.5, 0.592), (0.95, 0.9, 0.534), (0.42, 0.5, 0.482)])
-def test_dividing_by_the_deviation_of_a_group_moves_the_threshold_towards_a_half(q, m, threshold):
-    """docs/rewards.md has these for groups of eight, which are counted here by how many of each kind they hold."""
-    earned = rewards([THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], ATAR, 1.0, totals=StepTotals(0, 0, 0, 0))
+@pytest.mark.parametrize(
+    ("reward", "q", "thresholds"),
+    [
+        (ATAR, 0.20, {0.1: 0.426, 0.5: 0.435, 0.9: 0.465}),
+        (ATAR, 0.42, {0.1: 0.480, 0.5: 0.482, 0.9: 0.488}),
+        (ATAR, 0.90, {0.1: 0.597, 0.5: 0.584, 0.9: 0.537}),
+        (ATAR, 0.95, {0.1: 0.609, 0.5: 0.592, 0.9: 0.534}),
+        (ATAR, 1.00, {0.1: 0.619, 0.5: 0.600, 0.9: 0.530}),
+        (PRICED, 0.95, {0.5: 0.699}),
+    ],
+)
+def test_dividing_by_the_deviation_of_a_group_moves_the_threshold(reward, q, thresholds):
+    """Every such threshold in docs/rewards.md, by the probability m of thinking, for groups of eight, which are counted
+    here by how many of each kind they hold."""
+    earned = rewards([THINK_RIGHT, THINK_WRONG, RIGHT, WRONG], reward, 1.0, totals=StepTotals(0, 0, 0, 0))
     counts = [count for count in itertools.product(range(9), repeat=4) if sum(count) == 8]
     groups = torch.tensor([[earned[i] for i in range(4) for _ in range(count[i])] for count in counts]).double()
     values = advantages(groups, scale=True).tolist()
 
-    def gradient(p):
+    def gradient(p, m):
         chances = [m * q, m * (1 - q), (1 - m) * p, (1 - m) * (1 - p)]
         total = 0.0
         for count, advantage in zip(counts, values, strict=True):
@@ -312,7 +323,8 @@ def test_dividing_by_the_deviation_of_a_group_moves_the_threshold_towards_a_half
             total += ways * math.prod(chance**n for chance, n in zip(chances, count, strict=True)) * moved / 8
         return total
 
-    assert gradient(threshold - 0.001) > 0 > gradient(threshold + 0.001)
+    for m, threshold in thresholds.items():
+        assert gradient(threshold - 0.0006, m) > 0 > gradient(threshold + 0.0006, m)
 
 
 def test_a_price_and_consistency_exclude_each_other():
