@@ -1,5 +1,7 @@
 """The settings of `harken generate questions`: recipe, options, prompt file, seed."""
 
+from pathlib import Path
+
 import pytest
 from command_line import harken
 from generate_cases import (
@@ -76,5 +78,5 @@ def test_a_file_that_a_recipe_names_and_that_is_not_there_is_an_error_with_recip
     recipe = tmp_path / "questions.yaml"
     recipe.write_text(f"captions: '{name}'\nendpoint: {{base_url: 'http://127.0.0.1:9/v1', model: m}}\n")
     done = harken("generate", "questions", recipe, "--out", tmp_path / "out")
-    assert (done.code, f"{recipe}: captions: no such file: " in done.err) == (2, True)
+    assert (done.code, f"{recipe}: captions: {Path(name)}: cannot be read: " in done.err) == (2, True)
     assert not (tmp_path / "out").exists()

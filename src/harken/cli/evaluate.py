@@ -81,7 +81,7 @@ def evaluate(
     settings = _settings(context, recipe)
     folder = out or Path("runs") / "eval" / settings.name
     print_line(screen, f"evaluating on {settings.data.file}, into {folder}")
-    check_files({"data": settings.data}, recipe or "harken evaluate")
+    check_files({"data.file": settings.data.file}, recipe or "harken evaluate")
     summary, rows_file = (_listen if listening else _answer)(settings, folder, screen)
     if not summary:  # this is not the first of several processes, which alone writes and prints
         return

@@ -147,18 +147,18 @@ def check_names(sources: Iterable["SourceConfig"], prompt: "PromptConfig") -> No
     Prompt.from_config(prompt)
 
 
-def check_files(sources: Mapping[str, "SourceConfig"], origin: Path | str) -> None:
-    """Raise DataError for a file of questions that cannot be read, before torch is imported, which takes seconds.
+def check_files(files: Mapping[str, Path], origin: Path | str) -> None:
+    """Raise DataError for a data file that cannot be read, before torch is imported, which takes seconds.
 
     Args:
-        sources: dotted key of the recipe -> its section.
+        files: dotted key of the recipe -> the file that it names.
         origin: the file or the command that the recipe comes from, for the error.
     """
-    for key, source in sources.items():
+    for key, file in files.items():
         try:
-            source.file.open("rb").close()
+            file.open("rb").close()
         except OSError as error:
-            raise DataError(f"{origin}: {key}.file: {source.file}: cannot be read: {error.strerror}") from error
+            raise DataError(f"{origin}: {key}: {file}: cannot be read: {error.strerror}") from error
 
 
 def console_for(quiet: bool, as_json: bool) -> Console:

@@ -124,7 +124,7 @@ def _settings_and_folder(
 
 
 def _check_data_files(recipe: "Recipe", origin: Path) -> None:
-    check_files({f"data.train.{number}": source for number, source in enumerate(recipe.data.train)}, origin)
+    check_files({f"data.train.{i}.file": source.file for i, source in enumerate(recipe.data.train)}, origin)
 
 
 def _print_dry_run(recipe: "Recipe", origin: Path) -> None:

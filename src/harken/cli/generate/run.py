@@ -8,8 +8,7 @@ import typer
 from rich.console import Console
 
 from harken.cli.generate.options import GENERATION_KEYS
-from harken.cli.options import console, recipe_values, refuse_empty
-from harken.errors import ConfigError
+from harken.cli.options import check_files, console, recipe_values, refuse_empty
 from harken.system.console import print_line
 
 if TYPE_CHECKING:
@@ -43,10 +42,8 @@ def run_generation(
     given = context.params
     values = recipe_values(context, GENERATION_KEYS)
     recipe = resolve_recipe(section, given["recipe"], given["overrides"] or [], values, "harken generate")
-    for key in ("captions", "manifest"):
-        file = getattr(recipe, key, None)
-        if file is not None and not file.is_file():
-            raise ConfigError(f"{given['recipe'] or 'harken generate'}: {key}: no such file: {file}")
+    files = {key: file for key in ("captions", "manifest") if (file := getattr(recipe, key, None)) is not None}
+    check_files(files, given["recipe"] or "harken generate")
     out, batch_requests = Path(given["out"]), given.get("batch_requests")
     replies = out / "replies.jsonl"
     _store_batch_results(given.get("batch_results") or [], replies)
