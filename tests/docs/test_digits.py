@@ -234,6 +234,14 @@ def test_pages_are_made_before_anything_has_run(tmp_path):
     assert rows_of(tmp_path) == []
 
 
+def test_the_row_of_the_readme_says_where_the_questions_without_clips_have_not_been_asked(tmp_path, monkeypatch):
+    half_right = [row("one", "one"), row("two", "one")]
+    monkeypatch.setattr(digits_table, "rows_of", lambda folder: [] if folder.name == "none" else half_right)
+    monkeypatch.setattr(digits_table, "gain", lambda before, after: None)
+    cells = digits_table.first_page_row(tmp_path, "answers_grpo", "GRPO").split(" | ")
+    assert cells == [f"| {FIRST_PAGE}, GRPO", "50.0", "50.0", EMPTY, f"{EMPTY} |"]
+
+
 TWO_STEPS = (
     *("sft.steps=2", "sft.prompts_per_step=2", "grpo.steps=2", "grpo.prompts_per_step=2"),
     *("grpo.completions_per_prompt=2", "grpo.max_completion_tokens=4"),
