@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harken.config import SourceConfig
-from harken.data.audio_modes import MODES, questions_in_mode, waveform_in_mode
+from harken.config.data import AUDIO_MODES
+from harken.data.audio_modes import questions_in_mode, waveform_in_mode
 from harken.errors import DataError
 from harken.types import Question
 
@@ -22,7 +23,7 @@ def test_none_leaves_the_clip_out_and_the_other_modes_but_shuffled_leave_the_que
     assert all(question.audio is None for question in questions_in_mode("none", QUESTIONS, 0))
     for mode in ("real", "silence", "noise"):
         assert questions_in_mode(mode, QUESTIONS, 0) == QUESTIONS
-    assert set(MODES) == {"real", "none", "silence", "noise", "shuffled"}
+    assert set(AUDIO_MODES) == {"real", "none", "silence", "noise", "shuffled"}
 
 
 @pytest.mark.parametrize("seed", range(20))

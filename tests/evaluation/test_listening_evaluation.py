@@ -5,7 +5,7 @@ import functools
 import pytest
 from small_evaluations import interrupted, recipe, results_of, rows_of, talker
 
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.errors import ConfigError
 from harken.evaluation import evaluated_model
 from harken.evaluation.listening import evaluate_listening
@@ -23,9 +23,9 @@ def test_listening_asks_in_five_ways_with_one_model_and_goes_on_where_it_stopped
     assert progress == sorted(progress)
     assert figures["n"] == 14
     rows = rows_of(tmp_path / "whole" / "listening.jsonl")
-    by_mode = {mode: rows_of(tmp_path / "whole" / mode / "predictions.jsonl") for mode in MODES}
+    by_mode = {mode: rows_of(tmp_path / "whole" / mode / "predictions.jsonl") for mode in AUDIO_MODES}
     for row, *answers in zip(rows, *by_mode.values(), strict=True):
-        assert [row[mode] for mode in MODES] == [float(answer["correct"]) for answer in answers]
+        assert [row[mode] for mode in AUDIO_MODES] == [float(answer["correct"]) for answer in answers]
         assert row["changed"] == (answers[0]["choice"] != answers[1]["choice"])
         assert row["gain"] == answers[0]["correct"] - answers[1]["correct"]
     assert any(row["changed"] for row in rows)
@@ -42,7 +42,7 @@ def test_what_cannot_be_asked_with_its_clip_is_asked_in_no_mode(file, tmp_path, 
     monkeypatch.setattr(model, "render", lambda *words: rendered.append(1) or original(*words))
     figures = evaluate_listening(recipe(file, long_audio="wrong"), tmp_path / "out")
     assert len(rendered) == 1 + 5 * (14 - 5)  # the trial of the model, and five modes
-    for mode in MODES:
+    for mode in AUDIO_MODES:
         rows = rows_of(tmp_path / "out" / mode / "predictions.jsonl")
         assert [row["id"] for row in rows if row["reason"].startswith("not asked")] == ["q3", "q6", "q10", "q11", "q13"]
     assert figures["modes"]["none"]["n"] == 14

@@ -6,7 +6,7 @@ import os
 import pytest
 from report_runs import prediction, write_demo, write_evaluation, write_run
 
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.report.accuracy import accuracy_table
 from harken.report.build import report_page
 from harken.report.question_sets import AFTER, question_sets
@@ -18,7 +18,7 @@ RIGHT = {"real": 6, "none": 2, "silence": 2, "noise": 3, "shuffled": 1}
 
 
 def write_listening(run, name="listening", model="trained"):
-    for mode in MODES:
+    for mode in AUDIO_MODES:
         rows = [prediction(str(i), correct=i < RIGHT[mode]) for i in range(8)]
         write_evaluation(run, f"{name}/{mode}", rows, model=model, audio=mode)
 
@@ -27,7 +27,7 @@ def test_each_kind_of_audio_has_its_accuracy_and_its_paired_difference_from_the_
     run = write_run(tmp_path / "run", model="base")
     write_listening(run)
     (questions,) = question_sets(read_run(run))
-    assert {audio for _, audio in questions.evaluations} == set(MODES)
+    assert {audio for _, audio in questions.evaluations} == set(AUDIO_MODES)
     assert questions.evaluations[AFTER, "noise"].name == "listening/noise"
     lines = accuracy_table("run", questions).listening
     assert [(line.label, line.after.mean) for line in lines] == [
@@ -40,7 +40,7 @@ def test_each_kind_of_audio_has_its_accuracy_and_its_paired_difference_from_the_
     assert all(line.before is None for line in lines)
     assert [line.gain and line.gain.mean for line in lines] == [
         None,
-        *(pytest.approx((6 - RIGHT[mode]) / 8) for mode in MODES[1:]),
+        *(pytest.approx((6 - RIGHT[mode]) / 8) for mode in AUDIO_MODES[1:]),
     ]
 
 
@@ -48,7 +48,7 @@ def test_the_listener_has_an_answer_for_each_kind_of_audio(tmp_path):
     run = write_run(tmp_path / "run", model="base")
     write_listening(run)
     items = {item["id"]: item for item in evaluation_items([question_sets(read_run(run))])}
-    assert [answer["audio"] for answer in items["0"]["answers"]] == list(MODES)
+    assert [answer["audio"] for answer in items["0"]["answers"]] == list(AUDIO_MODES)
     assert [answer["correct"] for answer in items["2"]["answers"]] == [True, False, False, True, False]
     assert items["2"]["marks"] == ["audio"]
 
@@ -75,7 +75,7 @@ def test_the_live_page_shows_the_plot_when_the_evaluation_is_there(tmp_path):
     write_listening(run)
     state = viewer.state()[0]
     assert b"What the model hears" in state
-    assert [answer["audio"] for answer in json.loads(state)["questions"][0]["answers"]] == list(MODES)
+    assert [answer["audio"] for answer in json.loads(state)["questions"][0]["answers"]] == list(AUDIO_MODES)
 
 
 def test_silence_is_not_taken_for_the_clip(tmp_path):

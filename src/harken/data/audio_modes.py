@@ -11,13 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from harken.config.data import AUDIO_MODES, fragment_share
+from harken.config.data import fragment_share
 from harken.data.audio import load_waveform
 from harken.errors import DataError
 from harken.types import Question, Waveform
-
-MODES = AUDIO_MODES
-"""The modes of the listening report; `fragment:SHARE` is one more that an evaluation takes."""
 
 
 def questions_in_mode(mode: str, questions: Sequence[Question], seed: int) -> list[Question]:

@@ -42,7 +42,7 @@ class EvaluatedModel(Protocol):
         """Yield the answers to each trial, in batches and in any order; of several ranks each yields its share.
 
         Args:
-            audio: the kind of audio, one of `harken.data.audio_modes.MODES`.
+            audio: the kind of audio, one of `harken.config.data.AUDIO_MODES`.
             journal: where a model may keep its answers, so that a stopped evaluation can go on. A model that does so
                 yields first what earlier commands answered, as one batch.
         """

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from harken.config import EvaluationRecipe
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.data.load import write_rejected
 from harken.evaluation.evaluate import evaluate_questions
 from harken.evaluation.evaluated_model import agree_on_recipe, open_model
@@ -30,7 +30,7 @@ def evaluate_listening(
     console: Console = SILENT,
     loaded: AudioLM | None = None,
 ) -> dict[str, Any]:
-    """Ask the same questions with each kind of audio in `MODES`, and write one evaluation into a subfolder for each.
+    """Ask the same questions with each of AUDIO_MODES, and write one evaluation into a subfolder for each.
 
     The model is opened once, or is `loaded` already. Finished evaluations are not repeated. A question that cannot be
     asked with its clip is asked with no kind of audio. Writes listening.jsonl, one row for each question, and
@@ -39,8 +39,8 @@ def evaluate_listening(
     ranks = join_ranks()
     recipe = agree_on_recipe(recipe, ranks)
     prompt = Prompt.from_config(recipe.prompt)
-    recipes = {mode: _with_audio(recipe, mode) for mode in MODES}
-    folders = ranks.run_on_all(lambda: {mode: EvaluationFolder(out / mode, recipes[mode]) for mode in MODES})
+    recipes = {mode: _with_audio(recipe, mode) for mode in AUDIO_MODES}
+    folders = ranks.run_on_all(lambda: {mode: EvaluationFolder(out / mode, recipes[mode]) for mode in AUDIO_MODES})
     finished = ranks.broadcast([folder.is_finished for folder in folders.values()])
     questions = ranks.run_on_main(lambda: load_questions(recipes["real"], folders["real"], console))
     with open_model(recipe, prompt, out / "replies.jsonl", ranks, console, loaded) as model:
@@ -51,7 +51,7 @@ def evaluate_listening(
                 write_rejected(folder.rejected, questions.rejected)
 
             def report(done: int, total: int, n_before: int = number) -> None:
-                on_progress(n_before * total + done, len(MODES) * total)
+                on_progress(n_before * total + done, len(AUDIO_MODES) * total)
 
             evaluate_questions(folder, questions, model, prompt, report, ranks)
     if not ranks.is_main:

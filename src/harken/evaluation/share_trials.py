@@ -22,7 +22,7 @@ def ask(
 
     Args:
         trials: those of rank 0 are asked; the other ranks may pass None.
-        audio: the kind of audio, one of `harken.data.audio_modes.MODES`.
+        audio: the kind of audio, one of `harken.config.data.AUDIO_MODES`.
         on_progress: called with (answered trials, all trials). Of several ranks each sees its own answers alone, and
             the number of all is estimated from them.
     """

@@ -7,7 +7,7 @@ noise and with another question's clip; each of the five is an evaluation of its
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.report.paired_figures import accuracy_of, paired_gains
 from harken.report.question_sets import AFTER, BEFORE, QuestionSet
 from harken.stats import Estimate
@@ -39,10 +39,10 @@ class HeardAccuracy:
 
 def listening_lines(questions: QuestionSet) -> Sequence[HeardAccuracy]:
     """One line for each kind of audio, the clip first; empty where no kind but clip and no clip was evaluated."""
-    if not {audio for _, audio in questions.evaluations} & set(MODES[2:]):
+    if not {audio for _, audio in questions.evaluations} & set(AUDIO_MODES[2:]):
         return []
     lines = []
-    for mode in MODES:
+    for mode in AUDIO_MODES:
         before, after = (accuracy_of(questions.get(when, mode), "all") for when in (BEFORE, AFTER))
         if before is None and after is None:
             continue

@@ -8,7 +8,7 @@ cut, and say how much is left out.
 from collections.abc import Sequence
 from typing import Any
 
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.report.curves import number, rounded
 from harken.report.question_sets import AFTER, BEFORE, QuestionSet, set_names
 from harken.report.run import Run
@@ -187,7 +187,7 @@ def _marks(item: Item) -> list[str]:
 
 def _place(audio: str) -> int:
     """The place of an answer among those of one model: the order of the audio modes, with the clip first."""
-    return MODES.index(audio) if audio in MODES else len(MODES)
+    return AUDIO_MODES.index(audio) if audio in AUDIO_MODES else len(AUDIO_MODES)
 
 
 def _label(value: Any) -> str | None:

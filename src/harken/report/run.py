@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harken.config import rename_keys
-from harken.data.audio_modes import MODES
+from harken.config.data import AUDIO_MODES
 from harken.errors import DataError
 from harken.report.run_files import JsonObject, read_object, read_rows, read_yaml
 from harken.system.json_shapes import Shape
@@ -108,7 +108,7 @@ def read_run(path: Path, *, with_rollouts: bool = True) -> Run:
 def read_evaluations(run: Path) -> list[Evaluation]:
     """The finished evaluations in a run folder, by name. Raises DataError where one is damaged."""
     run = run.resolve()
-    listening = [file for mode in MODES for file in (run / "eval").glob(f"*/{mode}/summary.json")]
+    listening = [file for mode in AUDIO_MODES for file in (run / "eval").glob(f"*/{mode}/summary.json")]
     return [_read_evaluation(file.parent, run) for file in sorted([*(run / "eval").glob("*/summary.json"), *listening])]
 
 
