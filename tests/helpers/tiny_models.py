@@ -1,8 +1,10 @@
 """Tiny models of the real architectures, prompts and completions for them, and transformers' own forward over these."""
 
+import atexit
 import copy
 import functools
 import logging
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +50,7 @@ SMALL_TOKEN2WAV = {
 @functools.cache
 def tiny_folder(arch: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"harken-{arch}-"))
+    atexit.register(shutil.rmtree, folder)
     write_tiny(arch, folder, TEXTS, seed=1)
     return folder
 

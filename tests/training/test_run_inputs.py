@@ -17,6 +17,7 @@ from harken.errors import ConfigError
 from harken.report.facts import run_facts
 from harken.report.run import read_run as read_run_folder
 from harken.system.environment import package_versions
+from harken.training.extend_run import extend_run
 from harken.training.schedule import learning_rate_at
 
 
@@ -136,6 +137,18 @@ def test_a_damaged_record_of_inputs_is_an_error_that_names_it(text, world):
     (world / "run" / "inputs.json").write_text(text)
     with pytest.raises(ValueError, match=r"inputs\.json: .*restore it, or remove it"):
         resume(world / "run")
+
+
+@pytest.mark.parametrize("damage", [{"sft": ["steps"]}, {"sft": None}, {"sft": {"steps": "two"}}, {"seeds": 3}])
+@pytest.mark.parametrize("command", ["extend", "resume"])
+def test_a_recorded_recipe_that_is_none_is_refused_by_its_key_and_nothing_is_written(command, damage, world):
+    file = world / "run" / "inputs.json"
+    inputs = json.loads(file.read_text())
+    file.write_text(json.dumps({**inputs, "recipe": {**inputs["recipe"], **damage}}))
+    before = {path: path.read_bytes() for path in (file, world / "run" / "config.yaml")}
+    with pytest.raises(ConfigError, match=rf"inputs\.json: {next(iter(damage))}"):
+        extend_run(world / "run", 9) if command == "extend" else resume(world / "run")
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_is_extended_with_the_learning_rates_that_the_command_says(world):

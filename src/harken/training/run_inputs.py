@@ -57,7 +57,7 @@ def check_inputs(run: RunFolder, recipe: Recipe, loop: Loop, *, accept: bool, re
     """
     current = _inputs(recipe, loop)
     stored = read_inputs(run.path) if resume else None
-    differences = [] if stored is None else _differences(stored, current, run.path / "inputs.json")
+    differences = [] if stored is None else _differences(stored, current)
     _accept_or_refuse(run, differences, accept)
     write_json(run.path / "inputs.json", current)
     if resume and load_run_recipe(run.path) != recipe:
@@ -80,13 +80,16 @@ def check_clips(
 
 
 def read_inputs(run: Path) -> dict[str, Any] | None:
-    """What inputs.json holds; None where there is no such file. Raises DataError where it is damaged."""
+    """What inputs.json holds; None where there is no such file. A key that is newer than the run has its default.
+
+    Raises DataError where the file is damaged, ConfigError where its recipe is none.
+    """
     file = run / "inputs.json"
     if not file.exists():
         return None
     values = read_object(file, INPUTS, "restore it, or remove it to go on without a comparison")
-    values["recipe"] = rename_keys(values["recipe"])
-    return values
+    recipe = parse(Recipe, rename_keys(values["recipe"]), str(file))
+    return {**values, "recipe": recipe.model_dump(mode="json")}
 
 
 def append_history(run: Path, event: str, changes: Sequence[str]) -> None:
@@ -119,17 +122,15 @@ def _inputs(recipe: Recipe, loop: Loop) -> dict[str, Any]:
     }
 
 
-def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], file: Path) -> list[str]:
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     lines = []
     if stored["loop"] != current["loop"]:
         lines.append(f"loop: {COMMANDS[stored['loop']]} began the run, {COMMANDS[current['loop']]} is to go on with it")
-    # Parsed, so that a key that is newer than the run has its default. What is compared by its content is not compared
-    # by its place.
-    before, now = parse(Recipe, stored["recipe"], str(file)).model_dump(mode="json"), current["recipe"]
     inputs = (stored, current)
     base = checkpoint_differences(stored["base"], current["base"])
+    # What is compared by its content is not compared by its place.
     places = {**stored["files"], **current["files"], **({} if base else {"model.path": None})}
-    before, now = (_without(recipe, places) for recipe in (before, now))
+    before, now = (_without(each["recipe"], places) for each in inputs)
     unused = UNUSED[current["loop"]]
     lines += [f"recipe: {line}" for line in recipe_differences(before, now, CHANGEABLE | unused)]
     files = ({key: digest for key, digest in each["files"].items() if _root(key) not in unused} for each in inputs)
