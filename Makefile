@@ -21,8 +21,8 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: install
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples recipes
+	$(BIN)/ruff check src tests benchmarks examples recipes
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 

@@ -14,8 +14,6 @@ OUT/seedN/account.jsonl gets a line for each step with its seconds on the clock 
 
 import argparse
 import json
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +24,7 @@ from digit_data import write_data
 import harken
 from harken.config import load_run_recipe
 from harken.models.tiny_checkpoint import question_texts, write_tiny
-from harken.system.environment import source_commit
-from harken.system.json_lines import append_json_lines
+from harken.system.step_account import step_account
 from harken.training.extend_run import extend_run
 
 HERE = Path(__file__).parent
@@ -176,10 +173,12 @@ class Plan:
         (out / "done").touch()
 
     def _train_on(self, row: Row, until: Until, out: Path) -> None:
-        """More steps, until the development questions are answered well enough. The rate is constant, so that a run of as many steps
-        from the beginning would end in the same place."""
+        """More steps, until the development questions are answered well enough. The rate is constant, so that a run of
+        as many steps from the beginning would end in the same place."""
         while (steps := load_run_recipe(out).sft.steps or 0) < until.most:
-            dev = harken.evaluate(**self._evaluation_arguments(row, until.kind, "dev"), model=out, out=out / "until" / f"step{steps}")
+            dev = harken.evaluate(
+                **self._evaluation_arguments(row, until.kind, "dev"), model=out, out=out / "until" / f"step{steps}"
+            )
             if dev.by_group[until.group].mean >= until.accuracy:
                 return
             extend_run(out, min(steps + until.every, until.most))
@@ -194,7 +193,9 @@ class Plan:
         for kind in row.kinds:
             evaluations = [(part, "") for part in parts] + [("dev" if self.dev_only else "test", way) for way in ways]
             if not self.dev_only:
-                harken.evaluate_listening(**self._evaluation_arguments(row, kind, "test"), model=model, out=out / f"{kind}-test")
+                harken.evaluate_listening(
+                    **self._evaluation_arguments(row, kind, "test"), model=model, out=out / f"{kind}-test"
+                )
             for part, way in evaluations:
                 values = self._evaluation_arguments(row, kind, part, way)
                 harken.evaluate(**values, model=model, out=out / "-".join(filter(None, (kind, part, way))))
@@ -249,24 +250,9 @@ def main() -> None:
 
 
 def run(step: Step, account: Path) -> None:
-    """Do a step and write its times down, also where it fails or is stopped."""
-    started, before = time.time(), time.process_time()
     print(f"== {step.name}", flush=True)
-    finished = False
-    try:
+    with step_account(step.name, account):
         step.do()
-        finished = True
-    finally:
-        row = {
-            "step": step.name,
-            "seconds": round(time.time() - started, 1),
-            "cpu_s": round(time.process_time() - before, 1),
-            "finished": finished,
-            "commit": source_commit() or "unknown",
-            "load": round(os.getloadavg()[0], 1),
-        }
-        account.parent.mkdir(parents=True, exist_ok=True)
-        append_json_lines(account, [row])
 
 
 if __name__ == "__main__":

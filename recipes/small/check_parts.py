@@ -3,7 +3,7 @@
     python recipes/small/check_parts.py runs/small/parts runs/small/seed0/assembled [runs/small/packages]
 
 It prints the largest difference of logits on texts, of the tower's states over a full window (before Qwen2-Audio pools
-them), and of Whisper's states from CTranslate2 where PACKAGES is given, whose package ctranslate2 must be on PYTHONPATH.
+them), and of Whisper's states from CTranslate2 where PACKAGES is given; its package ctranslate2 must be on PYTHONPATH.
 It ends with 1 where logits differ by more than 1e-5, states by more than 1e-4, or CTranslate2's by more than 1e-4 of
 their norm. CTranslate2 rounds otherwise: on Whisper base, whose largest state is 22, float32 alone moves transformers'
 states by 3e-4 from those of float64.

@@ -18,16 +18,13 @@ other: `--rows audio` in a shell and `--rows no_audio arc` in another, after `--
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harken.system.environment import source_commit
-from harken.system.json_lines import append_json_lines
+from harken.system.step_account import step_account
 
 HERE = Path(__file__).parent
 PACKAGES = (
@@ -214,22 +211,12 @@ def command_of(step: Step) -> Sequence[str]:
 
 
 def run(step: Step, account: Path) -> None:
-    """Run a step and write its times down, also where it fails or is stopped."""
-    started, before = time.time(), children_cpu_s()
+    """Run a step; end with its exit code where it is not 0."""
     print(f"== {step.name}", flush=True)
-    code = execute(command_of(step), step.environment)
-    row = {
-        "step": step.name,
-        "seconds": round(time.time() - started, 1),
-        "cpu_s": round(children_cpu_s() - before, 1),
-        "code": code,
-        "commit": source_commit() or "unknown",
-        "load": round(os.getloadavg()[0], 1),
-    }
-    account.parent.mkdir(parents=True, exist_ok=True)
-    append_json_lines(account, [row])
-    if code != 0:
-        sys.exit(code)
+    with step_account(step.name, account):
+        code = execute(command_of(step), step.environment)
+        if code != 0:
+            sys.exit(code)
     if step.done.name == "done":
         step.done.touch()
 
@@ -237,11 +224,6 @@ def run(step: Step, account: Path) -> None:
 def execute(words: Sequence[str], environment: dict[str, str]) -> int:
     """The exit code of a command."""
     return subprocess.run(words, check=False, env=os.environ | environment).returncode
-
-
-def children_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

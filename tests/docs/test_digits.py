@@ -153,7 +153,7 @@ def test_steps_come_with_the_starts_they_need_and_are_skipped_when_done(tmp_path
     with pytest.raises(ZeroDivisionError):
         run.run(run.Step("broken", tmp_path / "never", lambda: 1 / 0), tmp_path / "account.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "account.jsonl").read_text().splitlines()]
-    assert [(row["step"], row["finished"]) for row in rows] == [("again", True), ("broken", False)]
+    assert [(row["step"], row["code"]) for row in rows] == [("again", 0), ("broken", 1)]
 
 
 def row(choice, answer, *, form="no_think", difficulty="clean", clip="clean_1_george_0", heard="clean_2_george_1"):
@@ -256,7 +256,7 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
     monkeypatch.setattr(sys, "argv", words)
     run.main()
     account = (tmp_path / "seed0" / "account.jsonl").read_text()
-    assert account.count('"finished": true') == 2 + len(run.ROWS) + sum(bool(each.kinds) for each in run.ROWS.values())
+    assert account.count('"code": 0') == 2 + len(run.ROWS) + sum(bool(each.kinds) for each in run.ROWS.values())
     text = tables(tmp_path)
     assert "### Thinking" in text
     for name in run.ROWS:
