@@ -17,7 +17,9 @@ from harken.system.json_lines import read_json_lines
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_CLIP = re.compile(r"(?P<kind>clean|noisy)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_\d{4}_(?P<first>\d)_(?P<second>\d)")
+_CLIP = re.compile(
+    r"(?P<kind>clean|noisy|faint)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_\d{4}_(?P<first>\d)_(?P<second>\d)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,9 @@ class Played:
     """The content of a clip that was played, read from its file name.
 
     Attributes:
-        noisy: whether noise was added to the recording.
+        noisy: whether noise was added to the recording, little or much.
         digits: the one or two digits that are spoken, in order.
-        take: the name of the recording, the same for its clean and its noisy clip.
+        take: the name of the recording, the same for its clean clip and those with noise.
     """
 
     noisy: bool
@@ -45,12 +47,12 @@ def played(clip: str) -> Played | None:
     if match is None:
         return None
     if match["kind"]:
-        return Played(match["kind"] == "noisy", (int(match["digit"]),), match["take"])
+        return Played(match["kind"] != "clean", (int(match["digit"]),), match["take"])
     return Played(False, (int(match["first"]), int(match["second"])), Path(clip).stem)
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """The rows of a finished evaluation, else []. Clips of one take are one cluster, clean or noisy."""
+    """The rows of a finished evaluation, else []. Clips of one take are one cluster, with noise or without."""
     if not (folder / "summary.json").is_file():
         return []
     rows = []

@@ -40,7 +40,7 @@ BEGIN, END = "<!-- made by benchmarks/digits_table.py -->", "<!-- end of the dig
 ANSWERS = {"warm": "warm start", "answers_grpo": "GRPO", "answers_sft": "SFT, as many steps"}
 FIRST_PAGE = "spoken digits"
 """How the rows of README begin that this program writes."""
-KINDS = {"noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
+KINDS = {"faint": ("clean", "faint"), "noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
 """Kind of question -> its difficulties, which only the clip shows and the text does not."""
 REWARDS = {
     "atar": "ATAR",
@@ -50,16 +50,17 @@ REWARDS = {
     "sft": "SFT, as many steps",
 }
 TRAINED = [
-    *(("noise", reward) for reward in REWARDS),
-    *(("sums", reward) for reward in REWARDS),
+    *((kind, reward) for kind in ("faint", "noise", "sums") for reward in REWARDS),
     *(("pairs", reward) for reward in REWARDS if reward != "no_balance"),
 ]
 CASES = {
     ("pairs", "two"): "sums of two digits, two choices",
     ("sums", "two"): "sums of two digits, four choices",
     ("sums", "one"): "the same question, one digit",
+    ("faint", "faint"): "digits fainter than the noise",
+    ("faint", "clean"): "the same question, clean digits",
     ("noise", "noisy"): "noisy digits",
-    ("noise", "clean"): "the same question, clean digits",
+    ("noise", "clean"): "the same question, clean digits, beside them",
 }
 
 
@@ -204,7 +205,7 @@ def rates_by_clip_table(runs: Path) -> str:
     """The no-think rates with each kind of audio; with another clip also by the clip that was played."""
     header = ["seed", "questions", "difficulty", *MODES, "another clip, by what was played"]
     rows = []
-    for kind in ("noise", "sums"):
+    for kind in ("faint", "noise", "sums"):
         easy, hard = KINDS[kind]
         for seed in seeds_of(runs):
             folder = seed / f"{kind}_atar" / "eval" / f"{kind}-test"
@@ -273,11 +274,7 @@ def first_page_row(runs: Path, name: str, title: str) -> str:
 
 def panels(runs: Path) -> list[Panel]:
     """One panel for each kind of question and reward that has been trained."""
-    styles = {
-        "noise": {"clean": "easy", "noisy": "hard"},
-        "sums": {"one": "easy", "two": "hard"},
-        "pairs": {"two": "hard"},
-    }
+    styles = {kind: dict(zip(names, ("easy", "hard")[-len(names) :], strict=True)) for kind, names in KINDS.items()}
     drawn: list[Panel] = []
     for kind, reward in TRAINED:
         done = [file.parent for file in sorted(runs.glob(f"seed*/{kind}_{reward}/done"))]

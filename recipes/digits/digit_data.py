@@ -1,10 +1,11 @@
-"""Write the questions and clips of recipes/digits: python recipes/digits/digit_data.py REALAQA OUT
+"""Write the questions and clips of recipes/digits: python recipes/digits/digit_data.py REALAQA OUT [FAINT_DB]
 
 REALAQA is the folder of realaqa, of which the single spoken digits are used (FSDD: six speakers, ten digits, twenty
 takes of each). OUT gets the clips and a manifest for each kind of question and part:
 
     noise_PART.jsonl  "Which digit is spoken in the audio?" Every take is asked about twice, clean and with white noise
                       at 6 dB signal to noise.
+    faint_PART.jsonl  the same, with the noise at FAINT_DB, -12 dB where it is not given. No start is trained on these.
     sums_PART.jsonl   "What is the sum of the digits in the audio?" One digit is spoken or two. Right answers are
                       uniform over 0 to 9 in both cases.
     pairs_PART.jsonl  the same question about two digits, with two choices in place of four
@@ -41,7 +42,8 @@ WHICH = "Which digit is spoken in the audio?"
 SUM = "What is the sum of the digits in the audio?"
 RATE_HZ = 8000
 """Sample rate of realaqa's speech."""
-SNR_DB = 6.0
+NOISY_DB, FAINT_DB = 6.0, -12.0
+"""Signal to noise of the noisy and of the faint digits."""
 PAUSE_SAMPLES = 1600
 """Silence between two digits."""
 N_TEXT = 3000
@@ -79,7 +81,7 @@ def write_data(realaqa: Path, out: Path) -> None:
     for part in PARTS:
         own = [take for take in takes if part_of(take.speaker, take.number) == part]
         draw = random.Random(f"digits {part}")
-        noise = list(noise_questions(own, out, draw))
+        noise = list(noise_questions("noise", own, out, draw))
         sums = [*one_digit_questions(own, out, draw), *two_digit_questions(own, part, "sums", out, draw)]
         pairs = list(two_digit_questions(own, part, "pairs", out, draw))
         answers = [*noise, *sums]
@@ -93,6 +95,19 @@ def write_data(realaqa: Path, out: Path) -> None:
     text = half_reasoned(list(text_questions(draw)), draw)
     write_manifest(out / "text.jsonl", text)
     write_manifest(out / "start.jsonl", [*reasoned, *text[: N_TEXT // 4]])
+
+
+def write_faint(realaqa: Path, out: Path, snr_db: float = FAINT_DB) -> None:
+    """The questions of kind faint. Their draws are their own, so they change no other file."""
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    takes = read_takes(realaqa)
+    for part in PARTS:
+        own = [take for take in takes if part_of(take.speaker, take.number) == part]
+        draw = random.Random(f"digits faint {part}")
+        questions = list(noise_questions("faint", own, out, draw, snr_db))
+        if part == "train":
+            write_manifest(out / "faint_reasoned.jsonl", half_reasoned(questions, draw))
+        write_manifest(out / f"faint_{part}.jsonl", [replace(each, reasoning="") for each in questions])
 
 
 def read_takes(realaqa: Path) -> list[Take]:
@@ -109,12 +124,15 @@ def read_takes(realaqa: Path) -> list[Take]:
     return takes
 
 
-def noise_questions(takes: Sequence[Take], out: Path, draw: random.Random) -> Iterator[Question]:
+def noise_questions(
+    kind: str, takes: Sequence[Take], out: Path, draw: random.Random, snr_db: float = NOISY_DB
+) -> Iterator[Question]:
+    """Every take clean and with noise. The noise of a take is the same in both kinds, but for its strength."""
     for take in takes:
-        for difficulty in ("clean", "noisy"):
-            samples = take.samples if difficulty == "clean" else with_noise(take.samples, take.name)
+        for difficulty in ("clean", "faint" if kind == "faint" else "noisy"):
+            samples = take.samples if difficulty == "clean" else with_noise(take.samples, take.name, snr_db)
             clip = write_clip(out, f"{difficulty}_{take.name}", samples)
-            yield question("noise", WHICH, clip, WORDS[take.digit], WORDS, 4, difficulty, WORDS[take.digit], draw)
+            yield question(kind, WHICH, clip, WORDS[take.digit], WORDS, 4, difficulty, WORDS[take.digit], draw)
 
 
 def one_digit_questions(takes: Sequence[Take], out: Path, draw: random.Random) -> Iterator[Question]:
@@ -182,11 +200,11 @@ def half_reasoned(questions: Sequence[Question], draw: random.Random) -> list[Qu
     return [each if draw.random() < 0.5 else replace(each, reasoning="") for each in questions]
 
 
-def with_noise(samples: Samples, name: str) -> Samples:
-    """The samples with white noise whose power is `SNR_DB` below theirs, softer as a whole where they would clip."""
+def with_noise(samples: Samples, name: str, snr_db: float) -> Samples:
+    """The samples with white noise whose power is `snr_db` below theirs, softer as a whole where they would clip."""
     draw = np.random.default_rng(list(f"noise {name}".encode()))
     power = float(np.mean(np.square(samples, dtype=np.float64)))
-    noise = draw.standard_normal(len(samples)) * np.sqrt(power / 10 ** (SNR_DB / 10))
+    noise = draw.standard_normal(len(samples)) * np.sqrt(power / 10 ** (snr_db / 10))
     mixed = samples + noise
     return (mixed / max(1.0, float(np.abs(mixed).max()))).astype(np.float32)
 
@@ -200,3 +218,4 @@ def write_clip(out: Path, name: str, samples: Samples) -> Path:
 
 if __name__ == "__main__":
     write_data(Path(sys.argv[1]), Path(sys.argv[2]))
+    write_faint(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:]))

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digit_data import write_data
+from digit_data import write_data, write_faint
+from digit_rows import ROWS, STARTS, Row, Until
 
 import harken
 from harken.config import load_run_recipe
@@ -32,84 +33,30 @@ TINY = "qwen2_5_omni"
 
 
 @dataclass(frozen=True, slots=True)
-class Until:
-    """When the training of a start ends: once its accuracy on development questions is high enough.
-
-    Seeds differ by hundreds of steps in when they begin to hear, so a number of steps would not do.
-
-    Attributes:
-        kind: of the development questions, a kind of digit_data.py.
-        group: those of them that count, a group of an evaluation's summary: a difficulty, or "all".
-        accuracy: training ends when it is reached on them.
-        every: steps between two evaluations.
-        most: steps after which training ends in any case.
-    """
-
-    kind: str
-    group: str
-    accuracy: float
-    every: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A model that is trained.
-
-    Attributes:
-        loop: train (GRPO) or sft.
-        recipe: its file in this folder.
-        start: the row that it starts from.
-        data: the training questions, a manifest of digit_data.py without its ending.
-        kinds: the kinds of questions that it is evaluated on.
-        until: when its training ends; the steps of the recipe are then only the first.
-    """
-
-    loop: str
-    recipe: str
-    start: str
-    data: str
-    kinds: tuple[str, ...] = ()
-    until: Until | None = None
-
-    @property
-    def has_tags(self) -> bool:
-        return self.recipe not in ("warm", "answers")
-
-
-THINKING = ("noise", "sums", "pairs")
-ROWS = {
-    "start_text": Row("sft", "start_text", "tiny", "text"),
-    "start": Row("sft", "start", "start_text", "start", THINKING, Until("noise", "clean", 0.85, 50, 900)),
-    "noise_atar": Row("train", "atar", "start", "noise_train", ("noise",)),
-    "noise_accuracy": Row("train", "accuracy", "start", "noise_train", ("noise",)),
-    "sums_atar": Row("train", "atar", "start", "sums_train", ("sums",)),
-    "pairs_atar": Row("train", "atar", "start", "pairs_train", ("pairs",)),
-    "warm": Row("sft", "warm", "tiny", "answers_train", ("answers",), Until("answers", "all", 0.5, 50, 900)),
-    "answers_grpo": Row("train", "answers", "warm", "answers_train", ("answers",)),
-    "answers_sft": Row("sft", "answers", "warm", "answers_train", ("answers",)),
-    "noise_no_balance": Row("train", "no_balance", "start", "noise_train", ("noise",)),
-    "noise_sft": Row("sft", "control", "start", "noise_reasoned", ("noise",)),
-    "sums_accuracy": Row("train", "accuracy", "start", "sums_train", ("sums",)),
-    "sums_no_balance": Row("train", "no_balance", "start", "sums_train", ("sums",)),
-    "sums_sft": Row("sft", "control", "start", "sums_reasoned", ("sums",)),
-    "pairs_accuracy": Row("train", "accuracy", "start", "pairs_train", ("pairs",)),
-    "pairs_sft": Row("sft", "control", "start", "pairs_reasoned", ("pairs",)),
-    "noise_priced": Row("train", "priced", "start", "noise_train", ("noise",)),
-    "sums_priced": Row("train", "priced", "start", "sums_train", ("sums",)),
-    "pairs_priced": Row("train", "priced", "start", "pairs_train", ("pairs",)),
-}
-"""Every row, in the order in which they are made."""
-STARTS = ("start_text", "start", "warm")
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """Something to do, and the file that is there when it is done."""
 
     name: str
     done: Path
     do: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Questions that a model answers.
+
+    Attributes:
+        kind, part: of the questions, as in digit_data.py.
+        way: "" as the model chooses, sampled, or the form that every answer is forced into.
+        out: the folder of the answers.
+        listening: with five kinds of audio, each in a folder of its own below `out`.
+    """
+
+    kind: str
+    part: str
+    way: str
+    out: Path
+    listening: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +88,14 @@ class Plan:
     def steps(self, rows: Sequence[str]) -> Iterator[Step]:
         """The steps of these rows and of the starts that they need."""
         yield Step("data", self.questions("start"), lambda: write_data(self.realaqa, self.out / "data"))
+        yield Step("faint_data", self.questions("faint_speaker"), lambda: write_faint(self.realaqa, self.out / "data"))
         yield Step("tiny", self.run / "tiny" / "config.json", self._write_tiny)
         needed = {start for row in rows for start in _starts(row)}
         for name in ROWS:
             if name in needed or name in rows:
                 yield Step(f"train {name}", self.run / name / "done", lambda name=name: self._train(name))
-                last = self.run / name / "eval" / "done"
                 if ROWS[name].kinds:
+                    last = list(self._evaluations(name))[-1].out / "summary.json"
                     yield Step(f"evaluate {name}", last, lambda name=name: self._evaluate(name))
 
     def _write_tiny(self) -> None:
@@ -184,22 +132,24 @@ class Plan:
             extend_run(out, min(steps + until.every, until.most))
             harken.sft(out=out, resume=True)
 
-    def _evaluate(self, name: str) -> None:
+    def _evaluations(self, name: str) -> Iterator["Evaluation"]:
         """Greedy answers as the model chooses; of rows with tags also in each form alone, and sampled."""
         row, out = ROWS[name], self.run / name / "eval"
-        model = harken.load_model(self.run / name)
-        parts = ("dev",) if self.dev_only else ("dev", "speaker")
-        ways = ("think", "no_think", "sampled") if row.has_tags else ()
+        asked = "dev" if self.dev_only else "test"
         for kind in row.kinds:
-            evaluations = [(part, "") for part in parts] + [("dev" if self.dev_only else "test", way) for way in ways]
             if not self.dev_only:
-                harken.evaluate_listening(
-                    **self._evaluation_arguments(row, kind, "test"), model=model, out=out / f"{kind}-test"
-                )
-            for part, way in evaluations:
-                values = self._evaluation_arguments(row, kind, part, way)
-                harken.evaluate(**values, model=model, out=out / "-".join(filter(None, (kind, part, way))))
-        (out / "done").touch()
+                yield Evaluation(kind, "test", "", out / f"{kind}-test", listening=True)
+            for part in ("dev",) if self.dev_only else ("dev", "speaker"):
+                yield Evaluation(kind, part, "", out / f"{kind}-{part}")
+            for way in ("think", "no_think", "sampled") if row.has_tags else ():
+                yield Evaluation(kind, asked, way, out / f"{kind}-{asked}-{way}")
+
+    def _evaluate(self, name: str) -> None:
+        model = harken.load_model(self.run / name)
+        for each in self._evaluations(name):
+            evaluate = harken.evaluate_listening if each.listening else harken.evaluate
+            arguments = self._evaluation_arguments(ROWS[name], each.kind, each.part, each.way)
+            evaluate(**arguments, model=model, out=each.out)
 
     def _evaluation_arguments(self, row: Row, kind: str, part: str, way: str = "") -> dict[str, Any]:
         """The arguments of `harken.evaluate` for the questions of a kind and part.

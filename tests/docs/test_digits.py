@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +45,7 @@ def program(name):
 
 
 digit_data = program("digit_data")
+program("digit_rows")
 run = program("run")
 
 
@@ -61,6 +63,7 @@ def data(realaqa, tmp_path_factory):
         patch.setattr(digit_data, "N_TWO", dict.fromkeys(digit_data.PARTS, 20))
         patch.setattr(digit_data, "N_TEXT", 40)
         digit_data.write_data(realaqa, out)
+        digit_data.write_faint(realaqa, out)
     return out
 
 
@@ -91,18 +94,18 @@ def split_at_the_pause(samples):
 
 def test_noise_is_6_db_below_the_speech_and_the_same_when_written_again():
     speech = (0.05 * np.random.default_rng(0).standard_normal(80_000)).astype(np.float32)
-    noisy = digit_data.with_noise(speech, "3_george_8")
+    noisy = digit_data.with_noise(speech, "3_george_8", 6)
     assert 10 * np.log10(np.mean(speech**2) / np.mean((noisy - speech) ** 2)) == pytest.approx(6, abs=0.1)
-    loud = digit_data.with_noise(speech * 15, "3_george_8")
+    loud = digit_data.with_noise(speech * 15, "3_george_8", 6)
     assert np.abs(loud).max() <= 1
     assert np.corrcoef(loud, noisy)[0, 1] == pytest.approx(1)  # softer as a whole, and not clipped
-    assert np.array_equal(noisy, digit_data.with_noise(speech, "3_george_8"))
-    assert not np.array_equal(noisy, digit_data.with_noise(speech, "4_george_8"))
+    assert np.array_equal(noisy, digit_data.with_noise(speech, "3_george_8", 6))
+    assert not np.array_equal(noisy, digit_data.with_noise(speech, "4_george_8", 6))
 
 
 def test_the_difficulty_cannot_be_read(data):
     """One wording for each kind, and right answers that are uniform whatever is heard."""
-    for kind, difficulties in (("noise", ("clean", "noisy")), ("sums", ("one", "two"))):
+    for kind, difficulties in [*digits_table.KINDS.items()][:3]:
         training = questions(data, f"{kind}_train")
         assert len({question.text for question in training}) == 1
         for difficulty in difficulties:
@@ -119,7 +122,7 @@ def test_half_of_the_start_is_reasoned_and_no_question_of_grpo(data):
     total = Counter(question.task for question in start)
     assert set(total) == {"noise", "sums", "pairs", "text"}
     assert all(0.1 < reasoned[task] / total[task] < 0.9 for task in total)
-    assert not any(question.reasoning for kind in run.THINKING for question in questions(data, f"{kind}_train"))
+    assert not any(question.reasoning for kind in digits_table.KINDS for question in questions(data, f"{kind}_train"))
 
 
 @pytest.mark.parametrize("row", run.ROWS)
@@ -145,8 +148,13 @@ def test_the_tables_know_every_row():
 def test_steps_come_with_the_starts_they_need_and_are_skipped_when_done(tmp_path):
     plan = run.Plan(tmp_path, tmp_path, 3, {})
     names = [step.name for step in plan.steps(["noise_atar"])]
-    starts = ["data", "tiny", "train start_text", "train start", "evaluate start"]
+    starts = ["data", "faint_data", "tiny", "train start_text", "train start", "evaluate start"]
     assert names == [*starts, "train noise_atar", "evaluate noise_atar"]
+    last = {plan.dev_only: [*plan.steps(["noise_atar"])][-1].done for plan in (plan, replace(plan, dev_only=True))}
+    evaluations = tmp_path / "seed3" / "noise_atar" / "eval"
+    assert last == {
+        dev: evaluations / f"noise-{'dev' if dev else 'test'}-sampled" / "summary.json" for dev in (False, True)
+    }
     done = []
     step = run.Step("again", tmp_path / "done", lambda: done.append(1))
     run.run(step, tmp_path / "account.jsonl")
@@ -164,7 +172,8 @@ def row(choice, answer, *, form="no_think", difficulty="clean", clip="clean_1_ge
 
 
 def test_the_name_of_a_clip_says_what_was_played():
-    assert played("clips/noisy_7_theo_12.wav") == Played(True, (7,), "7_theo_12")
+    for noise in ("noisy", "faint"):
+        assert played(f"clips/{noise}_7_theo_12.wav") == Played(True, (7,), "7_theo_12")
     two = played("clips/two_test_sums_0013_4_5.wav")
     assert two is not None
     assert (two.noisy, two.digits, two.sum) == (False, (4, 5), 9)
@@ -256,14 +265,14 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(realaqa
     monkeypatch.setattr(sys, "argv", words)
     run.main()
     account = (tmp_path / "seed0" / "account.jsonl").read_text()
-    assert account.count('"code": 0') == 2 + len(run.ROWS) + sum(bool(each.kinds) for each in run.ROWS.values())
+    assert account.count('"code": 0') == 3 + len(run.ROWS) + sum(bool(each.kinds) for each in run.ROWS.values())
     text = tables(tmp_path)
     assert "### Thinking" in text
     for name in run.ROWS:
         kinds = run.ROWS[name].kinds
         for kind in kinds:
             assert len(rows_of(tmp_path / "seed0" / name / "eval" / f"{kind}-test" / "shuffled")) > 0
-    assert curves(panels(tmp_path)).count("<polyline") == 19
+    assert curves(panels(tmp_path)).count("<polyline") == 27
     assert "![" in text
     run.main()
     assert (tmp_path / "seed0" / "account.jsonl").read_text() == account
