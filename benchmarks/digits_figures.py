@@ -18,7 +18,7 @@ from harken.system.json_lines import read_json_lines
 MODES = ("real", "none", "silence", "noise", "shuffled")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _CLIP = re.compile(
-    r"(?P<kind>clean|noisy|faint)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_\d{4}_(?P<first>\d)_(?P<second>\d)"
+    r"(?P<kind>clean|noisy|drowned)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_\d{4}_(?P<first>\d)_(?P<second>\d)"
 )
 
 

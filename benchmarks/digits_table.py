@@ -25,9 +25,11 @@ from digits_figures import (
     with_played_difficulty,
     without_thinking,
 )
+from digits_findings import findings_table
+from digits_readme import ANSWERS, BEGIN, END, first_page
+from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
 from harken.results.evaluation_rows import Row
-from harken.results.formatting import markdown, percent, points
-from harken.rewards.adaptive import PenaltyFactors, no_think_threshold
+from harken.results.formatting import markdown
 from harken.stats import Estimate
 from harken.system.files import write_text
 from marked_page import between_marks
@@ -35,12 +37,7 @@ from thinker_curves import Panel, curves
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "digits_thinking.svg"
-EMPTY = "not run yet"
-BEGIN, END = "<!-- made by benchmarks/digits_table.py -->", "<!-- end of the digits -->"
-ANSWERS = {"warm": "warm start", "answers_grpo": "GRPO", "answers_sft": "SFT, as many steps"}
-FIRST_PAGE = "spoken digits"
-"""How the rows of README begin that this program writes."""
-KINDS = {"faint": ("clean", "faint"), "noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
+KINDS = {"faint": ("clean", "drowned"), "noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
 """Kind of question -> its difficulties, which only the clip shows and the text does not."""
 REWARDS = {
     "atar": "ATAR",
@@ -57,7 +54,7 @@ CASES = {
     ("pairs", "two"): "sums of two digits, two choices",
     ("sums", "two"): "sums of two digits, four choices",
     ("sums", "one"): "the same question, one digit",
-    ("faint", "faint"): "digits fainter than the noise",
+    ("faint", "drowned"): "digits fainter than the noise",
     ("faint", "clean"): "the same question, clean digits",
     ("noise", "noisy"): "noisy digits",
     ("noise", "clean"): "the same question, clean digits, beside them",
@@ -88,6 +85,7 @@ def tables(runs: Path) -> str:
         "Where thinking is dropped and where it is kept": cases_table(runs),
         "No-think rates by what is played": rates_by_clip_table(runs),
         "An unseen speaker": speaker_table(runs),
+        "What the tables say": findings_table(runs, KINDS),
         "Where the time went": account_table(runs),
     }
     if panels(runs):
@@ -165,16 +163,7 @@ def thinking_table(runs: Path) -> str:
 
 def cases_table(runs: Path) -> str:
     """p and q of the start and of ATAR's model, each form forced, and what the rule says of them."""
-    header = [
-        "seed",
-        "questions",
-        "model",
-        "right without thinking, p",
-        "with it, q",
-        "thinking helps by",
-        "threshold (1 + q) / 3",
-    ]
-    header += ["the rule says", "no-think, ATAR, %"]
+    header = ["seed", "questions", "model", *HELPS, "no-think, ATAR, %"]
     rows = []
     for (kind, difficulty), title in CASES.items():
         for seed in seeds_of(runs):
@@ -185,20 +174,6 @@ def cases_table(runs: Path) -> str:
                 rate = pct(without_thinking(atar, difficulty)) if name == "ATAR" else ""
                 rows.append([seed_name(seed), title, name, *cells, rate])
     return markdown(header, rows)
-
-
-def forced_cells(no_think: Sequence[Row], think: Sequence[Row], difficulty: str) -> list[str]:
-    """[p, q, their paired difference, the threshold, what the rule says], from the answers of each form alone."""
-    p, q = right(no_think, difficulty), right(think, difficulty)
-    return [pct(p), pct(q), pts(gain(no_think, think, difficulty)), *rule(p, q)]
-
-
-def rule(p: Estimate | None, q: Estimate | None) -> list[str]:
-    """[the threshold in percent, which mode earns more at the end of the schedule]."""
-    if p is None or q is None:
-        return [EMPTY] * 2
-    threshold = no_think_threshold(q.mean, PenaltyFactors(1, 1))
-    return [f"{100 * threshold:.1f}", "drop" if p.mean > threshold else "keep"]
 
 
 def rates_by_clip_table(runs: Path) -> str:
@@ -248,28 +223,8 @@ def account_rows(seed: Path) -> Iterator[list[str]]:
         sums = [f"{sum(step[key] for step in own):.0f}" for key in ("seconds", "cpu_s")]
         loads = [step["load"] for step in own]
         commits = ", ".join(sorted({step["commit"][:7] for step in own}))
-        yield [seed_name(seed), f"{name} ({len(own)})", *sums, f"{min(loads):.0f} to {max(loads):.0f}", commits]
-
-
-def first_page(runs: Path, page: str) -> str:
-    """README's table with its rows on spoken digits made anew; its other rows stay as they are."""
-    table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
-    kept = [line for line in table if not line.startswith(f"| {FIRST_PAGE}")]
-    return "\n".join([*kept, *(first_page_row(runs, name, title) for name, title in ANSWERS.items() if name != "warm")])
-
-
-def first_page_row(runs: Path, name: str, title: str) -> str:
-    """One line for all seeds that have run."""
-    cells: list[list[str]] = [[], [], [], []]
-    for seed in seeds_of(runs):
-        before = rows_of(seed / "warm" / "eval" / "answers-test/real")
-        after, none = (rows_of(seed / name / "eval" / "answers-test" / mode) for mode in ("real", "none"))
-        if before and after:
-            estimates = [right(rows) for rows in (before, after, none)]
-            means = [EMPTY if estimate is None else f"{100 * estimate.mean:.1f}" for estimate in estimates]
-            for cell, figure in zip(cells, [*means[:2], pts(gain(before, after)), means[2]], strict=True):
-                cell.append(figure)
-    return f"| {FIRST_PAGE}, {title} | " + " | ".join(", ".join(cell) or EMPTY for cell in cells) + " |"
+        n = len({step["step"] for step in own})  # a step that was stopped has more than one line
+        yield [seed_name(seed), f"{name} ({n})", *sums, f"{min(loads):.0f} to {max(loads):.0f}", commits]
 
 
 def panels(runs: Path) -> list[Panel]:
@@ -292,18 +247,6 @@ def by_difficulty(figure: Callable[[Sequence[Row], str], Estimate | None], rows:
     names = KINDS.get(kind, ())
     cells = [pct(figure(rows, name)) for name in names]
     return ["", *cells][-2:] if cells else ["", ""]
-
-
-def seed_name(seed: Path) -> str:
-    return seed.name.removeprefix("seed")
-
-
-def pct(estimate: Estimate | None) -> str:
-    return EMPTY if estimate is None else percent(estimate)
-
-
-def pts(estimate: Estimate | None) -> str:
-    return EMPTY if estimate is None else points(estimate)
 
 
 if __name__ == "__main__":

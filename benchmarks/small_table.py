@@ -8,40 +8,26 @@ paired by question with the base of the same seed.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from digits_figures import account, right, seeds_of, without_thinking
-from digits_figures import gain as paired_gain
-from digits_table import EMPTY, KINDS, forced_cells, pct, pts, seed_name
-from harken.results.compare import compare
-from harken.results.evaluation_rows import Row, read_evaluation_rows
-from harken.results.formatting import markdown, percent, points
-from harken.results.summary import accuracy
+from digits_figures import account, gain, right, rows_of, seeds_of, without_thinking
+from digits_table import KINDS
+from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
+from harken.results.evaluation_rows import Row
+from harken.results.formatting import markdown
 from harken.system.files import write_text
 from marked_page import between_marks
+from small_figures import BASE, ROWS, SETS, answers, gain_over
+from small_findings import beside_table_iv, outcomes_table
+from small_projection import projection_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "small.md"
-ROWS = {
-    "align": "base: aligned, no GRPO",
-    "audio": "GRPO on realaqa, with audio",
-    "no_audio": "GRPO on realaqa, without audio",
-    "arc": "GRPO on ARC-Easy, text",
-    "sft_audio": "control: SFT on realaqa, with audio",
-    "sft_arc": "control: SFT on ARC-Easy, text",
-}
 THINKERS = {
     "thinker_start": "start that can do both",
     "thinker_accuracy": "accuracy reward",
     "thinker_atar": "ATAR",
     "thinker_judged": "ATAR with a judge",
-}
-SETS = {
-    "test": "realaqa, with audio",
-    "test-no-audio": "realaqa, without",
-    "arc": "ARC-Easy",
-    "mmau-original": "MMAU original, without audio",
-    "mmau-v05": "MMAU v05.15.25, without audio",
 }
 BEGIN, END = "<!-- made by benchmarks/small_table.py -->", "<!-- end -->"
 
@@ -64,57 +50,57 @@ def with_tables(page: str, text: str) -> str:
 
 def tables(runs: Path) -> str:
     seeds = seeds_of(runs)
-    accuracies = markdown(
-        ["seed", "model", *SETS.values()],
-        [[seed_name(seed), ROWS[row], *(cell(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
-    )
-    unreadable = markdown(
-        ["seed", "model", *SETS.values()],
-        [[seed_name(seed), ROWS[row], *(unread(seed / row, kind) for kind in SETS)] for seed in seeds for row in ROWS],
-    )
-    gains = markdown(
-        ["seed", "against the base, points", *SETS.values()],
-        [
-            [seed_name(seed), ROWS[row], *(gain(seed, row, kind) for kind in SETS)]
-            for seed in seeds
-            for row in list(ROWS)[1:]
-        ],
-    )
-    speech = markdown(
-        ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
-        [row for seed in seeds for row in alignment_rows(seed)],
-    )
-    times = markdown(
-        ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"],
-        [row for seed in seeds for row in account_rows(seed)] or [["", EMPTY, "", "", "", ""]],
-    )
+    times = [row for seed in seeds for row in account_rows(seed)] or [["", EMPTY, "", "", "", ""]]
     parts = {
-        "Accuracy, %": accuracies,
-        "Answers that name no choice, %": unreadable,
-        "Paired differences": gains,
-        "Alignment": speech,
+        "What holds and what does not": outcomes_table(seeds),
+        "Beside the paper's table IV": beside_table_iv(seeds),
+        "Accuracy, %": by_set(seeds, "model", list(ROWS), accuracy_cell),
+        "Answers that name no choice, %": by_set(seeds, "model", list(ROWS), unreadable_cell),
+        "Paired differences": by_set(seeds, "against the base, points", list(ROWS)[1:], gain_cell),
+        "Alignment": markdown(
+            ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
+            [row for seed in seeds for row in alignment_rows(seed)],
+        ),
         "Thinking": thinking_table(seeds),
-        "Where the time went": times,
+        "Where the time went": markdown(
+            ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"], times
+        ),
+        "On one GPU, by arithmetic": projection_table(seeds[0]),
     }
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
 
 
+def by_set(seeds: Sequence[Path], what: str, rows: Sequence[str], cell: Callable[[Path, str, str], str]) -> str:
+    """A table with a line for each seed and row, and a column for each set of questions."""
+    lines = [[seed_name(seed), ROWS[row], *(cell(seed, row, kind) for kind in SETS)] for seed in seeds for row in rows]
+    return markdown(["seed", what, *SETS.values()], lines)
+
+
+def accuracy_cell(seed: Path, row: str, kind: str) -> str:
+    rows = answers(seed, row, kind)
+    return f"{pct(right(rows))} (n {len(rows)})" if rows else EMPTY
+
+
+def unreadable_cell(seed: Path, row: str, kind: str) -> str:
+    """The share of answers that count as wrong because they name no choice: a gain may be of form alone."""
+    rows = answers(seed, row, kind)
+    return EMPTY if not rows else f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
+
+
+def gain_cell(seed: Path, row: str, kind: str) -> str:
+    return pts(gain_over(seed, row, kind))
+
+
 def thinking_table(seeds: Sequence[Path]) -> str:
     """No-think rates by difficulty, and the accuracy of each form alone, on spoken digits."""
-    header = ["seed", "model", "questions", "difficulty", "no-think, %", "right, %", "without thinking, p"]
-    header += [
-        "with it, q",
-        "thinking helps by",
-        "threshold (1 + q) / 3",
-        "the rule says",
-        "no-think without the clip, %",
-    ]
+    header = ["seed", "model", "questions", "difficulty", "no-think, %", "right, %", *HELPS]
+    header += ["no-think without the clip, %"]
     rows = []
     for seed in seeds:
         for row, title in THINKERS.items():
             for kind in ("noise", "sums"):
                 free, no_think, think, without_clip = (
-                    rows_of(seed / row, f"{kind}{way}") for way in ("", "-no_think", "-think", "-no-audio")
+                    rows_of(seed / row / "eval" / f"{kind}{way}") for way in ("", "-no_think", "-think", "-no-audio")
                 )
                 for difficulty in KINDS[kind]:
                     figures = [pct(without_thinking(free, difficulty)), pct(right(free, difficulty))]
@@ -124,42 +110,16 @@ def thinking_table(seeds: Sequence[Path]) -> str:
     return markdown(header, rows)
 
 
-def is_there(folder: Path) -> bool:
-    return (folder / "summary.json").is_file()
-
-
-def rows_of(run: Path, kind: str) -> list[Row]:
-    """The rows of an evaluation; [] where it is not there."""
-    folder = run / "eval" / kind
-    return list(read_evaluation_rows(folder)) if is_there(folder) else []
-
-
-def cell(run: Path, kind: str) -> str:
-    rows = rows_of(run, kind)
-    return f"{percent(accuracy(rows))} (n {len(rows)})" if rows else EMPTY
-
-
-def unread(run: Path, kind: str) -> str:
-    """The share of answers that count as wrong because they name no choice: a gain may be of form alone."""
-    rows = rows_of(run, kind)
-    return EMPTY if not rows else f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
-
-
-def gain(seed: Path, row: str, kind: str) -> str:
-    return pts(paired_gain(rows_of(seed / "align", kind), rows_of(seed / row, kind)))
-
-
 def alignment_rows(seed: Path) -> Iterator[list[str]]:
     """Accuracy of the base with and without the clips, by task and difficulty."""
-    folders = [seed / "align" / "eval" / kind for kind in ("test-no-audio", "test")]
-    if not all(map(is_there, folders)):
+    without, with_audio = (answers(seed, BASE, kind) for kind in ("test-no-audio", "test"))
+    if not without or not with_audio:
         yield [seed_name(seed), "all", "", EMPTY, EMPTY, EMPTY]
         return
-    without, with_audio = map(read_evaluation_rows, folders)
     for name, members in groups(with_audio):
         ids = {row["id"] for row in members}
-        (whole,) = compare([row for row in without if row["id"] in ids], members, whole_only=True)
-        figures = [percent(whole.after), percent(whole.before), points(whole.gain)]
+        others = [row for row in without if row["id"] in ids]
+        figures = [pct(right(members)), pct(right(others)), pts(gain(others, members))]
         yield [seed_name(seed), name, str(len(members)), *figures]
 
 

@@ -8,11 +8,11 @@ it cannot think.
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from harken.results.compare import compare_folders
+from digits_figures import gain, right, rows_of, valid_form, without_thinking
+from figure_cells import mean_pct, pts, seed_name
+from harken.results.formatting import markdown
 
 REWARDS = {
     "sft": "SFT start",
@@ -24,54 +24,42 @@ REWARDS = {
     "unjudged": "ATAR from it",
     "judged": "ATAR, judged, from it",
 }
-HEADER = (
-    "| seed | reward | no-think, %: easy | medium | hard | right, %: all | easy | medium | hard "
-    "| forced no-think: hard | hard, free over forced | valid form, % | against accuracy alone |"
-)
+DIFFICULTIES = ("easy", "medium", "hard")
+HEADER = [
+    *("seed", "reward", "no-think, %: easy", "medium", "hard", "right, %: all", "easy", "medium", "hard"),
+    *("forced no-think: hard", "hard, free over forced", "valid form, %", "against accuracy alone"),
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
-    arguments = parser.parse_args()
-    print(HEADER)
-    print("|---:|---|" + "---:|" * (HEADER.count("|") - 3))
-    for seed in sorted(arguments.runs.glob("seed*")):
-        for name, title in REWARDS.items():
-            if (seed / name / "eval" / "test" / "summary.json").exists():
-                print(row(seed, name, title))
+    print(table(parser.parse_args().runs))
 
 
-def row(seed: Path, name: str, title: str) -> str:
-    free, forced = (summary(seed / name / "eval" / kind) for kind in ("test", "test-no-think"))
-    rates = [share(free["no_think"], difficulty) for difficulty in ("easy", "medium", "hard")]
-    right = [share(free["accuracy"], difficulty) for difficulty in ("all", "easy", "medium", "hard")]
-    valid = 1 - free["forms"].get("malformed", 0) / free["n"]
-    gain = paired(seed / name / "eval" / "test-no-think", seed / name / "eval" / "test", "hard")
-    against = (
-        ""
-        if name not in ("atar", "no_balance")
-        else paired(*(seed / r / "eval" / "test" for r in ("accuracy", name)), "all")
+def table(runs: Path) -> str:
+    """A line for each model that has been evaluated."""
+    return markdown(
+        HEADER,
+        [
+            row(seed, name, title)
+            for seed in sorted(runs.glob("seed*"))
+            for name, title in REWARDS.items()
+            if rows_of(seed / name / "eval" / "test")
+        ],
     )
-    cells = [seed.name.removeprefix("seed"), title, *rates, *right, share(forced["accuracy"], "hard"), gain]
-    return "| " + " | ".join([*cells, f"{valid:.1%}".rstrip("%"), against]) + " |"
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-
-
-def share(groups: dict[str, Any], name: str) -> str:
-    return f"{100 * groups[name]['mean']:.1f}" if name in groups else "-"
-
-
-def paired(before: Path, after: Path, group: str) -> str:
-    """Paired gain of a group, points, with its 95 % interval."""
-    for line in compare_folders(before, after):
-        if line.group == group:
-            gain = line.gain
-            return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    return "-"
+def row(seed: Path, name: str, title: str) -> list[str]:
+    free, forced = (rows_of(seed / name / "eval" / kind) for kind in ("test", "test-no-think"))
+    accuracy_alone = rows_of(seed / "accuracy" / "eval" / "test")
+    return [
+        *(seed_name(seed), title),
+        *(mean_pct(without_thinking(free, difficulty)) for difficulty in DIFFICULTIES),
+        *(mean_pct(right(free, difficulty)) for difficulty in ("", *DIFFICULTIES)),
+        *(mean_pct(right(forced, "hard")), pts(gain(forced, free, "hard")), mean_pct(valid_form(free))),
+        pts(gain(accuracy_alone, free)) if name in ("atar", "no_balance", "control") else "",
+    ]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ takes of each). OUT gets the clips and a manifest for each kind of question and 
 
     noise_PART.jsonl  "Which digit is spoken in the audio?" Every take is asked about twice, clean and with white noise
                       at 6 dB signal to noise.
-    faint_PART.jsonl  the same, with the noise at FAINT_DB, -12 dB where it is not given. No start is trained on these.
+    faint_PART.jsonl  the same, clean and with noise in which the digit drowns, at FAINT_DB (default -12). No start is
+                      trained on these.
     sums_PART.jsonl   "What is the sum of the digits in the audio?" One digit is spoken or two. Right answers are
                       uniform over 0 to 9 in both cases.
     pairs_PART.jsonl  the same question about two digits, with two choices in place of four
@@ -129,7 +130,7 @@ def noise_questions(
 ) -> Iterator[Question]:
     """Every take clean and with noise. The noise of a take is the same in both kinds, but for its strength."""
     for take in takes:
-        for difficulty in ("clean", "faint" if kind == "faint" else "noisy"):
+        for difficulty in ("clean", "drowned" if kind == "faint" else "noisy"):
             samples = take.samples if difficulty == "clean" else with_noise(take.samples, take.name, snr_db)
             clip = write_clip(out, f"{difficulty}_{take.name}", samples)
             yield question(kind, WHICH, clip, WORDS[take.digit], WORDS, 4, difficulty, WORDS[take.digit], draw)

@@ -16,12 +16,14 @@ from spoken_tones import write_tones
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from figure_cells import EMPTY
 from harken.config import load_recipe
 from harken.data.demo_set import write_demo_set
 from harken.data.manifest import read_manifest
 from harken.errors import DataError
 from harken.types import Question
-from small_table import EMPTY, ROWS, SETS, THINKERS, rows_of, tables, with_tables
+from small_figures import ROWS, SETS, answers
+from small_table import THINKERS, tables, with_tables
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "small"
 TWO_STEPS = (
@@ -109,7 +111,7 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(world, 
     assert len(commands) == len(account) + 1 + len(THINKERS) * (1 + 4 * len(run.THINKER_KINDS))
     for row in THINKERS:
         for kind in run.THINKER_KINDS:
-            rows = rows_of(world / "out/seed0" / row, f"{kind}-no_think")
+            rows = answers(world / "out/seed0", row, f"{kind}-no_think")
             assert len(rows) == 4
             assert all(each["completion"].startswith("<answer>") for each in rows)
     rollouts = world / "out/seed0/thinker_judged/rollouts"

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from spoken_tones import TAKES, write_tones
 
+import digits_readme
 import digits_table
 from digits_figures import (
     Played,
@@ -24,7 +25,9 @@ from digits_figures import (
     with_played_difficulty,
     without_thinking,
 )
-from digits_table import EMPTY, FIRST_PAGE, ROOT, TRAINED, first_page, panels, rule, tables
+from digits_readme import BEGIN, FIRST_PAGE, first_page
+from digits_table import ROOT, TRAINED, panels, tables
+from figure_cells import EMPTY, rule
 from harken.config import load_recipe
 from harken.data.manifest import read_manifest
 from harken.stats import Estimate
@@ -172,7 +175,7 @@ def row(choice, answer, *, form="no_think", difficulty="clean", clip="clean_1_ge
 
 
 def test_the_name_of_a_clip_says_what_was_played():
-    for noise in ("noisy", "faint"):
+    for noise in ("noisy", "drowned"):
         assert played(f"clips/{noise}_7_theo_12.wav") == Played(True, (7,), "7_theo_12")
     two = played("clips/two_test_sums_0013_4_5.wav")
     assert two is not None
@@ -231,7 +234,7 @@ def test_the_rule_is_written_beside_p_and_q():
 
 def test_pages_are_made_before_anything_has_run(tmp_path):
     text = tables(tmp_path)
-    assert text.count("### ") == 7
+    assert text.count("### ") == 8
     assert EMPTY in text
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = first_page(tmp_path, readme)
@@ -239,15 +242,15 @@ def test_pages_are_made_before_anything_has_run(tmp_path):
     assert "| built-in sounds (`make demo`)" in table
     assert table.count(FIRST_PAGE) == 2
     for page in ("docs/results.md", "README.md"):
-        assert digits_table.BEGIN in (ROOT / page).read_text(encoding="utf-8")
+        assert BEGIN in (ROOT / page).read_text(encoding="utf-8")
     assert rows_of(tmp_path) == []
 
 
 def test_the_row_of_the_readme_says_where_the_questions_without_clips_have_not_been_asked(tmp_path, monkeypatch):
     half_right = [row("one", "one"), row("two", "one")]
-    monkeypatch.setattr(digits_table, "rows_of", lambda folder: [] if folder.name == "none" else half_right)
-    monkeypatch.setattr(digits_table, "gain", lambda before, after: None)
-    cells = digits_table.first_page_row(tmp_path, "answers_grpo", "GRPO").split(" | ")
+    monkeypatch.setattr(digits_readme, "rows_of", lambda folder: [] if folder.name == "none" else half_right)
+    monkeypatch.setattr(digits_readme, "gain", lambda before, after: None)
+    cells = digits_readme.first_page_row(tmp_path, "answers_grpo", "GRPO").split(" | ")
     assert cells == [f"| {FIRST_PAGE}, GRPO", "50.0", "50.0", EMPTY, f"{EMPTY} |"]
 
 

@@ -123,3 +123,16 @@ def test_an_interval_never_reads_as_one_of_no_width():
 def test_markdown_has_one_line_a_row_and_keeps_bars_in_names():
     text = markdown(("questions", "n"), [("sound|music", "3")])
     assert text == "| questions | n |\n| --- | ---: |\n| sound\\|music | 3 |"
+
+
+def test_a_task_and_a_difficulty_of_one_name_are_two_groups():
+    rows = [
+        prediction_row("1", True, task="hard", difficulty="easy"),
+        prediction_row("2", False, task="hard", difficulty="hard"),
+        prediction_row("3", True, task="all", difficulty="hard"),
+    ]
+    accuracies = {name: estimate["mean"] for name, estimate in summarise(rows)["accuracy"].items()}
+    assert accuracies == {
+        **{"all": pytest.approx(2 / 3), "all (task)": 1, "hard": 0.5, "easy": 1, "hard (difficulty)": 0.5},
+        **{"all hard": 1, "hard easy": 1, "hard hard": 0},
+    }

@@ -27,19 +27,27 @@ def read_evaluation_rows(folder: Path) -> Sequence[Row]:
     return rows
 
 
+_KINDS: Mapping[str, Callable[[Row], str]] = {
+    "task": lambda row: row["task"],
+    "difficulty": lambda row: row["difficulty"],
+    "task and difficulty": lambda row: (
+        f"{row['task']} {row['difficulty']}" if row["task"] and row["difficulty"] else ""
+    ),
+}
+"""Kind of group -> the name of a row's group; "" where it is in none."""
+
+
 def group_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each group by the group's name: "all", then each task, each difficulty, each task and difficulty.
 
-    Names are sorted within each kind. A row without a task or a difficulty is in no group of that kind.
+    Names are sorted within each kind. A row without a task or a difficulty is in no group of that kind. A name that
+    an earlier kind has gets its own kind behind it, such as `hard (difficulty)` beside a task `hard`.
     """
     groups: dict[str, list[Row]] = {"all": list(rows)}
-    names: tuple[Callable[[Row], str], ...] = (
-        lambda row: row["task"],
-        lambda row: row["difficulty"],
-        lambda row: f"{row['task']} {row['difficulty']}" if row["task"] and row["difficulty"] else "",
-    )
-    for name in names:
-        for row in sorted(rows, key=name):
-            if name(row):
-                groups.setdefault(name(row), []).append(row)
+    for kind, name_of in _KINDS.items():
+        own: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=name_of):
+            if name_of(row):
+                own.setdefault(name_of(row), []).append(row)
+        groups |= {f"{name} ({kind})" if name in groups else name: members for name, members in own.items()}
     return groups

@@ -1,0 +1,120 @@
+"""What the tables of spoken digits say, in lines that follow from the figures.
+
+Which differences are clear of zero, where thinking is dropped although it helps or kept although it does not, whether
+ATAR's models do what the rule says, and how long the answers are.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits_figures import gain, mean_tokens, right, rows_of, seeds_of, without_thinking
+from figure_cells import EMPTY, clear_of_zero, mean_pct, pts, rule, seed_name
+from harken.results.formatting import markdown
+from harken.stats import Estimate
+
+COMPARED = (
+    ("GRPO against SFT with as many steps, answers alone", "answers", "answers_grpo", "answers_sft"),
+    *(
+        (f"ATAR against the accuracy reward, {kind}", kind, f"{kind}_atar", f"{kind}_accuracy")
+        for kind in ("faint", "noise", "sums", "pairs")
+    ),
+    *(
+        (f"ATAR without balance against the accuracy reward, {kind}", kind, f"{kind}_no_balance", f"{kind}_accuracy")
+        for kind in ("faint", "noise", "sums")
+    ),
+    *(
+        (f"price for thinking against ATAR, {kind}", kind, f"{kind}_priced", f"{kind}_atar")
+        for kind in ("faint", "noise", "sums", "pairs")
+    ),
+)
+"""What is compared, the kind of questions, and the two models: the first minus the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One difficulty of one kind of question, asked of ATAR's model of one seed.
+
+    Attributes:
+        no_think: the share of greedy answers without thinking.
+        p, q: the accuracy of the same model without thinking and with it.
+        helps: q - p, paired.
+    """
+
+    name: str
+    no_think: Estimate
+    p: Estimate
+    q: Estimate
+    helps: Estimate
+
+    @property
+    def is_dropped(self) -> bool:
+        return self.no_think.mean > 0.5
+
+    @property
+    def follows_the_rule(self) -> bool:
+        return self.is_dropped == (rule(self.p, self.q)[1] == "drop")
+
+    def __str__(self) -> str:
+        return f"{self.name}: no-think {mean_pct(self.no_think)} %, thinking helps by {pts(self.helps)}"
+
+
+def cases(runs: Path, kinds: dict[str, tuple[str, ...]]) -> Iterator[Case]:
+    """Every case that has been evaluated."""
+    for seed in seeds_of(runs):
+        for kind, difficulties in kinds.items():
+            folder = seed / f"{kind}_atar" / "eval"
+            free, no_think, think = (rows_of(folder / f"{kind}-test{way}") for way in ("/real", "-no_think", "-think"))
+            for difficulty in difficulties:
+                figures = (without_thinking(free, difficulty), right(no_think, difficulty), right(think, difficulty))
+                helps = gain(no_think, think, difficulty)
+                rate, p, q = figures
+                if rate is not None and p is not None and q is not None and helps is not None:
+                    yield Case(f"seed {seed_name(seed)}, {kind} {difficulty}", rate, p, q, helps)
+
+
+def findings_table(runs: Path, kinds: dict[str, tuple[str, ...]]) -> str:
+    """Args:
+    kinds: kind of question -> its difficulties.
+    """
+    return markdown(
+        ["what", "figures", "in short"],
+        [*compared_rows(runs), *case_rows([*cases(runs, kinds)]), *token_rows(runs, kinds)],
+    )
+
+
+def compared_rows(runs: Path) -> Iterator[list[str]]:
+    for what, kind, model, other in COMPARED:
+        gains = [
+            gain(*(rows_of(seed / name / "eval" / f"{kind}-test" / "real") for name in (other, model)))
+            for seed in seeds_of(runs)
+        ]
+        yield [what, ", ".join(pts(each) for each in gains), clear_of_zero(gains)]
+
+
+def case_rows(all_cases: Sequence[Case]) -> Iterator[list[str]]:
+    dropped = [case for case in all_cases if case.is_dropped and case.helps.low > 0]
+    kept = [case for case in all_cases if not case.is_dropped and case.helps.low <= 0]
+    following = [case for case in all_cases if case.follows_the_rule]
+    for what, members in (
+        ("thinking helps and ATAR drops it", dropped),
+        ("thinking does not help and ATAR keeps it", kept),
+    ):
+        short = f"{len(members)} of {len(all_cases)} cases" if all_cases else EMPTY
+        yield [what, "; ".join(map(str, members)), short]
+    others = "; ".join(str(case) for case in all_cases if case not in following)
+    short = f"in {len(following)} of {len(all_cases)} cases" if all_cases else EMPTY
+    yield ["the rule, with p and q of ATAR's own model, says what it does", others and f"not so: {others}", short]
+
+
+def token_rows(runs: Path, kinds: dict[str, tuple[str, ...]]) -> Iterator[list[str]]:
+    for kind in kinds:
+        means = [
+            [
+                mean_tokens(rows_of(seed / f"{kind}_{reward}" / "eval" / f"{kind}-test" / "real"))
+                for seed in seeds_of(runs)
+            ]
+            for reward in ("atar", "accuracy")
+        ]
+        cells = [", ".join(f"{each:.1f}" for each in row if each is not None) or EMPTY for row in means]
+        yield [f"tokens an answer, {kind}: ATAR beside the accuracy reward", " beside ".join(cells), ""]

@@ -1,0 +1,34 @@
+"""Figures of one seed of recipes/small, read from the folders of its evaluations."""
+
+from pathlib import Path
+
+from digits_figures import gain, rows_of
+from harken.results.evaluation_rows import Row
+from harken.stats import Estimate
+
+BASE = "align"
+ROWS = {
+    BASE: "base: aligned, no GRPO",
+    "audio": "GRPO on realaqa, with audio",
+    "no_audio": "GRPO on realaqa, without audio",
+    "arc": "GRPO on ARC-Easy, text",
+    "sft_audio": "control: SFT on realaqa, with audio",
+    "sft_arc": "control: SFT on ARC-Easy, text",
+}
+SETS = {
+    "test": "realaqa, with audio",
+    "test-no-audio": "realaqa, without",
+    "arc": "ARC-Easy",
+    "mmau-original": "MMAU original, without audio",
+    "mmau-v05": "MMAU v05.15.25, without audio",
+}
+
+
+def answers(seed: Path, row: str, kind: str) -> list[Row]:
+    """The rows of an evaluation; [] where it is not there."""
+    return rows_of(seed / row / "eval" / kind)
+
+
+def gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | None:
+    """What a row has more than another, paired by question."""
+    return gain(answers(seed, other, kind), answers(seed, row, kind))
