@@ -11,7 +11,7 @@ import yaml
 from hostile import hostile_texts
 from report_runs import prediction, write_demo, write_evaluation, write_run
 from rich.console import Console
-from tiny_models import tiny_folder, write_full_omni
+from tiny_models import ARCHITECTURES, tiny_folder, write_full_omni
 
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
@@ -165,10 +165,7 @@ def test_escaping_by_hand():
 def bases(tmp_path_factory):
     full = tmp_path_factory.mktemp("full")
     write_full_omni(full)
-    return {
-        arch: tiny_folder(arch)
-        for arch in ("qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe")
-    } | {"full": full}
+    return {arch: tiny_folder(arch) for arch in ARCHITECTURES} | {"full": full}
 
 
 def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
@@ -185,9 +182,7 @@ def trained(folder: Path, base: Path, rate: float = 1e-5, **model) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # read by peft
-@pytest.mark.parametrize(
-    "kind", ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe", "full", "adapter"]
-)
+@pytest.mark.parametrize("kind", [*ARCHITECTURES, "full", "adapter"])
 def test_the_code_in_the_card_answers_as_harken_does(bases, tmp_path, kind, capsys, monkeypatch):
     adapter = kind == "adapter"
     base = bases["qwen2_5_omni" if adapter else kind]

@@ -1,4 +1,5 @@
-"""A stand-in for the package vllm that a `VllmEngine` can work with: transformers' Qwen2, decoded by a plain loop.
+"""A stand-in for the package vllm that a `VllmEngine` can work with: transformers' Qwen2 or Llama, decoded by
+a plain loop.
 
 It reads the config.json that the engine wrote, takes weights by vLLM's names and no others, and keeps the hidden states
 of a prompt as vLLM's prefix cache keeps its keys and values, so that whoever forgets to reset it gets old ones.
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 __version__ = "0.0.fake"
 SamplingParams = SimpleNamespace
@@ -19,10 +20,11 @@ SamplingParams = SimpleNamespace
 class LLM:
     def __init__(self, model: str, **options: Any) -> None:
         self.options, self.calls = options, []
-        config = Qwen2Config(**json.loads((Path(model) / "config.json").read_text()))
+        written = json.loads((Path(model) / "config.json").read_text())
+        config = {"qwen2": Qwen2Config, "llama": LlamaConfig}[written["model_type"]](**written)
         torch.manual_seed(options["seed"])  # as vLLM does
         with torch.device("cpu"):
-            self.model = Qwen2ForCausalLM(config).to(getattr(torch, options["dtype"])).eval()
+            self.model = AutoModelForCausalLM.from_config(config).to(getattr(torch, options["dtype"])).eval()
         self._prefixes: dict[bytes, Any] = {}
 
     def collective_rpc(self, method: str, kwargs: dict[str, Any]) -> None:

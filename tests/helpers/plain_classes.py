@@ -6,6 +6,7 @@ from transformers import (
     Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2AudioForConditionalGeneration,
     Qwen3OmniMoeThinkerForConditionalGeneration,
+    VoxtralForConditionalGeneration,
 )
 
 PLAIN_CLASSES = {
@@ -14,4 +15,5 @@ PLAIN_CLASSES = {
     "qwen2_audio": Qwen2AudioForConditionalGeneration,
     "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
     "musicflamingo": MusicFlamingoForConditionalGeneration,
+    "voxtral": VoxtralForConditionalGeneration,
 }

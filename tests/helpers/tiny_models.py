@@ -21,10 +21,10 @@ from harken.models.lora import add_adapters
 from harken.models.omni_processor import complete_omni_processor
 from harken.models.tiny_checkpoint import omni_config, write_tiny
 
-ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe"]
+ARCHITECTURES = ["qwen2_5_omni", "qwen2_audio", "audioflamingo3", "musicflamingo", "qwen3_omni_moe", "voxtral"]
 MODELS = [*ARCHITECTURES, *(f"{arch} {lora}" for arch in ARCHITECTURES[:2] for lora in ("adapters", "merged"))]
 """Every test of a model runs over these."""
-PROVED_BY_CORE_TESTS = ("musicflamingo", "qwen3_omni_moe")
+PROVED_BY_CORE_TESTS = ("musicflamingo", "qwen3_omni_moe", "voxtral")
 """The default suite runs only the tests marked `core` over these, for its time; `make proofs` runs all."""
 
 TEXTS = ("Which digit is spoken in the audio?", "['one', 'two', 'three', 'dog barking']", "What is 2 + 2?")
@@ -220,7 +220,19 @@ def plain_windows(mask_name: str, clips: Sequence[Tensor], config) -> dict[str, 
     return {"input_features": torch.stack(windows), mask_name: torch.stack(masks)}
 
 
+def plain_padded_windows(clips: Sequence[Tensor], config) -> dict[str, Tensor]:
+    """Features with the silence after each clip, up to whole windows, for Voxtral. Their last frame is silent where
+    anything follows it."""
+    window = 2 * config.audio_config.max_source_positions
+    windows = []
+    for features in clips:
+        silence = features[:, -1:].repeat(1, -features.shape[1] % window)
+        windows += torch.cat([features, silence], 1).split(window, 1)
+    return {"input_features": torch.stack(windows)}
+
+
 WINDOWED = {
+    "voxtral": plain_padded_windows,
     "qwen2_audio": functools.partial(plain_windows, "feature_attention_mask"),
     "audioflamingo3": functools.partial(plain_windows, "input_features_mask"),
     "musicflamingo": functools.partial(plain_windows, "input_features_mask"),
@@ -259,10 +271,11 @@ def two_prompts(model: AudioLM) -> list[ModelInput]:
 
 
 def completions(model: AudioLM, lengths: list[int], seed: int = 0) -> Completions:
-    """Random completions of the given lengths."""
+    """Random completions of the given lengths, without the audio placeholder, for which transformers wants a clip."""
     generator = torch.Generator().manual_seed(seed)
     longest = max(lengths)
     tokens = torch.randint(20, 250, (len(lengths), longest), generator=generator)
+    tokens[tokens == model.module.config.audio_token_id] = 20
     mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
     tokens = torch.where(mask, tokens, 0)
     logp = torch.zeros(tokens.shape, dtype=next(model.module.parameters()).dtype)

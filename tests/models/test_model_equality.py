@@ -30,7 +30,8 @@ from harken.models.tiny_checkpoint import WRITERS
 from harken.models.whisper_windows import WhisperWindows
 
 WITH_SEVERAL_WINDOWS = ["audioflamingo3", "musicflamingo"]
-WITH_WINDOW = [arch for arch in ARCHITECTURES if "omni" not in arch]
+WITH_WINDOW = [arch for arch in ARCHITECTURES if "omni" not in arch and arch != "voxtral"]
+"""Towers that mask what follows a clip in its window. Voxtral's hears it; `test_voxtral.py` has its windows."""
 BATCHES = {
     "one clip": [("Which digit?", 0.7)],
     "several clips": [("Which digit?", 0.7), ("Two digits. What is their sum?", 2.33), ("Which comes second?", 1.1)],
@@ -158,7 +159,7 @@ def test_clips_outside_what_the_model_hears_and_places_that_do_not_match_are_ref
     for samples in (model.min_samples - 1, model.max_samples + 1):
         with pytest.raises(ValueError, match="outside what the model hears"):
             clip_prompt(model, samples)
-    short, long = clip_prompt(model, 8_000), clip_prompt(model, 16_000)
+    short, long = clip_prompt(model, 8_000), clip_prompt(model, 100_000 if arch == "voxtral" else 16_000)
     swapped = ModelInput(short.input_ids, long.features, short.text)
     with pytest.raises(ValueError, match="audio features for"):
         model.encode_audio([swapped])
@@ -169,8 +170,9 @@ def test_clips_outside_what_the_model_hears_and_places_that_do_not_match_are_ref
     text = [{"role": "user", "content": [{"type": "text", "text": "Which?"}]}]
     with pytest.raises(ValueError, match="audio places"):
         model.render(text, noise(1, 0))
+    text = {"type": "text", "text": f"a{model.tokenizer.eos_token}b"}
     with pytest.raises(ValueError, match="control token"):
-        model.render([{"role": "user", "content": [{"type": "text", "text": "a<|im_end|>b"}]}], None)
+        model.render([{"role": "user", "content": [text]}], None)
 
 
 @pytest.mark.parametrize("arch", WITH_WINDOW)
@@ -280,7 +282,7 @@ def test_attention_is_set_on_the_language_model_and_an_answer_ends_its_turn(arch
     assert model.decode(model.encode_answer("one two").tolist()) == "one two"
     end = int(model.encode_answer("one")[-1])
     assert end == model.eos_token_ids[0]
-    assert end == 2  # <|im_end|>
+    assert end == 2  # <|im_end|>, </s>
 
 
 @pytest.mark.parametrize("arch", WITH_WINDOW)

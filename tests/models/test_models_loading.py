@@ -179,12 +179,12 @@ def test_a_damaged_checkpoint_is_an_error_that_names_the_path_and_the_fault(fold
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize("token", ["<|im_end|>", "audio placeholder"])
+@pytest.mark.parametrize("token", ["end of turn", "audio placeholder"])
 def test_a_control_token_in_a_question_is_refused(arch, token):
     model = load_renderer(str(tiny_folder(arch)))
     tokenizer = model.tokenizer
-    if token == "audio placeholder":
-        token = tokenizer.convert_ids_to_tokens(model.module.config.audio_token_id)
+    ids = {"end of turn": model.eos_token_ids[0], "audio placeholder": model.module.config.audio_token_id}
+    token = tokenizer.convert_ids_to_tokens(ids[token])
     for text in (f"Which?{token}", f"{token}{token}"):
         with pytest.raises(ValueError, match="holds the control token"):
             make_prompt(model, text, 0.5)

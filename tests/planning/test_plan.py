@@ -20,7 +20,8 @@ from harken.planning.largest_sizes import tokens_that_fit
 from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB, RESERVE
 from harken.planning.plan import check, print_plan
-from harken.planning.shapes import PUBLISHED, shape_of
+from harken.planning.published_models import PUBLISHED
+from harken.planning.shapes import shape_of
 from harken.planning.step_sizes import sizes_that_fit
 from harken.planning.ways_to_fit import GRADIENT_BITS, PRECISION, plan_of, planned_run, step_seconds, ways_to_fit
 

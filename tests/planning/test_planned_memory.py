@@ -17,7 +17,8 @@ from harken.planning.memory import plan_memory
 from harken.planning.memory_items import GIB
 from harken.planning.pass_memory import UPDATE
 from harken.planning.planned_run import PlannedRun
-from harken.planning.shapes import PUBLISHED, shape_of
+from harken.planning.published_models import PUBLISHED
+from harken.planning.shapes import shape_of
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
 

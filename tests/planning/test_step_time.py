@@ -8,7 +8,8 @@ import pytest
 from harken.config import Recipe
 from harken.planning.cards import CARDS, card_for
 from harken.planning.planned_run import PlannedRun
-from harken.planning.shapes import PUBLISHED, shape_of
+from harken.planning.published_models import PUBLISHED
+from harken.planning.shapes import shape_of
 from harken.planning.step_time import HOST_CORES, HOST_NS, gpu_hours, step_time
 
 OMNI_7B, OMNI_3B, *_ = PUBLISHED

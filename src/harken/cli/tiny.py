@@ -15,7 +15,8 @@ def tiny(
         str,
         typer.Option(
             "--arch",
-            help="The architecture: qwen2_5_omni, qwen3_omni_moe, qwen2_audio, audioflamingo3 or musicflamingo.",
+            help="The architecture: qwen2_5_omni, qwen3_omni_moe, qwen2_audio, audioflamingo3, musicflamingo or "
+            "voxtral.",
         ),
     ] = "qwen2_5_omni",
     text: Annotated[
@@ -30,8 +31,8 @@ def tiny(
         typer.Option(
             "--window-s",
             min=1,
-            help="Seconds of the fixed window of qwen2_audio, audioflamingo3 and musicflamingo. Published models have "
-            "30, and vLLM serves no other. Shorter windows train faster.",
+            help="Seconds of the fixed window of qwen2_audio, audioflamingo3, musicflamingo and voxtral. Published "
+            "models have 30, and vLLM serves no other. Shorter windows train faster.",
         ),
     ] = 6,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random weights.")] = 0,

@@ -55,6 +55,6 @@ def local_folder(base: str) -> Path:
     if folder.is_absolute() or base.startswith(".") or base.count("/") > 1:
         raise CheckpointError(f"{base}: no such folder, but the run started from it; give its new place with --base")
     try:
-        return Path(snapshot_download(base))
+        return Path(snapshot_download(base, ignore_patterns=["consolidated*"]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(f"{base}: neither a local folder nor a Hub id that can be read ({error})") from error

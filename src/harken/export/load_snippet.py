@@ -1,7 +1,7 @@
 """Python code for the model card that loads an exported folder with transformers alone, without harken.
 
-The tests run this code. For the Omni models it does not use the model's own processor, whose video part needs
-torchvision.
+The tests run this code. It does not use the own processors of the Omni models, whose video part needs torchvision, and
+of Voxtral, which needs mistral-common.
 """
 
 from harken.errors import CheckpointError
@@ -59,12 +59,37 @@ _QWEN3 = {
 }
 """What differs between the two Omni models."""
 
+_VOXTRAL = """\
+import soundfile
+import torch
+{peft}from transformers import TokenizersBackend, {model}, WhisperFeatureExtractor
+
+folder = {folder}
+tokenizer = TokenizersBackend.from_pretrained({base})
+extractor = WhisperFeatureExtractor.from_pretrained({base})
+model = {model}.from_pretrained({base}, dtype="auto").eval()
+{adapter}samples, rate = soundfile.read("clip.wav", dtype="float32")  # mono, 16 kHz
+whole = extractor.n_samples  # a window, which silence fills
+features = extractor(
+    samples, sampling_rate=16000, padding=True, truncation=False, pad_to_multiple_of=whole, return_tensors="pt"
+)["input_features"][0]
+windows = features.unflatten(1, (-1, extractor.nb_max_frames)).transpose(0, 1)
+n_audio_tokens = len(windows) * extractor.nb_max_frames // 8  # of 80 ms
+text = "<s>[INST][BEGIN_AUDIO]" + "[AUDIO]" * n_audio_tokens + {question} + "[/INST]"
+inputs = tokenizer(text, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt")
+with torch.no_grad():
+    output = model.generate(
+        **inputs, input_features=windows.to(model.dtype), max_new_tokens={length}, do_sample=False
+    )
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+"""
 _SYSTEM = '{{"role": "system", "content": [{{"type": "text", "text": {text}}}]}}, '
 
 _BY_TYPE: dict[str, tuple[str, str]] = {
     "qwen2_audio": (_PROCESSOR, "Qwen2AudioForConditionalGeneration"),
     "audioflamingo3": (_PROCESSOR, "AudioFlamingo3ForConditionalGeneration"),
     "musicflamingo": (_PROCESSOR, "MusicFlamingoForConditionalGeneration"),
+    "voxtral": (_VOXTRAL, "VoxtralForConditionalGeneration"),
     "qwen2_5_omni_thinker": (_OMNI, "Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_omni": (_OMNI, "Qwen2_5OmniForConditionalGeneration"),
     "qwen3_omni_moe_thinker": (_OMNI, "Qwen3OmniMoeThinkerForConditionalGeneration"),

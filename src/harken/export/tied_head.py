@@ -11,6 +11,7 @@ from typing import Any
 from harken.errors import CheckpointError
 from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.precision import open_weights
+from harken.models.weight_files import weight_files
 from harken.system.files import write_json
 
 KEY = "tie_word_embeddings"
@@ -41,7 +42,7 @@ def state_tied_head(folder: Path) -> None:
 
 
 def _has_head(folder: Path) -> bool:
-    for shard in sorted(folder.glob("*.safetensors")):
+    for shard in weight_files(folder):
         with open_weights(shard) as opened:
             names = opened.keys()
             if any(name.endswith("lm_head.weight") and not name.startswith("talker.") for name in names):

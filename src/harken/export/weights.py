@@ -26,6 +26,7 @@ from harken.models.checkpoint_json import read_checkpoint_json
 from harken.models.loading import DTYPES, load_model
 from harken.models.lora import is_adapter
 from harken.models.precision import open_weights, state_dtype
+from harken.models.weight_files import weight_files
 from harken.system.files import write_json
 
 INDEX = "model.safetensors.index.json"
@@ -120,7 +121,7 @@ class _TrainedTensors:
 
     def __init__(self, folder: Path) -> None:
         self._stored: dict[str, tuple[Path, str]] = {}
-        for file in sorted(folder.glob("*.safetensors")):
+        for file in weight_files(folder):
             with open_weights(file) as opened:
                 self._stored |= {name.removeprefix(PREFIX): (file, name) for name in opened.keys()}  # noqa: SIM118
         if not self._stored:
@@ -179,7 +180,7 @@ _WRONG_BASE = "Is it the checkpoint that the run started from?"
 
 def _shards(source: Path) -> list[Path]:
     """The weight files of the base. Raises CheckpointError where one is missing, or where there is none."""
-    shards = sorted(source.glob("*.safetensors"))
+    shards = weight_files(source)
     index = source / INDEX
     named = list(_section(read_checkpoint_json(index), "weight_map").values()) if index.is_file() else []
     if not all(isinstance(name, str) for name in named):

@@ -10,6 +10,7 @@ from harken.export.card_header import MODEL_CARD
 from harken.export.find_checkpoints import run_folder_of
 from harken.export.model_card import model_card
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.weight_files import MISTRALS_OWN
 from harken.system.files import replace, replacing, write_text
 
 BASE_CARD = "README.base.md"
@@ -30,7 +31,7 @@ def copy_other_files(source: Path, target: Path, shards: Sequence[Path]) -> None
     """Copy everything except the shards; links become the files that they point to.
 
     The state of the trainer and hidden files (.git, .cache) are left out, and so are copies of the weights in other
-    formats, which would hold the untrained weights.
+    formats and layouts, which would hold the untrained weights.
     """
 
     def left_out(folder: str, names: list[str]) -> list[str]:
@@ -38,7 +39,7 @@ def copy_other_files(source: Path, target: Path, shards: Sequence[Path]) -> None
         return [
             name
             for name in names
-            if name.startswith((".", "pytorch_model", "tf_model", "flax_model"))
+            if name.startswith((".", "pytorch_model", "tf_model", "flax_model", *MISTRALS_OWN))
             or (top and (source / name in shards or name == "trainer"))
         ]
 

@@ -1,8 +1,8 @@
 """The language model of a policy as vLLM knows it: its config, and its weights by vLLM's names.
 
-Every audio language model here has a Qwen2 language model, and prompts reach the engine embedded, so vLLM loads a
-plain `Qwen2ForCausalLM`, whatever the architecture around it. That holds for Qwen2.5-Omni too: its rotary positions
-have three rows (time, height, width), which are equal for text and audio, and rotation by three equal rows is plain
+Prompts reach the engine embedded, so vLLM loads the language model alone, a plain `Qwen2ForCausalLM` or
+`LlamaForCausalLM`, whatever the architecture around it. That holds for Qwen2.5-Omni too: its rotary positions have
+three rows (time, height, width), which are equal for text and audio, and rotation by three equal rows is plain
 rotation.
 """
 
@@ -12,19 +12,23 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import Qwen2Config
+from transformers import LlamaConfig, Qwen2Config
 
 from harken.errors import CheckpointError
 from harken.models.audio_lm import AudioLM
 
-KNOWN = ("qwen2", "qwen2_5_omni_text")
-"""`model_type` of language models that are a Qwen2."""
+KNOWN: dict[str, tuple[str, type, str]] = {
+    "qwen2": ("qwen2", Qwen2Config, "Qwen2ForCausalLM"),
+    "qwen2_5_omni_text": ("qwen2", Qwen2Config, "Qwen2ForCausalLM"),
+    "llama": ("llama", LlamaConfig, "LlamaForCausalLM"),
+}
+"""`model_type` of a language model -> the type, config and class as which vLLM loads it."""
 
 
 def vllm_config(policy: AudioLM, dtype: torch.dtype) -> dict[str, Any]:
     """config.json of the policy's language model for vLLM.
 
-    Raises CheckpointError where the language model is not known to be a Qwen2, or its head has a bias.
+    Raises CheckpointError where the language model is none of `KNOWN`, or its head has a bias.
     """
     language_model: Any = policy.parts["language_model"]
     kind, stored = language_model.config.model_type, language_model.config.to_dict()
@@ -35,15 +39,16 @@ def vllm_config(policy: AudioLM, dtype: torch.dtype) -> dict[str, Any]:
         )
     if getattr(_head(policy), "bias", None) is not None:
         raise CheckpointError(
-            "grpo.rollout.engine: vllm: the head has a bias, which a Qwen2 has not: set engine: harken"
+            "grpo.rollout.engine: vllm: the head has a bias, which vLLM has no place for: set engine: harken"
         )
-    config = {key: stored[key] for key in Qwen2Config().to_dict() if key in stored}
+    model_type, config_class, class_name = KNOWN[kind]
+    config = {key: stored[key] for key in config_class().to_dict() if key in stored}
     rope = {key: value for key, value in stored["rope_parameters"].items() if key != "mrope_section"}
     if rope.get("rope_type") == "mrope":
         rope["rope_type"] = "default"
     return config | {
-        "model_type": "qwen2",
-        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": model_type,
+        "architectures": [class_name],
         "rope_parameters": rope,
         "tie_word_embeddings": _is_tied(policy),
         "dtype": str(dtype).removeprefix("torch."),

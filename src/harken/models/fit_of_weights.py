@@ -16,6 +16,7 @@ from torch import nn
 
 from harken.errors import CheckpointError, short_repr
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.weight_files import weight_files
 
 MOST_UNKNOWN = 0.1
 """So large a share of a model may lack tensors of its shapes. Less is named weight by weight when the model is
@@ -119,7 +120,7 @@ def read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor in the safetensors files of a folder, from their headers. Raises CheckpointError
     where a header is damaged."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
+    for file in weight_files(folder) if folder.is_dir() else ():
         shapes |= _header(file)
     return shapes
 

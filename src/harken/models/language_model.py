@@ -1,14 +1,14 @@
 """The language model inside an audio language model: token embeddings, hidden states and logits.
 
-`LanguageModelMethods` is the half of `AudioLM` that knows nothing about audio. The language models here are Qwen2 and
-its relatives, whose attention takes exactly the mask that it is given.
+`LanguageModelMethods` is the half of `AudioLM` that knows nothing about audio. The language models here are Qwen2,
+Llama and their relatives, whose attention takes exactly the mask that it is given.
 """
 
 import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,14 @@ from harken.models.token_scores import score_tokens
 
 
 class LanguageModelMethods(ABC):
-    """See `AudioLM` for what each public method promises."""
+    """See `AudioLM` for what each public method promises.
 
+    Attributes:
+        masks_by_kind: whether the language model takes one mask for each kind of layer, and passes them on as they are.
+            One that does not makes a mask of what it is given.
+    """
+
+    masks_by_kind: ClassVar[bool] = True
     module: nn.Module
 
     @property
@@ -64,7 +70,11 @@ class LanguageModelMethods(ABC):
 
     def _attention(self, mask: Tensor | SharedPrefix | None) -> dict[str, Any]:
         """The arguments by which the language model gets its attention mask, additive where it is a tensor."""
-        return {"attention_mask": {"full_attention": mask, "sliding_attention": mask}}
+        if self.masks_by_kind:
+            return {"attention_mask": {"full_attention": mask, "sliding_attention": mask}}
+        if isinstance(mask, SharedPrefix):  # goes past the language model to its layers
+            return {"attention_mask": None, "shared_prefix": mask}
+        return {"attention_mask": mask}
 
     def _position_ids(self, positions: Tensor) -> Tensor:
         """[B, T] positions in the form that the language model takes."""

@@ -29,9 +29,11 @@ from harken.models.fit_of_weights import (
 )
 from harken.models.lora import ADAPTER_CONFIG, is_adapter, merge_adapter
 from harken.models.music_flamingo import MusicFlamingo
+from harken.models.precision import stays_float32
 from harken.models.qwen3_omni import Qwen3Omni
 from harken.models.qwen_audio import QwenAudio
 from harken.models.qwen_omni import QwenOmni
+from harken.models.voxtral import Voxtral
 from harken.system.import_object import import_object
 from harken.system.run_files import numbered
 
@@ -46,6 +48,7 @@ MODEL_TYPES = {
     "qwen2_audio": QwenAudio,
     "audioflamingo3": AudioFlamingo,
     "musicflamingo": MusicFlamingo,
+    "voxtral": Voxtral,
 }
 """`model_type` of config.json -> class. A new model is one file, its line here and its line in
 `tiny_checkpoint.WRITERS`."""
@@ -89,8 +92,8 @@ def _load(path: str, dtype: torch.dtype, above: tuple[str, ...] = ()) -> AudioLM
         model = _load(_base_of(path, above), torch.float32, (*above, path))
         with checkpoint_errors(path):
             merge_adapter(model, Path(path))
-        for parameter in model.module.parameters():
-            parameter.data = parameter.data.to(dtype)
+        for name, parameter in model.module.named_parameters():
+            parameter.data = parameter.data.to(torch.float32 if stays_float32(model.module, name) else dtype)
         return model
     with checkpoint_errors(path):
         model_class = architecture_class(path)

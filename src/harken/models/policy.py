@@ -17,9 +17,16 @@ from torch import Tensor, nn
 from harken.config import ModelConfig
 from harken.errors import ConfigError
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import checkpoint_errors, load_model, pick_device, resolve_checkpoint, use_architecture
+from harken.models.loading import (
+    architecture_class,
+    checkpoint_errors,
+    load_model,
+    pick_device,
+    resolve_checkpoint,
+    use_architecture,
+)
 from harken.models.lora import add_adapters, is_adapter
-from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32
+from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32, stays_float32
 from harken.models.sharding import is_sharded
 
 Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
@@ -60,7 +67,7 @@ def load_policy_exactly(
     for name, parameter in policy.module.named_parameters():
         before = parameter.data
         if not parameter.requires_grad:
-            parameter.data = before.to(frozen_dtype)
+            parameter.data = before.to(torch.float32 if stays_float32(policy.module, name) else frozen_dtype)
         elif weights == "float32":
             parameter.data = before.float()
         elif weights == "bf16_corrected":
@@ -92,7 +99,7 @@ def _holds_bfloat16(path: str) -> bool:
     if is_adapter(Path(path)):
         return False
     with checkpoint_errors(path):
-        return is_stored_in_bfloat16(path)
+        return is_stored_in_bfloat16(path, architecture_class(path).module_class)
 
 
 def _choose_what_trains(policy: AudioLM, config: ModelConfig) -> None:

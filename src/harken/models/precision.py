@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harken.errors import CheckpointError
 from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.weight_files import weight_files
 from harken.system.files import write_text
 
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -45,10 +46,23 @@ def round_stochastically(weight: Tensor, noise: Tensor) -> Tensor:
     return ((weight.view(torch.int32) + noise) >> 16).to(torch.int16).view(torch.bfloat16)
 
 
-def is_stored_in_bfloat16(path: str) -> bool:
-    """Whether the safetensors files of a checkpoint, a folder or a Hub id, hold nothing finer than bfloat16."""
-    folder = Path(path) if Path(path).is_dir() else Path(snapshot_download(path, allow_patterns=["*.safetensors"]))
-    return set(_stored_types(folder)) == {"BF16"}
+def stays_float32(model: Any, name: str) -> bool:
+    """Whether transformers keeps the parameter of this name in float32, in whatever type it loads the model.
+
+    Args:
+        model: transformers' class, or a module of it.
+    """
+    kept = getattr(model, "_keep_in_fp32_modules_strict", None) or ()
+    return not set(kept).isdisjoint(name.split("."))
+
+
+def is_stored_in_bfloat16(path: str, model: Any) -> bool:
+    """Whether the safetensors files of a checkpoint, a folder or a Hub id, hold nothing that is finer than bfloat16 and
+    does not stay so (`stays_float32`)."""
+    if Path(path).is_dir():
+        return set(_stored_types(Path(path), model)) == {"BF16"}
+    folder = snapshot_download(path, allow_patterns=["*.safetensors"], ignore_patterns=["consolidated*"])
+    return set(_stored_types(Path(folder), model)) == {"BF16"}
 
 
 @contextlib.contextmanager
@@ -62,21 +76,23 @@ def open_weights(file: Path) -> Iterator[Any]:
         yield tensors
 
 
-def _stored_types(folder: Path) -> Iterator[str]:
-    """The floating types of all tensors in a folder, from the headers of its files."""
-    for file in folder.glob("*.safetensors"):
+def _stored_types(folder: Path, model: Any) -> Iterator[str]:
+    """The floating types of all tensors in a folder that do not stay float32, from the headers of its files."""
+    for file in weight_files(folder):
         with open_weights(file) as opened:
             for name in opened.keys():  # noqa: SIM118 (not a mapping)
-                if (dtype := opened.get_slice(name).get_dtype()) in _FLOAT_BYTES:
+                dtype = opened.get_slice(name).get_dtype()
+                if dtype in _FLOAT_BYTES and not stays_float32(model, name):
                     yield dtype
 
 
-def state_written_dtype(folder: Path) -> None:
+def state_written_dtype(folder: Path, model: Any = None) -> None:
     """Make config.json state the finest type of the tensors that were written beside it.
 
-    transformers writes the type of the first tensor, and loads all of them in what config.json states.
+    transformers writes the type of the first tensor, and loads all of them in what config.json states, but for those
+    that stay float32.
     """
-    types = set(_stored_types(folder))
+    types = set(_stored_types(folder, model))
     if types:
         state_dtype(folder, _CONFIG_NAMES[max(types, key=lambda name: _FLOAT_BYTES[name])])
 

@@ -15,7 +15,6 @@ from harken.models.audio_features import spectrograms, split_by_clip
 from harken.models.convolved_tower import audio_tokens_of, encode_seconds
 from harken.models.experts import use_grouped_experts
 from harken.models.qwen_omni import QwenOmni, owner_of_towers
-from harken.models.shared_prefix import SharedPrefix
 from harken.types import Waveform
 
 
@@ -39,6 +38,7 @@ class Qwen3Omni(QwenOmni):
     arch = "qwen3_omni_moe"
     module_class = Qwen3OmniMoeThinkerForConditionalGeneration
     text_model_types = frozenset({"qwen3_omni_moe_text"})
+    masks_by_kind = False
     audio_token = "<|audio_pad|>"
 
     def __init__(
@@ -76,9 +76,3 @@ class Qwen3Omni(QwenOmni):
     def _tower(self, clips: Sequence[Tensor]) -> Sequence[Tensor]:
         encoded = encode_seconds(self.parts["audio_tower"], clips, self.device)
         return split_by_clip(encoded, [self._tokens_of(features.shape[1]) for features in clips])
-
-    def _attention(self, mask: Tensor | SharedPrefix | None) -> dict[str, Any]:
-        """This language model makes a mask of what it is given, so a `SharedPrefix` goes past it to its layers."""
-        if isinstance(mask, SharedPrefix):
-            return {"attention_mask": None, "shared_prefix": mask}
-        return {"attention_mask": mask}

@@ -9,34 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import (
-    AudioFlamingo3Config,
-    AudioFlamingo3ForConditionalGeneration,
-    AudioFlamingo3Processor,
-    GenerationConfig,
-    MusicFlamingoConfig,
-    MusicFlamingoForConditionalGeneration,
-    MusicFlamingoProcessor,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
-    ProcessorMixin,
     Qwen2_5OmniThinkerConfig,
     Qwen2_5OmniThinkerForConditionalGeneration,
-    Qwen2AudioConfig,
-    Qwen2AudioForConditionalGeneration,
-    Qwen2AudioProcessor,
     Qwen3OmniMoeThinkerConfig,
     Qwen3OmniMoeThinkerForConditionalGeneration,
     WhisperFeatureExtractor,
 )
-from transformers.models.whisper.modeling_whisper import sinusoids
 
 from harken.data.records import read_records
 from harken.errors import CheckpointError
 from harken.models.omni_processor import complete_omni_processor
 from harken.models.qwen_omni import AUDIO_BOS, AUDIO_EOS, AUDIO_TOKEN
-from harken.models.tiny_tokenizer import AUDIO_TOKENS, CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
+from harken.models.tiny_sizes import HIDDEN_SIZE, TEXT_SIZES, TOWER_SIZES
+from harken.models.tiny_tokenizer import CHAT_TOKENS, IM_END, PAD, SPECIAL_TOKENS, build_tokenizer
+from harken.models.tiny_window_models import (
+    write_audio_flamingo,
+    write_music_flamingo,
+    write_qwen_audio,
+    write_voxtral,
+)
 from harken.system.files import read_text, replacing
 
 
@@ -64,8 +57,8 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0, win
 
     Args:
         texts: the tokenizer has single tokens for their words.
-        window_s: seconds of the fixed window of Qwen2-Audio and the Audio Flamingos, 30 as published, which vLLM needs.
-            The Omni models have no fixed window.
+        window_s: seconds of the fixed window of Qwen2-Audio, the Audio Flamingos and Voxtral, 30 as published, which
+            vLLM needs. The Omni models have no fixed window.
 
     Raises CheckpointError for an unknown architecture or a folder that holds a checkpoint already, and OSError for a
     folder that holds anything else.
@@ -80,17 +73,6 @@ def write_tiny(arch: str, folder: Path, texts: Iterable[str], seed: int = 0, win
         temporary.mkdir()
         torch.manual_seed(seed)
         WRITERS[arch](temporary, texts, window_s)
-
-
-HIDDEN_SIZE = 128
-TEXT_SIZES = {"hidden_size": HIDDEN_SIZE, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
-TOWER_SIZES = {
-    "d_model": 96,
-    "encoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "encoder_ffn_dim": 256,
-    "num_mel_bins": 128,
-}
 
 
 QWEN3_OMNI_TOKENS = (
@@ -174,100 +156,11 @@ def _write_qwen3_omni(folder: Path, texts: Iterable[str], window_s: int) -> None
     tokenizer.save_pretrained(folder)
 
 
-def _write_qwen_audio(folder: Path, texts: Iterable[str], window_s: int) -> None:
-    element = f"Audio 1: {AUDIO_BOS}{AUDIO_TOKEN}{AUDIO_EOS}\n"
-    tokenizer = build_tokenizer([element, *texts], special_tokens=(*CHAT_TOKENS, *AUDIO_TOKENS), audio=element)
-    model = Qwen2AudioForConditionalGeneration(
-        Qwen2AudioConfig(
-            audio_config=_window_tower_config(window_s),
-            text_config=_qwen2_config(tokenizer, key_value_heads=4),
-            audio_token_index=tokenizer.get_vocab()[AUDIO_TOKEN],
-        )
-    )
-    processor = Qwen2AudioProcessor(_window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template)
-    _save_window_model(folder, model, processor)
-
-
-def _write_audio_flamingo(folder: Path, texts: Iterable[str], window_s: int) -> None:
-    sound = "<sound>"
-    tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound), audio=sound)
-    model = AudioFlamingo3ForConditionalGeneration(
-        AudioFlamingo3Config(
-            audio_config=_window_tower_config(window_s),
-            text_config=_qwen2_config(tokenizer, key_value_heads=2),
-            audio_token_id=tokenizer.get_vocab()[sound],
-        )
-    )
-    processor = AudioFlamingo3Processor(
-        _window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * window_s
-    )
-    _save_window_model(folder, model, processor)
-
-
-def _write_music_flamingo(folder: Path, texts: Iterable[str], window_s: int) -> None:
-    sound, begin, end = "<sound>", "<|sound_bos|>", "<|sound_eos|>"
-    tokenizer = build_tokenizer(texts, special_tokens=(*CHAT_TOKENS, sound, begin, end), audio=sound)
-    ids = tokenizer.get_vocab()
-    model = MusicFlamingoForConditionalGeneration(
-        MusicFlamingoConfig(
-            audio_config=_window_tower_config(window_s) | {"model_type": "audioflamingo3_encoder"},
-            text_config=_qwen2_config(tokenizer, key_value_heads=2),
-            audio_token_id=ids[sound],
-            audio_bos_token_id=ids[begin],
-            audio_eos_token_id=ids[end],
-        )
-    )
-    processor = MusicFlamingoProcessor(
-        _window_extractor(window_s), tokenizer, chat_template=tokenizer.chat_template, max_audio_len=3 * window_s
-    )
-    _save_window_model(folder, model, processor)
-
-
-def _window_tower_config(window_s: int) -> dict:
-    return TOWER_SIZES | {"max_source_positions": window_s * 50}
-
-
-def _qwen2_config(tokenizer: PreTrainedTokenizerFast, key_value_heads: int) -> dict:
-    return TEXT_SIZES | {
-        "model_type": "qwen2",
-        "vocab_size": len(tokenizer),
-        "num_key_value_heads": key_value_heads,
-        "max_position_embeddings": 8192,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-
-
-def _window_extractor(window_s: int) -> WhisperFeatureExtractor:
-    return WhisperFeatureExtractor(feature_size=128, chunk_length=window_s, return_attention_mask=True)
-
-
-def _save_window_model(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> None:
-    tokenizer, tower = processor.tokenizer, model.model.audio_tower
-    with torch.no_grad():  # sinusoids, as in every published Whisper encoder; transformers leaves random numbers
-        tower.embed_positions.weight.copy_(sinusoids(*tower.embed_positions.weight.shape))
-    model.generation_config = GenerationConfig(
-        eos_token_id=[tokenizer.pad_token_id, tokenizer.eos_token_id], pad_token_id=tokenizer.pad_token_id
-    )
-    model.save_pretrained(folder)
-    _use_published_names(folder / "model.safetensors")
-    processor.save_pretrained(folder)
-    processor.feature_extractor.save_pretrained(folder)
-
-
-def _use_published_names(file: Path) -> None:
-    """Rename tensors as published. Before release 5.23, transformers writes `language_model.model.model.` for a model
-    that it did not load from a checkpoint; it loads that, and vLLM does not."""
-    tensors = load_file(file)
-    renamed = {name.replace("language_model.model.model.", "language_model.model."): t for name, t in tensors.items()}
-    if renamed.keys() != tensors.keys():
-        save_file(renamed, file, metadata={"format": "pt"})
-
-
 WRITERS = {
     "qwen2_5_omni": _write_omni,
     "qwen3_omni_moe": _write_qwen3_omni,
-    "qwen2_audio": _write_qwen_audio,
-    "audioflamingo3": _write_audio_flamingo,
-    "musicflamingo": _write_music_flamingo,
+    "qwen2_audio": write_qwen_audio,
+    "audioflamingo3": write_audio_flamingo,
+    "musicflamingo": write_music_flamingo,
+    "voxtral": write_voxtral,
 }

@@ -51,7 +51,7 @@ def save_weights(
     state = None if weights is None else dict(weights)
     if adapters is None:
         module.save_pretrained(folder, state_dict=state)
-        state_written_dtype(folder)
+        state_written_dtype(folder, module)
         return
     # peft must not look at the base's embeddings, because it would ask the Hub for them.
     adapters.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state)

@@ -15,7 +15,7 @@ from transformers import ProcessorMixin
 from harken.models.audio_features import count_audio_tokens, split_by_clip
 from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.chat_template import choose_chat_template
-from harken.models.whisper_tower import encode_windows
+from harken.models.whisper_tower import encode_windows, whisper_parts
 from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
 from harken.types import Waveform
 
@@ -47,12 +47,7 @@ class WhisperWindowModel(ChatAudioModel):
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        model: Any = self.module.model
-        return {
-            "audio_tower": model.audio_tower,
-            "projector": model.multi_modal_projector,
-            "language_model": model.language_model,
-        }
+        return whisper_parts(self.module)
 
     @property
     def _fixed_parts(self) -> list[nn.Module]:

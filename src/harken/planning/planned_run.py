@@ -135,8 +135,8 @@ class PlannedRun:
 
     @property
     def heard_s(self) -> float:
-        """Seconds that the tower computes for a clip: the clip, at most one window where the tower has windows."""
-        return min(self.shape.window_s or self.clip_s, self.clip_s)
+        """Seconds that the tower computes for a clip."""
+        return self.shape.heard_s(self.clip_s)
 
     @property
     def audio_positions(self) -> int:

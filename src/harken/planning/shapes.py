@@ -1,9 +1,10 @@
 """Sizes of a model without its weights, for `harken plan`.
 
-They are counted from the model's own class on the meta device. For the published models the sizes of their config.json
-are written down here, since a plan is made before anything is downloaded.
+They are counted from the model's own class on the meta device, for published models by the sizes in
+`published_models.py`.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformers import (
     Qwen2_5OmniThinkerConfig,
     Qwen2AudioConfig,
     Qwen3OmniMoeThinkerConfig,
+    VoxtralConfig,
 )
 
 from harken.models.convolved_tower import audio_tokens_of
@@ -27,103 +29,15 @@ from harken.models.loading import (
     resolve_checkpoint,
 )
 from harken.models.lora import is_adapter
+from harken.planning.published_models import PUBLISHED
 
 CONFIGS: dict[str, Any] = {
     "qwen2_audio": Qwen2AudioConfig,
     "audioflamingo3": AudioFlamingo3Config,
     "musicflamingo": MusicFlamingoConfig,
+    "voxtral": VoxtralConfig,
 }
 """Configurations of a tower and a language model alone."""
-TOWER = {
-    "d_model": 1280,
-    "encoder_layers": 32,
-    "encoder_attention_heads": 20,
-    "encoder_ffn_dim": 5120,
-    "num_mel_bins": 128,
-}
-"""Sizes of Whisper large's encoder, which all these models have."""
-QWEN2_7B = {
-    "model_type": "qwen2",
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-}
-"""Sizes of Qwen2.5 7B, the language model of the Audio Flamingos."""
-OMNI_ROPE = {"mrope_section": [16, 24, 24], "rope_type": "default", "rope_theta": 1e6}
-PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "Qwen/Qwen2.5-Omni-7B": (
-        "qwen2_5_omni_thinker",
-        {
-            "hidden_size": 3584,
-            "intermediate_size": 18944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "vocab_size": 152_064,
-            "rope_parameters": OMNI_ROPE,
-        },
-        {**TOWER, "output_dim": 3584},
-    ),
-    "Qwen/Qwen2.5-Omni-3B": (
-        "qwen2_5_omni_thinker",
-        {
-            "hidden_size": 2048,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 2,
-            "vocab_size": 151_936,
-            "rope_parameters": OMNI_ROPE,
-        },
-        {**TOWER, "output_dim": 2048},
-    ),
-    "Qwen/Qwen2-Audio-7B-Instruct": (
-        "qwen2_audio",
-        {
-            "model_type": "qwen2",
-            "hidden_size": 4096,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 32,
-            "vocab_size": 156_032,
-        },
-        {**TOWER, "max_source_positions": 1500},
-    ),
-    **dict.fromkeys(
-        ("Qwen/Qwen3-Omni-30B-A3B-Instruct", "Qwen/Qwen3-Omni-30B-A3B-Thinking"),
-        (
-            "qwen3_omni_moe_thinker",
-            {
-                "hidden_size": 2048,
-                "head_dim": 128,
-                "num_hidden_layers": 48,
-                "num_attention_heads": 32,
-                "num_key_value_heads": 4,
-                "num_experts": 128,
-                "num_experts_per_tok": 8,
-                "moe_intermediate_size": 768,
-                "vocab_size": 152_064,
-                "rope_parameters": {"mrope_section": [24, 20, 20], "rope_type": "default", "rope_theta": 1e6},
-            },
-            {**TOWER, "output_dim": 2048},
-        ),
-    ),
-    "nvidia/audio-flamingo-3-hf": (
-        "audioflamingo3",
-        {**QWEN2_7B, "vocab_size": 151_672},
-        {**TOWER, "model_type": "audioflamingo3_encoder", "max_source_positions": 1500},
-    ),
-    "nvidia/music-flamingo-2601-hf": (
-        "musicflamingo",
-        {**QWEN2_7B, "vocab_size": 151_672},
-        {**TOWER, "model_type": "audioflamingo3_encoder", "max_source_positions": 1500},
-    ),
-}
-"""Hub id -> model type, sizes of the language model, sizes of the tower, as their config.json files have them."""
-
 NO_VISION = {
     "depth": 1,
     "hidden_size": 32,
@@ -152,6 +66,7 @@ class Shape:
         queries, keys: elements of the queries and of the keys of one token in one layer.
         tower_layers, tower_hidden, tower_intermediate: sizes of the audio tower.
         window_s: seconds of one window of the tower; None where it has none.
+        fills_windows: whether the tower hears whole windows, as many as a clip needs, with silence after it.
         positions_per_s, tokens_per_s: positions of a second of sound in the tower's blocks, and audio tokens of it.
         has_query_norm: whether queries and keys are normalised.
         router: parameters of the routers, which are in language_blocks.
@@ -177,6 +92,7 @@ class Shape:
     tower_hidden: int
     tower_intermediate: int
     window_s: float | None
+    fills_windows: bool = False
     positions_per_s: float = 50.0
     tokens_per_s: float = 25.0
     has_query_norm: bool = False
@@ -189,6 +105,15 @@ class Shape:
     def active_blocks(self) -> int:
         """Parameters of the language model's blocks through which one token passes."""
         return self.language_blocks - self.expert_blocks + self.used_experts(1)
+
+    def heard_s(self, clip_s: float) -> float:
+        """Seconds that the tower computes for a clip of `clip_s`: the clip, at most one window where the tower has
+        windows, or all windows that it fills."""
+        if self.window_s is None:
+            return clip_s
+        if self.fills_windows:
+            return math.ceil(clip_s / self.window_s) * self.window_s
+        return min(self.window_s, clip_s)
 
     def used_experts(self, tokens: float) -> int:
         """Parameters of the experts that one of so many tokens passes through, where all are equally likely."""
@@ -239,6 +164,9 @@ def shape_of_config(config: Any, module_class: Any = None) -> Shape:
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     experts = getattr(text, "num_experts", 0)
     rate = _convolved_tokens_per_s(audio)
+    fills_windows = audio.model_type == "voxtral_encoder"
+    # Voxtral lays so many positions side by side to an audio token; the other towers take the mean of two.
+    stacked = audio.intermediate_size // audio.hidden_size if fills_windows else 2
 
     def count(part: str, blocks: bool = False) -> int:
         return sum(
@@ -270,8 +198,9 @@ def shape_of_config(config: Any, module_class: Any = None) -> Shape:
         tower_hidden=_either(audio, "d_model", "hidden_size"),
         tower_intermediate=_either(audio, "encoder_ffn_dim", "intermediate_size"),
         window_s=None if "output_dim" in audio.to_dict() else audio.max_source_positions / 50,
+        fills_windows=fills_windows,
         positions_per_s=rate or 50.0,
-        tokens_per_s=rate or 25.0,
+        tokens_per_s=rate or 50.0 / stacked,
         has_query_norm=any(name.endswith("q_norm.weight") for name in parameters),
         router=sum(p.numel() for name, p in parameters.items() if name.endswith("mlp.gate.weight")),
         experts=experts,

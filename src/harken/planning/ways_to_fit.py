@@ -83,8 +83,7 @@ def planned_run(
     recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, clip_s: float = CLIP_S, gpus: int = 1
 ) -> PlannedRun:
     """A run with prompts of a usual length on clips of `clip_s` seconds."""
-    heard_s = min(shape.window_s or clip_s, clip_s)
-    prompt_tokens = TEXT_TOKENS + round(heard_s * shape.tokens_per_s)
+    prompt_tokens = TEXT_TOKENS + round(shape.heard_s(clip_s) * shape.tokens_per_s)
     return PlannedRun(recipe, settings, shape, prompt_tokens, clip_s, gpus)
 
 
