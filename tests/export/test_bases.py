@@ -169,3 +169,14 @@ def test_a_base_of_another_architecture_is_refused(bases, tmp_path):
     trained = moved(bases[OMNI], tmp_path / "trained")
     with pytest.raises(CheckpointError, match="Is it the checkpoint that the run started from"):
         export(trained, tmp_path / "out", base=str(bases[AUDIO]))
+
+
+def test_the_copy_of_the_weights_under_mistrals_own_names_is_left_out(bases, tmp_path):
+    """It would hold the untrained weights, and vLLM would read it."""
+    base = shutil.copytree(bases[AUDIO], tmp_path / "base")
+    save_file({"layers.0.attention.wq.weight": torch.ones(2, 2)}, base / "consolidated.safetensors")
+    (base / "params.json").write_text("{}")
+    trained = moved(bases[AUDIO], tmp_path / "trained")
+    export(trained, tmp_path / "out", base=str(base))
+    assert files_beside_the_card(tmp_path / "out") == base_files(bases[AUDIO])
+    load_model(str(base), device="cpu")

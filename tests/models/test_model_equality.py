@@ -148,9 +148,10 @@ def test_as_many_features_as_placeholders_at_every_length(arch):
                 places = int((prompt.input_ids == model.module.config.audio_token_id).sum())
                 assert features.shape == (places, 128)
                 assert model.prompt_length(conversation, samples) == prompt.length
-                assert places in (previous, previous + 1)
+                assert places in ((75,) if arch == "voxtral" else (previous, previous + 1))
                 previous = places
-    assert previous == (39 if arch == "qwen3_omni_moe" else 75)  # 3 s at 13 or 25 tokens a second
+    # 3 s at 13 or 25 tokens a second; Voxtral has 12.5 and takes its whole window of 6 s.
+    assert previous == (39 if arch == "qwen3_omni_moe" else 75)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

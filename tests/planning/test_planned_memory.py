@@ -22,7 +22,7 @@ from harken.planning.shapes import shape_of
 from harken.training.optimizer import build_optimizer
 from harken.training.reference_model import make_reference
 
-OMNI_7B, OMNI_3B, QWEN_AUDIO, *_ = PUBLISHED
+OMNI_7B, OMNI_3B, QWEN_AUDIO, *_, VOXTRAL_MINI, VOXTRAL_SMALL = PUBLISHED
 
 
 def recipe(path: str = OMNI_7B, **sections) -> Recipe:
@@ -46,6 +46,9 @@ def item(memory, name: str):
         (OMNI_7B, 635_056_128, 1280 * 3584 + 3584, 2 * 152_064 * 3584 + 28 * 233_057_792 + 3584),
         (OMNI_3B, 635_053_056, 1280 * 2048 + 2048, 2 * 151_936 * 2048 + 36 * 77_076_992 + 2048),
         (QWEN_AUDIO, 636_968_960, 1280 * 4096 + 4096, 2 * 156_032 * 4096 + 32 * 202_395_648 + 4096),
+        # Voxtral's report (arXiv 2507.13264) has 25 M and 3.6 B + 0.4 B, and 52 M and 22.9 B + 0.67 B.
+        (VOXTRAL_MINI, 636_968_960, 5120 * 3072 + 3072**2, 2 * 131_072 * 3072 + 30 * 106_960_896 + 3072),
+        (VOXTRAL_SMALL, 636_968_960, 2 * 5120**2, 2 * 131_072 * 5120 + 40 * 555_755_520 + 5120),
     ],
 )
 def test_the_published_models_have_their_parameters(path, tower, projector, language):

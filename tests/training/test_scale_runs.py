@@ -29,6 +29,7 @@ WAYS = {
     "qwen2_audio": ("grpo", "qwen2_audio", {}),
     "audioflamingo3": ("grpo", "audioflamingo3", {}),
     "musicflamingo": ("grpo", "musicflamingo", {}),
+    "voxtral": ("grpo", "voxtral", {}),
     "qwen3_omni_moe": ("grpo", "qwen3_omni_moe", {}),
     "qwen3_omni_moe with its router": ("grpo", "qwen3_omni_moe", {"model": {"train_router": True}}),
     "frozen tower": ("grpo", "qwen2_5_omni", {"model": {"train_audio_tower": False, "train_projector": False}}),
