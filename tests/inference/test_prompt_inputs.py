@@ -56,14 +56,14 @@ def test_a_clip_of_19_ms_is_padded_to_one_audio_token_and_counted(arch, tmp_path
     assert inputs.cropped == set()
     assert model.min_samples > 304
     with torch.no_grad():
-        assert len(model.encode_audio([read])[0]) == 1
+        assert len(model.encode_audio([read])[0]) == (75 if arch == "voxtral" else 1)  # or a whole window
     silence = np.zeros(model.min_samples - 304, np.float32)
     whole = model.render(PROMPT.conversation(short), np.concatenate([np.resize(noise(1.0, 1), 304), silence]))
     assert torch.equal(read.features, whole.features)
     assert why_unusable(short, {short.audio_span: 0.019}, model, PROMPT) is None
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch != "voxtral"])  # which refuses it
 def test_a_system_turn_of_the_recipe_takes_the_place_of_the_templates_own(arch, tmp_path):
     model, shown = tiny_model(arch, torch.float32), question(tmp_path, 16_000)
     prompts = [Prompt.from_config(PromptConfig(system=text)) for text in (None, "Be brief.")]
