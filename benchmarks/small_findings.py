@@ -30,12 +30,14 @@ def outcomes_table(seeds: Sequence[Path]) -> str:
 
 
 def alignment(seed: Path) -> Outcome:
-    with_audio, without = ([row for row in answers(seed, BASE, kind) if is_easy_speech(row)] for kind in list(SETS)[:2])
-    accuracy, difference = right(with_audio), gain(without, with_audio)
-    if accuracy is None or difference is None:
+    with_audio, without = (answers(seed, BASE, kind) for kind in list(SETS)[:2])
+    easy, easy_without = ([row for row in rows if is_easy_speech(row)] for rows in (with_audio, without))
+    accuracy, difference, whole = right(easy), gain(easy_without, easy), gain(without, with_audio)
+    if accuracy is None or difference is None or whole is None:
         return NOT_YET
     holds = accuracy.mean >= 0.6 and difference.mean >= 0.25
-    return f"{pct(accuracy)} %, {pts(difference)} over none (n {accuracy.n})", verdict(holds=holds, fails=not holds)
+    figures = f"{pct(accuracy)} %, {pts(difference)} over none (n {accuracy.n}); all {pts(whole)} (n {whole.n})"
+    return figures, verdict(holds, fails=not holds)
 
 
 def is_easy_speech(row: dict[str, str]) -> bool:
