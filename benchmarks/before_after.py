@@ -1,6 +1,6 @@
 """harken's own steps, passes and rollout in an earlier commit and now: results/before_after.json.
 
-    git worktree add BEFORE 7d3f87f
+    git worktree add BEFORE 1845dae
     benchmarks/peers/swift_environment.sh ENVIRONMENT
     python benchmarks/before_after.py --before BEFORE --swift ENVIRONMENT
 

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ import audio_step
 import passes
 import text_model
 import text_step
+from harken.types import Question
+from own_step import OwnStep, settings
 
 for _program in (audio_step, text_model):
-    if hasattr(_program, "use_onednn"):
-        _program.use_onednn = lambda module: None
+    if "use_onednn" in vars(_program):
+        vars(_program)["use_onednn"] = lambda module: None
 
 
 def text_case(checkpoint: str, prompt: int, completion: int, group: int, form: str, prompts: int) -> Callable[[], Any]:
@@ -33,7 +35,14 @@ def text_case(checkpoint: str, prompt: int, completion: int, group: int, form: s
 
 
 def audio_case(folder: str, completion: int, form: str) -> Callable[[], Any]:
-    return audio_step.own_side(Path(folder), completion, form)
+    model: Any = audio_step.load(Path(folder))
+    clips = audio_step.Clips(model, Path(folder))
+
+    def read(questions: Sequence[Question]) -> list[Any]:
+        return [clips.read(question) for question in questions]
+
+    config = settings(1, audio_step.GROUP, completion, policy_pass=form)
+    return OwnStep(model, lambda step: [clips.question(step)], read, config)
 
 
 def passes_case(checkpoint: str, prompt: int, completion: int, group: int, kind: str) -> Callable[[], Any]:
