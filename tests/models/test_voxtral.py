@@ -100,10 +100,8 @@ def test_a_prompt_is_laid_out_as_mistral_common_lays_it_out(renderer, tekken):
 def test_features_are_those_of_the_models_own_processor_and_no_silence_is_kept(renderer, samples):
     clip = noise(samples / 16_000 + 1e-6, samples)[:samples]
     processor = VoxtralProcessor(renderer.feature_extractor, renderer.tokenizer)
-    settings = {**processor.audio_kwargs, "pad_to_multiple_of": WINDOW}
-    made = processor._retrieve_input_features(
-        [clip], 600, **{k: v for k, v in settings.items() if k != "max_source_positions"}
-    )
+    settings = {"sampling_rate": 16_000, "padding": True, "truncation": False, "return_tensors": "pt"}
+    made = processor._retrieve_input_features([clip], 600, pad_to_multiple_of=WINDOW, **settings)
     prompt = renderer.render(user("clip", "Which?"), clip)
     assert torch.equal(renderer._whole_windows(prompt.features), made)
     assert int((prompt.input_ids == 24).sum()) == 75 * len(made)
@@ -188,9 +186,9 @@ def test_the_towers_positions_stay_float32_beside_bfloat16_weights(tmp_path):
         assert set(types.values()) == {torch.bfloat16}
 
 
-@pytest.mark.slow
+@pytest.mark.vllm
 def test_prompts_and_features_are_those_of_mistral_common_itself(renderer):
-    """Where it is installed: it wants an older numpy than the other tests."""
+    """vLLM brings it. It wants an older numpy than the environment of the other tests has."""
     pytest.importorskip("mistral_common")
     from transformers.tokenization_mistral_common import MistralCommonBackend
 
