@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from harken.assembly.assemble import assemble
+from harken.errors import CheckpointError
 from harken.inference.completions import as_completions
 from harken.inference.log_probabilities import score_continued, score_packed, score_repeated
 from harken.inference.prefill import prefill
@@ -282,3 +283,13 @@ def test_the_card_names_the_parts_and_their_licences(parts, tmp_path):
     assert "| Language model | llama | apache-2.0 |" in card
     assert "license: other" in card
     assert "serves windows of 30 s alone" in card
+
+
+@pytest.mark.parametrize(("part", "name"), [("whisper", "config.json"), ("qwen2", "tokenizer_config.json")])
+def test_half_of_a_surrogate_pair_in_a_part_is_refused_by_its_file(parts, part, name, tmp_path):
+    folders = {each: shutil.copytree(parts / each, tmp_path / each) for each in ("whisper", "qwen2")}
+    file = folders[part] / name
+    file.write_text(json.dumps({**json.loads(file.read_text()), "note": "\ud800"}))
+    with pytest.raises(CheckpointError, match=f"{part}/{name}: holds half of a surrogate pair"):
+        assemble(str(folders["whisper"]), str(folders["qwen2"]), tmp_path / "out", window_s=WINDOW_S)
+    assert not (tmp_path / "out").exists()

@@ -138,6 +138,18 @@ def test_a_language_model_of_another_family_is_refused(folder):
             load(str(folder))
 
 
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json", "config.json"])
+def test_half_of_a_surrogate_pair_is_refused_before_training_and_not_when_a_checkpoint_is_written(
+    originals, tmp_path, name
+):
+    folder = shutil.copytree(originals["qwen2_audio"], tmp_path / "checkpoint")
+    change(folder / name, note="a pair \ud83d\ude00 and half \ud800")
+    with pytest.raises(CheckpointError, match=rf"{name}: holds half of a surrogate pair.*'\\ud800'; fetch the ch"):
+        load_model(str(folder))
+    change(folder / name, note="a pair \ud83d\ude00")
+    load_model(str(folder))
+
+
 WRONG_VALUES = ["x", -1, None, 10**30, [], {}, 0, True, 1.5]
 
 

@@ -16,7 +16,7 @@ from transformers import Qwen2AudioEncoder, Qwen2AudioEncoderConfig, WhisperConf
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
-from harken.models.fit_of_weights import refuse_deep_folder
+from harken.models.fit_of_weights import refuse_unusable_json
 from harken.models.loading import checkpoint_errors
 
 POSITIONS_A_SECOND = 50
@@ -48,7 +48,7 @@ def read_audio_part(path: str, window_s: int) -> AudioPart:
     """
     with checkpoint_errors(path):
         folder = _folder(path)
-        refuse_deep_folder(str(folder))
+        refuse_unusable_json(str(folder))
         config: Any = WhisperConfig.from_pretrained(folder)
         if config.model_type != "whisper":
             raise CheckpointError(f"a checkpoint of model_type {config.model_type!r}; the encoder must be a Whisper")

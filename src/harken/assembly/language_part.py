@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from harken.errors import CheckpointError
 from harken.export.card_header import is_hub_id
-from harken.models.fit_of_weights import refuse_deep_folder, refuse_misfit
+from harken.models.fit_of_weights import refuse_misfit, refuse_unusable_json
 from harken.models.loading import checkpoint_errors
 from harken.models.weights import load_weights
 
@@ -62,7 +62,7 @@ def read_language_part(path: str) -> LanguagePart:
     with checkpoint_errors(path):
         if not Path(path).is_dir() and not is_hub_id(path):
             raise CheckpointError("no such folder")
-        refuse_deep_folder(path)
+        refuse_unusable_json(path)
         config: Any = AutoConfig.from_pretrained(path)
         text_config = as_text_config(config.to_dict())
         tokenizer = AutoTokenizer.from_pretrained(path)

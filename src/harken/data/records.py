@@ -4,7 +4,6 @@ The files come from strangers. Every record is either kept or rejected with its 
 breaks off, the records before the break are kept and the break itself is rejected.
 """
 
-import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from harken.data.json_values import JsonValue, json_values
 from harken.errors import DataError, HarkenError, raised, short_repr
+from harken.system.json_text import half_surrogate
 from harken.types import Question, Rejected
 
 T = TypeVar("T")
@@ -207,9 +207,5 @@ def _with_neighbours(values: Iterable[JsonValue | Rejected]) -> Iterator[tuple[J
 def _unusable(value: JsonValue) -> str | None:
     if not isinstance(value.value, dict):
         return f"expected a JSON object, found {short_repr(value.value)}"
-    if value.has_escape:  # nothing else makes half of a surrogate pair
-        try:
-            json.dumps(value.value, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError as error:
-            return f"holds half of a surrogate pair, which is not text: {short_repr(error.object[error.start])}"
-    return None
+    half = half_surrogate(value.value) if value.has_escape else None  # nothing but an escape makes one
+    return None if half is None else f"holds half of a surrogate pair, which is not text: {short_repr(half)}"

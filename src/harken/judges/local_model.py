@@ -20,7 +20,7 @@ from harken.config import LocalJudgeConfig
 from harken.errors import CheckpointError
 from harken.judges.judge import Aspect
 from harken.judges.prompts import MAX_NEW_TOKENS
-from harken.models.fit_of_weights import refuse_deep_folder
+from harken.models.fit_of_weights import refuse_unusable_json
 from harken.models.loading import checkpoint_errors, pick_device
 from harken.models.weights import load_weights
 from harken.system.model_messages import Failure, Reply
@@ -36,7 +36,7 @@ class LocalJudgeModel:
         self._config = config
         device = pick_device(config.device)
         with checkpoint_errors(config.path):
-            refuse_deep_folder(config.path)
+            refuse_unusable_json(config.path)
             self._tokenizer = AutoTokenizer.from_pretrained(config.path)
             self._model = load_weights(
                 AutoModelForCausalLM, config.path, dtype=getattr(torch, config.dtype), attn_implementation=None

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from harken.errors import CheckpointError, short_repr
-from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.checkpoint_json import read_checkpoint_json, refuse_half_surrogates
 from harken.models.weight_files import weight_files
 
 MOST_UNKNOWN = 0.1
@@ -71,11 +71,13 @@ def refuse_too_many_layers(path: str, config: Mapping[str, Any]) -> None:
             raise CheckpointError(f"{path}: config.json has {key} {short_repr(value)}; fetch config.json again")
 
 
-def refuse_deep_folder(path: str) -> None:
-    """`refuse_too_many_layers` for a folder's config.json, before transformers makes lists of its layers."""
+def refuse_unusable_json(path: str) -> None:
+    """Raise CheckpointError for JSON files of a folder that transformers reads and that fail later: a config.json with
+    too many layers, or text that cannot be written again."""
     file = Path(path) / "config.json"
     if file.is_file():
         refuse_too_many_layers(path, read_checkpoint_json(file))
+    refuse_half_surrogates(Path(path))
 
 
 def refuse_misfit(path: str, module: nn.Module) -> None:

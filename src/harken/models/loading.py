@@ -20,7 +20,7 @@ from harken.errors import CheckpointError, ConfigError, HarkenError, short_repr
 from harken.models.audio_flamingo import AudioFlamingo
 from harken.models.audio_lm import AudioLM
 from harken.models.chat_audio_model import ChatAudioModel
-from harken.models.checkpoint_json import read_checkpoint_json
+from harken.models.checkpoint_json import read_checkpoint_json, refuse_half_surrogates
 from harken.models.fit_of_weights import (
     refuse_misfit,
     refuse_other_language_model,
@@ -204,6 +204,7 @@ def architecture_class(path: str) -> Any:
     """The class that loads the checkpoint of a folder or Hub id. Raises CheckpointError where harken knows none."""
     config = _read_config(path)
     refuse_too_many_layers(path, config)
+    refuse_half_surrogates(Path(path))
     model_type = str(config.get("model_type"))
     model_class = MODEL_TYPES.get(model_type) or _own_class(model_type, path)
     if model_class is None:

@@ -39,6 +39,16 @@ def parse_json(text: str | bytes, *, constants: bool = False) -> Any:
     return value
 
 
+def half_surrogate(value: Any) -> str | None:
+    """Half of a surrogate pair in a value's text, where there is one. JSON can escape it; a file in UTF-8 cannot hold
+    it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.object[error.start]
+    return None
+
+
 def _decoder(*, constants: bool = False) -> json.JSONDecoder:
     """A decoder with the limits, apart from that of depth."""
     refuse: Callable[[str], Any] = _refuse_constant
