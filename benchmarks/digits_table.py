@@ -54,10 +54,10 @@ CASES = {
     ("pairs", "two"): "sums of two digits, two choices",
     ("sums", "two"): "sums of two digits, four choices",
     ("sums", "one"): "the same question, one digit",
-    ("faint", "drowned"): "digits fainter than the noise",
-    ("faint", "clean"): "the same question, clean digits",
+    ("faint", "drowned"): "digits drowned in noise",
+    ("faint", "clean"): "the same question, clean digits beside drowned ones",
     ("noise", "noisy"): "noisy digits",
-    ("noise", "clean"): "the same question, clean digits, beside them",
+    ("noise", "clean"): "the same question, clean digits beside noisy ones",
 }
 
 
