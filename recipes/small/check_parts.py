@@ -5,8 +5,8 @@
 It prints the largest difference of logits on texts, of the tower's states over a full window (before Qwen2-Audio pools
 them), and of Whisper's states from CTranslate2 where PACKAGES is given; its package ctranslate2 must be on PYTHONPATH.
 It ends with 1 where logits differ by more than 1e-5, states by more than 1e-4, or CTranslate2's by more than 1e-4 of
-their norm, because CTranslate2 rounds otherwise. Beside it stand the largest state, and what float32 alone changes in
-transformers' states.
+their norm, because CTranslate2 rounds otherwise. Beside it stand the largest state, what float32 alone changes in
+transformers' states, and how long embeddings of tokens and of sounds are.
 """
 
 import sys
@@ -20,6 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoProcessor, Qwen2AudioForConditionalGeneration, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from harken.assembly.audio_part import read_audio_part
+from harken.assembly.projector import tower_states as tower_output
 
 TEXTS = ("What is the capital of France?", "Which of these is a metal: iron, water, or wood? Explain in one sentence.")
 NOISE_LEVEL = 0.1
@@ -39,6 +42,7 @@ def main(parts: Path, assembled: Path, packages: Path | None) -> int:
     print(f"logits on {len(TEXTS)} texts: {text:.1e}; states over {positions / 50:.0f} s: {tower:.1e}")
     rounding = float((encoder.double()(features.double()).last_hidden_state - states).abs().max())
     print(f"largest state: {float(states.abs().max()):.0f}; float32 and float64 differ by {rounding:.1e}")
+    print_lengths(model, parts / "whisper-base", positions // 50)
     gaps = [tower]
     if packages is not None:
         difference = ctranslate2_states(packages, features) - states
@@ -78,6 +82,22 @@ def tower_states(tower: Any, features: Tensor) -> Tensor:
     tower.avg_pooler.register_forward_pre_hook(lambda module, given: kept.append(given[0]))
     tower(features)
     return tower.layer_norm(kept[0].transpose(1, 2))
+
+
+def print_lengths(model: Any, whisper: Path, window_s: int) -> None:
+    """Mean lengths of embeddings: of tokens, and of sounds that harken makes, through the checkpoint's projector and
+    through one with the numbers that nn.Linear has by default."""
+    states = tower_output(model.model.audio_tower, read_audio_part(str(whisper), window_s))
+    tokens = model.get_input_embeddings().weight
+    torch.manual_seed(0)
+    default = torch.nn.Linear(states.shape[1], tokens.shape[1])
+    vectors = {
+        "tokens": tokens,
+        "audio": model.model.multi_modal_projector(states),
+        "audio by a default projector": default(states),
+    }
+    lengths = (f"{name} {float(each.norm(dim=1).mean()):.1f}" for name, each in vectors.items())
+    print(f"mean length of embeddings: {', '.join(lengths)}")
 
 
 def ctranslate2_states(packages: Path, features: Tensor) -> Tensor:
