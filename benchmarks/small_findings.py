@@ -6,8 +6,9 @@ A verdict follows from the intervals alone: "holds", "does not hold", or "not sh
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from digits_figures import gain, right
-from figure_cells import EMPTY, pct, pts, seed_name
+from digits_figures import gain, right, without_thinking
+from digits_table import KINDS
+from figure_cells import EMPTY, pct, pts, rule, seed_name
 from harken.papers import published_table
 from harken.results.formatting import markdown
 from harken.stats import Estimate
@@ -85,6 +86,22 @@ def no_less(row: str, kind: str, other: str) -> Callable[[Path], Outcome]:
     return outcome
 
 
+def follows_the_rule(seed: Path) -> Outcome:
+    """ATAR's model answers most questions of a difficulty without thinking where its own p is above (1 + q) / 3."""
+    told = []
+    for kind in ("noise", "sums"):
+        free, no_think, think = (answers(seed, "thinker_atar", f"{kind}{way}") for way in ("", "-no_think", "-think"))
+        for difficulty in KINDS[kind]:
+            rate = without_thinking(free, difficulty)
+            says = rule(right(no_think, difficulty), right(think, difficulty))[1]
+            if rate is None or says == EMPTY:
+                return NOT_YET
+            told.append((difficulty, rate.mean > 0.5, says))
+    kept = [difficulty for difficulty, drops, says in told if drops == (says == "drop")]
+    figures = ", ".join(f"{difficulty} {'dropped' if drops else 'kept'} ({says})" for difficulty, drops, says in told)
+    return figures, verdict(len(kept) == len(told), fails=len(kept) < len(told))
+
+
 def verdict(holds: bool, fails: bool) -> str:
     return "holds" if holds else "does not hold" if fails else "not shown"
 
@@ -99,6 +116,7 @@ EXPECTED: dict[str, Callable[[Path], Outcome]] = {
     "5. and on MMAU without audio, less": gains_beside("arc", "mmau-original", "arc", more=False),
     "6. and nothing on realaqa with audio": gains_nothing("arc", "test"),
     "7. SFT gains as much as GRPO on realaqa with audio": no_less("sft_audio", "test", "audio"),
+    "8. ATAR drops thinking where p > (1 + q) / 3 and keeps it elsewhere": follows_the_rule,
 }
 """A sentence of docs/small.md in short -> its outcome for a seed."""
 

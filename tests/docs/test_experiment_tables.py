@@ -204,7 +204,12 @@ def test_the_sentences_written_beforehand_get_their_verdicts_from_the_intervals(
         if line.startswith("| 0 |")
     ]
     # alignment 60 against 30 of 100; audio +20 and +5; no_audio +0; arc +30; MMAU +15 of +30; arc +0; SFT -20
-    assert verdicts == ["holds"] * 6 + ["does not hold"]
+    assert verdicts == ["holds"] * 6 + ["does not hold", "holds"]
+    rule = [line for line in text.splitlines() if line.startswith("| 1 | 8.")]
+    # p = q of 18 and 12 of 20, above (1 + 0.9) / 3 and (1 + 0.6) / 3, and none of the 20 answers thinks
+    assert [line.split(" | ")[2] for line in rule] == [
+        "clean dropped (drop), noisy dropped (drop), one dropped (drop), two dropped (drop)"
+    ]
 
 
 def test_one_gpu_is_counted_from_the_plans_steps_and_the_batches_of_the_evaluations(small_text):
