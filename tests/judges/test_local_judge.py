@@ -191,8 +191,8 @@ def test_closing_ends_the_thread_and_leaves_nobody_waiting(checkpoint, tmp_path)
 def test_a_model_that_cannot_be_used_is_an_error_before_anything_is_asked(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="nowhere: cannot be loaded"):
         open_judge(local(tmp_path / "nowhere"), tmp_path)
-    with pytest.raises(ConfigError, match="no such kind of device"):
-        open_judge(local(checkpoint, device="abacus"), tmp_path)
+    with pytest.raises(ConfigError, match="no CUDA device can be used here"):
+        open_judge(local(checkpoint, device="cuda:0"), tmp_path)
     plain = tmp_path / "plain"
     AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).save_pretrained(plain)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)

@@ -9,7 +9,7 @@ from harken.config.data import SourceConfig
 from harken.config.judge import EndpointConfig, JudgeConfig
 from harken.config.prompt import PromptConfig
 from harken.config.published import PublishedRow
-from harken.config.section import CheckpointName, PositiveInt, Section, Share
+from harken.config.section import CheckpointName, DeviceName, PositiveInt, Section, Share
 
 
 def think_budget(force: str | None) -> int | None:
@@ -99,7 +99,7 @@ class EvaluationRecipe(Section):
     then; `max_completion_tokens` is the longest answer after it."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """The type of a local model's weights. auto takes the checkpoint's own type on a GPU and float32 on a CPU."""
-    device: str = "auto"
+    device: DeviceName = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
     import_from: tuple[Path, ...] = ()
     """Folders in which modules of `module:object` names are looked for, beside what is installed. Default, where the

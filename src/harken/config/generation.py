@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, model_validator
 
 from harken.config.judge import EndpointConfig
-from harken.config.section import CheckpointName, PositiveInt, Section
+from harken.config.section import CheckpointName, NonNegativeInt, PositiveInt, Section
 
 
 class SamplingConfig(Section):
@@ -63,7 +63,7 @@ class QuestionFilters(Section):
     """A checkpoint folder or Hub id whose tokenizer counts for `max_tokens`."""
     music_stated: bool = False
     """Drop a question about music if the facts about its clip state no music [O]."""
-    needs_audio: Annotated[int, Field(ge=0)] = 0
+    needs_audio: NonNegativeInt = 0
     """With K > 0, drop a question that the model answers right K times out of K without the clip [O]."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from harken.config.plugins import installed, is_object_name
-from harken.config.section import CheckpointName, PositiveInt, Section, Share
+from harken.config.section import CheckpointName, DeviceName, NonNegativeInt, PositiveInt, Section, Share
 
 
 class EndpointConfig(Section):
@@ -27,7 +27,7 @@ class EndpointConfig(Section):
     """The most requests that begin in a minute. Default: no limit."""
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """The longest time of one attempt, from the request to the end of the reply."""
-    retries: Annotated[int, Field(ge=0)] = 5
+    retries: NonNegativeInt = 5
     """The number of further attempts after a busy server, a server error, a time-out or a reply that is not a
     completion."""
     retry_wait_s: Annotated[float, Field(ge=0)] = 1.0
@@ -71,7 +71,7 @@ class LocalJudgeConfig(Section):
     """The number of prompts that are answered together; a prompt has up to about 3,000 tokens."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """The type of the model's weights."""
-    device: str = "auto"
+    device: DeviceName = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from harken.config.plugins import installed, is_object_name
-from harken.config.section import CheckpointName, PositiveInt, Section
+from harken.config.section import CheckpointName, DeviceName, PositiveInt, Section
 
 
 class LoraConfig(Section):
@@ -50,7 +50,7 @@ class ModelConfig(Section):
     cudnn_attention: bool = False
     """Let torch take cuDNN's attention on CUDA. It plans anew for each shape, and so for each decoded token; see
     docs/hardware.md. Changes speed and rounding only."""
-    device: str = "auto"
+    device: DeviceName = "auto"
     """auto takes cuda if there is a GPU, else cpu. Otherwise a torch device, such as cuda:1."""
 
     @field_validator("architecture")

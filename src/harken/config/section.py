@@ -3,13 +3,16 @@
 A section is immutable, refuses unknown keys, and keeps the docstring of each field as its description.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+MOST = 10**9
+"""The largest number of steps, tokens, prompts or whatever else a recipe counts."""
+PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -30,6 +33,19 @@ def _openable(text: str) -> str:
 
 CheckpointName = Annotated[str, AfterValidator(_openable)]
 """A folder or a Hub id."""
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
+
+
+def _device(name: str) -> str:
+    """The name as it is. Raises ValueError for one that torch knows on no machine."""
+    if not _DEVICE.fullmatch(name):
+        raise ValueError("no such kind of device; use auto, cpu, cuda or cuda:1")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device)]
 
 
 class Section(BaseModel):

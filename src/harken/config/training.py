@@ -15,7 +15,7 @@ class GrpoConfig(Section):
     """The number of steps; one step samples completions and updates the weights [P]."""
     prompts_per_step: PositiveInt = 8
     """The number of prompts of a step. Omni-R1 states 4 GPUs x 1 x 2 = 8 [P], which we read as prompts [O]."""
-    completions_per_prompt: Annotated[int, Field(ge=2)] = 4
+    completions_per_prompt: Annotated[int, Field(ge=2, le=2**16)] = 4
     """G, the number of completions that are sampled for each prompt [P]."""
     tokens_per_micro_batch: PositiveInt | None = None
     """The most tokens whose gradients are computed together. A prompt with its completions is one row [prompt | c1 |
@@ -29,7 +29,7 @@ class GrpoConfig(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Sample from the most likely tokens that have this probability together [O]; Audio-Thinker's recipes have 0.9 [S].
     It changes no log-probability in the loss."""
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: NonNegativeInt = 0
     """Sample from this many of the most likely tokens; 0 means from all [O]. The papers' recipes have 50 [S].
     It changes no log-probability in the loss."""
     max_completion_tokens: PositiveInt = 64
