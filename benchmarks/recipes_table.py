@@ -36,6 +36,18 @@ DATA_COMMANDS = (
     "--answers 'VGGSound_Qwen-Audio_Q&A.csv' --audio-root data/vggsound --out data/vggsound_captions",
     f"harken generate questions --captions data/vggsound_captions/manifest.jsonl {SERVER} --out data/vggs_gpt",
     "harken prepare arc --hub allenai/ai2_arc --config ARC-Easy --out data/arc_easy",
+    "harken evaluate avqa_need_of_clip --listening --out data/avqa_listening",
+    "harken evaluate avqa_need_of_clip --audio fragment:0.25 --out data/avqa_quarter",
+    "harken prepare filter data/avqa/manifest.jsonl --without data/avqa_listening --without data/avqa_quarter "
+    "--drop-right 2 --max-likelihood 0.5 --out data/avqa_need",
+    "harken prepare jsonl --format open --data data/avqa/manifest.jsonl --audio-root data/avqa --out data/avqa_open",
+    "harken prepare mmau --data data/mmau/mmau-test-mini.json --audio-root data/mmau --out data/mmau",
+    "harken prepare jsonl --format open --data data/mmau/manifest.jsonl --audio-root data/mmau --out data/mmau_open",
+    f"harken generate paraphrases --manifest data/mmau/manifest.jsonl {SERVER} --out data/mmau_words",
+    "harken prepare jsonl --format open --hub openslr/librispeech_asr --config clean --split train.100 "
+    "--out data/librispeech",
+    "harken prepare jsonl --format open --hub openslr/librispeech_asr --config clean --split test "
+    "--out data/librispeech_test",
 )
 """The commands that write the data of the recipes, in the order in which they can be run."""
 DOWNLOADED = {"data/mmau/mmau-test-mini.json": "the file of MMAU's test-mini, with its clips beside it"}
@@ -45,8 +57,13 @@ DOWNLOADED = {"data/mmau/mmau-test-mini.json": "the file of MMAU's test-mini, wi
 def written_by(command: str) -> str:
     """The file that a recipe reads of what a command of DATA_COMMANDS writes."""
     words = shlex.split(command)
-    names = {"captions": "captions.jsonl", "evaluate": "pass_rates.jsonl"}
-    name = next((names[word] for word in words[1:3] if word in names), "manifest.jsonl")
+    names = {
+        "--listening": "listening.jsonl",
+        "captions": "captions.jsonl",
+        "paraphrases": "paraphrases.jsonl",
+        "evaluate": "pass_rates.jsonl",
+    }
+    name = next((names[word] for word in names if word in words), "manifest.jsonl")
     return f"{words[words.index('--out') + 1]}/{name}"
 
 
@@ -88,6 +105,8 @@ def hours(recipe: Recipe, commands: Sequence[str]) -> str:
     if recipe.memory != MemoryConfig() or recipe.model.lora is not None:
         return "not measured"
     grpo = recipe.grpo
+    if grpo.max_completion_tokens not in SECONDS_PER_PROMPT:
+        return "not measured"
     seconds = grpo.steps * grpo.prompts_per_step * SECONDS_PER_PROMPT[grpo.max_completion_tokens]
     return f"{seconds / 3600:.1f}"
 

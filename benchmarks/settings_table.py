@@ -26,6 +26,8 @@ from recipes_table import table
 from setting_sources import SOURCES, Source
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+OURS = ("Ours, no row of the paper", "Real recordings on a CPU")
+"""First words of recipes that stand for no published row."""
 READING = "another reading"
 """These words stand in the first lines of a recipe that interprets the paper's text on a row in another way."""
 BATCHES = ("audio_thinker_model_f", "audio_thinker_model_f_2_prompts")
@@ -43,11 +45,11 @@ class Part:
 
 @cache
 def parts() -> list[Part]:
-    """The tables, with every recipe of a row of one of the papers, and every other reading of a row."""
+    """The tables, with every recipe of a row of one of the papers, and every other reading of a row; not ours."""
     trained: dict[str, Recipe] = {}
     evaluated: dict[str, EvaluationRecipe] = {}
     for name, file in builtin_recipes().items():
-        if "name" not in read_values(file) or name.startswith("realaqa"):
+        if "name" not in read_values(file) or about(file)[0].startswith(OURS):
             continue
         recipe = load_any_recipe(file)
         if isinstance(recipe, EvaluationRecipe):

@@ -27,14 +27,16 @@ FOLDER = Path(__file__).parents[2] / "recipes"
 
 @dataclass(frozen=True)
 class Data:
-    """MMAU records to evaluate on, eight questions as a manifest, the same with reasoning, a few without a clip, and
-    pass rates of the eight."""
+    """MMAU records to evaluate on, eight questions as a manifest, the same with reasoning, a few without a clip, pass
+    rates of the eight, questions without choices, and other wordings of MMAU's records."""
 
     mmau: Path
     manifest: Path
     text: Path
     reasoned: Path
     pass_rates: Path
+    open: Path
+    wordings: Path
 
 
 def teaches(name: str) -> bool:
@@ -57,9 +59,23 @@ def data(tmp_path_factory) -> Data:
     write_manifest(folder / "text.jsonl", text)
     write_manifest(folder / "reasoned.jsonl", [replace(question, reasoning="it sounds so") for question in questions])
     write_json_lines(folder / "rates.jsonl", [{"id": q.id, "pass_rate": i / 7} for i, q in enumerate(questions)])
-    return Data(
-        *(folder / name for name in ("test.json", "train.jsonl", "text.jsonl", "reasoned.jsonl", "rates.jsonl"))
+    write_manifest(
+        folder / "open.jsonl",
+        [
+            replace(q, id=f"{q.id}-open", choices=(), answer=None, answer_text=q.choices[q.answer or 0])
+            for q in questions
+        ],
     )
+    tested = MMAU.read(folder / "test.json")[0]
+    words = [{"id": q.id, "question": q.text, "paraphrases": [f"{q.text} Listen."]} for q in tested]
+    write_json_lines(folder / "wordings.jsonl", words)
+    names = ("test.json", *(f"{name}.jsonl" for name in ("train", "text", "reasoned", "rates", "open", "wordings")))
+    return Data(*(folder / name for name in names))
+
+
+def is_open(file: Path) -> bool:
+    """Whether a recipe's file holds questions without choices."""
+    return any(word in str(file) for word in ("open", "librispeech"))
 
 
 def small(name: str, data: Data) -> Recipe:
@@ -68,6 +84,8 @@ def small(name: str, data: Data) -> Recipe:
     file = {"mmau": data.mmau.with_name("train.json"), "manifest": data.manifest}[reader]
     if "arc_easy" in name:  # questions without clips
         file = data.text
+    if is_open(load_recipe(FILES[name]).data.train[0].file):
+        file = data.open
     if teaches(name):
         file = data.reasoned
     overrides = [
@@ -76,7 +94,8 @@ def small(name: str, data: Data) -> Recipe:
         *("sft.steps=1", "sft.prompts_per_step=2", "sft.stop_at_dev_accuracy=null", "logging.every=1"),
     ]
     for i in range(1, len(load_recipe(FILES[name]).data.train)):
-        overrides += [f"data.train.{i}.audio_root=null", f"data.train.{i}.file={data.text}"]
+        other = data.open if is_open(load_recipe(FILES[name]).data.train[i].file) else data.text
+        overrides += [f"data.train.{i}.audio_root=null", f"data.train.{i}.file={other}"]
     if load_recipe(FILES[name]).data.pass_rates is not None:
         overrides.append(f"data.pass_rates={data.pass_rates}")
     if load_recipe(FILES[name]).prompt.prompt_file is not None:  # relative to the checkout
@@ -120,23 +139,34 @@ def test_a_training_recipe_runs_on_a_tiny_checkpoint(name, data, judge, tmp_path
     assert {f"reward/{part}" for part in shipped.reward.names} <= rows[0].keys()
     assert len(lines_of(tmp_path / "train" / "rollouts" / "step_000002.jsonl")) == 4
     if recipe.judge is not None:
-        assert [row["judge/asked"] for row in rows] == [2 * len(recipe.reward.judged)] * 2
+        # Of two completions of each of two prompts one thinks; of an open question both answers are judged.
+        asked = 2 if "open_answer" in recipe.reward.names else 2 * len(recipe.reward.judged)
+        assert [row["judge/asked"] for row in rows] == [asked] * 2
         assert {request.body["model"] for request in judge.received} >= {name}
 
 
 @pytest.mark.parametrize("name", EVALUATION)
 @pytest.mark.parametrize("audio", ["real", "none"])
-def test_an_evaluation_recipe_answers_on_a_tiny_checkpoint(name, audio, data, tmp_path):
+def test_an_evaluation_recipe_answers_on_a_tiny_checkpoint(name, audio, data, judge, tmp_path):
     shipped = parse(EvaluationRecipe, read_values(FILES[name]), name)
     assert ("Qwen2-Audio" in shipped.model) == (arch_of(name) == "qwen2_audio")
     style = "r1_aqa_think" if "cot" in name else "adaptive" if "thinker" in name else "omni_r1"
     assert shipped.prompt.style == style
-    if not name.startswith("realaqa"):
+    if not name.startswith(("realaqa", "librispeech")):
         assert shipped.max_completion_tokens == (64 if style == "omni_r1" else 512)
     model = shipped.model if name in BASELINES else tiny_folder(arch_of(name))
-    overrides = [f"model={model}", f"data.file={data.mmau}", f"data.audio={audio}"]
-    overrides += ["data.reader=mmau", "data.audio_root=null", "prompt.prompt_file=null"]
-    values = read_values(FILES[name], [*overrides, "max_completion_tokens=4"])
-    summary = evaluate(parse(EvaluationRecipe, values, name), tmp_path / "eval")
+    file, reader = (data.open, "manifest") if is_open(shipped.data.file) else (data.mmau, "mmau")
+    overrides = [f"model={model}", f"data.file={file}", f"data.audio={audio}", f"data.reader={reader}"]
+    overrides += ["data.audio_root=null", "prompt.prompt_file=null", "max_completion_tokens=4"]
+    if shipped.paraphrases is not None:
+        overrides.append(f"paraphrases={data.wordings}")
+    if shipped.judge is not None:
+        overrides.append(f"judge.endpoint.base_url={judge.url}")
+    summary = evaluate(parse(EvaluationRecipe, read_values(FILES[name], overrides), name), tmp_path / "eval")
+    if is_open(shipped.data.file):
+        assert (summary["n_open"], summary["accuracy"], summary["audio"]) == (8, {}, audio)
+        assert {"open" if shipped.judge is not None else "transcripts"} <= summary.keys()
+        return
     assert (summary["n"], summary["n_rejected"], summary["audio"]) == (4, 0, audio)
     assert summary["chance"] == 0.25
+    assert ("wordings" in summary, "right_share" in summary) == (shipped.paraphrases is not None, shipped.likelihoods)

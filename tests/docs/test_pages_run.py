@@ -53,6 +53,8 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "--audio fragment:0.25 --out runs/avqa-quarter": FILTER,
         "harken prepare filter data/avqa/manifest.jsonl --without runs/avqa-none --without runs/avqa-quarter "
         "--out data/avqa_need": FILTER,
+        "harken prepare jsonl --format open --hub openslr/librispeech_asr --config clean --split train.100 "
+        "--out data/librispeech": "needs the Hub; tests/config/test_recipe_data.py reads such a record",
     },
     "docs/command_line.md": {
         "harken prepare filter data/avqa/manifest.jsonl --without runs/avqa-none --without runs/avqa-quarter "

@@ -61,7 +61,7 @@ PREPARE_COMMANDS: Panels = {
         "generated.",
         "arc": "Turn ARC into questions without audio.",
         "audiomcq": "Turn AudioMCQ's JSON lines and clips into a manifest.",
-        "jsonl": "Turn questions in another training program's JSON lines into a manifest.",
+        "jsonl": "Turn questions in another training program's JSON lines, or open questions, into a manifest.",
     },
     "Benchmarks": {name: f"Turn the records of the benchmark {name} into a manifest." for name in BENCHMARKS},
     "Work with a manifest": {

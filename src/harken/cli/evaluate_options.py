@@ -90,8 +90,8 @@ Tasks = Annotated[
     str | None,
     Option(
         "--tasks",
-        help="Several benchmarks in one go, with one table: names of the YAML file that --data names, or "
-        "BENCHMARK=FILE and BENCHMARK=FILE:AUDIO_ROOT, with commas between them.",
+        help="Several evaluations in one go, with one table: names of the YAML file that --data names (all: every one "
+        "of them), or BENCHMARK=FILE and BENCHMARK=FILE:AUDIO_ROOT, with commas between them.",
         metavar="A,B",
         rich_help_panel=QUESTIONS_PANEL,
     ),

@@ -28,6 +28,9 @@ from harken.system.progress import OnProgress, no_progress
 from harken.system.ranks import Ranks
 from harken.system.run_files import SUMMARY, read_object
 
+ALL = "all"
+"""Stands for all tasks of a file."""
+
 
 def task_recipes(
     tasks: Sequence[str],
@@ -39,9 +42,9 @@ def task_recipes(
     """Name of a task -> its evaluation recipe.
 
     Args:
-        tasks: names in `file`, or `BENCHMARK=DATA` or `BENCHMARK=DATA:AUDIO_ROOT`.
-        file: YAML: name of a task -> the keys in which its recipe differs. `data.reader` is the task's own name where
-            it is that of a benchmark and the file says nothing else.
+        tasks: names in `file`, or `BENCHMARK=DATA` or `BENCHMARK=DATA:AUDIO_ROOT`; ["all"] for every name in `file`.
+        file: YAML: name of a task -> the keys in which its recipe differs. Where a task names its file of questions and
+            no reader, `data.reader` is the task's own name if that is a benchmark's, else manifest.
         recipe: what all tasks share.
         options: dotted key -> value, over all of them.
         overrides: `key=value`, below the options.
@@ -49,6 +52,8 @@ def task_recipes(
     Raises ConfigError for a name that stands for no task, for one that is given twice, and as `resolve_recipe` does.
     """
     known = {} if file is None else read_mapping(file)
+    if list(tasks) == [ALL] and ALL not in known and file is not None:
+        tasks = list(map(str, known))
     recipes: dict[str, EvaluationRecipe] = {}
     for task in tasks:
         name, equals, data = task.partition("=")
@@ -79,8 +84,10 @@ def _listed(name: str, known: Mapping[str, Any], file: Path | None) -> dict[str,
     values = known[name]
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: {name}: expected the keys of an evaluation recipe, found {short_repr(values)}")
-    named = {"reader": name} if name in (*BENCHMARKS, *installed("benchmark")) else {"reader": "manifest"}
-    return merge({"data": named}, values)
+    if name in (*BENCHMARKS, *installed("benchmark")):
+        return merge({"data": {"reader": name}}, values)
+    data = values.get("data")
+    return merge({"data": {"reader": "manifest"}}, values) if isinstance(data, dict) and "file" in data else values
 
 
 @distributed_run(how_to_go_on)

@@ -29,6 +29,8 @@ CONVERSATION_KEYS = frozenset(
     [*_LISTS, *_QUESTIONS, *_REPLIES, "instruction", "input", "system", "history", "solution", "answer"]
 )
 """Keys that hold text of the conversation and never a clip."""
+QUESTION_KEYS = frozenset([*_LISTS, *_QUESTIONS, "instruction"])
+"""Keys one of which holds what the user says."""
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 _MARK = re.compile(
     r"<audio>([^<>\n]+)</audio>|<audio>|<sound>"

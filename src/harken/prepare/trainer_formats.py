@@ -1,10 +1,11 @@
-"""Read and write questions in the record formats of R1-AQA, AudioMCQ, ms-swift and TRL.
+"""Read and write questions in the record formats of R1-AQA, AudioMCQ, ms-swift and TRL, and read open questions.
 
     r1_aqa    {"id", "question_text", "multi_choice", "answer": index, "audio_path", "dataset_name", ...}
     audiomcq  {"id", "question", "choices", "answer": text, "audio_path", "source_dataset", "question_type"}
     ms_swift  {"id", "messages": [{"role": "user", "content": "<audio>..."}], "audios": [path], "solution"}
     trl       {"id", "prompt": [{"role": "user", "content": [{"type": "audio", "audio": path}, {"type": "text",
               "text": ...}]}], "solution"}
+    open      questions without choices and transcripts, in any of these forms; read alone (open_records.py)
 
 ms_swift and trl hold question and choices in one text, which harken writes with its own prompt. `solution` is
 `<answer>choice</answer>`, as R1-AQA's rewards expect it. Clips are written as absolute paths, because those programs
@@ -22,6 +23,7 @@ from harken.data.records import Record, RecordError
 from harken.errors import short_repr
 from harken.prepare.clip_finder import ClipFinder
 from harken.prepare.conversations import AUDIO_TAG
+from harken.prepare.open_records import read_open
 from harken.prepare.trainer_records import read_ms_swift, read_r1_aqa, read_trl
 from harken.questions.prompt import Prompt
 from harken.types import AudioSpan, Question
@@ -76,11 +78,15 @@ def write_trl(question: Question) -> Record:
     return {"id": question.id, "prompt": [{"role": "user", "content": content}], **_solution(question)}
 
 
+Read = Callable[[Record, ClipFinder, str], Question]
+"""Takes a record, the clips of its source and its place; raises RecordError."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """`read` takes a record, the clips of its source and its place; both functions raise RecordError."""
+    """A format that harken reads and writes; both functions raise RecordError."""
 
-    read: Callable[[Record, ClipFinder, str], Question]
+    read: Read
     write: Callable[[Question], Record]
 
 
@@ -90,6 +96,8 @@ FORMATS = {
     "ms_swift": RecordFormat(read_ms_swift, write_ms_swift),
     "trl": RecordFormat(read_trl, write_trl),
 }
+READERS: dict[str, Read] = {name: form.read for name, form in FORMATS.items()} | {"open": read_open}
+"""Name of a format -> how `harken prepare jsonl` reads it."""
 
 
 def to_record(question: Question, name: str) -> Record:

@@ -22,7 +22,7 @@ from harken.prepare.leaks import LeakSearch
 from harken.prepare.licences import OWN
 from harken.prepare.rewording import reword_for_audio
 from harken.prepare.source_records import HubDataset, read_source
-from harken.prepare.trainer_formats import FORMATS, to_record
+from harken.prepare.trainer_formats import READERS, to_record
 from harken.system.json_lines import json_lines_file
 from harken.system.progress import OnProgress, no_progress
 from harken.system.writer_lock import one_writer
@@ -46,14 +46,14 @@ def prepare_jsonl(
     """Write manifest.jsonl, rejected.jsonl and card.md below `out`.
 
     Args:
-        name: of the source's format, a key of FORMATS.
+        name: of the source's format, a key of READERS.
         audio_root: the folder that the manifest names clips relative to. None for records that hold their sound
             themselves: it is written to `<out>/audio`, and named relative to `out`.
         text_only: leave the clips of all records out.
         by_ear: leave out questions that ask for what can only be seen.
         reword: turn questions about videos into questions about their sound, as `prepare avqa` does.
     """
-    read = FORMATS[name].read
+    read = READERS[name]
     ear = EarFilter(by_ear)
     clips = ClipFinder(audio_root, out / "audio", text_only=text_only)
 
@@ -69,7 +69,7 @@ def prepare_jsonl(
 
 
 def export_jsonl(manifest: Path, audio_root: Path | None, name: str, out: Path) -> Card:
-    """Write the questions of a manifest to the file `out` in a format of FORMATS.
+    """Write the questions of a manifest to the file `out` in a format of `trainer_formats.FORMATS`.
 
     Questions that the format cannot hold, or whose clip is not there, go to `<out>.rejected.jsonl` with the reason.
     """

@@ -32,7 +32,7 @@ def read_r1_aqa(record: Record, clips: ClipFinder, source: str) -> Question:
 
     Raises RecordError.
     """
-    key = _choices_key(record) or "multi_choice"
+    key = choices_key(record) or "multi_choice"
     value = _list_of(record.get(key))
     answer = _index_or_text(record.get("answer"), value)
     try:
@@ -44,7 +44,7 @@ def read_r1_aqa(record: Record, clips: ClipFinder, source: str) -> Question:
     text = text_field(record, "question" if "question_text" not in record and "question" in record else "question_text")
     audio = clips.find(record, "audio_path")
     return Question(
-        id=_record_id(record, text, choices, audio),
+        id=record_id(record, text, choices, audio),
         text=text,
         choices=choices,
         answer=answer,
@@ -75,9 +75,9 @@ def _read_conversation(record: Record, key: str, clips: ClipFinder, source: str)
         raise RecordError(f"{key}: places of a clip in the text: {talk.n_marks}, clips: {len(audio)}")
     prompt = _prompt(record, talk)
     choices = choices_field({"choices": list(prompt.choices)})
-    name, solution = _stated_answer(record, talk)
+    name, solution = stated_answer(record, talk)
     return Question(
-        id=_record_id(record, prompt.question, choices, audio),
+        id=record_id(record, prompt.question, choices, audio),
         text=text_field({"question": prompt.question}, "question"),
         choices=choices,
         answer=None if solution is None else _right_choice(solution, choices, name, lettered=prompt.lettered),
@@ -92,13 +92,13 @@ def _prompt(record: Record, talk: Conversation) -> PromptText:
     try:
         return parse_prompt(talk.text)
     except RecordError:
-        key = _choices_key(record)
+        key = choices_key(record)
         if key is None:
             raise
         return PromptText(talk.text.strip(), choices_field({key: _list_of(record[key])}, key), lettered=True)
 
 
-def _choices_key(record: Record) -> str | None:
+def choices_key(record: Record) -> str | None:
     return next((key for key in _CHOICES if record.get(key) is not None), None)
 
 
@@ -108,7 +108,7 @@ def _list_of(value: Any) -> Any:
     return value if choices is None else list(choices)
 
 
-def _stated_answer(record: Record, talk: Conversation) -> tuple[str, Any]:
+def stated_answer(record: Record, talk: Conversation) -> tuple[str, Any]:
     """(where it stands, the right answer): the column solution or answer, or else the assistant's turn."""
     for name in ("solution", "answer"):
         if record.get(name) is not None:
@@ -149,7 +149,7 @@ def _index_or_text(answer: Any, choices: Any) -> Any:
         return answer
 
 
-def _record_id(record: Record, text: str, choices: tuple[str, ...], audio: tuple[AudioSpan, ...]) -> str:
+def record_id(record: Record, text: str, choices: tuple[str, ...], audio: tuple[AudioSpan, ...]) -> str:
     """The record's id. Where it has none, one that is made of its question, its choices and the name of its clip."""
     ident = record.get("id")
     if ident is None:

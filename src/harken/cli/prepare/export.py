@@ -18,5 +18,5 @@ def export(
     """Write a manifest as another training program's JSON lines."""
     from harken.prepare.trainer_jsonl import export_jsonl
 
-    export_jsonl(manifest, audio_root, options.check_format(format), out).show(console)
+    export_jsonl(manifest, audio_root, options.check_format(format, written=True), out).show(console)
     refuse_empty(out, out.with_name(f"{out.name}.rejected.jsonl"))

@@ -11,7 +11,7 @@ from harken.system.progress import StepProgress
 
 
 def jsonl(
-    format: options.TrainerFormat,
+    format: options.SourceFormat,
     out: options.PreparedFolder,
     audio_root: Annotated[
         Path | None,
@@ -35,11 +35,11 @@ def jsonl(
     by_ear: options.ByEar = False,
     against: options.AgainstFiles = None,
 ) -> None:
-    """Turn questions in another training program's JSON lines into a manifest."""
+    """Turn questions in another training program's JSON lines, or open questions, into a manifest."""
     from harken.prepare.trainer_jsonl import prepare_jsonl
 
     source, benchmarks = options.parse_source(data, hub, config, split), options.parse_against(against)
-    name = options.check_format(format)
+    name = options.check_format(format, written=False)
     with StepProgress(console, "clips", 0, 1000) as progress:
         card = prepare_jsonl(
             source,

@@ -106,6 +106,14 @@ BenchmarkFile = Annotated[
     Path, typer.Option("--data", help="The benchmark's file of questions, as published.", rich_help_panel=SOURCE_PANEL)
 ]
 TrainerFormat = Annotated[str, typer.Option("--format", help="Whose format it is: r1_aqa, audiomcq, ms_swift or trl.")]
+SourceFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Whose format it is: r1_aqa, audiomcq, ms_swift or trl; or open, for answers without choices and for "
+        "transcripts.",
+    ),
+]
 
 
 def parse_against(files: list[str] | None) -> "tuple[ComparedSet, ...]":
@@ -125,13 +133,14 @@ def parse_source(data: Path | None, hub: str | None, config: str | None, split: 
     return data if data is not None else HubDataset(str(hub), config, split)
 
 
-def check_format(name: str) -> str:
-    """The name of a format that harken reads and writes; a usage error for any other."""
-    from harken.prepare.trainer_formats import FORMATS
+def check_format(name: str, *, written: bool) -> str:
+    """The name of a format that harken reads, or also writes; a usage error for any other."""
+    from harken.prepare.trainer_formats import FORMATS, READERS
 
-    if name not in FORMATS:
+    known = FORMATS if written else READERS
+    if name not in known:
         raise typer.BadParameter(
-            f"{name!r}{did_you_mean(name, FORMATS)}: one of {', '.join(FORMATS)}", param_hint="--format"
+            f"{name!r}{did_you_mean(name, known)}: one of {', '.join(known)}", param_hint="--format"
         )
     return name
 
