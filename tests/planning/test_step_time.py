@@ -10,7 +10,7 @@ from harken.planning.cards import CARDS, card_for
 from harken.planning.planned_run import PlannedRun
 from harken.planning.published_models import PUBLISHED
 from harken.planning.shapes import shape_of
-from harken.planning.step_time import HOST_CORES, HOST_NS, gpu_hours, step_time
+from harken.planning.step_time import HOST_CORES, HOST_NS, STEP_SHARE, gpu_hours, resampling, step_time
 
 OMNI_7B, OMNI_3B, *_ = PUBLISHED
 H100 = CARDS["h100"]
@@ -75,6 +75,36 @@ def test_gpu_hours_are_those_of_all_cards_and_steps():
     run = run_of(gpus=4, grpo={"steps": 900})
     items = step_time(run, H100, 1000, 2)
     assert gpu_hours(run, items) == pytest.approx(sum(item.seconds for item in items))
+
+
+def test_the_pass_without_the_clip_is_a_forward_pass_over_shorter_prompts_or_with_another_clip_in_the_tower():
+    def listening(**options) -> PlannedRun:
+        return run_of(reward={"parts": [{"name": "accuracy"}, {"name": "listening"}], "listening": options})
+
+    assert "without the clip" not in seconds(run_of(), prompts=8)
+    plain, none = seconds(listening(), prompts=8), listening(against="none")
+    # 8 prompts of 323 - 250 tokens and 4 completions of 64; each token through all blocks, its logits for completions.
+    shape, tokens, read = none.shape, 8 * (73 + 4 * 63), 8 * 4 * 64
+    operations = 2 * (tokens * shape.language_blocks + read * shape.vocabulary * shape.hidden)
+    assert plain["without the clip"] == pytest.approx(operations / (H100.tflops * 1e12 * STEP_SHARE))
+    tower = 2 * 8 * none.audio_positions * shape.tower_blocks
+    longer = 2 * 8 * 250 * shape.language_blocks
+    shuffled = seconds(listening(against="shuffled"), prompts=8)["without the clip"]
+    assert shuffled == pytest.approx((operations + longer + tower) / (H100.tflops * 1e12 * STEP_SHARE))
+
+
+def test_resampling_costs_at_most_its_rounds_of_whole_rollouts_and_passes_without_the_clip():
+    assert resampling(run_of(), H100, 1000, 8) == []
+    parts = {"parts": [{"name": "accuracy"}, {"name": "listening"}]}
+    for rewards, names in (
+        ({}, ("encode and prefill", "decode")),
+        (parts, ("encode and prefill", "decode", "without the clip")),
+    ):
+        run = run_of(grpo={"resample_equal_groups": 3}, reward=rewards)
+        [item] = resampling(run, H100, 1000, 8)
+        times = seconds(run, prompts=8)
+        assert item.seconds == pytest.approx(3 * sum(times[name] for name in names))
+        assert item.about == f"at most 3 rounds of 8 prompts: {', '.join(names)}"
 
 
 def test_a_card_is_found_by_its_name_or_its_memory():

@@ -10,10 +10,9 @@ from harken.errors import ConfigError
 from harken.models.loading import pick_device, use_architecture
 from harken.planning.cards import Card, card_for
 from harken.planning.memory_items import GIB, RESERVE, MemoryPlan
-from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape, shape_of
 from harken.planning.step_time import TimeItem, gpu_hours
-from harken.planning.ways_to_fit import GIVEN_UP, Way, plan_of, step_seconds, time_of, ways_to_fit
+from harken.planning.ways_to_fit import GIVEN_UP, PlannedTime, Way, plan_of, step_seconds, time_of, ways_to_fit
 from harken.system.fitting_table import FittingTable
 
 FASTER = 0.9
@@ -59,8 +58,7 @@ def print_plan(recipe: Recipe, card: Card, card_gib: float, gpus: int, clip_s: f
     reserve = f"{RESERVE / GIB:.1f} GiB kept free for CUDA itself"
     console.print(f"{verdict} a card of {card_gib:g} GiB ({reserve})", highlight=False)
     if fits:
-        run, items = time_of(recipe, shape, card, size, clip_s, gpus)
-        console.print(_time_table(run, card, items))
+        console.print(_time_table(time_of(recipe, shape, card, size, clip_s, gpus), card))
     ways = ways_to_fit(recipe, shape, card, size, clip_s, gpus)
     now_s = step_seconds(recipe, shape, card, size, clip_s, gpus) if fits else float("inf")
     for way in ways:
@@ -103,17 +101,25 @@ def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> FittingTable:
     return table
 
 
-def _time_table(run: PlannedRun, card: Card, items: Sequence[TimeItem]) -> FittingTable:
-    """Seconds of a step and GPU hours of the recipe, with the longest completions."""
+def _time_table(planned: PlannedTime, card: Card) -> FittingTable:
+    """Seconds of a step and GPU hours of the recipe, with the longest completions; below them with as much resampling as
+    the recipe allows."""
+    run, steps = planned.run, planned.run.settings.steps
     table = FittingTable(title=f"a step on {run.gpus} x {card.name}, by arithmetic", title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("of what")
-    for item in items:
-        table.add_row(item.name, f"{item.seconds:.2f}", item.about)
-    table.add_section()
-    steps, hours = run.settings.steps, gpu_hours(run, items)
-    table.add_row("a step", f"{sum(item.seconds for item in items):.2f}", f"{steps} steps: {hours:.1f} GPU hours")
+    counted: list[TimeItem] = []
+    for name, items in (("a step", planned.items), ("a step, up to", planned.resampling)):
+        if not items:
+            continue
+        counted += items
+        for item in items:
+            table.add_row(item.name, f"{item.seconds:.2f}", item.about)
+        table.add_section()
+        seconds, hours = sum(item.seconds for item in counted), gpu_hours(run, counted)
+        table.add_row(name, f"{seconds:.2f}", f"{steps} steps: {hours:.1f} GPU hours")
+        table.add_section()
     return table
 
 

@@ -6,7 +6,7 @@ weights or gradients from elsewhere goes on beside a pass, so the slower of the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harken.config import GrpoConfig
 from harken.planning import pass_memory
@@ -47,13 +47,27 @@ def step_time(run: PlannedRun, card: Card, rollout_rows: int, prompts_at_once: i
     """
     micro_batches = math.ceil(run.prompts_per_card / prompts_at_once)
     policy = _passes(run, card, micro_batches, 4 if run.recipe.model.gradient_checkpointing else 3)
-    items = [*_rollout(run, card, rollout_rows), *_reference(run, card, micro_batches), _policy(run, card, policy)]
+    scoring = [*_reference(run, card, micro_batches), *_without_clip(run, card, micro_batches)]
+    items = [*_rollout(run, card, rollout_rows), *scoring, _policy(run, card, policy)]
     gradient_bytes = run.parameters[0] * FLOAT32_BYTES * micro_batches
     gathered_bytes = sum(run.parameters) * BFLOAT16_BYTES * micro_batches * 2
     sent = _link_s(run, card, gradient_bytes + gathered_bytes)
     if sent > items[-1].seconds:
         items[-1] = TimeItem("policy pass", sent, f"{micro_batches} micro-batches, weights and gradients between cards")
     return [*items, _update(run, card, beside_s=policy / 2)]
+
+
+def resampling(run: PlannedRun, card: Card, rollout_rows: int, prompts_at_once: int) -> list[TimeItem]:
+    """The most that a step takes beyond `step_time` where the recipe replaces prompts whose completions all earn the
+    same: every round samples, and scores without the clip, as many prompts as the step has. The arguments are those of
+    `step_time`. Empty where the recipe replaces none."""
+    rounds = run.settings.resample_equal_groups if isinstance(run.settings, GrpoConfig) else 0
+    if not rounds:
+        return []
+    micro_batches = math.ceil(run.prompts_per_card / prompts_at_once)
+    again = [*_rollout(run, card, rollout_rows), *_without_clip(run, card, micro_batches)]
+    about = f"at most {rounds} rounds of {run.settings.prompts_per_step} prompts: {', '.join(i.name for i in again)}"
+    return [TimeItem("resampling, up to", rounds * sum(item.seconds for item in again), about)]
 
 
 def gpu_hours(run: PlannedRun, items: Sequence[TimeItem]) -> float:
@@ -81,10 +95,17 @@ def _forward(run: PlannedRun, tokens: int, read: int, clips: int) -> float:
     return 2.0 * (tokens * shape.active_blocks + head + clips * run.audio_positions * shape.tower_blocks)
 
 
-def _passes(run: PlannedRun, card: Card, micro_batches: int, times_forward: int) -> float:
-    """Seconds of passes over all packed rows of a card's step, the tower's included where it trains."""
+def _passes(
+    run: PlannedRun, card: Card, micro_batches: int, times_forward: int, *, encodes: bool | None = None
+) -> float:
+    """Seconds of passes over all packed rows of a card's step.
+
+    Args:
+        encodes: whether the tower's passes are among them; None: where it trains.
+    """
     model = run.recipe.model
-    clips = run.prompts_per_card * (model.train_audio_tower or model.train_projector)
+    trains = model.train_audio_tower or model.train_projector
+    clips = run.prompts_per_card * (trains if encodes is None else encodes)
     read = run.prompts_per_card * run.completions_per_prompt * run.completion_tokens
     operations = _forward(run, run.prompts_per_card * run.packed_tokens, read, clips)
     blocks = run.shape.layers + run.shape.tower_layers * bool(clips)
@@ -127,6 +148,21 @@ def _reference(run: PlannedRun, card: Card, micro_batches: int) -> list[TimeItem
     if arriving > computing:
         return [TimeItem("reference", arriving, f"{micro_batches} times the weights, {about}")]
     return [TimeItem("reference", computing, f"{micro_batches} micro-batches")]
+
+
+def _without_clip(run: PlannedRun, card: Card, micro_batches: int) -> list[TimeItem]:
+    """The pass of the reward part listening: the same completions after prompts without audio tokens, or with another
+    clip, which is encoded too."""
+    options = run.recipe.reward.listening_options
+    if options is None:
+        return []
+    heard = options.against != "none"
+    audio_tokens = 0 if heard else round(run.heard_s * run.shape.tokens_per_s)
+    other = replace(run, prompt_tokens=run.prompt_tokens - audio_tokens)
+    computing = _passes(other, card, micro_batches, 1, encodes=heard)
+    arriving = _link_s(run, card, sum(run.parameters) * BFLOAT16_BYTES * micro_batches)
+    about = f"{run.prompts_per_card * other.packed_tokens} tokens, against {options.against}"
+    return [TimeItem("without the clip", max(computing, arriving), about)]
 
 
 def _policy(run: PlannedRun, card: Card, seconds: float) -> TimeItem:

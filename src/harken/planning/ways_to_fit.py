@@ -18,7 +18,7 @@ from harken.planning.memory import plan_memory
 from harken.planning.memory_items import RESERVE, MemoryPlan
 from harken.planning.planned_run import PlannedRun
 from harken.planning.shapes import Shape
-from harken.planning.step_time import TimeItem, step_time
+from harken.planning.step_time import TimeItem, resampling, step_time
 
 CLIP_S = 10.0
 TEXT_TOKENS = 70
@@ -110,11 +110,20 @@ def ways_to_fit(
     return sorted(worthwhile, key=lambda way: way.step_s)
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedTime:
+    """A run of GRPO, the parts of one of its steps where micro-batches and rollouts are as large as the card allows,
+    and what resampling adds to a step at most."""
+
+    run: PlannedRun
+    items: list[TimeItem]
+    resampling: list[TimeItem]
+
+
 def time_of(
     recipe: Recipe, shape: Shape, card: Card, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1
-) -> tuple[PlannedRun, list[TimeItem]]:
-    """A run of GRPO, and the parts of one of its steps where micro-batches and rollouts are as large as the card
-    allows."""
+) -> PlannedTime:
+    """The time of a run's steps on a card."""
     run = planned_run(recipe, recipe.grpo, shape, clip_s, gpus)
     tokens, rows = recipe.grpo.tokens_per_micro_batch, recipe.memory.rollout_rows
     if tokens is None and not recipe.memory.step_in_backward:
@@ -123,14 +132,14 @@ def time_of(
         width = run.prompt_tokens + run.completion_tokens
         rows = max(run.completions_per_prompt, (rollout_tokens_that_fit(run, card_bytes) or 0) // width)
     prompts = run.prompts_per_card if tokens is None else max(1, min(run.prompts_per_card, tokens // run.packed_tokens))
-    return run, step_time(run, card, rows, prompts)
+    return PlannedTime(run, step_time(run, card, rows, prompts), resampling(run, card, rows, prompts))
 
 
 def step_seconds(
     recipe: Recipe, shape: Shape, card: Card, card_bytes: int, clip_s: float = CLIP_S, gpus: int = 1
 ) -> float:
-    _, items = time_of(recipe, shape, card, card_bytes, clip_s, gpus)
-    return sum(item.seconds for item in items)
+    """Seconds of a step that replaces no prompts."""
+    return sum(item.seconds for item in time_of(recipe, shape, card, card_bytes, clip_s, gpus).items)
 
 
 def _all_changes(recipe: Recipe) -> Iterator[tuple[int, dict[str, Any]]]:
