@@ -4,7 +4,11 @@
     benchmarks/peers/swift_environment.sh ENVIRONMENT
     python benchmarks/before_after.py --before BEFORE --swift ENVIRONMENT
 
-The work is that of text_step.py, audio_step.py, passes.py, growth.py and rollout_width.py, without their peers. Each
+    git worktree add BEFORE cae82c8
+    python benchmarks/before_after.py --before BEFORE --name before_objectives --only "G=4 packed" --rounds 31
+
+The second pair asks what the objectives, the resampling and the reward part listening cost a step that uses none of
+them. The work is that of text_step.py, audio_step.py, passes.py, growth.py and rollout_width.py, without their peers. Each
 version runs in a process of its own; they take turns within a round, after a round that warms up. Without `--swift`
 the steps with audio are left out.
 """
@@ -20,7 +24,7 @@ from typing import Any
 
 from audio_step import AIMS, PEERS
 from growth import GROUPS
-from harness import RESULTS, Peer, interleaved, ratio, summary, write_cases
+from harness import RESULTS, Peer, interleaved, median_interval, ratios, spread, summary, write_cases
 from own_step import FORMS
 from passes import SHAPES as PASS_SHAPES
 from rollout_width import build
@@ -78,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
     parser.add_argument("--only", default="", help="measure only cases whose name contains this; keep the others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON results")
+    parser.add_argument("--name", default="before_after", help="name of the JSON results, without .json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -89,9 +94,10 @@ def main() -> None:
         }
         for name in cases:
             costs = interleaved(sides, rounds=options.rounds)
-            case = {"ratio": ratio(costs["before"], costs["now"]), "seconds": summary(costs)}
-            print(name, {key: round(value, 3) for key, value in case["ratio"].items()}, flush=True)
-            write_cases(options.results, "before_after", {name: case | {"before": commit_of(options.before)}})
+            values = ratios(costs["before"], costs["now"])
+            case = {"ratio": spread(values), "interval": median_interval(values), "seconds": summary(costs)}
+            print(name, {key: round(value, 3) for key, value in case["ratio"].items()}, case["interval"], flush=True)
+            write_cases(options.results, options.name, {name: case | {"before": commit_of(options.before)}})
         for peer in sides.values():
             peer.close()
 

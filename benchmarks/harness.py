@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from harken.system.environment import processor_name
@@ -113,9 +114,21 @@ def summary(costs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, dict[str
     }
 
 
-def ratio(of: Sequence[Cost], to: Sequence[Cost]) -> dict[str, float]:
+def median_interval(values: Sequence[float], *, resamples: int = 10_000, seed: int = 0) -> list[float]:
+    """A 95 % interval of the median over the rounds: the percentiles of the medians of rounds drawn with
+    replacement."""
+    draws = np.random.default_rng(seed).choice(np.asarray(values), size=(resamples, len(values)))
+    return [float(bound) for bound in np.quantile(np.median(draws, axis=1), [0.025, 0.975])]
+
+
+def ratios(of: Sequence[Cost], to: Sequence[Cost]) -> list[float]:
     """The process seconds of a side divided by those of another, round by round."""
-    return spread([a.cpu_s / b.cpu_s for a, b in zip(of, to, strict=True)])
+    return [a.cpu_s / b.cpu_s for a, b in zip(of, to, strict=True)]
+
+
+def ratio(of: Sequence[Cost], to: Sequence[Cost]) -> dict[str, float]:
+    """Median and range of `ratios`."""
+    return spread(ratios(of, to))
 
 
 def arguments(description: str, rounds: int) -> argparse.Namespace:

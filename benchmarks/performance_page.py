@@ -175,7 +175,27 @@ def before_after(cases: Cases) -> dict[str, str]:
     }
 
 
-SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, before_after, counts, omni_step_h100)
+def before_objectives(cases: Cases) -> dict[str, str]:
+    rows = [
+        [
+            name,
+            *(f"{case['seconds'][side]['cpu_s']['median']:.3f} s" for side in ("before", "now")),
+            f"{case['ratio']['median']:.3f}",
+            f"{case['interval'][0]:.3f} to {case['interval'][1]:.3f}",
+            f"{case['ratio']['low']:.2f} to {case['ratio']['high']:.2f}",
+        ]
+        for name, case in cases.items()
+    ]
+    return {
+        "commit": next(iter(cases.values()))["before"],
+        "table": table(["work", "before", "now", "ratio", "95 % interval of the median", "all rounds"], rows),
+        "least": f"{min(case['interval'][0] for case in cases.values()):.3f}",
+        "most": f"{max(case['interval'][1] for case in cases.values()):.3f}",
+        "measured_on": measured_on(cases),
+    }
+
+
+SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, before_after, before_objectives, counts, omni_step_h100)
 """Each is named as its file of results."""
 
 

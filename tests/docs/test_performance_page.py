@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness import Cost, Peer, interleaved, ratio, summary, write_cases
+from harness import Cost, Peer, interleaved, median_interval, ratio, summary, write_cases
 from performance_page import PAGE, RESULTS, page
 from text_model import SHAPE, write_text_model
 from text_step import own_side, sampling_side
@@ -36,6 +36,15 @@ def test_sides_take_turns_to_begin_and_the_first_round_is_not_counted():
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert ratio(costs["theirs"], costs["ours"]) == {"median": 3.5, "low": 3.0, "high": 4.0, "n": 2}
     assert summary(costs)["ours"]["cpu_s"] == {"median": 1.5, "low": 1.0, "high": 2.0, "n": 2}
+
+
+def test_the_interval_of_a_median_is_that_of_medians_of_drawn_rounds():
+    values = [1.0, 2.0, 4.0]
+    # Of 27 equally likely draws the median is 1 in 7, 2 in 13 and 4 in 7: more than 2.5 % on either side.
+    assert median_interval(values) == [1.0, 4.0]
+    assert median_interval([3.0] * 5) == [3.0, 3.0]
+    low, high = median_interval([0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5])
+    assert (low, high) == (1.0, 1.0)
 
 
 def test_cases_measured_now_take_the_place_of_the_same_and_leave_the_others(tmp_path):
