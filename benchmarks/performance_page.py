@@ -195,7 +195,17 @@ def before_objectives(cases: Cases) -> dict[str, str]:
     }
 
 
-SECTIONS = (passes, text_step, audio_step, growth, input_pipeline, before_after, before_objectives, counts, omni_step_h100)
+SECTIONS = (
+    passes,
+    text_step,
+    audio_step,
+    growth,
+    input_pipeline,
+    before_after,
+    before_objectives,
+    counts,
+    omni_step_h100,
+)
 """Each is named as its file of results."""
 
 

@@ -97,7 +97,8 @@ def value_of(recipe: Recipe | EvaluationRecipe, key: str) -> str:
                 for source in values["data"]["train"]
             )
         case "reward":
-            return " + ".join(map(_part_text, values["reward"]["parts"]))
+            consistency = (values["reward"]["adaptive"] or {}).get("consistency")
+            return " + ".join(_part_text(part, consistency) for part in values["reward"]["parts"])
         case "judge":
             return values["judge"]["endpoint"]["model"] if values["judge"] else "none"
     value: Any = values
@@ -106,10 +107,10 @@ def value_of(recipe: Recipe | EvaluationRecipe, key: str) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _part_text(part: Mapping[str, Any]) -> str:
+def _part_text(part: Mapping[str, Any], consistency: str | None) -> str:
     weight = "" if part["weight"] == 1 else f"{part['weight']} "
-    consistency = (part["options"] or {}).get("consistency")
-    return weight + part["name"] + (f" (consistency: {consistency})" if consistency else "")
+    judged = consistency and part["name"] == "adaptive"
+    return weight + part["name"] + (f" (consistency: {consistency})" if judged else "")
 
 
 def source_of(name: str, key: str, value: str) -> Source:

@@ -144,6 +144,8 @@ def test_rewards_are_computed_by_hand():
     )
     assert rewards.parts == {"accuracy": [1.0, 1.0, 0.0], "format": [1.0, 0.0, 1.0]}
     assert rewards.total == [1.5, 1.0, 0.5]
+    reward = {"parts": [{"name": "adaptive"}], "adaptive": {"balance": False}}
+    assert harken.compute_rewards(reward, question, ["<answer>a dog</answer>"], style="adaptive").total == [2.0]
     assert harken.compute_rewards("accuracy", question, []).total == []
     with pytest.raises(ConfigError, match="quality needs a judge"):
         harken.compute_rewards("quality", question, ["a dog"], style="adaptive")

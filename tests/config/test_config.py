@@ -96,10 +96,17 @@ WRONG = {
     ),
     "a function without a name": (parts({"name": "rewards:"}), "no such reward"),
     "a reward twice": (parts({"name": "accuracy"}, {"name": "accuracy"}), "a part is named twice"),
-    "options of another part": (parts({"name": "accuracy", "options": {}}), "options: belong to the part adaptive"),
+    "options of a part that is not there": (
+        {"reward": {"adaptive": {"balance": False}}},
+        "adaptive: has options and is no part of the reward: add it to reward.parts, or remove it",
+    ),
+    "options in their old place": (
+        parts({"name": "adaptive", "options": {"balance": False}}),
+        "reward.parts.0.options: this key is now called reward.adaptive",
+    ),
     "an unknown option": (
-        parts({"name": "adaptive", "options": {"balanced": True}}),
-        "reward.parts.0.options.balanced: unknown key (did you mean 'reward.parts.0.options.balance'?)",
+        {"reward": {"parts": [{"name": "adaptive"}], "adaptive": {"balanced": True}}},
+        "reward.adaptive.balanced: unknown key (did you mean 'reward.adaptive.balance'?)",
     ),
     "a judge that is missing": (
         {**parts({"name": "quality"}), "prompt": {"style": "adaptive"}},

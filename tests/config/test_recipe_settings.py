@@ -91,7 +91,7 @@ def test_another_reading_of_a_row_differs_from_it_in_that_reading_alone(name):
         case "2_prompts":
             of_row["grpo"] |= {"prompts_per_step": 2}
         case "equation":
-            of_row["reward"]["parts"][0]["options"]["consistency"] = "equation"
+            of_row["reward"]["adaptive"]["consistency"] = "equation"
     assert values == of_row
 
 
@@ -111,7 +111,8 @@ def test_the_rows_of_audio_thinker_are_those_of_its_table(row):
     parts = []
     for part in recipe.reward.parts:
         weight = "" if part.weight == 1 else f"{part.weight} "
-        parts.append(weight + part.name + (f" {part.options.consistency}" if part.options else ""))
+        adaptive = recipe.reward.adaptive if part.name == "adaptive" else None
+        parts.append(weight + part.name + (f" {adaptive.consistency}" if adaptive else ""))
     assert " + ".join(parts) == reward
     assert (recipe.judge is not None) == ("correct_only" in reward)
     if recipe.judge is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harken.config import as_yaml, load_recipe, load_run_recipe
+from harken.config import as_yaml, load_recipe, load_run_recipe, rename_keys
 from harken.errors import ConfigError
 
 SMALLEST = {"name": "x", "model": {"path": "m"}, "data": {"train": [{"file": "q.json"}]}}
@@ -40,6 +40,24 @@ def test_the_settings_of_a_run_made_before_a_key_was_renamed_are_read_under_the_
     assert load_run_recipe(tmp_path) == recipe
     with pytest.raises(ConfigError, match="now called"):
         load_recipe(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("options", [{"consistency": "equation", "balance_scope": "group"}, None])
+def test_options_of_a_run_whose_part_adaptive_held_them_are_read_beside_the_parts(tmp_path, options):
+    reward = {"parts": [{"name": "adaptive"}, {"name": "format", "weight": 0.5}], "adaptive": options}
+    judge = {"endpoint": {"base_url": "http://127.0.0.1:1/v1", "model": "m"}}
+    recipe = load_recipe(write_recipe(tmp_path, reward=reward, judge=judge, prompt={"style": "adaptive"}))
+    values = recipe.model_dump(mode="json")
+    adaptive = values["reward"].pop("adaptive")
+    for part, own in zip(values["reward"]["parts"], (adaptive, None), strict=True):
+        part["options"] = own
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert load_run_recipe(tmp_path) == recipe
+
+
+@pytest.mark.parametrize("reward", [None, [], {}, {"parts": None}, {"parts": [3, {"name": "accuracy", "options": {}}]}])
+def test_rewards_of_damaged_settings_are_left_for_the_reader_to_refuse(reward):
+    assert "reward" in rename_keys({"reward": reward})
 
 
 @pytest.mark.parametrize("key", GONE)

@@ -111,7 +111,7 @@ def test_what_resampling_cannot_go_with_is_refused(grpo, data, fault):
 
 def test_a_preview_counts_the_judges_calls_and_changes_no_reward():
     """Two rounds are previewed and the second is kept: its rewards are its own, and all calls are counted."""
-    config = RewardConfig.model_validate({"parts": [{"name": "adaptive", "options": {"consistency": "equation"}}]})
+    config = RewardConfig.model_validate({"parts": [{"name": "adaptive"}], "adaptive": {"consistency": "equation"}})
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     settings = GrpoConfig(completions_per_prompt=2)
     rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=True), FailureLimit(0.9))

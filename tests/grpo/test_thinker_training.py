@@ -99,7 +99,7 @@ def test_a_judges_scores_enter_the_reward_as_in_the_equation(start, data, tmp_pa
 
 
 def test_lambda_is_the_share_over_the_whole_step_and_not_of_a_micro_batch(start, data, tmp_path):
-    train(thinker_recipe(start, data, [{"name": "adaptive"}]), tmp_path / "run", quiet_console())
+    train(thinker_recipe(start, data, {"parts": [{"name": "adaptive"}]}), tmp_path / "run", quiet_console())
     rows = rollouts(tmp_path / "run")
     for step, metrics in enumerate(metric_rows(tmp_path / "run")):
         forms = Counter(row["form"] for row in rows[12 * step : 12 * (step + 1)])
@@ -210,7 +210,7 @@ def test_a_user_s_function_is_a_part_of_the_reward_in_training(start, data, tmp_
     (tmp_path / "own_reward.py").write_text("def words(response):\n    return len(response.reasoning.split())\n")
     monkeypatch.syspath_prepend(tmp_path)
     parts = [{"name": "accuracy"}, {"name": "own_reward:words", "weight": 0.5}]
-    train(thinker_recipe(start, data, parts), tmp_path / "run", quiet_console())
+    train(thinker_recipe(start, data, {"parts": parts}), tmp_path / "run", quiet_console())
     for row in rollouts(tmp_path / "run"):
         assert row["rewards"]["own_reward:words"] == len(row["reasoning"].split())
         assert row["reward"] == row["rewards"]["accuracy"] + 0.5 * row["rewards"]["own_reward:words"]

@@ -43,7 +43,7 @@ COMPLETIONS = [  # of five questions whose right answer is one; two completions 
     (DIRECT.format("one"), DIRECT.format("two")),
 ]
 PARTS = (
-    *({"name": "adaptive", "options": {"consistency": "equation"}}, {"name": "format"}, {"name": "quality"}),
+    *({"name": "adaptive"}, {"name": "format"}, {"name": "quality"}),
     *({"name": "scale_work:place_in_step"}, {"name": "scale_work:rare_in_group"}),
 )
 
@@ -122,7 +122,7 @@ def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
 
 
 def _rewarded(ranks: Ranks, job: dict, estimator: Estimator) -> dict[str, Any]:
-    config = RewardConfig.model_validate({"parts": PARTS})
+    config = RewardConfig.model_validate({"parts": PARTS, "adaptive": {"consistency": "equation"}})
     settings = GrpoConfig(completions_per_prompt=2, advantage=estimator)
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     limit = FailureLimit(0.9)

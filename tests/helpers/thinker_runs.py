@@ -21,14 +21,14 @@ def write_questions(file: Path, *reasonings: str) -> Path:
     return file
 
 
-def thinker_recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> Recipe:
-    """Four steps of GRPO, and SFT before it; `parts` are those of the reward."""
+def thinker_recipe(model: Path, data: Path, reward=None, judge=None, **changes) -> Recipe:
+    """Four steps of GRPO, and SFT before it, with the accuracy reward or another section `reward`."""
     return Recipe.model_validate(
         {
             **{"name": "thinker", "seed": 3, "model": {"path": str(model), "device": "cpu"}, "judge": judge},
             "data": {"train": [{"reader": "manifest", "file": str(data)}]},
             "prompt": {"style": "adaptive"},
-            "reward": {"parts": list(parts) or [{"name": "accuracy"}]},
+            "reward": reward or {},
             "sft": {
                 **{"steps": 50, "prompts_per_step": 6, "learning_rate": 5e-3},
                 "schedule": "constant",
@@ -43,11 +43,10 @@ def thinker_recipe(model: Path, data: Path, parts=(), judge=None, **changes) -> 
     )
 
 
-OVERALL = (
-    {"name": "adaptive", "options": {"consistency": "equation"}},
-    {"name": "format", "weight": 0.5},
-    {"name": "quality"},
-)
+OVERALL = {
+    "parts": ({"name": "adaptive"}, {"name": "format", "weight": 0.5}, {"name": "quality"}),
+    "adaptive": {"consistency": "equation"},
+}
 
 
 def judge_endpoint(url: str, **changes) -> dict:

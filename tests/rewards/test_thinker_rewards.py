@@ -37,18 +37,17 @@ def respond(*texts: str):
     return [understand(text, QUESTION, letters_shown=False, tokens=5, ended=True) for text in texts]
 
 
-def config(*parts: dict) -> RewardConfig:
-    return RewardConfig.model_validate({"parts": parts})
+ADAPTIVE, FORMAT = {"name": "adaptive"}, {"name": "format", "weight": 0.5}
 
 
-def adaptive(**options) -> dict:
-    return {"name": "adaptive", "options": options}
+def config(*parts: dict, **adaptive) -> RewardConfig:
+    """The parts, with options of the part adaptive."""
+    return RewardConfig.model_validate({"parts": parts, "adaptive": adaptive or None})
 
 
-FORMAT = {"name": "format", "weight": 0.5}
-ATAR = config(adaptive(), FORMAT)
-CONSISTENT = config(adaptive(consistency="equation"), FORMAT)
-OVERALL = config(adaptive(consistency="equation"), FORMAT, {"name": "quality"})
+ATAR = config(ADAPTIVE, FORMAT)
+CONSISTENT = config(ADAPTIVE, FORMAT, consistency="equation")
+OVERALL = config(ADAPTIVE, FORMAT, {"name": "quality"}, consistency="equation")
 
 
 def rewards(texts, reward: RewardConfig, progress=0.0, judged=None, group=None, totals=None) -> list[float]:
@@ -105,7 +104,7 @@ def test_the_rarer_mode_is_favoured(share):
 def test_as_printed_consistency_takes_more_for_a_wrong_answer_that_its_reasoning_supports(
     consistency, coherent, incoherent
 ):
-    reward = config(adaptive(consistency=consistency))
+    reward = config(ADAPTIVE, consistency=consistency)
     judged = [JudgeScores(consistency=r_c) for r_c in (1.0, 0.0, 1.0, 0.0)]
     totals = StepTotals(think=1, valid=2)
     texts = [THINK_WRONG, THINK_WRONG, THINK_RIGHT, THINK_RIGHT]
@@ -141,7 +140,7 @@ def test_the_end_of_the_schedule_and_no_balance_are_the_plain_values():
     texts = [THINK_RIGHT, THINK_WRONG, RIGHT, WRONG, MALFORMED]
     plain = [1.5, 0.5, 2.5, -0.5, 0.0]
     assert rewards(texts, ATAR, 1.0) == plain
-    assert rewards(texts, config(adaptive(balance=False), FORMAT), 0.0) == plain
+    assert rewards(texts, config(ADAPTIVE, FORMAT, balance=False), 0.0) == plain
 
 
 def test_consistency_multiplies_negative_rewards_too_or_right_answers_alone():
@@ -153,7 +152,7 @@ def test_consistency_multiplies_negative_rewards_too_or_right_answers_alone():
     assert rewards(texts, CONSISTENT, judged=judged) == pytest.approx(
         [0.5 + 0.6065 * 1.5, 0.5 - 0.3935 * 1.5, 0.5 + 1.2131 * 1.5, 0.5 - 1.3935 * 1.5], abs=2e-4
     )
-    correct_only = config(adaptive(consistency="correct_only"), FORMAT)
+    correct_only = config(ADAPTIVE, FORMAT, consistency="correct_only")
     assert rewards(texts, correct_only, judged=judged) == pytest.approx(
         [0.5 + 0.6065 * 1.5, 0.5 - 0.3935, 0.5 + 1.2131 * 1.5, 0.5 - 1.3935], abs=2e-4
     )
@@ -191,9 +190,9 @@ def test_without_any_readable_quality_the_mean_is_0():
 def test_balance_over_the_group_counts_each_prompt_alone():
     """First group all think (lambda 1), second none (lambda 0); over the step 0.5."""
     texts = [THINK_RIGHT, THINK_RIGHT, RIGHT, RIGHT]
-    by_group = config(adaptive(balance_scope="group"))
+    by_group = config(ADAPTIVE, balance_scope="group")
     assert rewards(texts, by_group, group=2) == pytest.approx([0.3679, 0.3679, 0.7358, 0.7358], abs=1e-4)
-    assert rewards(texts, config(adaptive()), group=2) == pytest.approx([0.6065, 0.6065, 1.2131, 1.2131], abs=1e-4)
+    assert rewards(texts, config(ADAPTIVE), group=2) == pytest.approx([0.6065, 0.6065, 1.2131, 1.2131], abs=1e-4)
 
 
 def test_two_processes_that_add_their_totals_reward_as_one():
@@ -253,7 +252,7 @@ def test_the_threshold_is_where_both_modes_earn_the_same_at_any_balance(q, p, pr
     assert no_think_threshold(q, PenaltyFactors(1, 1)) == pytest.approx((1 + q) / 3)
 
 
-PRICED = config(adaptive(thinking_price=0.1), FORMAT)
+PRICED = config(ADAPTIVE, FORMAT, thinking_price=0.1)
 
 
 def test_a_price_for_thinking_pays_what_is_right_less_the_price_and_the_balance():
@@ -329,7 +328,7 @@ def test_dividing_by_the_deviation_of_a_group_moves_the_threshold(reward, q, thr
 
 def test_a_price_and_consistency_exclude_each_other():
     with pytest.raises(ValueError, match="set one of the two"):
-        config(adaptive(thinking_price=0.1, consistency="correct_only"))
+        config(ADAPTIVE, thinking_price=0.1, consistency="correct_only")
 
 
 @pytest.mark.parametrize(
@@ -339,7 +338,7 @@ def test_a_price_and_consistency_exclude_each_other():
 def test_a_price_needs_advantages_that_are_not_divided_by_a_deviation(grpo, refused):
     values = {
         **{"name": "a", "model": {"path": "m"}, "data": {"train": [{"file": "t.json"}]}, "grpo": grpo},
-        **{"prompt": {"style": "adaptive"}, "reward": {"parts": [adaptive(thinking_price=0.1)]}},
+        **{"prompt": {"style": "adaptive"}, "reward": {"parts": [ADAPTIVE], "adaptive": {"thinking_price": 0.1}}},
     }
     if refused:
         with pytest.raises(ValueError, match=r"grpo.scale_rewards: false"):

@@ -45,7 +45,7 @@ def read_questions(
 
 
 def compute_rewards(
-    parts: str | Sequence[str | Mapping[str, Any]] | RewardConfig,
+    parts: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | RewardConfig,
     question: Question,
     completions: Sequence[str],
     *,
@@ -56,7 +56,8 @@ def compute_rewards(
 
     Args:
         parts: names of parts (accuracy, format, adaptive, or `module:function` for one of yours), or mappings with
-            name, weight and options, as `reward.parts` of a recipe.
+            name and weight, as `reward.parts` of a recipe; or a mapping with the whole section `reward`, which also has
+            the options of parts.
         completions: texts as the model wrote them.
         style: of the prompt, which says what form and which letters are expected.
         progress: updates made / all updates, for the adaptive reward.
@@ -65,7 +66,7 @@ def compute_rewards(
     yours raises or returns no rewards.
     """
     make_importable(Path.cwd())
-    config = parts if isinstance(parts, RewardConfig) else _config([parts] if isinstance(parts, str) else parts)
+    config = parts if isinstance(parts, RewardConfig) else _config(parts)
     if config.judged:
         raise ConfigError(f"compute_rewards: {', '.join(sorted(config.judged))} needs a judge, which training has")
     if config.listening_options is not None:
@@ -93,6 +94,9 @@ def compute_rewards(
     return Rewards(compose(values, {part.name: part.weight for part in config.parts}), values)
 
 
-def _config(parts: Sequence[str | Mapping[str, Any]]) -> RewardConfig:
-    named = [{"name": part} if isinstance(part, str) else dict(part) for part in parts]
+def _config(parts: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]) -> RewardConfig:
+    if isinstance(parts, Mapping):
+        return parse(RewardConfig, dict(parts), "compute_rewards")
+    listed = [parts] if isinstance(parts, str) else parts
+    named = [{"name": part} if isinstance(part, str) else dict(part) for part in listed]
     return parse(RewardConfig, {"parts": named}, "compute_rewards")

@@ -20,8 +20,9 @@ def explanations(section: type[Section], error: ValidationError) -> list[str]:
 
 def _explain(section: type[Section], detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"]) or "recipe"
-    if detail["type"] == "extra_forbidden" and key in RENAMED_KEYS:
-        return f"{key}: this key is now called {RENAMED_KEYS[key]}"
+    plain = ".".join(part for part in detail["loc"] if isinstance(part, str))
+    if detail["type"] == "extra_forbidden" and plain in RENAMED_KEYS:
+        return f"{key}: this key is now called {RENAMED_KEYS[plain]}"
     if detail["type"] == "extra_forbidden" and key in REMOVED_KEYS:
         return f"{key}: this key is gone, {REMOVED_KEYS[key]}"
     if detail["type"] == "extra_forbidden":

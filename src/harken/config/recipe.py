@@ -30,7 +30,7 @@ class Recipe(Section):
     prompt: PromptConfig = PromptConfig()
     reward: RewardConfig = RewardConfig()
     judge: JudgeConfig | None = None
-    """The judge that the reward part quality needs, and the part adaptive with `options.consistency`."""
+    """The judge that the reward part quality needs, and the part adaptive with `reward.adaptive.consistency`."""
     grpo: GrpoConfig = GrpoConfig()
     sft: SftConfig = SftConfig()
     memory: MemoryConfig = MemoryConfig()
@@ -97,12 +97,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def a_price_is_not_scaled(self) -> "Recipe":
-        adaptive = self.reward.adaptive
+        adaptive = self.reward.adaptive_options
         if adaptive is None or adaptive.thinking_price is None:
             return self
         if self.grpo.advantage == "gdpo" or (self.grpo.advantage == "group" and self.grpo.scale_rewards):
             raise ValueError(
-                "reward.parts: thinking_price: divided by the standard deviation of a group that is all right, the "
+                "reward.adaptive.thinking_price: divided by the standard deviation of a group that is all right, the "
                 "price counts as much as an answer: set grpo.scale_rewards: false, or grpo.advantage: rloo"
             )
         return self

@@ -8,8 +8,9 @@ from typing import Any
 
 RENAMED_KEYS = {
     "sft.questions_per_step": "sft.prompts_per_step",
+    "reward.parts.options": "reward.adaptive",
 }
-"""Old `section.key` -> new `section.key`."""
+"""Old key -> new key, without the numbers of entries of lists."""
 
 _BY_TOKENS = "micro-batches are cut by tokens: remove it, or set {}.tokens_per_micro_batch"
 REMOVED_KEYS = {
@@ -34,7 +35,7 @@ def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
     return {
         section: _rename_in(section, content) if isinstance(content, dict) else content
         for section, content in values.items()
-    }
+    } | ({"reward": _with_adaptive(values["reward"])} if isinstance(values.get("reward"), dict) else {})
 
 
 def _rename_in(section: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -44,3 +45,16 @@ def _rename_in(section: str, content: dict[str, Any]) -> dict[str, Any]:
         if name not in REMOVED_KEYS:
             renamed[RENAMED_KEYS.get(name, name).partition(".")[2]] = value
     return renamed
+
+
+def _with_adaptive(reward: dict[str, Any]) -> dict[str, Any]:
+    """The section reward with the options that once stood in the entry of the part adaptive."""
+    parts = reward.get("parts")
+    if not isinstance(parts, list):
+        return reward
+    options = [part["options"] for part in parts if isinstance(part, dict) and part.get("options") is not None]
+    plain = [
+        {key: value for key, value in part.items() if key != "options"} if isinstance(part, dict) else part
+        for part in parts
+    ]
+    return {**reward, "parts": plain, **({"adaptive": options[0]} if options else {})}

@@ -10,7 +10,7 @@ from harken.errors import did_you_mean
 
 
 class AdaptiveOptions(Section):
-    """Switches of the adaptive think accuracy reward (Audio-Thinker 4.2)."""
+    """Switches of the part adaptive, the adaptive think accuracy reward (Audio-Thinker 4.2)."""
 
     consistency: Literal["equation", "correct_only"] | None = None
     """Multiply the reward by 1 + 0.5 R_c, where the judge's verdict R_c says whether the reasoning supports the answer.
@@ -74,7 +74,7 @@ class RewardPart(Section):
 
     name: str
     """accuracy: 1 where the graded choice is right, else 0 [P]. format: 1 where the whole output has the form that the
-    prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, or R_a (1 + 0.5 R_c) with `options.consistency` [P].
+    prompt asks for, else 0 [P]. adaptive: Audio-Thinker's R_a, as `reward.adaptive` says, or R_a (1 + 0.5 R_c) [P].
     quality: R_t, the judge's score of the reasoning [P]. listening: what the clip adds to the completion's probability,
     in one more pass over the same completions, as `reward.listening` says [O]. open_answer: for a question without
     choices, the judge's score of the answer against the reference, or by the question's rubric [O]. transcript: for a
@@ -83,8 +83,6 @@ class RewardPart(Section):
     function of yours (docs/rewards.md), also under the name that an installed package gives it."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The factor of this part in the sum."""
-    options: AdaptiveOptions | None = None
-    """The options of the part adaptive; other parts have none. Default: those of `AdaptiveOptions`."""
 
     @model_validator(mode="after")
     def name_is_known(self) -> "RewardPart":
@@ -96,8 +94,6 @@ class RewardPart(Section):
             )
         if self.weight == 0:
             raise ValueError("weight: a part of weight 0 rewards nothing: remove it")
-        if self.options is not None and self.name != "adaptive":
-            raise ValueError("options: belong to the part adaptive")
         return self
 
 
@@ -106,6 +102,8 @@ class RewardConfig(Section):
 
     parts: tuple[RewardPart, ...] = Field(default=(RewardPart(name="accuracy"),), min_length=1)
     """The reward is the sum of weight x part. Omni-R1 has accuracy alone [P]."""
+    adaptive: AdaptiveOptions | None = None
+    """The options of the part adaptive. Default: those of `AdaptiveOptions`, where the reward has the part."""
     listening: ListeningOptions | None = None
     """The options of the part listening. Default: those of `ListeningOptions`, where the reward has the part."""
     overlong: OverlongOptions | None = None
@@ -120,8 +118,8 @@ class RewardConfig(Section):
 
     @model_validator(mode="after")
     def options_have_their_part(self) -> "RewardConfig":
-        for name, options in (("listening", self.listening), ("overlong", self.overlong)):
-            if options is not None and name not in self.names:
+        for name in ("adaptive", "listening", "overlong"):
+            if getattr(self, name) is not None and name not in self.names:
                 raise ValueError(
                     f"{name}: has options and is no part of the reward: add it to reward.parts, or remove it"
                 )
@@ -140,10 +138,9 @@ class RewardConfig(Section):
         return tuple(part.name for part in self.parts)
 
     @property
-    def adaptive(self) -> AdaptiveOptions | None:
+    def adaptive_options(self) -> AdaptiveOptions | None:
         """The options of the part adaptive; None where the reward has no such part."""
-        options = [part.options or AdaptiveOptions() for part in self.parts if part.name == "adaptive"]
-        return options[0] if options else None
+        return (self.adaptive or AdaptiveOptions()) if "adaptive" in self.names else None
 
     @property
     def listening_options(self) -> ListeningOptions | None:
@@ -159,7 +156,8 @@ class RewardConfig(Section):
     def judged(self) -> frozenset[Judgement]:
         """The judgements that the reward needs."""
         judgements: set[Judgement] = set()
-        if self.adaptive is not None and self.adaptive.consistency is not None:
+        adaptive = self.adaptive_options
+        if adaptive is not None and adaptive.consistency is not None:
             judgements.add("consistency")
         if "quality" in self.names:
             judgements.add("quality")

@@ -13,7 +13,7 @@ def think_figures(shares: Sequence[float], progress: float, config: RewardConfig
     Args:
         shares: lambda of each completion.
     """
-    if config.adaptive is None:
+    if config.adaptive_options is None:
         return {}
     factors = [penalty_factors_at(share, progress, config) for share in shares]
     return {

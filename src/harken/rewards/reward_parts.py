@@ -65,7 +65,7 @@ def step_totals(responses: Sequence[Response], scores: Sequence[JudgeScores]) ->
 
 def think_shares(responses: Sequence[Response], group: int, totals: StepTotals, config: RewardConfig) -> list[float]:
     """[R] lambda of each completion: that of the step, or that of its own group with `balance_scope: group`."""
-    if config.adaptive is None or config.adaptive.balance_scope == "step":
+    if config.adaptive_options is None or config.adaptive_options.balance_scope == "step":
         return [totals.think_share] * len(responses)
     no_scores = [JudgeScores()] * group
     shares = [
@@ -77,7 +77,7 @@ def think_shares(responses: Sequence[Response], group: int, totals: StepTotals, 
 
 def penalty_factors_at(think_share: float, progress: float, config: RewardConfig) -> PenaltyFactors:
     """The penalty factors of the recipe at one lambda; both are 1 with `balance: false`."""
-    balanced = config.adaptive is not None and config.adaptive.balance
+    balanced = config.adaptive_options is not None and config.adaptive_options.balance
     return penalty_factors(think_share, progress if balanced else 1.0)
 
 
@@ -132,7 +132,7 @@ def _adaptive(
     progress: float,
 ) -> list[float]:
     """[R] R_a, times (1 + 0.5 R_c) where the recipe says so; with a price for thinking the value that it has."""
-    options = config.adaptive
+    options = config.adaptive_options
     assert options is not None
     shares = think_shares(responses, group, totals, config)
     values = []
