@@ -8,9 +8,9 @@
     python benchmarks/before_after.py --before BEFORE --name before_objectives --only "G=4 packed" --rounds 31
 
 The second pair asks what the objectives, the resampling and the reward part listening cost a step that uses none of
-them. The work is that of text_step.py, audio_step.py, passes.py, growth.py and rollout_width.py, without their peers. Each
-version runs in a process of its own; they take turns within a round, after a round that warms up. Without `--swift`
-the steps with audio are left out.
+them. The work is that of text_step.py, audio_step.py, passes.py, growth.py and rollout_width.py, without their peers.
+Each version runs in a process of its own; they take turns within a round, after a round that warms up. Without
+`--swift` the steps with audio are left out.
 """
 
 import argparse

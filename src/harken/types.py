@@ -19,6 +19,13 @@ from numpy.typing import NDArray
 Waveform = NDArray[float32]
 """[S] mono, 16 kHz, nominally in [-1, 1], finite, S >= 1."""
 
+Objective = Literal["clipped", "gspo", "cispo"]
+"""Policy terms of the loss, as recipes name them; harken.grpo.objectives computes them."""
+Estimator = Literal["group", "rloo", "gdpo", "reinforce_pp", "reinforce_pp_baseline"]
+"""Estimators of advantages; harken.grpo.advantage computes them."""
+Normalization = Literal["grpo", "dr_grpo", "dapo"]
+"""Means of the loss over tokens and completions; harken.grpo.loss computes them."""
+
 Message = dict[str, Any]
 Conversation = list[Message]
 """Hugging Face chat messages: `{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": ...}]}`.

@@ -19,8 +19,8 @@ REASONING = {"planning": "I listen.", "caption": "A bark.", "reasoning": "Dogs b
 
 
 def write_downloads(folder: Path, n: int = 1) -> None:
-    """Write AVQA's annotations and clips for `n` questions, VGGSound's list, AudioSetCaps' tables, ARC, MMAU's file with
-    N_MMAU questions, and a recording with its transcript.
+    """Write AVQA's annotations and clips for `n` questions, VGGSound's list, AudioSetCaps' tables, ARC, MMAU's file
+    with N_MMAU questions, and a recording with its transcript.
 
     Args:
         n: questions of AVQA, each about a clip of its own; the other files are about the first clip.

@@ -16,7 +16,7 @@ from harken.errors import DataError, HarkenError
 from harken.evaluation.evaluate import evaluate
 from harken.evaluation.journal import Journal
 from harken.evaluation.listening import evaluate_listening
-from harken.grpo.advantage import OVER_STEP, Estimator
+from harken.grpo.advantage import OVER_STEP
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
 from harken.judges import FailureLimit, Verdict
@@ -31,7 +31,7 @@ from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update
 from harken.training.run_folder import RunFolder
-from harken.types import Question
+from harken.types import Estimator, Question
 
 CHOICES = ("one", "two", "three")
 THINK, DIRECT = "<think>{}</think><answer>{}</answer>", "<answer>{}</answer>"

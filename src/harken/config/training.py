@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from harken.config.rollout import RolloutConfig
 from harken.config.section import NonNegativeInt, PositiveInt, Section, Share
+from harken.types import Estimator, Normalization, Objective
 
 
 class GrpoConfig(Section):
@@ -50,7 +51,7 @@ class GrpoConfig(Section):
     """The norm of all gradients together is clipped to this [S]; null does not clip."""
     beta: Annotated[float, Field(ge=0)] = 0.04
     """The weight of the KL term (k3 against the starting policy) [P]. With 0 no reference is kept in memory."""
-    objective: Literal["clipped", "gspo", "cispo"] = "clipped"
+    objective: Objective = "clipped"
     """The policy term of the loss (docs/mathematics.md). clipped: the ratio of each token is clipped, as in GRPO [P].
     gspo: one ratio for a completion, the geometric mean of its tokens' (arXiv 2507.18071). cispo: the capped ratio is a
     weight without a gradient, so that no token loses its gradient (arXiv 2506.13585). They differ from the second of
@@ -59,13 +60,13 @@ class GrpoConfig(Section):
     """The ratio is clipped below at 1 - clip_low [O]; GSPO has 3e-4. cispo has no lower bound."""
     clip_high: Annotated[float, Field(gt=0)] = 0.2
     """The ratio is clipped above at 1 + clip_high [O]; DAPO has 0.28, GSPO 4e-4; cispo in TRL's documentation 4."""
-    advantage: Literal["group", "rloo", "gdpo", "reinforce_pp", "reinforce_pp_baseline"] = "group"
+    advantage: Estimator = "group"
     """What a completion is compared with (docs/mathematics.md). group: the other completions of its prompt, as in GRPO
     [P]. rloo: their mean without its own reward, not scaled (arXiv 2402.14740). gdpo: as group for each reward part by
     itself, so that none is drowned by another; the weighted sum is normalised over the step (arXiv 2601.05242).
     reinforce_pp: the mean over all tokens of the step (arXiv 2501.03262), reinforce_pp_baseline: the same after the
     mean of the group is taken away."""
-    normalization: Literal["grpo", "dr_grpo", "dapo"] = "grpo"
+    normalization: Normalization = "grpo"
     """How the loss is averaged. grpo: over the tokens of each completion, then over completions. dr_grpo: the sum over
     tokens divided by max_completion_tokens (arXiv 2503.20783). dapo: one mean over all tokens of the step (arXiv
     2503.14476)."""

@@ -20,7 +20,7 @@ from harken.data.clip_account import ClipAccount
 from harken.data.records import Reader, rejection
 from harken.data.reject_reasons import commonest_reasons, reason_kind
 from harken.errors import AudioError, DataError, short_repr
-from harken.system.json_lines import json_lines_file, write_json_lines
+from harken.system.json_lines import json_lines_file
 from harken.types import AudioSpan, Question, Rejected, fragment
 
 
@@ -109,9 +109,16 @@ def _untaught(question: Question, open_answers: bool) -> str | None:
     )
 
 
-def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Write a line of JSON for each rejected record: file, line, id, reason, and `repeated` where it is true."""
-    write_json_lines(path, map(_rejected_row, rejected))
+def write_rejected(path: Path, rejected: Iterable[Rejected]) -> Counter[str]:
+    """Write a line of JSON for each rejected record: file, line, id, reason, and `repeated` where it is true.
+
+    Returns the number of records of each kind of reason.
+    """
+    counts = Counter[str]()
+    with rejected_file(path, counts) as leave_out:
+        for record in rejected:
+            leave_out(record)
+    return counts
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from typing import Any
 
 from harken.data.load import clip_name
 from harken.questions.choice_orders import Answer, Trial
-from harken.questions.grader import OPEN, grade
-from harken.questions.output_parts import answer_part, form_of_output, reasoning
+from harken.questions.grader import grade
+from harken.questions.output_parts import form_of_output, reasoning
 from harken.questions.prompt import Prompt
 from harken.types import Form, Grade, Question, Rejected
 
@@ -15,8 +15,6 @@ def prediction_row(trial: Trial, answer: Answer, prompt: Prompt) -> dict[str, An
     question = trial.question
     if answer.failure:
         graded = Grade(None, False, "", f"failed: {answer.failure}")
-    elif not question.choices:
-        graded = Grade(None, False, answer_part(answer.text) or "", OPEN)
     else:
         graded = grade(answer.text, question.choices, question.answer, letters_shown=prompt.letters_shown)
     kind = None if answer.failure else form_of_output(answer.text, tags_asked=prompt.tags_asked)

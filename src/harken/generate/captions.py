@@ -5,7 +5,6 @@ generate questions` and `reasoning` read, rejected.jsonl and card.md. The server
 sent once, before the text, as 16 kHz mono 16-bit WAV in base64.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from harken.data.load import load_sources, write_rejected
 from harken.data.records import rejection
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import FACT_LABELS, ClipFacts, write_clip_facts
-from harken.generate.data_card import account_table, card_markdown, counted, usage_table
+from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import CAPTIONS, Instruction
 from harken.generate.reply_json import clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
@@ -58,7 +57,7 @@ def generate_captions(recipe: CaptionRecipe, out: Path, client: GeneratorClient,
             rejected.append(rejection(question, failed[0] if paths else "no clip: a question without audio"))
     n_questions = len(loaded.questions) + len(loaded.rejected)
     in_order = sorted(rejected, key=lambda record: record.line)
-    write_rejected(out / "rejected.jsonl", counted(in_order, reasons_of := Counter[str]()))
+    reasons_of = write_rejected(out / "rejected.jsonl", in_order)
     kept = [facts for facts in written if isinstance(facts, ClipFacts)]
     tables = [
         account_table(

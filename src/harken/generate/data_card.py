@@ -6,7 +6,7 @@ the server's address nor the time nor what came from stored replies.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,10 @@ from harken.config import GenerationRecipe
 from harken.generate.clients import GeneratorClient
 from harken.generate.instructions import Instruction
 from harken.prepare.data_card import CardTable
-from harken.types import Question, Rejected
+from harken.types import Question
 
 CARD_SETTINGS = ("sampling", "filters", "seed")
 """Settings that change what is written; the other ones only change how fast it comes."""
-
-
-def counted(rejected: Iterable[Rejected], counts: Counter[str]) -> Iterator[Rejected]:
-    """Yield the records as they are, and count them by reason."""
-    for record in rejected:
-        counts[record.reason.partition(":")[0]] += 1
-        yield record
 
 
 def account_table(unit: str, n_read: int, n_kept: int, counts: Counter[str], kept_in: str) -> CardTable:

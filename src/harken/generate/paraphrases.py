@@ -6,7 +6,6 @@ The command writes paraphrases.jsonl, rejected.jsonl and card.md. Replies are ke
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from harken.data.load import write_rejected
 from harken.data.manifest import read_manifest
 from harken.data.records import rejection
 from harken.generate.clients import GeneratorClient
-from harken.generate.data_card import account_table, card_markdown, counted, usage_table
+from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import PARAPHRASES, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
@@ -45,8 +44,7 @@ def generate_paraphrases(recipe: ParaphraseRecipe, out: Path, client: GeneratorC
     pairs = list(zip(questions, written, strict=True))
     rejected = [*unreadable, *(rejection(q, each.reason) for q, each in pairs if isinstance(each, Unusable))]
     kept = [(question, texts) for question, texts in pairs if not isinstance(texts, Unusable)]
-    reasons = Counter[str]()
-    write_rejected(out / "rejected.jsonl", counted(sorted(rejected, key=lambda record: record.line), reasons))
+    reasons = write_rejected(out / "rejected.jsonl", sorted(rejected, key=lambda record: record.line))
     n_read = len(questions) + len(unreadable)
     tables = [
         account_table("questions", n_read, len(kept), reasons, "paraphrases.jsonl"),

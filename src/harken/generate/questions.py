@@ -9,7 +9,6 @@ asks for one question, so that a bad question costs no other.
 import heapq
 import re
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from harken.errors import short_repr
 from harken.generate.answer_positions import balance_answer_positions
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import ClipFacts, ClipFactsFile, facts_text
-from harken.generate.data_card import WrittenQuestions, account_table, card_markdown, counted, usage_table
+from harken.generate.data_card import WrittenQuestions, account_table, card_markdown, usage_table
 from harken.generate.instructions import QUESTIONS, Instruction
 from harken.generate.question_filters import drop_by_tokens, drop_reason_by_words, drop_reasons_without_clip
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
@@ -67,14 +66,13 @@ def generate_questions(recipe: QuestionRecipe, out: Path, client: GeneratorClien
     _apply_filters(outcomes, clips, recipe, client, console)
     if not client.complete:
         return
-    reasons: Counter[str] = Counter()
     unusable = (
         Rejected(str(recipe.captions), clip.line, clip.id, outcome.reason)
         for clip, outcome in zip(clips, outcomes, strict=True)
         if isinstance(outcome, Unusable)
     )
     in_order = heapq.merge(file.rejected, unusable, key=lambda record: record.line)
-    write_rejected(out / "rejected.jsonl", counted(in_order, reasons))
+    reasons = write_rejected(out / "rejected.jsonl", in_order)
     written = WrittenQuestions()
     with json_lines_file(out / "manifest.jsonl") as write:
         for question in balance_answer_positions(_Questions(outcomes), recipe.seed):

@@ -9,7 +9,6 @@ reasoning for another choice, or one that shows that the answer was known, is no
 
 import heapq
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from harken.data.records import rejection
 from harken.errors import short_repr
 from harken.generate.clients import GeneratorClient
 from harken.generate.clip_facts import ClipFacts, ClipFactsFile, facts_of_all, facts_text, quoted
-from harken.generate.data_card import account_table, card_markdown, counted, usage_table
+from harken.generate.data_card import account_table, card_markdown, usage_table
 from harken.generate.instructions import REASONING, Instruction
 from harken.generate.reply_json import BadReplyError, clean_text, parse_object
 from harken.generate.usable_replies import Unusable, request_each
@@ -81,14 +80,13 @@ def generate_reasoning(recipe: ReasoningRecipe, out: Path, client: GeneratorClie
         )
     if not client.complete:
         return
-    reasons: Counter[str] = Counter()
     unusable = (
         rejection(pair.question, outcome.reason)
         for pair, outcome in zip(pairs.tasks, written, strict=True)
         if isinstance(outcome, Unusable)
     )
     in_order = heapq.merge(pairs.rejected, unusable, key=lambda record: record.line)
-    write_rejected(out / "rejected.jsonl", counted(in_order, reasons))
+    reasons = write_rejected(out / "rejected.jsonl", in_order)
     write_rejected(out / "rejected_captions.jsonl", facts.rejected)
     n_kept = len(pairs) - reasons.total()
     tables = [

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Estimator = Literal["group", "rloo", "gdpo", "reinforce_pp", "reinforce_pp_baseline"]
+from harken.types import Estimator
 
 OVER_STEP: Mapping[Estimator, Literal["completions", "tokens"]] = {
     "gdpo": "completions",

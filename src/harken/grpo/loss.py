@@ -9,14 +9,12 @@ make the other terms larger.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from harken.grpo.objectives import Objective, policy_terms
-
-Normalization = Literal["grpo", "dr_grpo", "dapo"]
+from harken.grpo.objectives import policy_terms
+from harken.types import Normalization, Objective
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,12 +8,10 @@ With one update for each rollout the ratio is 1, and all three have the same gra
 update on (`num_iterations`), where the policy is no longer the one that sampled.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Objective = Literal["clipped", "gspo", "cispo"]
+from harken.types import Objective
 
 
 def policy_terms(

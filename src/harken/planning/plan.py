@@ -1,7 +1,5 @@
 """Prints memory and time that a recipe needs, and refuses a run that would not fit before it is loaded."""
 
-from collections.abc import Sequence
-
 import torch
 from rich.console import Console
 
@@ -102,8 +100,8 @@ def _memory_table(title: str, plan: MemoryPlan, gpus: int) -> FittingTable:
 
 
 def _time_table(planned: PlannedTime, card: Card) -> FittingTable:
-    """Seconds of a step and GPU hours of the recipe, with the longest completions; below them with as much resampling as
-    the recipe allows."""
+    """Seconds of a step and GPU hours of the recipe, with the longest completions; below them with as much resampling
+    as the recipe allows."""
     run, steps = planned.run, planned.run.settings.steps
     table = FittingTable(title=f"a step on {run.gpus} x {card.name}, by arithmetic", title_justify="left")
     table.add_column("", no_wrap=True)

@@ -54,12 +54,12 @@ def grade(text: str, choices: Sequence[str], answer: int | None, *, letters_show
         Grade(choice=1, correct=True, extracted='Bass.', reason='exact')
     """
     extracted = answer_part(text)
+    if not choices:  # also without an answer: what scores open questions finds nothing in it
+        return Grade(None, False, extracted or "", OPEN)
     if extracted is None:
         return Grade(None, False, "", "unclosed think")
     if not extracted.strip():
         return Grade(None, False, extracted, "empty")
-    if not choices:
-        return Grade(None, False, extracted, OPEN)
     choice, reason = _choice(extracted, choices, letters_shown)
     level = coarsest_reading(choices, 3)
     keys = [read(shown, level) for shown in choices]

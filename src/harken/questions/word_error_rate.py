@@ -1,9 +1,10 @@
 """Word error rate of transcripts against their references, as jiwer and NIST define it.
 
-It is the word-level edit distance (substitutions + deletions + insertions), summed over all transcripts, divided by the
-number of words in all references. No language-specific rules (digits, contractions) are applied: the forgetting probe
-and the reward for transcripts compare a set only with itself. jiwer counts the same errors on these words; it is not a
-dependency, because the distance is ten lines.
+The rate is the number of wrong words (substitutions + deletions + insertions) in all transcripts, divided by the number
+of words in all references. Both texts are folded alike, and no rule of a language is applied: "3" and "three" are
+different words, and so are "it's" and "it is". A published rate may count them as equal, so it cannot be compared with
+this one; rates that harken computes can be compared with each other. jiwer counts the same errors on these words; it is
+not a dependency, because the distance is ten lines.
 """
 
 import unicodedata
