@@ -33,7 +33,7 @@ import harken.grpo.step as grpo_step
 from harken.config import load_recipe
 from harken.grpo.loop import train
 from harken.grpo.rewarding import Rewarder
-from harken.models.loading import resolve_checkpoint
+from harken.models.architectures import resolve_checkpoint
 from harken.system.files import write_json
 
 RECIPES = Path(__file__).parents[1] / "recipes"

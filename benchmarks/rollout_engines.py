@@ -31,7 +31,7 @@ from harken.api.demo import SETTINGS
 from harken.config import EvaluationRecipe, Recipe
 from harken.evaluation.evaluate import evaluate
 from harken.inference.engine import OwnEngine
-from harken.models.loading import resolve_checkpoint
+from harken.models.architectures import resolve_checkpoint
 
 
 class NoisyEngine(OwnEngine):

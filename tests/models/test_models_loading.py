@@ -23,7 +23,8 @@ from harken.config import ModelConfig
 from harken.errors import CheckpointError, DataError
 from harken.inference.clip_sensitivity import logit_change_between_clips
 from harken.models import loading
-from harken.models.loading import load_model, load_renderer, resolve_checkpoint
+from harken.models.architectures import resolve_checkpoint
+from harken.models.loading import load_model, load_renderer
 from harken.models.policy import load_policy
 from harken.planning.shapes import shape_of
 

@@ -18,7 +18,6 @@ from harken.config import EvaluationRecipe, JudgeConfig, parse, plugins
 from harken.errors import ConfigError, DataError, HarkenError
 from harken.evaluation.own_model import OwnModel
 from harken.judges import open_judge
-from harken.models import loading
 from harken.models.tiny_checkpoint import write_tiny
 from harken.questions.prompt import Prompt
 from harken.types import Question
@@ -310,7 +309,7 @@ def test_an_architecture_of_a_package_is_loaded_by_its_model_type(folder, monkey
     )
     plugins.make_importable(folder)
     names = {"architecture": {"my_audio_lm": "my_audio_lm:MyAudioLM"}}
-    monkeypatch.setattr("harken.models.loading.installed", lambda kind: names[kind])
+    monkeypatch.setattr("harken.models.architectures.installed", lambda kind: names[kind])
     monkeypatch.setattr("harken.system.import_object.installed", lambda kind: names[kind])
     model = load_model(folder / "tiny")
     assert model.audio_lm.arch == "my_audio_lm"
@@ -345,22 +344,32 @@ def give_own_type(checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "my_audio_lm"}))
 
 
-def test_an_architecture_that_a_recipe_names_is_trained_evaluated_and_exported(folder, monkeypatch):
-    monkeypatch.setattr(loading, "_NAMED", {})
+def test_an_architecture_that_a_recipe_names_is_trained_evaluated_and_exported(folder):
     write_architecture(folder)
     done = harken("train", "recipe.yaml", "--out", "run", "--quiet")
     assert done.code == 0, done.err
     [checkpoint] = (folder / "run" / "checkpoints").glob("step_*")
     give_own_type(checkpoint)  # as a class of transformers' own with this type would write it
-    loading._NAMED.clear()
     done = harken("evaluate", "--model", "run", "--benchmark", "barks:BARKS", "--data", "barks.json", "--out", "out")
     assert done.code == 0, done.err
     done = harken("export", "run", "--out", "exported")
     assert done.code == 0, done.err
     assert "As the base is loaded" in (folder / "exported" / "README.md").read_text()
-    loading._NAMED.clear()
     (folder / "my_audio_lm.py").write_text(MY_AUDIO_LM + "y = 4\n")
     assert "module of a architecture: my_audio_lm:MyAudioLM" in refused_by("train", "--resume", "run")
+
+
+@pytest.mark.slow
+def test_adapters_on_an_architecture_of_ones_own_find_its_class_in_their_run(folder):
+    write_architecture(folder, lora={"rank": 2})
+    done = harken("train", "recipe.yaml", "--out", "run", "--quiet")
+    assert done.code == 0, done.err
+    [checkpoint] = (folder / "run" / "checkpoints").glob("step_*")
+    assert (checkpoint / "adapter_config.json").is_file()
+    evaluated = ("--model", "run", "--benchmark", "barks:BARKS", "--data", "barks.json", "--out", "out")
+    assert harken("evaluate", *evaluated).code == 0
+    refused = refused_by("evaluate", "--model", "tiny", *evaluated[2:-1], "base")
+    assert "model_type 'my_audio_lm'; harken knows" in refused  # nothing is remembered of the run
 
 
 @pytest.mark.parametrize(
@@ -372,8 +381,7 @@ def test_an_architecture_that_a_recipe_names_is_trained_evaluated_and_exported(f
         ("my_audio_lm", "expected module:class, such as my_audio_lm:MyAudioLM"),
     ],
 )
-def test_what_is_no_architecture_is_refused_before_anything_is_loaded(folder, monkeypatch, name, sentence):
-    monkeypatch.setattr(loading, "_NAMED", {})
+def test_what_is_no_architecture_is_refused_before_anything_is_loaded(folder, name, sentence):
     write_architecture(folder, architecture=name)
     assert sentence in " ".join(refused_by("train", "recipe.yaml", "--out", "run").split())
 

@@ -8,8 +8,9 @@ from harken.config import PromptConfig, parse
 from harken.errors import ConfigError
 from harken.evaluation.ask import ClipAnswer, ask
 from harken.inference.trial_pass import refuse_what_cannot_compute
+from harken.models.architectures import resolve_checkpoint
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import DTYPES, pick_dtype, resolve_checkpoint
+from harken.models.loading import DTYPES, pick_dtype
 from harken.models.loading import load_model as load_audio_lm
 from harken.questions.prompt import Prompt
 

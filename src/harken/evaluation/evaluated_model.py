@@ -17,8 +17,9 @@ from harken.evaluation.own_model import OwnModel, is_own_model
 from harken.evaluation.served_model import ServedModel
 from harken.inference.predict import Batch
 from harken.inference.trial_pass import refuse_what_cannot_compute
+from harken.models.architectures import resolve_checkpoint
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import DTYPES, load_model, pick_dtype, resolve_checkpoint
+from harken.models.loading import DTYPES, load_model, pick_dtype
 from harken.questions.choice_orders import Trial
 from harken.questions.prompt import Prompt
 from harken.system.console import SILENT, print_line

@@ -15,8 +15,8 @@ from harken.errors import CheckpointError
 from harken.export.find_checkpoints import local_folder, trained_checkpoint
 from harken.export.omni_layout import FULL, THINKER
 from harken.export.written_folder import copy_other_files, new_folder, write_card
+from harken.models.architectures import adapter_base
 from harken.models.checkpoint_json import read_checkpoint_json
-from harken.models.loading import adapter_base
 from harken.models.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
 from harken.models.precision import open_weights
 from harken.system.files import write_json

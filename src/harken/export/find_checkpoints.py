@@ -7,7 +7,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from harken.config import load_run_recipe
 from harken.errors import CheckpointError
-from harken.models.loading import resolve_checkpoint
+from harken.models.architectures import resolve_checkpoint
 from harken.models.lora import is_adapter
 
 

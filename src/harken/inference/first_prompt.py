@@ -27,7 +27,8 @@ def first_prompt(recipe: Recipe) -> str:
             first = f", the first in line {rejected[0].line}: {rejected[0].reason}" if rejected else ""
             faults.append(f"{source.file}: no usable record of {len(rejected)}{first}")
             continue
-        inputs = PromptInputs(load_renderer(recipe.model.path), Prompt.from_config(recipe.prompt), cache_gib=0)
+        renderer = load_renderer(recipe.model.path, recipe.model.architecture)
+        inputs = PromptInputs(renderer, Prompt.from_config(recipe.prompt), cache_gib=0)
         reasons = []
         for read in islice(questions, _TRIED):
             question = read if source.audio == "real" else replace(read, audio=None)

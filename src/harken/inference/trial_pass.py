@@ -9,8 +9,8 @@ import torch
 
 from harken.errors import CheckpointError, HarkenError, raised
 from harken.inference.prefill import next_token_logits
+from harken.models.architectures import resolve_checkpoint
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import resolve_checkpoint
 from harken.types import Waveform
 
 CONVERSATION = [

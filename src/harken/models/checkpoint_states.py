@@ -9,7 +9,7 @@ from huggingface_hub.errors import HFValidationError
 
 from harken.config.differences import mapping_differences
 from harken.errors import CheckpointError
-from harken.models.loading import resolve_checkpoint
+from harken.models.architectures import resolve_checkpoint
 from harken.system.file_states import file_state, is_same_file
 
 _SMALL = 1 << 24

@@ -16,15 +16,9 @@ from torch import Tensor, nn
 
 from harken.config import ModelConfig
 from harken.errors import ConfigError
+from harken.models.architectures import architecture_class, resolve_checkpoint
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import (
-    architecture_class,
-    checkpoint_errors,
-    load_model,
-    pick_device,
-    resolve_checkpoint,
-    use_architecture,
-)
+from harken.models.loading import checkpoint_errors, load_model, pick_device
 from harken.models.lora import add_adapters, is_adapter
 from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32, stays_float32
 from harken.models.sharding import is_sharded
@@ -53,13 +47,12 @@ def load_policy_exactly(
     Returns:
         The policy, and with bf16_corrected the bits that each trained bfloat16 lacks, by name, in host memory.
     """
-    use_architecture(config.architecture)
     device = pick_device(config.device)
     path = resolve_checkpoint(config.path)
     frozen_dtype = getattr(torch, config.frozen_dtype) if weights == "float32" else torch.bfloat16
     needs_bfloat16 = weights != "float32" or frozen_dtype == torch.bfloat16
-    load_dtype = torch.bfloat16 if needs_bfloat16 and _holds_bfloat16(path) else torch.float32
-    policy = load_model(path, dtype=load_dtype, device="cpu")
+    load_dtype = torch.bfloat16 if needs_bfloat16 and _holds_bfloat16(path, config.architecture) else torch.float32
+    policy = load_model(path, dtype=load_dtype, device="cpu", architecture=config.architecture)
     torch.backends.cuda.enable_cudnn_sdp(config.cudnn_attention)
     _choose_what_trains(policy, config)
     corrections: dict[str, Tensor] = {}
@@ -94,12 +87,12 @@ def load_policy_exactly(
     return policy, corrections
 
 
-def _holds_bfloat16(path: str) -> bool:
+def _holds_bfloat16(path: str, architecture: str | None) -> bool:
     """Whether loading in bfloat16 loses nothing. The sum of a base and an adapter is finer."""
     if is_adapter(Path(path)):
         return False
     with checkpoint_errors(path):
-        return is_stored_in_bfloat16(path, architecture_class(path).module_class)
+        return is_stored_in_bfloat16(path, architecture_class(path, architecture).module_class)
 
 
 def _choose_what_trains(policy: AudioLM, config: ModelConfig) -> None:

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from harken.config import GrpoConfig, Recipe, SftConfig
 from harken.errors import ConfigError
-from harken.models.loading import pick_device, use_architecture
+from harken.models.loading import pick_device
 from harken.planning.cards import Card, card_for
 from harken.planning.memory_items import GIB, RESERVE, MemoryPlan
 from harken.planning.shapes import Shape, shape_of
@@ -22,7 +22,8 @@ def refuse_what_does_not_fit(recipe: Recipe, settings: GrpoConfig | SftConfig, g
     device = pick_device(recipe.model.device)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        check(recipe, settings, shape_of(recipe.model.path), free, gpus)
+        shape = shape_of(recipe.model.path, recipe.model.architecture)
+        check(recipe, settings, shape, free, gpus)
 
 
 def check(recipe: Recipe, settings: GrpoConfig | SftConfig, shape: Shape, free: int, gpus: int = 1) -> None:
@@ -46,8 +47,7 @@ def print_plan(recipe: Recipe, card: Card, card_gib: float, gpus: int, clip_s: f
 
     Returns whether it fits.
     """
-    use_architecture(recipe.model.architecture)
-    shape, size = shape_of(recipe.model.path), int(card_gib * GIB)
+    shape, size = shape_of(recipe.model.path, recipe.model.architecture), int(card_gib * GIB)
     plan = plan_of(recipe, recipe.grpo, shape, clip_s, gpus)
     shared = "" if gpus == 1 else f", one of {gpus} cards"
     console.print(_memory_table(f"{recipe.name}: {recipe.model.path}{shared}", plan, gpus))

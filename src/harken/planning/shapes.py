@@ -6,7 +6,6 @@ They are counted from the model's own class on the meta device, for published mo
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,15 +19,9 @@ from transformers import (
     VoxtralConfig,
 )
 
+from harken.models.architectures import MODEL_TYPES, architecture_class, base_and_adapters
 from harken.models.convolved_tower import audio_tokens_of
-from harken.models.loading import (
-    MODEL_TYPES,
-    adapter_base,
-    architecture_class,
-    checkpoint_errors,
-    resolve_checkpoint,
-)
-from harken.models.lora import is_adapter
+from harken.models.loading import checkpoint_errors
 from harken.planning.published_models import PUBLISHED
 
 CONFIGS: dict[str, Any] = {
@@ -135,19 +128,20 @@ def published_config(path: str, **changes: int) -> Any:
     return config_class(text_config=text, audio_config=audio, vision_config=NO_VISION)
 
 
-def shape_of(path: str) -> Shape:
+def shape_of(path: str, architecture: str | None = None) -> Shape:
     """The shape of a published model, a local folder (of a run, its newest checkpoint) or another Hub id.
+
+    Args:
+        architecture: the class that a recipe names (`model.architecture`).
 
     Raises CheckpointError where there is no such checkpoint, or where harken does not know its architecture.
     """
-    path = resolve_checkpoint(path)
-    if is_adapter(Path(path)):
-        return shape_of(adapter_base(Path(path)))
-    if path in PUBLISHED:
-        return shape_of_config(published_config(path))
-    with checkpoint_errors(path):
-        module_class = architecture_class(path).module_class
-        return shape_of_config(module_class.config_class.from_pretrained(path), module_class)
+    base, adapters = base_and_adapters(path)
+    if base in PUBLISHED:
+        return shape_of_config(published_config(base))
+    with checkpoint_errors(base):
+        module_class = architecture_class(base, architecture, adapters).module_class
+        return shape_of_config(module_class.config_class.from_pretrained(base), module_class)
 
 
 def shape_of_config(config: Any, module_class: Any = None) -> Shape:

@@ -40,7 +40,8 @@ def step_sizes(recipe: Recipe, settings: GrpoConfig | SftConfig, gpus: int = 1) 
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         own = torch.cuda.memory_reserved(device)  # the models, where they are loaded already
-        sizes = sizes_that_fit(recipe, settings, shape_of(recipe.model.path), free + own, gpus)
+        shape = shape_of(recipe.model.path, recipe.model.architecture)
+        sizes = sizes_that_fit(recipe, settings, shape, free + own, gpus)
     else:
         sizes = StepSizes()
     sizes.rollout_rows = recipe.memory.rollout_rows

@@ -17,8 +17,9 @@ from harken.data.question_order import QuestionOrder
 from harken.errors import ConfigError, DataError
 from harken.inference.prompt_inputs import PromptInputs
 from harken.inference.trial_pass import refuse_what_cannot_compute
+from harken.models.architectures import own_architecture
 from harken.models.audio_lm import AudioLM
-from harken.models.loading import load_renderer, pick_device, use_architecture
+from harken.models.loading import load_renderer, pick_device
 from harken.models.policy import load_policy_exactly, mixed_precision
 from harken.models.sharded_tensors import distribute_like, local_part
 from harken.models.sharding import gather_dtype, reshard, shard, share_frozen_parts
@@ -101,7 +102,7 @@ def _open(opening: _Opening) -> Session:
     recipe, run, ranks, console = opening.recipe, opening.run, opening.ranks, opening.console
     if opening.resume:
         opening.compare_inputs()
-    ranks.run_on_all(lambda: use_architecture(recipe.model.architecture))
+    ranks.run_on_all(lambda: own_architecture(recipe.model.architecture))
     ranks.run_on_main(lambda: check_without_checkpoint(recipe, opening.settings, run.path))
     prompt = Prompt.from_config(recipe.prompt)
     questions, development = _load_questions(opening, prompt)
@@ -251,8 +252,8 @@ def _check_data_and_config(opening: _Opening, prompt: Prompt) -> tuple[list[Ques
     supervised = isinstance(settings, SftConfig)
     loaded = read_training_data(recipe, run, console, supervised=supervised)
     opening.say(f"reading the config of {recipe.model.path}")
-    refuse_full_disk(recipe, settings, shape_of(recipe.model.path), run.path)
-    renderer = load_renderer(recipe.model.path)
+    refuse_full_disk(recipe, settings, shape_of(recipe.model.path, recipe.model.architecture), run.path)
+    renderer = load_renderer(recipe.model.path, recipe.model.architecture)
     return load_training_data(recipe, loaded, renderer, prompt, run, console, supervised=supervised)
 
 
