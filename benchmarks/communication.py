@@ -24,7 +24,7 @@ import torch.distributed as dist
 import harken
 import harken.grpo.loop
 import harken.grpo.step
-import harken.training.open_session
+import harken.training.load_models
 from communication_plan import OMNI_7B, planned_bytes, sizes_of
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
@@ -65,7 +65,7 @@ def recipe_of(folder: Path, model: dict[str, Any], grpo: dict[str, Any]) -> Reci
 
 def as_on_cuda() -> None:
     """Gather in bfloat16 on the CPU too, and compute layer norms with float32 weights, as CUDA's autocast does."""
-    harken.training.open_session.gather_dtype = lambda precision, weights, device_type: torch.bfloat16
+    harken.training.load_models.gather_dtype = lambda precision, weights, device_type: torch.bfloat16
     norm = torch.nn.functional.layer_norm
 
     def in_float32(hidden, shape, weight, bias, eps):

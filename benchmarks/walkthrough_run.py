@@ -18,7 +18,8 @@ from harken.grpo.reference_pass import score_with_reference
 from harken.grpo.rewarding import open_rewarder
 from harken.grpo.rollout_rows import rollout_rows
 from harken.grpo.sample_completions import sample_completions
-from harken.grpo.update import UpdateFigures, update
+from harken.grpo.update import update
+from harken.grpo.update_figures import UpdateFigures
 from harken.inference.log_probabilities import score_packed
 from harken.models.audio_lm import AudioLM
 from harken.training.open_session import open_session

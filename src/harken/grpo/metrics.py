@@ -13,7 +13,7 @@ from torch import Tensor
 from harken.grpo.advantage import equal_group_share
 from harken.grpo.rewarding import StepRewards
 from harken.grpo.rollout_rows import RolloutRow
-from harken.grpo.update import UpdateFigures
+from harken.grpo.update_figures import UpdateFigures
 from harken.training.step_cost import step_cost
 
 

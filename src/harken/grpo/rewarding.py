@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from harken.config import BUILT_IN_REWARDS, GrpoConfig, Recipe, RewardConfig
-from harken.grpo.advantage import OVER_STEP, group_values, moments, over_step
+from harken.grpo.advantage import group_values
+from harken.grpo.measured_parts import measured_parts
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch, ScoredBatch
 from harken.grpo.own_rewards import OwnRewards
 from harken.grpo.reward_figures import judge_figures, listening_figures, think_figures
+from harken.grpo.step_advantages import normalize_over_step
 from harken.grpo.without_clip_pass import heard_groups
 from harken.judges import FailureCount, FailureLimit, Judge, open_judge
 from harken.judges.step_verdicts import BatchVerdicts, collect_verdicts, submit_completions, wait_for_verdicts
 from harken.questions.prompt import Prompt
-from harken.rewards import JudgeScores, StepTotals, compose, listening, load_custom, overlong, reward_parts, step_totals
+from harken.rewards import JudgeScores, StepTotals, compose, load_custom, reward_parts, step_totals
 from harken.rewards.reward_parts import think_shares
 from harken.system.ranks import SINGLE_PROCESS, Ranks
 
@@ -113,8 +115,7 @@ class Rewarder:
         failures = self._failures(verdicts) if self._previewed is None else self._previewed
         self._previewed = None
         warnings = [] if self._limit is None else self._limit.check_step(failures)
-        if self._settings.advantage in OVER_STEP:
-            self._normalize_over_step(rewarded)
+        normalize_over_step(rewarded, self._settings.advantage, self._ranks)
         figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
@@ -160,7 +161,7 @@ class Rewarder:
             no_rewards = torch.zeros(0, group, dtype=torch.float64)
             no_advantages = torch.zeros(rows, dtype=torch.float64)
             return RewardedBatch(batch.sampled, batch.reference_logp, {}, no_rewards, no_advantages)
-        computed = {**custom, **self._listening(batch), **self._overlong(batch)}
+        computed = {**custom, **measured_parts(batch, self._config, self._settings)}
         parts = reward_parts(responses, scores, group, self._config, self._prompt.form, computed, totals, progress)
         rewards = torch.tensor(compose(parts, self._weights), dtype=torch.float64).view(-1, group)
         return RewardedBatch(
@@ -172,37 +173,6 @@ class Rewarder:
                 self._settings.advantage, rewards, parts, self._weights, scale=self._settings.scale_rewards
             ).flatten(),
         )
-
-    def _normalize_over_step(self, batches: Sequence[RewardedBatch]) -> None:
-        """Complete the advantages of an estimator that compares over the whole step and all ranks."""
-        kind = OVER_STEP[self._settings.advantage]
-        own = []
-        for batch in batches:
-            if batch.sampled.responses:
-                tokens = [response.tokens for response in batch.sampled.responses]
-                counts = tokens if kind == "tokens" else [1] * len(tokens)
-                own += zip(batch.advantages.tolist(), counts, strict=True)
-        values, counts = zip(*self._from_all_ranks(own), strict=True)
-        of_step = moments(values, counts)
-        for batch in batches:
-            if batch.sampled.responses:
-                batch.advantages = over_step(self._settings.advantage, batch.advantages, of_step)
-
-    def _listening(self, batch: ScoredBatch) -> dict[str, list[float]]:
-        """The part listening, [R], where the reward has it; 0 for questions without a clip."""
-        options, group = self._config.listening_options, self._settings.completions_per_prompt
-        if options is None:
-            return {}
-        values = [[0.0] * group if own is None else listening(own, options) for own in heard_groups(batch)]
-        return {"listening": [value for own in values for value in own]}
-
-    def _overlong(self, batch: ScoredBatch) -> dict[str, list[float]]:
-        """The part overlong, [R], where the reward has it."""
-        options, longest = self._config.overlong, self._settings.max_completion_tokens
-        if options is None:
-            return {}
-        tokens = [response.tokens for response in batch.sampled.responses]
-        return {"overlong": [overlong(own, longest, options.buffer_tokens) for own in tokens]}
 
     def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
         if self._config.listening_options is None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harken.config import GrpoConfig
+from harken.grpo.encode_clips import encode_clips
 from harken.grpo.encoded_clips import EncodedClips
 from harken.grpo.micro_batch import PromptBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
@@ -36,9 +37,6 @@ from harken.types import Question, Response
 
 GRAPH_TOKENS = 64
 """The shortest completions, by their maximum, for which a CUDA graph is recorded: recording costs about two tokens."""
-
-EncodeAudio = Callable[[Sequence[ModelInput]], list[Tensor | None]]
-"""A function with the signature of `AudioLM.encode_audio`."""
 
 
 def sample_completions(
@@ -89,26 +87,6 @@ def sample_completions(
             )
             if len(batches) > 1:
                 sizes.rollout_rows = max(len(batch.questions) for batch in batches) * settings.completions_per_prompt
-
-
-def encode_clips(
-    encode_audio: EncodeAudio, prompts: PromptBatch, warn: Callable[[str], None], ranks: Ranks | None = None
-) -> EncodedClips:
-    """Encode the clips of all prompts together, or in halves where memory does not suffice.
-
-    Args:
-        ranks: all ranks, where the encoder trains on several: they must go backward through it equally often.
-    """
-    batches = [prompts]
-    return EncodedClips(
-        halve_until_it_fits(
-            batches,
-            lambda: [clip for batch in batches for clip in encode_audio(batch.inputs)],
-            warn=warn,
-            ranks=ranks or SINGLE_PROCESS,
-            advice="set model.train_audio_tower: false or fewer questions a step, or see `harken plan`",
-        )
-    )
 
 
 def stand_in(policy: AudioLM, beside: SampledBatch | None) -> SampledBatch:

@@ -6,7 +6,7 @@ a step the policy is the one that sampled, and that update's own pass serves the
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from harken.grpo.importance import importance_weights
 from harken.grpo.loss import grpo_loss
 from harken.grpo.micro_batch import RewardedBatch, SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
+from harken.grpo.update_figures import Pass, StepSize, UpdateFigures, update_figures
 from harken.inference.log_probabilities import Scores, score_continued, score_packed, score_repeated
 from harken.models.audio_lm import AudioLM
 from harken.models.sharding import audio_parameters
@@ -24,25 +25,6 @@ from harken.system.ranks import SINGLE_PROCESS, Ranks
 from harken.system.stop_signals import raise_if_stopping
 from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.optimizer import apply_update, left_alone, set_learning_rate
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateFigures:
-    """Figures of one update over all ranks. Means are over the tokens in the loss; the gap is |log-probability when
-    sampled - log-probability in this pass|. `importance` is the mean importance weight and `importance_cut` the share
-    of weights at the cap; both are None where the recipe asks for no weights."""
-
-    loss: float
-    kl: float
-    entropy: float
-    clip_low: float
-    clip_high: float
-    ratio_max: float
-    logp_gap_mean: float
-    logp_gap_max: float
-    importance: float | None
-    importance_cut: float | None
-    grad_norm: float
 
 
 def update(
@@ -77,32 +59,6 @@ def update(
 
 def _go_on() -> None:
     """Do nothing: where gradients cannot be thrown away, a step that has begun is finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class _StepSize:
-    """Numbers over all micro-batches of all ranks: rows, tokens in the loss, prompts with a clip."""
-
-    rows: int
-    tokens: int
-    clips: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Pass:
-    """The pass over one micro-batch. Everything stays on the device, so that the host can launch the next pass while
-    this one runs.
-
-    Attributes:
-        sums: [8] of loss, KL, entropy, tokens clipped low, tokens clipped high, gap, importance weights and weights
-            that were cut, over the tokens in the loss.
-        maxima: [2] of the ratio and of the gap.
-        logp: [R, L].
-    """
-
-    sums: Tensor
-    maxima: Tensor
-    logp: Tensor
 
 
 def _update_once(
@@ -140,7 +96,7 @@ def _update_once(
         if batch.old_logp is None:
             batch.old_logp = one_pass.logp
     grad_norm = apply_update(optimizer, learning_rate, settings.max_grad_norm)
-    return _figures(passes, size, grad_norm, settings, ranks)
+    return update_figures(passes, size, grad_norm, settings, ranks)
 
 
 def _accumulate_gradients(
@@ -150,7 +106,7 @@ def _accumulate_gradients(
     optimizer: torch.optim.Optimizer,
     ranks: Ranks,
     look_for_signal: Callable[[], None],
-) -> tuple[list[_Pass], _StepSize]:
+) -> tuple[list[Pass], StepSize]:
     """Go forward and backward through every micro-batch.
 
     Args:
@@ -169,15 +125,15 @@ def _accumulate_gradients(
     return passes, size
 
 
-def _step_size(batches: Sequence[RewardedBatch], masks: Sequence[Tensor], ranks: Ranks) -> _StepSize:
+def _step_size(batches: Sequence[RewardedBatch], masks: Sequence[Tensor], ranks: Ranks) -> StepSize:
     rows = sum(len(batch.sampled.responses) for batch in batches)
     tokens = int(torch.stack([mask.sum() for mask in masks]).sum())
     sampled = [batch.sampled for batch in batches if batch.sampled.responses]  # a stand-in's silent clip does not count
     clips = sum(prompt.features is not None for batch in sampled for prompt in batch.inputs)
-    return _StepSize(*(int(total) for total in ranks.sum([rows, tokens, clips])))
+    return StepSize(*(int(total) for total in ranks.sum([rows, tokens, clips])))
 
 
-def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoConfig, size: _StepSize) -> _Pass:
+def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoConfig, size: StepSize) -> Pass:
     """Add the gradients of one micro-batch."""
     scores = _policy_scores(policy, batch.sampled, settings)
     weights = _importance(batch, scores.logp, settings)
@@ -207,7 +163,7 @@ def _pass(policy: AudioLM, batch: RewardedBatch, mask: Tensor, settings: GrpoCon
     cut = weighted >= settings.rollout.importance_cap
     sums = [part.loss, part.kl_sum, (scores.entropy * mask).sum(), part.clipped_low_sum, part.clipped_high_sum]
     sums += [gap.sum(), weighted.sum(), cut.sum()]
-    return _Pass(
+    return Pass(
         sums=torch.stack([value.detach().double() for value in sums]),
         maxima=torch.stack([part.ratio_max.double(), gap.max().double()]),
         logp=logp,
@@ -224,30 +180,6 @@ def _importance(batch: RewardedBatch, logp: Tensor, settings: GrpoConfig) -> Ten
     completions = batch.sampled.completions
     sampled_from = logp if batch.old_logp is None else batch.old_logp
     return importance_weights(sampled_from, completions.logp, completions.mask, settings.rollout.importance_cap)
-
-
-def _figures(
-    passes: Sequence[_Pass], size: _StepSize, grad_norm: float, settings: GrpoConfig, ranks: Ranks
-) -> UpdateFigures:
-    sums = torch.stack([one_pass.sums for one_pass in passes]).sum(0)
-    maxima = torch.stack([one_pass.maxima for one_pass in passes]).amax(0)
-    own = torch.cat([sums, maxima]).tolist()  # the one place at which the host waits for the passes
-    loss, kl, entropy, clipped_low, clipped_high, logp_gap, importance, importance_cut = ranks.sum(own[:8])
-    ratio_max, logp_gap_max = ranks.maximum(own[8:])
-    tokens, weighted = max(1, size.tokens), settings.rollout.importance != "none"
-    return UpdateFigures(
-        loss=loss,
-        kl=kl / tokens,
-        entropy=entropy / tokens,
-        clip_low=clipped_low / tokens,
-        clip_high=clipped_high / tokens,
-        ratio_max=ratio_max,
-        logp_gap_mean=logp_gap / tokens,
-        logp_gap_max=logp_gap_max,
-        importance=importance / tokens if weighted else None,
-        importance_cut=importance_cut / tokens if weighted else None,
-        grad_norm=grad_norm,
-    )
 
 
 def _loss_mask(batch: SampledBatch, settings: GrpoConfig) -> Tensor:

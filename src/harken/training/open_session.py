@@ -20,9 +20,8 @@ from harken.inference.trial_pass import refuse_what_cannot_compute
 from harken.models.architectures import own_architecture
 from harken.models.audio_lm import AudioLM
 from harken.models.loading import load_renderer, pick_device
-from harken.models.policy import load_policy_exactly, mixed_precision
-from harken.models.sharded_tensors import distribute_like, local_part
-from harken.models.sharding import gather_dtype, reshard, shard, share_frozen_parts
+from harken.models.policy import mixed_precision
+from harken.models.sharding import reshard
 from harken.models.tower_cache import FolderOfTowerStates
 from harken.planning.disk import refuse_full_disk
 from harken.planning.plan import refuse_what_does_not_fit
@@ -34,8 +33,8 @@ from harken.system.ranks import Ranks
 from harken.training.checkpoint import remove_old_checkpoints, restore_checkpoint
 from harken.training.early_checks import check_without_checkpoint
 from harken.training.forgetting_probe import Probe, load_probe
+from harken.training.load_models import load_models
 from harken.training.optimizer import build_optimizer
-from harken.training.reference_model import make_reference
 from harken.training.run_folder import RunFolder
 from harken.training.run_inputs import Loop, check_clips, check_inputs
 from harken.training.session import Session
@@ -95,6 +94,10 @@ class _Opening:
     def say(self, line: str) -> None:
         print_line(self.console, line)
 
+    def warn(self, line: str) -> None:
+        if self.ranks.is_main:
+            print_warning(self.console, line)
+
 
 def _open(opening: _Opening) -> Session:
     """What costs least is checked first: what needs no checkpoint, then its config, then its weights. The files of a
@@ -109,7 +112,9 @@ def _open(opening: _Opening) -> Session:
     ranks.run_on_all(lambda: refuse_what_does_not_fit(recipe, opening.settings, ranks.size))
     opening.say(f"loading the weights of {recipe.model.path}")
     torch.manual_seed(recipe.seed)
-    policy, reference, corrections = ranks.run_in_turn(lambda: _load_models(opening))
+    policy, reference, corrections = ranks.run_in_turn(
+        lambda: load_models(recipe, opening.settings, ranks, opening.warn)
+    )
     ranks.run_on_all(lambda: _try(policy, recipe))
     probe = _load_probe(recipe, policy, ranks)
     if not opening.resume:
@@ -187,37 +192,6 @@ def refuse_contradictions(recipe: Recipe, settings: GrpoConfig | SftConfig, rank
         if recipe.model.train_projector:
             raise ConfigError("data.encoded_cache on several ranks: set model.train_projector: false, or remove it")
     pick_device(recipe.model.device)
-
-
-def _load_models(opening: _Opening) -> tuple[AudioLM, AudioLM | None, dict[str, Tensor]]:
-    """Policy, reference, and the bits that trained bfloat16 weights lack. Of several ranks each keeps its shard, and no
-    device ever holds a whole model."""
-    recipe, settings, ranks = opening.recipe, opening.settings, opening.ranks
-    whole = recipe.model if ranks.mesh is None else recipe.model.model_copy(update={"device": "cpu"})
-
-    def warn(line: str) -> None:
-        if ranks.is_main:
-            print_warning(opening.console, line)
-
-    policy, corrections = load_policy_exactly(whole, recipe.memory.weights, seed=recipe.seed, warn=warn)
-    reference, mixed = None, recipe.model.precision == "bf16_mixed"
-    mode = recipe.memory.reference
-    if isinstance(settings, GrpoConfig) and settings.beta > 0:
-        reference = make_reference(policy, mode, mixed=mixed, will_be_sharded=ranks.mesh is not None)
-    if ranks.mesh is None:
-        return policy, reference, corrections
-    dtype = gather_dtype(recipe.model.precision, recipe.memory.weights, ranks.mesh.device_type)
-    sharded = shard(policy, ranks.mesh, dtype)
-    parameters = dict(sharded.module.named_parameters())
-    own = {name: local_part(distribute_like(bits, parameters[name])).cpu() for name, bits in corrections.items()}
-    corrections = {name: part.clone() for name, part in own.items()}
-    if reference is None:
-        return sharded, None, corrections
-    # A reference is stored in the types in which it computes; only adapters leave a base in a finer one.
-    stored = None if policy.adapters is None else dtype
-    sharded_reference = shard(reference, ranks.mesh, stored, blocks_in_host_memory=mode == "streamed")
-    share_frozen_parts(sharded, sharded_reference)
-    return sharded, sharded_reference, corrections
 
 
 def _try(policy: AudioLM, recipe: Recipe) -> None:
