@@ -84,6 +84,10 @@ WRONG = {
         "nothing would train: set one of train_audio_tower",
     ),
     "dr_grpo that scales": ({"grpo": {"normalization": "dr_grpo"}}, "set scale_rewards: false"),
+    "an aim of no resampling": (
+        {"grpo": {"resample_by": "accuracy"}},
+        "nothing is resampled: set resample_equal_groups",
+    ),
     "evaluations of nothing": ({"logging": {"evaluate_every": 5}}, "set data.dev_share, for example 0.1"),
     "a stop that is never looked for": ({"sft": {"stop_at_dev_accuracy": 0.5}}, "set logging.evaluate_every"),
     "no reward": ({"reward": {"parts": []}}, "reward.parts: Tuple should have at least 1 item"),

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from pydantic import ValidationError
 from scale_runs import write_questions, write_recipe
 from scale_work import CHOICES, COMPLETIONS, PromptJudge
@@ -10,6 +11,7 @@ from small_runs import differences, metric_rows, quiet_console, read_run
 
 from harken.config import GrpoConfig, PromptConfig, Recipe, RewardConfig, load_recipe
 from harken.data.question_order import QuestionOrder
+from harken.grpo.advantage import equal_groups
 from harken.grpo.loop import train
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
@@ -135,3 +137,34 @@ def test_a_preview_counts_the_judges_calls_and_changes_no_reward():
     assert kept.figures["judge/asked"] == 4  # each of the two groups has two completions that think
     rewarder.wait([second])
     assert rewarder.reward([second], progress=0.5).figures["judge/asked"] == 2
+
+
+def test_by_accuracy_a_group_is_equal_where_all_its_answers_are_right_whatever_else_they_earn():
+    config = RewardConfig.model_validate({"parts": [{"name": "accuracy"}, {"name": "format", "weight": 0.5}]})
+    prompt = Prompt.from_config(PromptConfig(style="r1_aqa"))
+    right, plain, wrong = f"<answer>{CHOICES[0]}</answer>", CHOICES[0], f"<answer>{CHOICES[1]}</answer>"
+    asked = Question("q", "Which?", CHOICES, 0, None)
+    opened = Question("o", "What?", (), None, None, answer_text="a bell")
+    texts = [(right, plain), (right, wrong), (wrong, CHOICES[1]), (right, "a bell")]
+    questions = [asked, asked, asked, opened]
+
+    def previewed(by: str) -> list[list[float]]:
+        rewarder = Rewarder(
+            config, GrpoConfig(completions_per_prompt=2, resample_equal_groups=1, resample_by=by), prompt
+        )
+        responses = [
+            understand(text, question, letters_shown=False, tokens=3, ended=True)
+            for question, group in zip(questions, texts, strict=True)
+            for text in group
+        ]
+        nothing = {"inputs": [], "audio": [], "completions": None, "pending_verdicts": [{}] * 8}
+        batch = ScoredBatch(SampledBatch(questions=questions, responses=responses, **nothing), None)
+        rewarder.wait([batch])
+        [earned] = rewarder.preview([batch], progress=0.0)
+        return earned.tolist()
+
+    rewards = [[1.5, 1.0], [1.5, 0.5], [0.5, 0.0], [0.5, 0.0]]
+    assert previewed("reward") == rewards
+    by_accuracy = [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], rewards[3]]
+    assert previewed("accuracy") == by_accuracy
+    assert equal_groups(torch.tensor(by_accuracy)).tolist() == [True, False, True, False]

@@ -53,7 +53,8 @@ class GrpoConfig(Section):
     """The weight of the KL term (k3 against the starting policy) [P]. With 0 no reference is kept in memory."""
     objective: Objective = "clipped"
     """The policy term of the loss (docs/mathematics.md). clipped: the ratio of each token is clipped, as in GRPO [P].
-    gspo: one ratio for a completion, the geometric mean of its tokens' (arXiv 2507.18071). cispo: the capped ratio is a
+    gspo: one ratio for a completion, the geometric mean of its tokens' (arXiv 2507.18071); it goes with normalization:
+    grpo, since dapo and dr_grpo weigh a completion by its length. cispo: the capped ratio is a
     weight without a gradient, so that no token loses its gradient (arXiv 2506.13585). They differ from the second of
     `num_iterations` on."""
     clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -77,6 +78,10 @@ class GrpoConfig(Section):
     teach nothing (DAPO's dynamic sampling, arXiv 2503.14476); 0 keeps them. It costs a rollout of the replaced prompts
     each time. The other prompts follow from the seed and the step; what is still missing after the last time is filled
     with the groups of equal rewards."""
+    resample_by: Literal["reward", "accuracy"] = "reward"
+    """What is equal in a group that is replaced. reward: the whole reward, without which there is no advantage [O].
+    accuracy: whether the answers are right, as DAPO has it, also where their form or length makes their rewards differ;
+    questions without choices have their reward compared all the same."""
     mask_truncated: bool = False
     """Leave completions that were cut at max_completion_tokens out of the loss [O]. They keep their reward and are
     counted."""
@@ -117,6 +122,15 @@ class GrpoConfig(Section):
             raise ValueError(
                 "resample_equal_groups: policy_pass: continued keeps the pass over prompts that may be replaced: set "
                 "policy_pass: packed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def what_is_resampled_by_is_resampled(self) -> "GrpoConfig":
+        if self.resample_by != "reward" and not self.resample_equal_groups:
+            raise ValueError(
+                f"resample_by: {self.resample_by}: nothing is resampled: set resample_equal_groups, for example 2, or "
+                "remove it"
             )
         return self
 

@@ -122,14 +122,17 @@ class Rewarder:
         return StepRewards(rewarded, self._prompt.tags_asked, figures, warnings)
 
     def preview(self, batches: Sequence[ScoredBatch], *, progress: float) -> list[Tensor]:
-        """What the completions would earn if they were all of a step: [P, G] of each batch. Call `wait` before.
+        """What decides whether a group is replaced, [P, G] of each batch: what the completions would earn if they were
+        all of a step, or with `resample_by: accuracy` whether they are right. Call `wait` before.
 
         The judge's calls are counted with those of the step that is rewarded next, which may keep some of the
         completions.
         """
         rewarded, verdicts, _ = self._reward_all(batches, progress)
         self._previewed = self._failures(verdicts) + (self._previewed or FailureCount())
-        return [batch.rewards for batch in rewarded]
+        if self._settings.resample_by == "reward":
+            return [batch.rewards for batch in rewarded]
+        return [_whether_right(batch) for batch in rewarded]
 
     def _reward_all(
         self, batches: Sequence[ScoredBatch], progress: float
@@ -212,6 +215,14 @@ class Rewarder:
         latency_s = self._from_all_ranks([seconds for verdict in verdicts for seconds in verdict.latency_s])
         scores = self._from_all_ranks([asdict(score) for verdict in verdicts for score in verdict.scores])
         return judge_figures(scores, latency_s, failures, max(self._from_all_ranks([waited_s])))
+
+
+def _whether_right(batch: RewardedBatch) -> Tensor:
+    """[P, G] 1 for a right answer and 0 for another; the reward for questions without choices."""
+    responses = batch.sampled.responses
+    right = torch.tensor([float(response.grade.correct) for response in responses], dtype=torch.float64)
+    is_open = torch.tensor([not question.choices for question in batch.sampled.questions], dtype=torch.bool)
+    return torch.where(is_open[:, None], batch.rewards, right.view_as(batch.rewards))
 
 
 @contextlib.contextmanager
