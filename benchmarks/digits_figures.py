@@ -16,6 +16,8 @@ from harken.stats import Estimate, mean_interval
 from harken.system.json_lines import read_json_lines
 
 MODES = ("real", "none", "silence", "noise", "shuffled")
+KINDS = {"faint": ("clean", "drowned"), "noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
+"""Kind of question -> its difficulties, which only the clip shows and the text does not."""
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _CLIP = re.compile(
     r"(?P<kind>clean|noisy|drowned)_(?P<take>(?P<digit>\d)_\w+)|two_\w+?_\d{4}_(?P<first>\d)_(?P<second>\d)"

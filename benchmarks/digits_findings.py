@@ -8,25 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits_figures import gain, mean_tokens, right, rows_of, seeds_of, without_thinking
+from digits_figures import KINDS, gain, mean_tokens, right, rows_of, seeds_of, without_thinking
 from figure_cells import EMPTY, clear_of_zero, mean_pct, pts, rule, seed_name
 from harken.results.formatting import markdown
 from harken.stats import Estimate
 
 COMPARED = (
     ("GRPO against SFT with as many steps, answers alone", "answers", "answers_grpo", "answers_sft"),
-    *(
-        (f"ATAR against the accuracy reward, {kind}", kind, f"{kind}_atar", f"{kind}_accuracy")
-        for kind in ("faint", "noise", "sums", "pairs")
-    ),
+    *((f"ATAR against the accuracy reward, {kind}", kind, f"{kind}_atar", f"{kind}_accuracy") for kind in KINDS),
     *(
         (f"ATAR without balance against the accuracy reward, {kind}", kind, f"{kind}_no_balance", f"{kind}_accuracy")
-        for kind in ("faint", "noise", "sums")
+        for kind in KINDS
+        if kind != "pairs"
     ),
-    *(
-        (f"price for thinking against ATAR, {kind}", kind, f"{kind}_priced", f"{kind}_atar")
-        for kind in ("faint", "noise", "sums", "pairs")
-    ),
+    *((f"price for thinking against ATAR, {kind}", kind, f"{kind}_priced", f"{kind}_atar") for kind in KINDS),
 )
 """What is compared, the kind of questions, and the two models: the first minus the second."""
 
@@ -59,10 +54,10 @@ class Case:
         return f"{self.name}: no-think {mean_pct(self.no_think)} %, thinking helps by {pts(self.helps)}"
 
 
-def cases(runs: Path, kinds: dict[str, tuple[str, ...]]) -> Iterator[Case]:
+def cases(runs: Path) -> Iterator[Case]:
     """Every case that has been evaluated."""
     for seed in seeds_of(runs):
-        for kind, difficulties in kinds.items():
+        for kind, difficulties in KINDS.items():
             folder = seed / f"{kind}_atar" / "eval"
             free, no_think, think = (rows_of(folder / f"{kind}-test{way}") for way in ("/real", "-no_think", "-think"))
             for difficulty in difficulties:
@@ -73,14 +68,9 @@ def cases(runs: Path, kinds: dict[str, tuple[str, ...]]) -> Iterator[Case]:
                     yield Case(f"seed {seed_name(seed)}, {kind} {difficulty}", rate, p, q, helps)
 
 
-def findings_table(runs: Path, kinds: dict[str, tuple[str, ...]]) -> str:
-    """Args:
-    kinds: kind of question -> its difficulties.
-    """
-    return markdown(
-        ["what", "figures", "in short"],
-        [*compared_rows(runs), *case_rows([*cases(runs, kinds)]), *token_rows(runs, kinds)],
-    )
+def findings_table(runs: Path) -> str:
+    rows = [*compared_rows(runs), *case_rows([*cases(runs)]), *token_rows(runs)]
+    return markdown(["what", "figures", "in short"], rows)
 
 
 def compared_rows(runs: Path) -> Iterator[list[str]]:
@@ -107,8 +97,8 @@ def case_rows(all_cases: Sequence[Case]) -> Iterator[list[str]]:
     yield ["the rule, with p and q of ATAR's own model, says what it does", others and f"not so: {others}", short]
 
 
-def token_rows(runs: Path, kinds: dict[str, tuple[str, ...]]) -> Iterator[list[str]]:
-    for kind in kinds:
+def token_rows(runs: Path) -> Iterator[list[str]]:
+    for kind in KINDS:
         means = [
             [
                 mean_tokens(rows_of(seed / f"{kind}_{reward}" / "eval" / f"{kind}-test" / "real"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from digits_figures import (
+    KINDS,
     MODES,
     account,
     follows,
@@ -37,8 +38,6 @@ from thinker_curves import Panel, curves
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "digits_thinking.svg"
-KINDS = {"faint": ("clean", "drowned"), "noise": ("clean", "noisy"), "sums": ("one", "two"), "pairs": ("two",)}
-"""Kind of question -> its difficulties, which only the clip shows and the text does not."""
 REWARDS = {
     "atar": "ATAR",
     "no_balance": "ATAR without balance",
@@ -46,10 +45,7 @@ REWARDS = {
     "accuracy": "accuracy reward",
     "sft": "SFT, as many steps",
 }
-TRAINED = [
-    *((kind, reward) for kind in ("faint", "noise", "sums") for reward in REWARDS),
-    *(("pairs", reward) for reward in REWARDS if reward != "no_balance"),
-]
+TRAINED = [(kind, reward) for kind in KINDS for reward in REWARDS if (kind, reward) != ("pairs", "no_balance")]
 CASES = {
     ("pairs", "two"): "sums of two digits, two choices",
     ("sums", "two"): "sums of two digits, four choices",
@@ -85,7 +81,7 @@ def tables(runs: Path) -> str:
         "Where thinking is dropped and where it is kept": cases_table(runs),
         "No-think rates by what is played": rates_by_clip_table(runs),
         "An unseen speaker": speaker_table(runs),
-        "What the tables say": findings_table(runs, KINDS),
+        "What the tables say": findings_table(runs),
         "Where the time went": account_table(runs),
     }
     if panels(runs):

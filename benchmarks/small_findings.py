@@ -6,8 +6,7 @@ A verdict follows from the intervals alone: "holds", "does not hold", or "not sh
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from digits_figures import gain, right, without_thinking
-from digits_table import KINDS
+from digits_figures import KINDS, gain, right, without_thinking
 from figure_cells import EMPTY, pct, pts, rule, seed_name
 from harken.papers import published_table
 from harken.results.formatting import markdown

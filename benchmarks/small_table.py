@@ -11,8 +11,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from digits_figures import account, gain, right, rows_of, seeds_of, without_thinking
-from digits_table import KINDS
+from digits_figures import KINDS, account, gain, right, rows_of, seeds_of, without_thinking
 from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
 from harken.results.evaluation_rows import Row
 from harken.results.formatting import markdown

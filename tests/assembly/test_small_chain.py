@@ -1,16 +1,15 @@
 """The whole of recipes/small on random parts as wide as the real ones, two steps each, and how their files are read."""
 
-import importlib.util
 import json
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from command_line import harken
+from recipe_programs import RECIPES, recipe_program
 from small_parts import write_language_model, write_whisper
 from spoken_tones import write_tones
 from transformers import WhisperConfig
@@ -25,7 +24,6 @@ from harken.types import Question
 from small_figures import ROWS, SETS, answers
 from small_table import THINKERS, tables, with_tables
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "small"
 TWO_STEPS = (
     *("sft.steps=2", "sft.prompts_per_step=2", "grpo.steps=2", "grpo.prompts_per_step=2"),
     *(
@@ -37,18 +35,9 @@ TWO_STEPS = (
 )
 
 
-def program(name):
-    """A program of the folder as a module."""
-    spec = importlib.util.spec_from_file_location(f"recipes_small_{name}", RECIPES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-run, parts, thinker_judge = program("run"), program("parts"), program("thinker_judge")
+run, parts, thinker_judge = (
+    recipe_program(f"small/{name}.py", f"recipes_small_{name}") for name in ("run", "parts", "thinker_judge")
+)
 
 
 def arc_record(n):
@@ -146,7 +135,7 @@ TRAINED = sorted({recipe for _, recipe in [*run.ROWS.values(), *run.THINKING.val
 
 @pytest.mark.parametrize("recipe", ["align", "thinker_start", *TRAINED])
 def test_each_recipe_of_the_folder_is_valid_and_leaves_the_tower_as_it_is(recipe):
-    loaded = load_recipe(RECIPES / f"{recipe}.yaml")
+    loaded = load_recipe(RECIPES / "small" / f"{recipe}.yaml")
     assert (loaded.model.train_audio_tower, loaded.model.train_projector) == (False, True)
     assert (loaded.data.train[0].audio == "none") == (recipe == "grpo_no_audio")
     assert (loaded.prompt.style == "adaptive") == recipe.startswith("thinker")

@@ -1,6 +1,5 @@
-"""The recipes of spoken digits: data, rows, figures of the tables, and the whole chain in two steps."""
+"""The recipes of spoken digits: data, rows, and the whole chain in two steps."""
 
-import importlib.util
 import json
 import sys
 from collections import Counter
@@ -11,45 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from recipe_programs import RECIPES, recipe_program
 from spoken_tones import TAKES, write_tones
 
-import digits_readme
-import digits_table
-from digits_figures import (
-    Played,
-    follows,
-    played,
-    readable_right,
-    right,
-    rows_of,
-    with_played_difficulty,
-    without_thinking,
-)
-from digits_readme import BEGIN, FIRST_PAGE, first_page
-from digits_table import ROOT, TRAINED, panels, tables
-from figure_cells import EMPTY, rule
+from digits_figures import KINDS, rows_of
+from digits_table import TRAINED, panels, tables
 from harken.config import load_recipe
 from harken.data.manifest import read_manifest
 from harken.stats import Estimate
 from thinker_curves import curves
 
-RECIPES = ROOT / "recipes" / "digits"
-
-
-def program(name):
-    """A program of the folder as a module, under the name by which the others import it."""
-    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-digit_data = program("digit_data")
-program("digit_rows")
-run = program("run")
+digit_data, _, run = (recipe_program(f"digits/{name}.py", name) for name in ("digit_data", "digit_rows", "run"))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +79,7 @@ def test_noise_is_6_db_below_the_speech_and_the_same_when_written_again():
 
 def test_the_difficulty_cannot_be_read(data):
     """One wording for each kind, and right answers that are uniform whatever is heard."""
-    for kind, difficulties in [*digits_table.KINDS.items()][:3]:
+    for kind, difficulties in [*KINDS.items()][:3]:
         training = questions(data, f"{kind}_train")
         assert len({question.text for question in training}) == 1
         for difficulty in difficulties:
@@ -125,18 +96,18 @@ def test_half_of_the_start_is_reasoned_and_no_question_of_grpo(data):
     total = Counter(question.task for question in start)
     assert set(total) == {"noise", "sums", "pairs", "text"}
     assert all(0.1 < reasoned[task] / total[task] < 0.9 for task in total)
-    assert not any(question.reasoning for kind in digits_table.KINDS for question in questions(data, f"{kind}_train"))
+    assert not any(question.reasoning for kind in KINDS for question in questions(data, f"{kind}_train"))
 
 
 @pytest.mark.parametrize("row", run.ROWS)
 def test_each_row_has_a_valid_recipe_and_its_control_as_many_steps_at_the_same_rate(row):
-    recipe = load_recipe(RECIPES / f"{run.ROWS[row].recipe}.yaml")
+    recipe = load_recipe(RECIPES / "digits" / f"{run.ROWS[row].recipe}.yaml")
     assert (recipe.prompt.style == "adaptive") == run.ROWS[row].has_tags
     if row in run.STARTS or run.ROWS[row].loop == "train":
         return
     kind = row.removesuffix("_sft")
     beside = run.ROWS["answers_grpo" if kind == "answers" else f"{kind}_atar"]
-    grpo = load_recipe(RECIPES / f"{beside.recipe}.yaml").grpo
+    grpo = load_recipe(RECIPES / "digits" / f"{beside.recipe}.yaml").grpo
     assert (recipe.sft.steps, recipe.sft.prompts_per_step) == (grpo.steps, grpo.prompts_per_step)
     assert (recipe.sft.learning_rate, recipe.sft.schedule) == (grpo.learning_rate, grpo.schedule)
     assert run.ROWS[row].start == beside.start
@@ -165,93 +136,6 @@ def test_steps_come_with_the_starts_they_need_and_are_skipped_when_done(tmp_path
         run.run(run.Step("broken", tmp_path / "never", lambda: 1 / 0), tmp_path / "account.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "account.jsonl").read_text().splitlines()]
     assert [(row["step"], row["code"]) for row in rows] == [("again", 0), ("broken", 1)]
-
-
-def row(choice, answer, *, form="no_think", difficulty="clean", clip="clean_1_george_0", heard="clean_2_george_1"):
-    return {
-        **{"choice": choice, "answer": answer, "form": form, "difficulty": difficulty, "correct": choice == answer},
-        **{"clip": f"clips/{clip}.wav", "heard": f"clips/{heard}.wav", "choices": ["one", "two", "three", "four"]},
-    }
-
-
-def test_the_name_of_a_clip_says_what_was_played():
-    for noise in ("noisy", "drowned"):
-        assert played(f"clips/{noise}_7_theo_12.wav") == Played(True, (7,), "7_theo_12")
-    two = played("clips/two_test_sums_0013_4_5.wav")
-    assert two is not None
-    assert (two.noisy, two.digits, two.sum) == (False, (4, 5), 9)
-    assert played("") is None
-    assert played("clips/esc10_001.ogg") is None
-
-
-def test_answers_that_follow_the_clip_are_counted_where_it_is_a_choice_and_not_the_questions_own():
-    rows = [
-        row("two", "one"),  # follows what was played
-        row("one", "one"),  # gives the question's own answer
-        row(None, "one"),
-        row("one", "one", heard="clean_1_george_3"),  # the played digit is the right one: says nothing
-        row("two", "one", heard="clean_9_george_3"),  # nine is no choice
-        row("two", "one", heard="two_test_sums_0001_1_1"),  # two digits answer no question about one
-    ]
-    assert follows(rows) == (1, 1, 3)
-    sums = {**row("4", "3", heard="two_test_sums_0001_1_3"), "choices": ["1", "3", "4", "5"]}
-    assert follows([sums]) == (1, 0, 1)
-    assert follows([]) is None
-
-
-def test_rates_are_over_valid_forms_and_by_the_clip_that_was_played():
-    rows = [
-        row("one", "one", heard="noisy_2_george_1", form="think"),
-        row("one", "one", heard="clean_2_george_1"),
-        row("one", "one", heard="clean_3_george_1", form="malformed"),
-    ]
-    by_clip = with_played_difficulty(rows, lambda clip: clip.noisy)
-    assert [each["difficulty"] for each in by_clip] == ["hard", "easy", "easy"]
-    for level, expected in (("hard", 0.0), ("easy", 1.0)):
-        rate = without_thinking(by_clip, level)
-        assert rate is not None
-        assert rate.mean == expected
-    assert without_thinking([], "easy") is None
-
-
-def test_below_chance_may_be_unreadable_answers_alone():
-    rows = [row("one", "one"), row("two", "one"), row(None, "one"), row(None, "one")]
-    figures = readable_right(rows)
-    whole = right(rows)
-    assert figures is not None
-    assert whole is not None
-    assert (figures[0].mean, figures[1].mean, whole.mean) == (0.5, 0.5, 0.25)
-
-
-def test_the_rule_is_written_beside_p_and_q():
-    def estimate(mean):
-        return Estimate(mean, mean, mean, 100, 100)
-
-    assert rule(estimate(0.70), estimate(0.95)) == ["65.0", "drop"]
-    assert rule(estimate(0.42), estimate(0.42)) == ["47.3", "keep"]
-    assert rule(None, estimate(0.42)) == [EMPTY] * 2
-
-
-def test_pages_are_made_before_anything_has_run(tmp_path):
-    text = tables(tmp_path)
-    assert text.count("### ") == 8
-    assert EMPTY in text
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = first_page(tmp_path, readme)
-    assert table.count(EMPTY) == 8
-    assert "| built-in sounds (`make demo`)" in table
-    assert table.count(FIRST_PAGE) == 2
-    for page in ("docs/results.md", "README.md"):
-        assert BEGIN in (ROOT / page).read_text(encoding="utf-8")
-    assert rows_of(tmp_path) == []
-
-
-def test_the_row_of_the_readme_says_where_the_questions_without_clips_have_not_been_asked(tmp_path, monkeypatch):
-    half_right = [row("one", "one"), row("two", "one")]
-    monkeypatch.setattr(digits_readme, "rows_of", lambda folder: [] if folder.name == "none" else half_right)
-    monkeypatch.setattr(digits_readme, "gain", lambda before, after: None)
-    cells = digits_readme.first_page_row(tmp_path, "answers_grpo", "GRPO").split(" | ")
-    assert cells == [f"| {FIRST_PAGE}, GRPO", "50.0", "50.0", EMPTY, f"{EMPTY} |"]
 
 
 TWO_STEPS = (

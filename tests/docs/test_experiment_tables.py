@@ -10,9 +10,9 @@ from small_parts import write_language_model, write_whisper
 import digits_table
 import small_table
 import thinker_table
-from digits_figures import MODES
+from digits_figures import KINDS, MODES
 from digits_readme import BEGIN, END
-from digits_table import KINDS, TRAINED
+from digits_table import TRAINED
 from figure_cells import EMPTY, clear_of_zero
 from harken.assembly.assemble import assemble
 from harken.stats import Estimate
