@@ -247,6 +247,8 @@ def test_the_earlier_spelling_of_a_heard_clip_is_refused_with_the_known_ones(tmp
         ("x" * 256, "with a name of more than 255"),
         ("ü" * 128, "with a name of more than 255"),
         ("x/" * 2100, "a path of more than 4095 bytes"),
+        ("red\x1b[31m", "a path with a control character"),
+        ("gpj\u202e.wav", "a path with a control character"),
     ],
 )
 @pytest.mark.parametrize(

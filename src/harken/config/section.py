@@ -18,6 +18,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 LONGEST_PATH, LONGEST_NAME = 4095, 255
 """Bytes of a path, and of a name in it, that Linux can open."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing."""
 
 
 def _openable(text: str) -> str:
@@ -26,6 +28,8 @@ def _openable(text: str) -> str:
     encoded = text.encode("utf-8", "surrogatepass")
     if not text.strip():
         raise ValueError("an empty path")
+    if _CONTROL.search(text):
+        raise ValueError("a path with a control character")
     if len(encoded) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in encoded.split(b"/")):
         raise ValueError(f"a path of more than {LONGEST_PATH} bytes, or with a name of more than {LONGEST_NAME}")
     return text
