@@ -26,9 +26,12 @@ COMPARED = (
 """What is compared, the kind of questions, and the two models: the first minus the second."""
 
 
+ADAPTIVE = {"atar": "ATAR", "no_balance": "ATAR without balance"}
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One difficulty of one kind of question, asked of ATAR's model of one seed.
+    """One difficulty of one kind of question, asked of a model that one of `ADAPTIVE` trained.
 
     Attributes:
         no_think: the share of greedy answers without thinking.
@@ -57,15 +60,22 @@ class Case:
 def cases(runs: Path) -> Iterator[Case]:
     """Every case that has been evaluated."""
     for seed in seeds_of(runs):
-        for kind, difficulties in KINDS.items():
-            folder = seed / f"{kind}_atar" / "eval"
-            free, no_think, think = (rows_of(folder / f"{kind}-test{way}") for way in ("/real", "-no_think", "-think"))
-            for difficulty in difficulties:
-                figures = (without_thinking(free, difficulty), right(no_think, difficulty), right(think, difficulty))
-                helps = gain(no_think, think, difficulty)
-                rate, p, q = figures
-                if rate is not None and p is not None and q is not None and helps is not None:
-                    yield Case(f"seed {seed_name(seed)}, {kind} {difficulty}", rate, p, q, helps)
+        for reward, title in ADAPTIVE.items():
+            for kind, difficulties in KINDS.items():
+                for difficulty in difficulties:
+                    name = f"seed {seed_name(seed)}, {title}, {kind} {difficulty}"
+                    case = case_of(seed / f"{kind}_{reward}" / "eval", kind, difficulty, name)
+                    if case is not None:
+                        yield case
+
+
+def case_of(folder: Path, kind: str, difficulty: str, name: str) -> Case | None:
+    free, no_think, think = (rows_of(folder / f"{kind}-test{way}") for way in ("/real", "-no_think", "-think"))
+    rate, helps = without_thinking(free, difficulty), gain(no_think, think, difficulty)
+    p, q = right(no_think, difficulty), right(think, difficulty)
+    if rate is None or helps is None or p is None or q is None:
+        return None
+    return Case(name, rate, p, q, helps)
 
 
 def findings_table(runs: Path) -> str:
@@ -94,7 +104,7 @@ def case_rows(all_cases: Sequence[Case]) -> Iterator[list[str]]:
         yield [what, "; ".join(map(str, members)), short]
     others = "; ".join(str(case) for case in all_cases if case not in following)
     short = f"in {len(following)} of {len(all_cases)} cases" if all_cases else EMPTY
-    yield ["the rule, with p and q of ATAR's own model, says what it does", others and f"not so: {others}", short]
+    yield ["the rule, with p and q of the model itself, says what ATAR does", others and f"not so: {others}", short]
 
 
 def token_rows(runs: Path) -> Iterator[list[str]]:

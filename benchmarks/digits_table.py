@@ -9,6 +9,7 @@ differences are paired by question.
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 from digits_figures import (
@@ -26,7 +27,7 @@ from digits_figures import (
     with_played_difficulty,
     without_thinking,
 )
-from digits_findings import findings_table
+from digits_findings import ADAPTIVE, findings_table
 from digits_readme import ANSWERS, BEGIN, END, first_page
 from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
 from harken.results.evaluation_rows import Row
@@ -158,33 +159,35 @@ def thinking_table(runs: Path) -> str:
 
 
 def cases_table(runs: Path) -> str:
-    """p and q of the start and of ATAR's model, each form forced, and what the rule says of them."""
-    header = ["seed", "questions", "model", *HELPS, "no-think, ATAR, %"]
+    """p and q of the start and of ATAR's models, each form forced, and what the rule says of them."""
+    models = {"": "start", **ADAPTIVE}
     rows = []
     for (kind, difficulty), title in CASES.items():
         for seed in seeds_of(runs):
-            atar = rows_of(seed / f"{kind}_atar" / "eval" / f"{kind}-test/real")
-            for name, model in (("start", "start"), ("ATAR", f"{kind}_atar")):
-                forced = [rows_of(seed / model / "eval" / f"{kind}-test-{way}") for way in ("no_think", "think")]
-                cells = forced_cells(*forced, difficulty)
-                rate = pct(without_thinking(atar, difficulty)) if name == "ATAR" else ""
-                rows.append([seed_name(seed), title, name, *cells, rate])
-    return markdown(header, rows)
+            for reward, name in models.items():
+                if reward and (kind, reward) not in TRAINED:
+                    continue
+                folder = seed / model_of(kind, reward) / "eval"
+                forced = [rows_of(folder / f"{kind}-test-{way}") for way in ("no_think", "think")]
+                rate = without_thinking(rows_of(folder / f"{kind}-test/real"), difficulty)
+                rows.append([seed_name(seed), title, name, *forced_cells(*forced, difficulty), pct(rate)])
+    return markdown(["seed", "questions", "model", *HELPS, "no-think, %"], rows)
 
 
 def rates_by_clip_table(runs: Path) -> str:
     """The no-think rates with each kind of audio; with another clip also by the clip that was played."""
-    header = ["seed", "questions", "difficulty", *MODES, "another clip, by what was played"]
+    header = ["seed", "questions", "model", "difficulty", *MODES, "another clip, by what was played"]
     rows = []
     for kind in ("faint", "noise", "sums"):
         easy, hard = KINDS[kind]
-        for seed in seeds_of(runs):
-            folder = seed / f"{kind}_atar" / "eval" / f"{kind}-test"
+        for seed, reward in product(seeds_of(runs), (*ADAPTIVE, "priced")):
+            folder = seed / model_of(kind, reward) / "eval" / f"{kind}-test"
             by_mode = {mode: rows_of(folder / mode) for mode in MODES}
             by_clip = with_played_difficulty(by_mode["shuffled"], lambda clip: clip.noisy or len(clip.digits) == 2)
             for difficulty, level in ((easy, "easy"), (hard, "hard")):
                 rates = [pct(without_thinking(by_mode[mode], difficulty)) for mode in MODES]
-                rows.append([seed_name(seed), kind, difficulty, *rates, pct(without_thinking(by_clip, level))])
+                played_rate = pct(without_thinking(by_clip, level))
+                rows.append([seed_name(seed), kind, REWARDS[reward], difficulty, *rates, played_rate])
     return markdown(header, rows)
 
 

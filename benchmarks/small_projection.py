@@ -14,7 +14,7 @@ from harken.planning.cards import CARDS, Card
 from harken.planning.memory_items import GIB
 from harken.planning.shapes import Shape, shape_of
 from harken.planning.step_time import step_time
-from harken.planning.ways_to_fit import planned_run, time_of
+from harken.planning.ways_to_fit import planned_run, step_seconds
 from harken.results.formatting import markdown
 from small_figures import BASE, ROWS, SETS, answers
 
@@ -65,8 +65,7 @@ def training(row: str, shape: Shape, card: Card) -> tuple[int, float]:
     recipe = load_recipe(RECIPES / f"{name}.yaml")
     size = int(card.memory_gib * GIB)
     if loop == "train":
-        _, items = time_of(recipe, shape, card, size, CLIP_S)
-        return recipe.grpo.steps, sum(item.seconds for item in items)
+        return recipe.grpo.steps, step_seconds(recipe, shape, card, size, CLIP_S)
     run = planned_run(recipe, recipe.sft, shape, CLIP_S)
     items = step_time(run, card, run.prompts_per_card, run.prompts_per_card)
     assert recipe.sft.steps is not None

@@ -86,25 +86,31 @@ def test_every_cell_of_spoken_digits_is_filled_with_figures_worked_by_hand(digit
         assert [cell.split()[0] for cell in sums[3:9]] == ["100.0", "100.0", "25.0", "25.0", "90.0", "60.0"]
         assert sums[9].startswith("-10.0 [")  # 12 against 16 of 20 hard ones, and 18 of 20 easy ones in both
         assert sums[11] == "4.0"
-        case = cells_of(
-            text, "Where thinking is dropped and where it is kept", seed, "sums of two digits, four choices", "ATAR"
-        )
+        section = "Where thinking is dropped and where it is kept"
+        case = cells_of(text, section, seed, "sums of two digits, four choices", "ATAR")
         assert [case[3].split()[0], case[4].split()[0]] == ["60.0", "95.0"]
         assert case[5].startswith("+35.0 [")
         assert case[6:8] == ["65.0", "keep"]  # (1 + 0.95) / 3; and p = 0.6 is below it
+        assert cells_of(text, section, seed, "digits drowned in noise", "ATAR")[8].split()[0] == "0.0"
+        unequal = cells_of(text, "No-think rates by what is played", seed, "faint", "ATAR", "drowned")
+        # half of the shuffled clips that are played for the clean questions are noisy
+        assert [cell.split()[0] for cell in unequal[4:]] == ["0.0"] * 5 + ["50.0"]
     assert cells_of(text, "Where the time went", "0", "train (1)")[2:4] == ["40", "20"]  # one step in two goes
 
 
 def test_the_lines_on_spoken_digits_say_where_thinking_is_dropped_and_kept(digits_text):
     text = digits_text
     helps = cells_of(text, "What the tables say", "thinking helps and ATAR drops it")
-    assert helps[2] == "6 of 14 cases"  # noisy, and two digits with four and with two choices, of two seeds
-    assert "seed 1, sums two: no-think 100.0 %, thinking helps by +35.0 [" in helps[1]
+    # noisy, and two digits with four choices, and ATAR's two digits with two choices, of two seeds
+    assert helps[2] == "10 of 26 cases"
+    assert "seed 1, ATAR, sums two: no-think 100.0 %, thinking helps by +35.0 [" in helps[1]
     kept = cells_of(text, "What the tables say", "thinking does not help and ATAR keeps it")
-    assert kept[2] == "2 of 14 cases"
-    assert kept[1].startswith("seed 0, faint drowned: no-think 0.0 %, thinking helps by +0.0 [")
-    rule = cells_of(text, "What the tables say", "the rule, with p and q of ATAR's own model, says what it does")
-    assert rule[2] == "in 8 of 14 cases"  # p = 0.6 is below 0.65 in six cases, where this made-up model does not think
+    assert kept[2] == "2 of 26 cases"
+    assert kept[1].startswith("seed 0, ATAR, faint drowned: no-think 0.0 %, thinking helps by +0.0 [")
+    rule = cells_of(text, "What the tables say", "the rule, with p and q of the model itself, says what ATAR does")
+    # ATAR's p = 0.6 is below 0.65 in six cases, and that without balance has 0.5 below 0.65 in four and 0.5 for a
+    # threshold of 0.5 in two, where these made-up models do not think
+    assert rule[2] == "in 14 of 26 cases"
     assert cells_of(text, "What the tables say", "ATAR against the accuracy reward, sums")[2] == "below in 2 of 2 seeds"
     assert (
         cells_of(text, "What the tables say", "tokens an answer, sums: ATAR beside the accuracy reward")[1]
