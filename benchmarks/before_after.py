@@ -5,7 +5,7 @@
     python benchmarks/before_after.py --before BEFORE --swift ENVIRONMENT
 
     git worktree add BEFORE cae82c8
-    python benchmarks/before_after.py --before BEFORE --name before_objectives --only "G=4 packed" --rounds 31
+    python benchmarks/before_after.py --before BEFORE --name before_objectives --rounds 31 --only "G=4 packed"
 
 The second pair asks what the objectives, the resampling and the reward part listening cost a step that uses none of
 them. The work is that of text_step.py, audio_step.py, passes.py, growth.py and rollout_width.py, without their peers.

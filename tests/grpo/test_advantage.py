@@ -19,6 +19,7 @@ from harken.grpo.advantage import (
     group_values,
     moments,
     over_step,
+    scaled_by_step,
 )
 
 with warnings.catch_warnings():
@@ -102,6 +103,17 @@ def test_group_rloo_and_gdpo_equal_trl():
     gdpo = grpo | {"multi_objective_aggregation": "normalize_then_sum"}
     # TRL's Bessel correction 12 / 11 is a float32
     assert whole("gdpo") == pytest.approx(trl_advantages(grpo_trainer, grpo_trainer.GRPOTrainer, **gdpo), abs=1e-7)
+
+
+def test_rewards_scaled_by_their_deviation_over_the_step_equal_trls_batch_and_the_slow_form():
+    own = scaled_by_step(
+        group_values("group", REWARDS, PARTS, WEIGHTS, scale=False), moments(REWARDS.flatten().tolist(), [1] * P * G)
+    ).flatten()
+    batch = {"scale_rewards": "batch", "multi_objective_aggregation": "sum_then_normalize"}
+    assert own.tolist() == pytest.approx(trl_advantages(grpo_trainer, grpo_trainer.GRPOTrainer, **batch), abs=1e-7)
+    std = statistics.stdev(REWARDS.flatten().tolist())
+    slow = [(value - statistics.fmean(row)) / (std + 1e-4) for row in REWARDS.tolist() for value in row]
+    assert own.tolist() == pytest.approx(slow, abs=1e-12)
 
 
 def test_rloo_compares_with_the_others_of_the_group():

@@ -31,7 +31,7 @@ from harken.training.memory_saving_adamw import MemorySavingAdamW
 from harken.training.open_session import open_session
 from harken.training.optimizer import apply_update
 from harken.training.run_folder import RunFolder
-from harken.types import Estimator, Question
+from harken.types import Question
 
 CHOICES = ("one", "two", "three")
 THINK, DIRECT = "<think>{}</think><answer>{}</answer>", "<answer>{}</answer>"
@@ -115,15 +115,16 @@ class PromptJudge:
 def rewards(ranks: Ranks, job: dict) -> dict[str, Any]:
     """Reward this rank's part of COMPLETIONS with the adaptive reward and a judge, with every estimator of advantages
     that looks at the whole step."""
-    outcome = _rewarded(ranks, job, "group")
+    outcome = _rewarded(ranks, job)
     if job["answers"]:
-        outcome["over step"] = [_rewarded(ranks, job, estimator)["advantages"] for estimator in OVER_STEP]
+        changes = [*({"advantage": estimator} for estimator in OVER_STEP), {"scale_rewards": "step"}]
+        outcome["over step"] = [_rewarded(ranks, job, **change)["advantages"] for change in changes]
     return outcome
 
 
-def _rewarded(ranks: Ranks, job: dict, estimator: Estimator) -> dict[str, Any]:
+def _rewarded(ranks: Ranks, job: dict, **grpo: Any) -> dict[str, Any]:
     config = RewardConfig.model_validate({"parts": PARTS, "adaptive": {"consistency": "equation"}})
-    settings = GrpoConfig(completions_per_prompt=2, advantage=estimator)
+    settings = GrpoConfig(completions_per_prompt=2, **grpo)
     prompt = Prompt.from_config(PromptConfig(style="adaptive"))
     limit = FailureLimit(0.9)
     rewarder = Rewarder(config, settings, prompt, PromptJudge(answers=job["answers"]), limit, ranks)

@@ -333,7 +333,13 @@ def test_a_price_and_consistency_exclude_each_other():
 
 @pytest.mark.parametrize(
     ("grpo", "refused"),
-    [({}, True), ({"advantage": "gdpo"}, True), ({"scale_rewards": False}, False), ({"advantage": "rloo"}, False)],
+    [
+        ({}, True),
+        ({"advantage": "gdpo"}, True),
+        ({"scale_rewards": False}, False),
+        ({"scale_rewards": "step"}, False),
+        ({"advantage": "rloo"}, False),
+    ],
 )
 def test_a_price_needs_advantages_that_are_not_divided_by_a_deviation(grpo, refused):
     values = {

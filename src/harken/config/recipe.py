@@ -100,7 +100,7 @@ class Recipe(Section):
         adaptive = self.reward.adaptive_options
         if adaptive is None or adaptive.thinking_price is None:
             return self
-        if self.grpo.advantage == "gdpo" or (self.grpo.advantage == "group" and self.grpo.scale_rewards):
+        if self.grpo.advantage == "gdpo" or (self.grpo.advantage == "group" and self.grpo.scale_rewards is True):
             raise ValueError(
                 "reward.adaptive.thinking_price: divided by the standard deviation of a group that is all right, the "
                 "price counts as much as an answer: set grpo.scale_rewards: false, or grpo.advantage: rloo"

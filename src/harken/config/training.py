@@ -71,8 +71,10 @@ class GrpoConfig(Section):
     """How the loss is averaged. grpo: over the tokens of each completion, then over completions. dr_grpo: the sum over
     tokens divided by max_completion_tokens (arXiv 2503.20783). dapo: one mean over all tokens of the step (arXiv
     2503.14476)."""
-    scale_rewards: bool = True
-    """Divide the advantage by the standard deviation of its group, with `advantage: group`. dr_grpo needs false."""
+    scale_rewards: bool | Literal["step"] = True
+    """Divide the advantage by the standard deviation of its group, with `advantage: group` [P]. step: by that of all
+    rewards of the step, so that a group of nearly equal rewards is not scaled up (arXiv 2508.08221; `batch` in TRL).
+    dr_grpo needs false."""
     resample_equal_groups: NonNegativeInt = 0
     """The most times that a step replaces prompts whose completions all earn the same by other prompts, as such groups
     teach nothing (DAPO's dynamic sampling, arXiv 2503.14476); 0 keeps them. It costs a rollout of the replaced prompts

@@ -1,6 +1,6 @@
 """Advantages of completions: each reward compared with the rewards of the same prompt's other completions.
 
-    group                  GRPO                  (r - mean) / (std + 1e-4) in each group
+    group                  GRPO                  (r - mean) / (std + 1e-4) in each group, or by the std of the step
     rloo                   RLOO                  r - mean of the group's other rewards
     gdpo                   GDPO                  each reward part as in `group`, their weighted sum, then over the step
     reinforce_pp           REINFORCE++           r over all tokens of the step
@@ -88,7 +88,7 @@ def group_values(
     Args:
         rewards: [P, G] weighted sums of the parts.
         parts: part name -> [P * G] values.
-        scale: divide by the standard deviation of the group, in `group` alone.
+        scale: whether `group` divides by the standard deviation of the group.
     """
     match estimator:
         case "group":
@@ -134,6 +134,12 @@ def over_step(estimator: Estimator, values: Tensor, of_step: Moments) -> Tensor:
     if estimator == "gdpo":
         return (values - of_step.mean) / (math.sqrt(of_step.variance) + 1e-4)
     return (values - of_step.mean) / math.sqrt(of_step.variance + 1e-8)
+
+
+def scaled_by_step(values: Tensor, rewards_of_step: Moments) -> Tensor:
+    """v / (std + 1e-4), with the standard deviation of all rewards of the step (arXiv 2508.08221; TRL 1.16's
+    `scale_rewards: batch`)."""
+    return values / (math.sqrt(rewards_of_step.variance) + 1e-4)
 
 
 def equal_groups(rewards: Tensor) -> Tensor:

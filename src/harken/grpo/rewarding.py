@@ -115,7 +115,7 @@ class Rewarder:
         failures = self._failures(verdicts) if self._previewed is None else self._previewed
         self._previewed = None
         warnings = [] if self._limit is None else self._limit.check_step(failures)
-        normalize_over_step(rewarded, self._settings.advantage, self._ranks)
+        normalize_over_step(rewarded, self._settings, self._ranks)
         figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
         if self._judge is not None:
             figures |= self._judge_figures(verdicts, failures, self._waited_s)
@@ -173,7 +173,7 @@ class Rewarder:
             reward_parts=parts,
             rewards=rewards,
             advantages=group_values(
-                self._settings.advantage, rewards, parts, self._weights, scale=self._settings.scale_rewards
+                self._settings.advantage, rewards, parts, self._weights, scale=self._settings.scale_rewards is True
             ).flatten(),
         )
 
