@@ -1,6 +1,6 @@
 """What becomes of the sentences of docs/small.md that were written beforehand, and table IV beside the paper's.
 
-A verdict follows from the intervals alone: "holds", "does not hold", or "not shown" where an interval holds zero.
+docs/small.md says what makes a verdict "holds", "does not hold" or "not shown".
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +76,7 @@ def gains_nothing(row: str, kind: str) -> Callable[[Path], Outcome]:
 
 
 def no_less(row: str, kind: str, other: str) -> Callable[[Path], Outcome]:
-    """As much or more: only a loss that is clear of zero contradicts it, and a gain that is clear shows it."""
+    """As much or more: a loss that is clear of zero contradicts it."""
 
     def outcome(seed: Path) -> Outcome:
         gained = gain_over(seed, row, kind, other)
