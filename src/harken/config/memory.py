@@ -7,6 +7,11 @@ from pydantic import model_validator
 from harken.config.section import PositiveInt, Section
 from harken.config.training import GrpoConfig, SftConfig
 
+Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
+Moments = Literal["adamw", "adamw_8bit", "offloaded"]
+ReferenceForm = Literal["copy", "streamed", "int8"]
+"""How weights that train, AdamW's moments and the reference are kept; `MemoryConfig` says what each gives up."""
+
 
 class MemoryConfig(Section):
     """What is kept where. Every value but the defaults gives something up, and says what.
@@ -14,7 +19,7 @@ class MemoryConfig(Section):
     docs/memory.md compares the values, and `harken plan` computes the memory of a recipe.
     """
 
-    weights: Literal["float32", "bf16_corrected", "bf16_stochastic"] = "float32"
+    weights: Weights = "float32"
     """How weights that train are kept. float32: 4 bytes a weight. bf16_corrected: 2 bytes, and beside the optimizer's
     state the 16 bits that make them float32 again; updates are made in float32 and passes see bfloat16. It gives up 16
     bits of the gradients. bf16_stochastic: 2 bytes, rounded up or down at random so that the mean is right. It gives up
@@ -22,7 +27,7 @@ class MemoryConfig(Section):
     rounds alike. Both keep frozen parts in bfloat16 and need precision: bf16_mixed. What trains starts from the bits of
     the checkpoint's file in the first two; bf16_stochastic rounds a finer file at random when it is loaded, and says
     so. Checkpoints of bf16_corrected hold float32."""
-    optimizer: Literal["adamw", "adamw_8bit", "offloaded"] = "adamw"
+    optimizer: Moments = "adamw"
     """How AdamW's two moments of each weight are kept. adamw: in float32. adamw_8bit: in 8 bits with a scale for each
     256 (arXiv 2110.02861); it gives up their precision. offloaded: in host memory with a float32 form of the weights,
     12 bytes a weight; torch's fused AdamW updates them there, and with step_in_backward it does so beside the backward
@@ -31,7 +36,7 @@ class MemoryConfig(Section):
     """Update each weight as soon as its gradient is complete, so that the gradients of two layers are never in memory
     together. It gives up the sum over micro-batches, so that a step has one, and the norm of all gradients, so that
     `max_grad_norm` must be null. A gradient that is not finite ends the run after some weights have moved."""
-    reference: Literal["copy", "streamed", "int8"] = "copy"
+    reference: ReferenceForm = "copy"
     """How the reference policy of the KL term is kept. copy: the trained weights once more; with lora the adapters
     alone. streamed: blocks are in host memory and are brought in one by one. It gives the same numbers and gives up
     speed if a pass is short; on several ranks each has its part of every block in host memory. int8: linear layers in 8

@@ -8,11 +8,14 @@ from harken.config.plugins import installed, is_object_name
 from harken.config.section import PositiveInt, Section
 from harken.errors import did_you_mean
 
+Consistency = Literal["equation", "correct_only"]
+"""Which rewards the judge's verdict on consistency multiplies."""
+
 
 class AdaptiveOptions(Section):
     """Switches of the part adaptive, the adaptive think accuracy reward (Audio-Thinker 4.2)."""
 
-    consistency: Literal["equation", "correct_only"] | None = None
+    consistency: Consistency | None = None
     """Multiply the reward by 1 + 0.5 R_c, where the judge's verdict R_c says whether the reasoning supports the answer.
     correct_only: where the answer is right, as the paper's text has it [P]; the recipes take it. equation: for every
     completion, as equation 7 is printed [P]. null: no judge is needed."""

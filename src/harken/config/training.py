@@ -8,6 +8,9 @@ from harken.config.rollout import RolloutConfig
 from harken.config.section import NonNegativeInt, PositiveInt, Section, Share
 from harken.types import Estimator, Normalization, Objective
 
+Schedule = Literal["linear", "cosine", "constant"]
+"""How a learning rate goes on after warm-up."""
+
 
 class GrpoConfig(Section):
     """The settings of `harken train`. The defaults are Omni-R1's."""
@@ -37,7 +40,7 @@ class GrpoConfig(Section):
     """The longest completion: 64 for direct answers, 512 with reasoning [O]."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """The highest learning rate [P]."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Schedule = "linear"
     """How the learning rate goes on after warm-up: linear and cosine fall to 0 [S]."""
     warmup_share: Share = 0.0
     """The share of the steps in which the learning rate rises from 0 [S]."""
@@ -158,7 +161,7 @@ class SftConfig(Section):
     """The most tokens of prompts and answers that are computed together, as in the section `grpo`."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """The highest learning rate [O]."""
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     """How the learning rate goes on after warm-up: linear and cosine fall to 0 [O]."""
     warmup_share: Share = 0.03
     """The share of the steps in which the learning rate rises from 0 [O]."""

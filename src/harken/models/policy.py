@@ -9,12 +9,13 @@ import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harken.config import ModelConfig
+from harken.config.memory import Weights
 from harken.errors import ConfigError
 from harken.models.architectures import architecture_class, resolve_checkpoint
 from harken.models.audio_lm import AudioLM
@@ -22,8 +23,6 @@ from harken.models.loading import checkpoint_errors, load_model, pick_device
 from harken.models.lora import add_adapters, is_adapter
 from harken.models.precision import is_stored_in_bfloat16, round_stochastically, split_float32, stays_float32
 from harken.models.sharding import is_sharded
-
-Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
 
 
 def load_policy(config: ModelConfig, trained_dtype: torch.dtype = torch.float32) -> AudioLM:

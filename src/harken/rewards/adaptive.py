@@ -7,8 +7,8 @@ no-think) that is rarer in the batch; they grow to 1 by the last step, where the
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
+from harken.config.reward import Consistency
 from harken.types import Form
 
 
@@ -79,9 +79,7 @@ def no_think_threshold(think_right: float, factors: PenaltyFactors) -> float:
     return (think_right + factors.think + 1 - factors.no_think) / (2 + factors.no_think)
 
 
-def with_consistency(
-    r_a: float, r_c: float | None, correct: bool, *, consistency: Literal["equation", "correct_only"]
-) -> float:
+def with_consistency(r_a: float, r_c: float | None, correct: bool, *, consistency: Consistency) -> float:
     """R_a (1 + 0.5 R_c), Audio-Thinker equation 7; `correct_only` leaves the R_a of a wrong answer unchanged [O].
 
     Args:

@@ -9,20 +9,18 @@ Of a parameter that lies on several ranks, each rank updates its own part as one
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from harken.config.memory import Moments, Weights
 from harken.models.precision import join_float32, split_float32
 from harken.models.sharded_tensors import first_number, local_part
 from harken.training.adamw_number_formats import block_size, eight_bit_values
 from harken.training.adamw_update import compiled_update, update_factors, update_piece
-
-Weights = Literal["float32", "bf16_corrected", "bf16_stochastic"]
-Moments = Literal["adamw", "adamw_8bit", "offloaded"]
 
 PIECE = 2**24
 """Numbers that are float32 at once. It bounds the memory of the update to about ten times 64 MiB."""

@@ -10,19 +10,20 @@ Under bf16_mixed the weights of `copy` and `streamed` are kept in bfloat16 where
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harken.config.memory import ReferenceForm
 from harken.models.audio_lm import AudioLM
 from harken.models.experts import CAST_BY_AUTOCAST
 
 
 def make_reference(
     policy: AudioLM,
-    mode: Literal["copy", "streamed", "int8"],
+    mode: ReferenceForm,
     *,
     mixed: bool = False,
     will_be_sharded: bool = False,

@@ -4,12 +4,11 @@ There is no scheduler object whose state could be lost, so a resumed run has the
 """
 
 import math
-from typing import Literal
+
+from harken.config.training import Schedule
 
 
-def learning_rate_at(
-    step: int, steps: int, peak: float, schedule: Literal["linear", "cosine", "constant"], warmup_share: float
-) -> float:
+def learning_rate_at(step: int, steps: int, peak: float, schedule: Schedule, warmup_share: float) -> float:
     """Learning rate of update `step` (0-based) of `steps`: a linear warm-up to `peak`, then to 0 along the schedule."""
     warmup = math.ceil(warmup_share * steps)
     if step < warmup:
