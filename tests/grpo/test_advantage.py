@@ -2,9 +2,11 @@
 
 import inspect
 import math
+import re
 import statistics
 import textwrap
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harken.config import GrpoConfig
 from harken.grpo.advantage import (
     OVER_STEP,
     advantages,
@@ -24,7 +27,7 @@ from harken.grpo.advantage import (
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TRL and what it imports warn while loading
-    from trl.trainer import grpo_trainer, rloo_trainer
+    from trl.trainer import GRPOConfig, RLOOConfig, grpo_trainer, rloo_trainer
 
 P, G = 4, 3
 PARTS = {
@@ -178,3 +181,16 @@ def test_moments_do_not_depend_on_the_order_of_the_values():
     shuffled = moments(*zip(*pairs, strict=True))
     assert moments(values, counts) == shuffled
     assert moments([], []).variance == moments([2.0], [1]).variance == 0.0
+
+
+def test_the_keys_that_the_page_names_of_trl_and_of_harken_exist():
+    page = (Path(__file__).parents[2] / "docs" / "mathematics.md").read_text(encoding="utf-8")
+    section = page.partition("### The same keys in TRL and verl")[2].partition("### ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    trl = {name for config in (GRPOConfig, RLOOConfig) for name in config.__dataclass_fields__}
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)(?:=[^`]*)?`", row[1])}
+    named |= {"delta", "entropy_coef", "top_entropy_quantile", "sync_ref_model"}
+    assert named - {"clip_high", "get_soft_overlong_punishment"} <= trl
+    own = {name for row in rows for name in re.findall(r"`grpo\.([a-z_]+)", row[0])}
+    assert len(rows) == 12
+    assert own <= GrpoConfig.model_fields.keys()
