@@ -168,8 +168,19 @@ def test_adapters_train_alike_and_their_checkpoint_goes_on_with_another_number_o
     assert_same_written_by(data, one, tmp_path, 2, arch="qwen2_audio", lora=True)
 
 
-def test_bf16_mixed_stays_near_one_process(data, tmp_path):
-    one, two = pair(data, tmp_path, model={"precision": "bf16_mixed"})
+IN_BFLOAT16 = {
+    "float32 weights": {},
+    "voxtral, bfloat16 weights": {"arch": "voxtral", "memory": {"weights": "bf16_corrected"}},
+    "voxtral, adapters": {"arch": "voxtral", "lora": True, "model": {"frozen_dtype": "bfloat16"}},
+}
+"""The positions of Voxtral's tower stay float32 beside bfloat16 weights."""
+
+
+@pytest.mark.parametrize("kind", IN_BFLOAT16)
+def test_bf16_mixed_stays_near_one_process(kind, data, tmp_path):
+    options = {**IN_BFLOAT16[kind]}
+    model = {"precision": "bf16_mixed", **options.pop("model", {})}
+    one, two = pair(data, tmp_path, model=model, sgd=False, **options)
     first, second = metric_rows(one)[0], metric_rows(two)[0]
     assert second["policy/entropy"] == pytest.approx(first["policy/entropy"], rel=1e-2)
     assert second["policy/grad_norm"] == pytest.approx(first["policy/grad_norm"], rel=0.2)
