@@ -37,10 +37,11 @@ from harken.training.optimizer import build_optimizer
 from harken.types import Question
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("parts", [LANGUAGE_MODEL, EVERYTHING], ids=["language model", "tower too"])
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize(
+    "checkpointing", [pytest.param(False, id="plain", marks=pytest.mark.core), pytest.param(True, id="checkpointing")]
+)
 def test_packed_row_equals_repeated_form_with_adapters(arch, parts, checkpointing):
     results = []
     for form in ("packed", "repeated"):
