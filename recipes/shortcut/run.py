@@ -1,21 +1,24 @@
 """Does a model listen where the text gives most answers away? Plain GRPO beside GRPO with the listening reward.
 
     python recipes/shortcut/run.py runs/shortcut --seeds 0 1 2
+    python recipes/shortcut/run.py runs/shortcut-realaqa --seeds 0 1 2 --realaqa ../shared/realaqa
 
-Every question about the built-in sounds gets a code word that stands for one of its choices ("Take birch."; each answer
-word has a tree of its own). In training the word stands for the right answer in 70 % of the questions and lies in the
-others. The start is a tiny model that can listen and rather reads, as a large one does: it is fine-tuned on the sounds
-with words that say nothing, and then for a few steps on the training questions without their clips. From there GRPO
-goes on with each reward in ARMS and the same settings otherwise. The test questions are asked with a word that lies and
-with one that is right, with the clip and without it.
+Every question gets a code word that stands for one of its choices ("Take birch."; each answer has a tree of its own).
+In training the word stands for the right answer in 70 % of the questions and lies in the others. The start is a tiny
+model that can listen and rather reads: it is fine-tuned on clips with words that say nothing, and then on the training
+questions without their clips. From there GRPO goes on with each of ARMS, a recipe beside this file, and the same
+settings otherwise. The test questions are asked with a word that lies and with one that is right, with the clip and
+without it.
 
-Finished stages are not repeated and a stopped run goes on. `table.py` writes the table and the curves.
+The questions are the easy ones about the built-in sounds or, with --realaqa, the spoken digits of a folder of real
+recordings. Finished stages are not repeated and a stopped run goes on. `table.py` writes the tables and the curves.
 """
 
 import argparse
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +36,11 @@ TREES = [
     *("alder", "birch", "cedar", "elm", "fir", "hazel", "holly", "juniper", "larch", "linden", "maple", "oak"),
     *("palm", "pine", "poplar", "rowan", "spruce", "willow", "yew", "walnut"),
 ]
-ARMS = ("plain", "listening")
+ARMS = ("plain", "listening", "scaled")
 TESTS, AUDIO = ("lie", "right"), ("real", "none")
 ANSWERS = {"max_completion_tokens": 4, "batch_size": 96}
+DIGITS = {"sounds": {"sft.steps": 240}}
+"""What differs for the spoken digits, by recipe: a tiny model learns to hear them later than the built-in sounds."""
 
 
 def with_words(records: Sequence[dict[str, Any]], right_share: float, seed: str) -> list[dict[str, Any]]:
@@ -54,25 +59,37 @@ def with_words(records: Sequence[dict[str, Any]], right_share: float, seed: str)
     return rows
 
 
-def write_data(out: Path, seed: int) -> None:
+def easy_questions(data: Path, seed: int, realaqa: Path | None) -> dict[str, list[dict[str, Any]]]:
+    """The questions to train on and those of the test, without code words, by split. The built-in ones are written into
+    `data`; of the recordings these are the ones of a single digit."""
+    if realaqa is None:
+        write_demo_set(data, seed=seed, n_train=N_TRAIN, n_test=N_TEST)
+    folder, task = (data, None) if realaqa is None else (realaqa, "speech")
+    return {
+        split: [
+            record
+            for record in json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
+            if record["difficulty"] == "easy" and task in (None, record["task"])
+        ]
+        for split in ("train", "test")
+    }
+
+
+def write_data(data: Path, seed: int, realaqa: Path | None = None) -> None:
     """sounds.json, where each choice's word comes equally often, train.json, and the test questions with words that lie
     and that are right."""
-    if (out / "right.json").exists():
+    if (data / "right.json").exists():
         return
-    write_demo_set(out, seed=seed, n_train=N_TRAIN, n_test=N_TEST)
-    train, test = (
-        [record for record in json.loads((out / f"{name}.json").read_text()) if record["difficulty"] == "easy"]
-        for name in ("train", "test")
-    )
-    shares = (
-        ("sounds", train, 0.25),
-        ("train", train, RIGHT_SHARE),
-        ("lie", test, 0.0),
-        ("right", test, 1.0),
-    )
-    for name, records, share in shares:
-        rows = with_words(records, share, f"{name} {seed}")
-        (out / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    data.mkdir(parents=True, exist_ok=True)
+    questions = easy_questions(data, seed, realaqa)
+    for name, split, share in (
+        ("sounds", "train", 0.25),
+        ("train", "train", RIGHT_SHARE),
+        ("lie", "test", 0.0),
+        ("right", "test", 1.0),
+    ):
+        rows = with_words(questions[split], share, f"{name} {seed}")
+        (data / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def trained(
@@ -88,45 +105,55 @@ def trained(
     return stage(HERE / f"{recipe}.yaml", out, settings=settings, console=console)
 
 
-def run_seed(out: Path, seed: int, console: Console) -> None:
-    """All stages of one seed."""
+def run_seed(
+    out: Path,
+    seed: int,
+    console: Console,
+    realaqa: Path | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """All stages of one seed.
+
+    Args:
+        realaqa: the folder of recordings; None for the built-in sounds.
+        changes: keys to change, by recipe; the arms take those of "plain" as well.
+    """
     data, tiny = out / "data", out / "tiny"
-    write_data(data, seed)
+    changes = {**({} if realaqa is None else DIGITS), **(changes or {})}
+    write_data(data, seed, realaqa)
     if not tiny.exists():
         write_tiny("qwen2_5_omni", tiny, question_texts([data / "train.json"]), seed)
-    sounds = {
-        "seed": seed,
-        "data.train.0.file": data / "sounds.json",
-        "model.path": tiny,
-    }
-    shared = {"seed": seed, "data.train.0.file": data / "train.json"}
-    runs = {"sounds": trained(harken.sft, "sounds", out / "sounds", sounds, console)}
-    settings = {**shared, "model.path": runs["sounds"].checkpoint}
-    runs["start"] = trained(harken.sft, "start", out / "start", settings, console)
+
+    def settings(recipe: str, file: str, model: Path) -> dict[str, Any]:
+        source = {"data.train.0.file": data / file, "data.train.0.audio_root": realaqa or data}
+        shared = changes.get("plain", {}) if recipe in ARMS else {}
+        return {"seed": seed, "model.path": model, **source, **shared, **changes.get(recipe, {})}
+
+    sounds = trained(harken.sft, "sounds", out / "sounds", settings("sounds", "sounds.json", tiny), console)
+    start = settings("start", "train.json", sounds.checkpoint)
+    runs = [sounds, trained(harken.sft, "start", out / "start", start, console)]
     for arm in ARMS:
-        settings = {**shared, "model.path": runs["start"].checkpoint}
-        runs[arm] = trained(harken.train, arm, out / arm, settings, console)
-    for run in runs.values():
-        for test in TESTS:
-            for audio in AUDIO:
-                folder = run.folder / "eval" / f"{test}-{audio}"
-                harken.evaluate(
-                    model=run.checkpoint,
-                    data=data / f"{test}.json",
-                    audio=audio,
-                    settings=ANSWERS,
-                    out=folder,
-                    console=console,
-                )
+        own = settings(arm, "train.json", runs[1].checkpoint)
+        runs.append(trained(harken.train, arm, out / arm, own, console))
+    for run, test, audio in product(runs, TESTS, AUDIO):
+        harken.evaluate(
+            model=run.checkpoint,
+            data=data / f"{test}.json",
+            audio=audio,
+            settings={**ANSWERS, "data.audio_root": realaqa or data},
+            out=run.folder / "eval" / f"{test}-{audio}",
+            console=console,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--realaqa", type=Path, help="folder with train.json, test.json and audio/ of recordings")
     arguments = parser.parse_args()
     for seed in arguments.seeds:
-        run_seed(arguments.out / f"seed{seed}", seed, Console())
+        run_seed(arguments.out / f"seed{seed}", seed, Console(), arguments.realaqa)
 
 
 if __name__ == "__main__":
