@@ -39,7 +39,7 @@ TREES = [
 ARMS = ("plain", "listening", "scaled")
 TESTS, AUDIO = ("lie", "right"), ("real", "none")
 ANSWERS = {"max_completion_tokens": 4, "batch_size": 96}
-DIGITS = {"sounds": {"sft.steps": 240}}
+DIGITS = {"sounds": {"sft.steps": 120}}
 """What differs for the spoken digits, by recipe: a tiny model learns to hear them later than the built-in sounds."""
 
 

@@ -1,40 +1,40 @@
-"""The table and the curves of recipes/shortcut: python recipes/shortcut/table.py runs/shortcut runs/shortcut/curves.svg
+"""The tables of recipes/shortcut: python recipes/shortcut/table.py runs/shortcut
 
-Prints a Markdown table for docs/results.md: accuracy with the clip where the code word lies and where it is right, and
-the audio gain (with the clip minus without it, paired by question), each with its 95 % interval clustered by clip. The
-picture shows, over the training steps, the accuracy of the sampled completions on training questions whose word lies: a
-line for each reward, the mean over seeds and windows of 10 steps, and a band from the smallest to the largest seed.
+Prints Markdown for docs/results.md. First, of each seed: accuracy with the clip where the code word lies and where it
+is right, and the audio gain (with the clip minus without it, paired by question). Then the differences between the
+arms, paired by question, of each seed and over all of them. Last, what the groups of the training steps taught: how
+many had no difference, and what share of the advantages came from questions whose word lies. Intervals are of 95 %,
+clustered by clip; they are over questions and not over runs.
 """
 
 import json
 import sys
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 from harken.results.compare import compare_folders
+from harken.results.evaluation_rows import read_evaluation_rows
 from harken.results.formatting import markdown, percent, points
-from harken.stats import Estimate
+from harken.stats import Estimate, paired_gain
 
-RUNS = {
-    "sounds": "SFT on the sounds",
-    "start": "then SFT on the text: the start",
-    "plain": "GRPO, accuracy alone",
-    "listening": "GRPO with the listening reward",
+ARMS = {
+    "plain": "accuracy alone",
+    "listening": "with the listening reward",
+    "scaled": "accuracy alone, advantages divided by the deviation",
 }
-WINDOW, WIDTH, HEIGHT, LEFT, TOP = 10, 360, 180, 44, 16
-STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #24292f }
-.grid { stroke: #d0d7de }
-.line { fill: none; stroke-width: 2 }
-.band { stroke: none; opacity: .15 }
-.plain { stroke: #bc4c00; fill: #bc4c00 }
-.listening { stroke: #0969da; fill: #0969da }
-@media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 }
-  .grid { stroke: #30363d }
-  .plain { stroke: #ffa657; fill: #ffa657 }
-  .listening { stroke: #58a6ff; fill: #58a6ff }
-}
-"""
+RUNS = {"sounds": "SFT on the clips", "start": "then SFT on the text: the start", **ARMS}
+PAIRS = (("plain", "listening"), ("scaled", "listening"), ("start", "plain"), ("start", "listening"))
+"""(before, after): differences are after minus before."""
+PARTS = 4
+"""Equal parts of the training steps in the last table."""
+
+
+def finished(runs: Path) -> list[Path]:
+    """The folders of the seeds whose evaluations are all there."""
+    last = Path(list(RUNS)[-1]) / "eval" / "right-none" / "summary.json"
+    return [seed for seed in sorted(runs.glob("seed*")) if (seed / last).exists()]
 
 
 def accuracy(folder: Path) -> str:
@@ -42,71 +42,106 @@ def accuracy(folder: Path) -> str:
     return percent(Estimate(**summary["accuracy"]["all"]))
 
 
-def audio_gain(eval_folder: Path, test: str) -> str:
-    whole = compare_folders(eval_folder / f"{test}-none", eval_folder / f"{test}-real")[0]
-    return points(whole.gain)
+def audio_gain(folder: Path, test: str) -> str:
+    return points(compare_folders(folder / f"{test}-none", folder / f"{test}-real")[0].gain)
 
 
-def table(runs: Path) -> str:
-    header = ["seed", "model", "word lies, %", "word is right, %"]
-    header += ["audio gain, word lies", "audio gain, word is right"]
+def results(seeds: Sequence[Path]) -> str:
+    header = ["seed", "model", "word lies, %", "word is right, %", "audio gain, word lies", "audio gain, word is right"]
     rows = []
-    for seed in sorted(runs.glob("seed*")):
+    for seed in seeds:
         for name, title in RUNS.items():
             folder = seed / name / "eval"
-            if (folder / "right-none" / "summary.json").exists():
-                cells = [accuracy(folder / f"{test}-real") for test in ("lie", "right")]
-                cells += [audio_gain(folder, test) for test in ("lie", "right")]
-                rows.append([seed.name.removeprefix("seed"), title, *cells])
+            cells = [accuracy(folder / f"{test}-real") for test in ("lie", "right")]
+            cells += [audio_gain(folder, test) for test in ("lie", "right")]
+            rows.append([seed.name.removeprefix("seed"), title, *cells])
     return markdown(header, rows)
 
 
-def curve(run: Path) -> list[float]:
-    """Accuracy of sampled completions on training questions whose word lies, one number for each window of steps."""
-    files = sorted((run / "rollouts").glob("step_*.jsonl"))
-    rows = [[json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files]
-    lies = [[float(row["correct"]) for row in step if row["difficulty"] == "lie"] for step in rows]
-    windows = [
-        [value for step in lies[start : start + WINDOW] for value in step] for start in range(0, len(lies), WINDOW)
+def pooled(seeds: Sequence[Path], before: str, after: str, test: str) -> Estimate:
+    """After minus before over the questions of all seeds. The built-in clips of two seeds are different ones;
+    recordings are the same, so that all questions about one are one cluster."""
+    earlier: dict[str, float] = {}
+    later: dict[str, float] = {}
+    clips: dict[str, Hashable] = {}
+    for seed in seeds:
+        own_clips = (seed / "data" / "audio").is_dir()
+        for values, name in ((earlier, before), (later, after)):
+            for row in read_evaluation_rows(seed / name / "eval" / f"{test}-real"):
+                item = f"{seed.name} {row['id']}"
+                values[item] = float(bool(row["correct"]))
+                clips[item] = (seed.name if own_clips else "", row["clip"])
+    return paired_gain(earlier, later, clips)
+
+
+def differences(seeds: Sequence[Path]) -> str:
+    header = [
+        "difference",
+        "test word",
+        *(seed.name.replace("seed", "seed ") for seed in seeds),
+        "all seeds",
+        "n",
+        "clips",
     ]
-    return [sum(window) / len(window) for window in windows if window]
+    rows = []
+    for before, after in PAIRS:
+        for test, word in (("lie", "lies"), ("right", "is right")):
+            own = [pooled([seed], before, after, test) for seed in seeds]
+            whole = pooled(seeds, before, after, test)
+            cells = [f"{100 * gain.mean:+.1f}" for gain in own]
+            rows.append([f"{after} - {before}", word, *cells, points(whole), str(whole.n), str(whole.clusters)])
+    return markdown(header, rows)
 
 
-def picture(runs: Path) -> str:
-    drawn = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = TOP + HEIGHT * (1 - share)
-        drawn.append(f'<line class="grid" x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y}" y2="{y}"/>')
-        drawn.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{share:.0%}</text>')
-    steps = 0
-    for number, (name, title) in enumerate(list(RUNS.items())[2:]):
-        seeds = list(
-            zip(
-                *(curve(run) for run in sorted(runs.glob(f"seed*/{name}"))),
-                strict=False,
-            )
-        )
-        steps = max(steps, len(seeds) * WINDOW)
-        xs = [LEFT + WIDTH * (i + 0.5) / len(seeds) for i in range(len(seeds))]
-        ys = [[TOP + HEIGHT * (1 - value) for value in values] for values in seeds]
-        low, high, mean = (
-            [f"{x:.1f},{pick(y):.1f}" for x, y in zip(xs, ys, strict=True)]
-            for pick in (max, min, lambda y: sum(y) / len(y))
-        )
-        drawn.append(f'<polygon class="band {name}" points="{" ".join([*low, *reversed(high)])}"/>')
-        drawn.append(f'<polyline class="line {name}" style="fill:none" points="{" ".join(mean)}"/>')
-        y = TOP + HEIGHT + 40 + 18 * number
-        drawn.append(f'<line class="line {name}" x1="{LEFT}" x2="{LEFT + 28}" y1="{y}" y2="{y}"/>')
-        drawn.append(f'<text x="{LEFT + 34}" y="{y + 4}">{title}</text>')
-    y = TOP + HEIGHT + 16
-    drawn.append(f'<text x="{LEFT}" y="{y}">step 1</text>')
-    drawn.append(f'<text x="{LEFT + WIDTH}" y="{y}" text-anchor="end">{steps}</text>')
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 16} {TOP + HEIGHT + 68}" role="img">'
-    title = "<title>Accuracy during training on questions whose code word lies</title>"
-    return "\n".join([head, title, f"<style>{STYLE}</style>", *drawn, "</svg>\n"])
+def groups_of(run: Path) -> list[list[list[dict[str, Any]]]]:
+    """The rows of the sampled completions: [step][group][completion]."""
+    steps = []
+    for file in sorted((run / "rollouts").glob("step_*.jsonl")):
+        groups = defaultdict(list)
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            groups[row["id"]].append(row)
+        steps.append(list(groups.values()))
+    return steps
+
+
+def share(values: Sequence[float]) -> str:
+    return f"{100 * sum(values) / len(values):.0f}" if values else "-"
+
+
+def taught(seeds: Sequence[Path]) -> str:
+    """What the groups of each part of the steps taught, over all seeds."""
+    header = ["reward", "steps", "right, %: lies", "is right", "no difference, %: lies", "is right"]
+    header += ["advantages from lies, %", "listening of right answers: lies", "is right"]
+    rows = []
+    for name in ARMS:
+        runs = [groups_of(seed / name) for seed in seeds]
+        length = len(runs[0]) // PARTS
+        for part in range(PARTS):
+            groups = [group for run in runs for step in run[part * length : (part + 1) * length] for group in step]
+            rows.append([ARMS[name], f"{part * length + 1} to {(part + 1) * length}", *taught_by(groups)])
+    return markdown(header, rows)
+
+
+def taught_by(groups: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    """The cells of `taught` for these groups."""
+    kinds = [[group for group in groups if group[0]["difficulty"] == kind] for kind in ("lie", "right")]
+    right = [share([float(row["correct"]) for group in own for row in group]) for own in kinds]
+    equal = [share([float(len({row["correct"] for row in group}) == 1) for group in own]) for own in kinds]
+    sizes = [sum(abs(row["advantage"]) for group in own for row in group) for own in kinds]
+    listening = [
+        [
+            row["rewards"]["listening"]
+            for group in own
+            for row in group
+            if row["correct"] and "listening" in row["rewards"]
+        ]
+        for own in kinds
+    ]
+    means = [f"{sum(values) / len(values):.2f}" if values else "-" for values in listening]
+    return [*right, *equal, f"{100 * sizes[0] / sum(sizes):.0f}", *means]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(Path(sys.argv[1])) + "\n")
-    if len(sys.argv) > 2:
-        Path(sys.argv[2]).write_text(picture(Path(sys.argv[1])), encoding="utf-8")
+    folders = finished(Path(sys.argv[1]))
+    sys.stdout.write("\n\n".join([results(folders), differences(folders), taught(folders)]) + "\n")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import small_runs
 import torch
 from pydantic import ValidationError
 from scale_runs import write_questions, write_recipe
@@ -15,6 +16,7 @@ from harken.grpo.advantage import equal_groups
 from harken.grpo.loop import train
 from harken.grpo.micro_batch import SampledBatch, ScoredBatch
 from harken.grpo.rewarding import Rewarder
+from harken.grpo.without_clip_pass import WithoutClip
 from harken.judges import FailureLimit
 from harken.questions.grader import understand
 from harken.questions.prompt import Prompt
@@ -84,6 +86,32 @@ def test_a_run_that_is_stopped_between_steps_resumes_bit_for_bit(whole, folder):
     train(settings, out, quiet_console(), on_step=lambda step: step.number == 2)
     train(settings, out, quiet_console(), resume=True)
     assert differences(read_run(out), read_run(whole)) == []
+
+
+def test_a_completion_is_scored_without_its_clip_and_rewarded_by_a_function_once(folder, monkeypatch):
+    """Also where a preview rewards it before the step that keeps it."""
+    scored, rewarded = [], []
+    score, odd = WithoutClip._logp, small_runs.reward_of_odd_questions
+
+    def scored_once(self, batch):
+        scored.extend(question.id for question in batch.questions)
+        return score(self, batch)
+
+    @small_runs.per_group
+    def rewarded_once(responses):
+        rewarded.append(responses[0].question.id)
+        return odd(responses)
+
+    monkeypatch.setattr(WithoutClip, "_logp", scored_once)
+    monkeypatch.setattr(small_runs, "reward_of_odd_questions", rewarded_once)
+    reward = {"parts": [*ODD["parts"], {"name": "listening", "weight": 1e-9}]}
+    grpo = {"steps": 2, "completions_per_prompt": 2, "resample_equal_groups": 2}
+    train(load_recipe(write_recipe(folder, reward=reward, grpo=grpo)), folder / "once", quiet_console())
+    prompts = [int(row["resample/prompts"]) for row in metric_rows(folder / "once")]
+    assert len(scored) == len(rewarded) == sum(prompts)
+    assert max(prompts) > 3
+    assert sorted(scored) == sorted(rewarded)
+    assert all("reward/listening" in row for row in metric_rows(folder / "once"))
 
 
 @pytest.mark.slow

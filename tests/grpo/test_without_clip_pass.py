@@ -11,7 +11,8 @@ from tiny_models import ARCHITECTURES, MODELS, plain_logp
 
 from harken.config import ListeningOptions, RewardConfig, load_recipe
 from harken.grpo.loop import train
-from harken.grpo.micro_batch import ScoredBatch
+from harken.grpo.micro_batch import SampledBatch, ScoredBatch
+from harken.grpo.reward_figures import listening_figures
 from harken.grpo.rewarding import Rewarder
 from harken.grpo.sample_completions import sample_completions
 from harken.grpo.without_clip_pass import WithoutClip, heard_groups
@@ -25,7 +26,7 @@ def scored_batches(policy, questions, config, options, seed=0):
     inputs = PromptInputs(policy, PROMPT, cache_gib=1)(questions)
     sampled = sample_completions(policy, questions, inputs, PROMPT, config, seed=seed, step=1)
     without = WithoutClip(policy, PROMPT, questions, options, config, seed=3, cache_gib=1)
-    return without.score([ScoredBatch(batch, None) for batch in sampled])
+    return without.score(list(sampled))
 
 
 def other_prompt(policy, question, questions, against):
@@ -57,8 +58,8 @@ def test_log_probabilities_without_the_clip_equal_plain_passes(arch, against, qu
     by_id = {question.id: question for question in questions}
     seen = 0
     for batch in batches:
-        completions = batch.sampled.completions
-        for r, response in enumerate(batch.sampled.responses):
+        completions = batch.completions
+        for r, response in enumerate(batch.responses):
             length = int(completions.lengths[r])
             prompt = other_prompt(policy, response.question, by_id, against)
             expected = plain_logp(policy.module, prompt, completions.tokens[r, :length])
@@ -71,11 +72,11 @@ def test_the_reward_is_that_of_the_sums_by_hand_and_0_for_a_question_without_a_c
     policy, config = policy_of(ARCHITECTURES[0]), settings()
     batches = scored_batches(policy, questions, config, ListeningOptions())
     reward = RewardConfig.model_validate({**LISTENING, "listening": {"bound": 0.5, "only_correct": False}})
-    rewards = Rewarder(reward, config, PROMPT).reward(batches, progress=0.0)
+    rewards = Rewarder(reward, config, PROMPT).reward([ScoredBatch(batch, None) for batch in batches], progress=0.0)
     gains = []
     for batch, rewarded in zip(batches, rewards.batches, strict=True):
-        completions = batch.sampled.completions
-        for r, response in enumerate(batch.sampled.responses):
+        completions = batch.completions
+        for r, response in enumerate(batch.responses):
             n = int(completions.lengths[r])
             gain = float(completions.logp[r, :n].sum() - batch.without_clip_logp[r, :n].sum())
             expected = 0.0 if response.question.audio is None else min(1.0, max(-1.0, gain / 0.5))
@@ -117,6 +118,25 @@ def test_a_run_without_the_part_makes_no_such_pass(tmp_path, monkeypatch):
     train(recipe, tmp_path / "run", quiet_console())
     with pytest.raises(AssertionError, match="the pass was made"):
         train(load_recipe(write_recipe(tmp_path, reward=LISTENING)), tmp_path / "on", quiet_console())
+
+
+def test_a_step_without_right_answers_has_no_mean_gain_of_right_ones():
+    assert listening_figures([(1.0, False), (3.0, False)]) == {"listening/gain_nats": 2.0}
+    both = {"listening/gain_nats": 2.0, "listening/gain_nats_right": 3.0}
+    assert listening_figures([(1.0, False), (3.0, True)]) == both
+    assert listening_figures([]) == {}
+
+
+@pytest.mark.parametrize("ends_with_longer", [False, True])
+def test_groups_keep_their_log_probabilities_where_they_are_cut_out_and_joined(questions, ends_with_longer):
+    policy = policy_of(ARCHITECTURES[0])
+    whole = SampledBatch.join(scored_batches(policy, questions, settings(), ListeningOptions()))
+    groups = [whole.groups(p, p + 1) for p in range(len(questions))][:: 1 if ends_with_longer else -1]
+    shorter = [part for group in groups for part in group.cut([slice(0, 1)])]  # each as wide as its own completions
+    joined = SampledBatch.join(shorter)
+    heard = {question.id: group for question, group in zip(whole.questions, heard_groups(whole), strict=True)}
+    assert {q.id: group for q, group in zip(joined.questions, heard_groups(joined), strict=True)} == heard
+    assert joined.without_clip_logp.shape == joined.completions.tokens.shape
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ def _listening(batch: ScoredBatch, config: RewardConfig, group: int) -> dict[str
     options = config.listening_options
     if options is None:
         return {}
-    values = [[0.0] * group if own is None else listening(own, options) for own in heard_groups(batch)]
+    values = [[0.0] * group if own is None else listening(own, options) for own in heard_groups(batch.sampled)]
     return {"listening": [value for own in values for value in own]}
 
 

@@ -2,8 +2,8 @@
 
     PromptBatch    prompts whose completions are sampled together; a micro-batch is a part of them
     SampledBatch   with completions, made by `sample_completions.py`
-    ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`; with those without the clip
-                   where `without_clip_pass.py` is asked for them
+                   and with their log-probabilities without the clip, where `without_clip_pass.py` is asked for them
+    ScoredBatch    with the reference's log-probabilities, made by `reference_pass.py`
     RewardedBatch  with rewards and advantages, made by `rewarding.py` and used by `update.py`
 
 P prompts with G completions each are R = P * G rows. `groups` cuts a micro-batch into whole groups where memory does
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harken.grpo.encoded_clips import EncodedClips
-from harken.inference.completions import Completions, concatenate
+from harken.inference.completions import Completions, concatenate, padded
 from harken.inference.prefill import PrefilledPrompts
 from harken.judges.step_verdicts import PendingVerdicts
 from harken.models.audio_lm import ModelInput
@@ -54,6 +54,8 @@ class SampledBatch:
         pending_verdicts: [R] the verdicts of the judge that are under way; empty where none is used.
         prefilled: the pass over the prompts with its graph, which serves one backward pass. None unless
             `policy_pass: continued`, and None once it is used.
+        without_clip_logp: [R, L] log-probabilities under the policy that does not hear the clip; None without the
+            reward part listening, and before `WithoutClip.score`.
     """
 
     questions: Sequence[Question]
@@ -64,6 +66,7 @@ class SampledBatch:
     pending_verdicts: PendingVerdicts
     clips: EncodedClips | None = None
     prefilled: PrefilledPrompts | None = None
+    without_clip_logp: Tensor | None = None
 
     def groups(self, first: int, last: int) -> "SampledBatch":
         """The groups from `first` up to but not including `last`. They take no pass over the prompts along: several
@@ -77,13 +80,17 @@ class SampledBatch:
             responses=self.responses[rows],
             pending_verdicts=self.pending_verdicts[rows],
             clips=self.clips,
+            without_clip_logp=None if self.without_clip_logp is None else self.without_clip_logp[rows],
         )
 
     def cut(self, parts: Sequence[slice]) -> list["SampledBatch"]:
         """These parts of the prompts as micro-batches, each padded to no more than its own longest completion."""
         batches = [self.groups(part.start, part.stop) for part in parts]
         for batch in batches:
-            batch.completions = batch.completions.cut(int(batch.completions.lengths.max()))
+            longest = int(batch.completions.lengths.max())
+            batch.completions = batch.completions.cut(longest)
+            if batch.without_clip_logp is not None:
+                batch.without_clip_logp = batch.without_clip_logp[:, :longest]
         return batches
 
     @staticmethod
@@ -92,6 +99,7 @@ class SampledBatch:
         if len(parts) == 1:
             return parts[0]
         audio = [part.audio for part in parts if part.audio is not None]
+        without_clip = [part.without_clip_logp for part in parts if part.without_clip_logp is not None]
         return SampledBatch(
             questions=[question for part in parts for question in part.questions],
             inputs=[prompt for part in parts for prompt in part.inputs],
@@ -100,6 +108,7 @@ class SampledBatch:
             responses=[response for part in parts for response in part.responses],
             pending_verdicts=[verdicts for part in parts for verdicts in part.pending_verdicts],
             clips=parts[0].clips,
+            without_clip_logp=padded(without_clip) if len(without_clip) == len(parts) else None,
         )
 
     @property
@@ -128,13 +137,10 @@ class ScoredBatch:
 
     Attributes:
         reference_logp: [R, L] log-probabilities under the reference; None where the run keeps none (`beta: 0`).
-        without_clip_logp: [R, L] log-probabilities under the policy that does not hear the clip; None without the
-            reward part listening.
     """
 
     sampled: SampledBatch
     reference_logp: Tensor | None
-    without_clip_logp: Tensor | None = None
 
     @property
     def questions(self) -> Sequence[Question]:
@@ -143,10 +149,8 @@ class ScoredBatch:
     def groups(self, first: int, last: int) -> "ScoredBatch":
         """The groups from `first` up to but not including `last`."""
         rows = self.sampled.rows_of(first, last)
-        reference, without = (
-            None if logp is None else logp[rows] for logp in (self.reference_logp, self.without_clip_logp)
-        )
-        return ScoredBatch(self.sampled.groups(first, last), reference, without)
+        reference = None if self.reference_logp is None else self.reference_logp[rows]
+        return ScoredBatch(self.sampled.groups(first, last), reference)
 
 
 @dataclass(eq=False, slots=True)

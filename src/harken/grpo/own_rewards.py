@@ -26,9 +26,13 @@ class OwnRewards:
 
     def __init__(self, functions: Sequence[CustomReward], prompt: Prompt, group: int, ranks: Ranks) -> None:
         self._functions, self._prompt, self._group, self._ranks = functions, prompt, group, ranks
+        self._known: dict[int, tuple[Sequence[Response], dict[str, list[float]]]] = {}
 
     def call(self, batches: Sequence[ScoredBatch], deadline: float | None = None) -> dict[str, list[float]] | None:
         """Part name -> the values of all completions of this rank, batch after batch; None where the run is to stop.
+
+        A function of one response or one group is called once for each group until `forget`: resampling rewards the
+        groups of a round, and then the step that keeps some of them. One of the whole step is called each time.
 
         Raises as `custom_rewards` does, on every rank.
         """
@@ -38,11 +42,30 @@ class OwnRewards:
         groups = [responses[start : start + self._group] for start in range(0, len(responses), self._group)]
         of_step = [function for function in self._functions if function.per == "step"]
         others = [function for function in self._functions if function.per != "step"]
-        values = self._ranks.run_on_all(lambda: _values(others, groups, deadline))
+        values = self._ranks.run_on_all(lambda: self._values_of_groups(others, groups, deadline))
         if not of_step:
             return values
         step_values = self._values_of_step(of_step, groups, deadline)
         return None if values is None or step_values is None else values | step_values
+
+    def forget(self) -> None:
+        """Call every function again from now on: the step is rewarded."""
+        self._known.clear()
+
+    def _values_of_groups(
+        self, functions: Sequence[CustomReward], groups: Groups, deadline: float | None
+    ) -> dict[str, list[float]] | None:
+        """Only groups that were not there before are given to the functions. The kept groups keep their objects alive,
+        so that no other one gets the id of a known one."""
+        new = [group for group in groups if id(group[0]) not in self._known]
+        columns = _values(functions, new, deadline)
+        if columns is None:
+            return None
+        for place, group in enumerate(new):
+            rows = slice(place * self._group, (place + 1) * self._group)
+            self._known[id(group[0])] = (group, {name: column[rows] for name, column in columns.items()})
+        known = [self._known[id(group[0])][1] for group in groups]
+        return {name: [value for own in known for value in own[name]] for name in columns}
 
     def _values_of_step(
         self, functions: Sequence[CustomReward], groups: Groups, deadline: float | None

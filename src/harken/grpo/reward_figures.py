@@ -24,19 +24,24 @@ def think_figures(shares: Sequence[float], progress: float, config: RewardConfig
 
 
 def listening_figures(gains: Sequence[tuple[float, bool]]) -> dict[str, float]:
-    """Mean gains in nats over all completions that are about a clip, and over the right ones.
+    """Mean gains in nats over all completions that are about a clip, and over the right ones; a mean over nothing is
+    left out.
 
     Args:
         gains: (gain, whether the answer is right) of each.
     """
-    right = [gain for gain, correct in gains if correct]
-    return {"listening/gain_nats": _mean([gain for gain, _ in gains]), "listening/gain_nats_right": _mean(right)}
+    means = {
+        "listening/gain_nats": [gain for gain, _ in gains],
+        "listening/gain_nats_right": [gain for gain, correct in gains if correct],
+    }
+    return {name: _mean(values) for name, values in means.items() if values}
 
 
 def judge_figures(
     scores: Sequence[Mapping[str, float | None]], latency_s: Sequence[float], failures: FailureCount, waited_s: float
 ) -> dict[str, float]:
-    """Calls, failed calls and times; mean scores over the completions that the judge could score.
+    """Calls, failed calls and times; mean scores over the completions that the judge could score. A mean over nothing
+    is left out.
 
     Args:
         scores: aspect -> score of each completion.
@@ -52,8 +57,10 @@ def judge_figures(
         known = [value for score in scores if (value := score[aspect]) is not None]
         if known:
             figures[f"judge/{aspect}"] = _mean(known)
-    return figures | {"time/judge_wait_s": waited_s, "time/judge_latency_s": _mean(latency_s)}
+    if latency_s:
+        figures["time/judge_latency_s"] = _mean(latency_s)
+    return figures | {"time/judge_wait_s": waited_s}
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+    return sum(values) / len(values)

@@ -114,6 +114,7 @@ class Rewarder:
         rewarded, verdicts, totals = self._reward_all(batches, progress)
         failures = self._failures(verdicts) if self._previewed is None else self._previewed
         self._previewed = None
+        self._own.forget()
         warnings = [] if self._limit is None else self._limit.check_step(failures)
         normalize_over_step(rewarded, self._settings, self._ranks)
         figures = self._think_figures(batches, totals, progress) | self._listening_figures(batches)
@@ -180,7 +181,7 @@ class Rewarder:
     def _listening_figures(self, batches: Sequence[ScoredBatch]) -> dict[str, float]:
         if self._config.listening_options is None:
             return {}
-        groups = [group for batch in batches for group in heard_groups(batch) if group is not None]
+        groups = [group for batch in batches for group in heard_groups(batch.sampled) if group is not None]
         gains = [(completion.gain_nats, completion.correct) for group in groups for completion in group]
         return listening_figures(self._from_all_ranks(gains))
 

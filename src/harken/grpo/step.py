@@ -75,10 +75,10 @@ class GrpoStep:
                 sampled, resampled = self._sample_until_rewards_differ(step, questions, inputs_of_step, progress)
             else:
                 sampled, resampled = self._sample(step, questions, inputs_of_step), {}
-            rollout_s = time.perf_counter() - started
+            rollout_s, n_sampled = time.perf_counter() - started, len(sampled)
+            if not settings.resample_equal_groups:  # its preview needed them already
+                sampled = self._scored_without_clip(sampled)
             scored = score_with_reference(policy, session.reference, sampled, settings, session.warn, ranks)
-            if self._without_clip is not None:
-                scored = self._without_clip.score(scored, session.warn, ranks)
             self._rewarder.wait(scored)
             if ranks.any(stop_requested() is not None):
                 raise WorkAbandonedError
@@ -91,7 +91,7 @@ class GrpoStep:
                 f"step {step}: the engine's log-probabilities are {figures.logp_gap_mean:.2g} nats a token from the "
                 "policy's; does it sample from other weights? Do not trust the run"
             )
-        if len(batches) > len(sampled):
+        if len(batches) > n_sampled:
             self._keep_size_that_fits(batches)
         if ranks.is_main:
             for line in rewards.warnings:
@@ -178,16 +178,20 @@ class GrpoStep:
                 batch.audio = None
         return kept, tried.figures()
 
-    def _preview(self, sampled: Sequence[SampledBatch], progress: float) -> list[tuple[SampledBatch, Tensor]]:
+    def _preview(self, sampled: list[SampledBatch], progress: float) -> list[tuple[SampledBatch, Tensor]]:
         """Each micro-batch with what its completions earn, [P, G]."""
-        scored = [ScoredBatch(batch, None) for batch in sampled]
-        if self._without_clip is not None:
-            scored = self._without_clip.score(scored, self._session.warn, self._session.ranks)
+        scored = [ScoredBatch(batch, None) for batch in self._scored_without_clip(sampled)]
         self._rewarder.wait(scored)
         if self._session.ranks.any(stop_requested() is not None):
             raise WorkAbandonedError
         earned = self._rewarder.preview(scored, progress=progress)
         return [(batch.sampled, own) for batch, own in zip(scored, earned, strict=True)]
+
+    def _scored_without_clip(self, sampled: list[SampledBatch]) -> list[SampledBatch]:
+        """The micro-batches with what the part listening needs; as they are where the reward has no such part."""
+        if self._without_clip is None:
+            return sampled
+        return self._without_clip.score(sampled, self._session.warn, self._session.ranks)
 
     def _keep_size_that_fits(self, batches: Sequence[RewardedBatch]) -> None:
         """Take no larger micro-batches from now on than those in which this step fitted into memory."""

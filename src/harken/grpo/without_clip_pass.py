@@ -5,14 +5,13 @@ with the clip are those that the rollout has already. The pass needs no rewards,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from harken.config import GrpoConfig, ListeningOptions
 from harken.data.audio_modes import clip_loader, questions_in_mode
-from harken.grpo.micro_batch import SampledBatch, ScoredBatch
+from harken.grpo.micro_batch import SampledBatch
 from harken.grpo.out_of_memory import halve_until_it_fits
 from harken.inference.log_probabilities import score_packed, score_repeated
 from harken.inference.prompt_inputs import PromptInputs
@@ -53,11 +52,11 @@ class WithoutClip:
 
     def score(
         self,
-        batches: Sequence[ScoredBatch],
+        batches: Sequence[SampledBatch],
         warn: Callable[[str], None] = lambda line: None,
         ranks: Ranks = SINGLE_PROCESS,
-    ) -> list[ScoredBatch]:
-        """Each batch with the log-probabilities of its completions without the clip, in halves where memory did not
+    ) -> list[SampledBatch]:
+        """The batches with the log-probabilities of their completions without the clip, in halves where memory did not
         suffice.
 
         Args:
@@ -67,12 +66,14 @@ class WithoutClip:
         self._policy.module.eval()  # without dropout, as the rollout
         scored = halve_until_it_fits(
             parts,
-            lambda: [replace(batch, without_clip_logp=self._logp(batch.sampled)) for batch in parts],
+            lambda: [self._logp(batch) for batch in parts],
             warn=warn,
             ranks=ranks,
         )
         reshard(self._policy)
-        return scored
+        for batch, logp in zip(parts, scored, strict=True):
+            batch.without_clip_logp = logp
+        return parts
 
     @torch.no_grad()
     def _logp(self, batch: SampledBatch) -> Tensor:
@@ -89,14 +90,14 @@ class WithoutClip:
         return self._inputs([self._others[question.id] for question in batch.questions])
 
 
-def heard_groups(batch: ScoredBatch) -> list[list[HeardCompletion] | None]:
+def heard_groups(sampled: SampledBatch) -> list[list[HeardCompletion] | None]:
     """How likely the completions of each question are with and without its clip; None for a question without a clip,
     and nothing for a stand-in."""
-    sampled = batch.sampled
-    if not sampled.responses or batch.without_clip_logp is None:
+    if not sampled.responses or sampled.without_clip_logp is None:
         return []
     completions = sampled.completions
-    sums = [(logp * completions.mask).double().sum(1).tolist() for logp in (completions.logp, batch.without_clip_logp)]
+    both = (completions.logp, sampled.without_clip_logp)
+    sums = [(logp * completions.mask).double().sum(1).tolist() for logp in both]
     lengths, tokens = completions.lengths.tolist(), completions.tokens.tolist()
     rows = [
         HeardCompletion(tuple(tokens[r][: lengths[r]]), sums[0][r], sums[1][r], response.grade.correct)

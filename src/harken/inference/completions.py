@@ -60,17 +60,18 @@ def as_completions(answers: Sequence[Tensor], device: torch.device) -> Completio
 
 def concatenate(parts: Sequence[Completions]) -> Completions:
     """The rows of all parts, padded to the longest."""
-    longest = max(part.tokens.shape[1] for part in parts)
-
-    def stack(pieces: Sequence[Tensor]) -> Tensor:
-        return torch.cat([F.pad(piece, (0, longest - piece.shape[1])) for piece in pieces])
-
     return Completions(
-        stack([part.tokens for part in parts]),
-        stack([part.mask for part in parts]),
-        stack([part.logp for part in parts]),
+        padded([part.tokens for part in parts]),
+        padded([part.mask for part in parts]),
+        padded([part.logp for part in parts]),
         torch.cat([part.ended for part in parts]),
     )
+
+
+def padded(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all parts, [R, L] each, with zeros behind those that are shorter than the longest."""
+    longest = max(part.shape[1] for part in parts)
+    return torch.cat([F.pad(part, (0, longest - part.shape[1])) for part in parts])
 
 
 def completion_texts(model: AudioLM, completions: Completions) -> list[str]:
