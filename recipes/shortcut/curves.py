@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from table import ARMS
+from table import ARMS, finished
 
 WINDOW, WIDTH, HEIGHT, LEFT, TOP = 10, 360, 180, 44, 16
 STYLE = """
@@ -48,7 +48,7 @@ def picture(runs: Path) -> str:
         drawn.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{share:.0%}</text>')
     steps = 0
     for number, (name, title) in enumerate(ARMS.items()):
-        seeds = list(zip(*(curve(run) for run in sorted(runs.glob(f"seed*/{name}"))), strict=True))
+        seeds = list(zip(*(curve(seed / name) for seed in finished(runs)), strict=True))
         steps = max(steps, len(seeds) * WINDOW)
         xs = [LEFT + WIDTH * (i + 0.5) / len(seeds) for i in range(len(seeds))]
         ys = [[TOP + HEIGHT * (1 - value) for value in values] for values in seeds]

@@ -139,7 +139,8 @@ def taught_by(groups: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
         for own in kinds
     ]
     means = [f"{sum(values) / len(values):.2f}" if values else "-" for values in listening]
-    return [*right, *equal, f"{100 * sizes[0] / sum(sizes):.0f}", *means]
+    of_lies = f"{100 * sizes[0] / sum(sizes):.0f}" if sum(sizes) else "-"
+    return [*right, *equal, of_lies, *means]
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def test_what_groups_taught_is_counted_by_hand():
     ]
     # Of four completions whose word lies one is right; of four whose word is right, three. Advantages: 1 of 4.
     assert table.taught_by(groups) == ["25", "75", "50", "50", "25", "0.80", "0.40"]
+    assert table.taught_by(groups[1:2]) == ["0", "-", "100", "-", "-", "-", "-"]  # nothing was taught
 
 
 def test_of_recordings_the_single_digits_are_asked_about_where_they_lie(tmp_path):
