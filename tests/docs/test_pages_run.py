@@ -86,6 +86,8 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python benchmarks/digits_table.py runs/digits --write": "reads what the program wrote",
         "python recipes/shortcut/run.py runs/shortcut --seeds 0 1 2": "several minutes of training",
         "python recipes/shortcut/run.py runs/shortcut-realaqa --seeds 0 1 2 --realaqa ../shared/realaqa": "the same",
+        "python recipes/shortcut/table.py runs/shortcut-realaqa": "the same",
+        "python recipes/shortcut/curves.py runs/shortcut-realaqa docs/images/shortcut_realaqa.svg": "the same",
         "python recipes/shortcut/table.py runs/shortcut": "reads what the program wrote",
         "python recipes/shortcut/curves.py runs/shortcut docs/images/shortcut.svg": "the same",
         "python benchmarks/thinker_table.py runs/realaqa-thinker": "reads what the script wrote",
