@@ -143,7 +143,7 @@ def test_hostile_names_become_no_markup_and_cannot_leave_their_place(tmp_path):
     write_evaluation(
         run, "test", [prediction(f"q{i}", correct=True, task=text) for i, text in enumerate(texts)], model="m"
     )
-    trainable(run, data={"train": [{"file": "data/```\n---\n<script>x</script>[a](b).json"}]})
+    trainable(run, data={"train": [{"file": "data/```---<script>x</script>[a](b).json"}]})
     header, body = parts(card_of(run, base="/x/<img src=x onerror=1>"))
     assert "base_model" not in header
     outside = re.sub(r"```python\n.*?\n```", "", body, flags=re.DOTALL).replace("`folder`", "")

@@ -140,8 +140,8 @@ def test_adapters_are_merged_without_touching_the_policy():
 
 def test_a_language_model_that_the_engine_does_not_know_is_refused():
     policy = tiny_model("qwen2_audio", torch.float32)
-    policy.parts["language_model"].config.model_type = "llama"
-    with pytest.raises(CheckpointError, match="is a 'llama', and the engine knows qwen2"):
+    policy.parts["language_model"].config.model_type = "mistral"
+    with pytest.raises(CheckpointError, match="is a 'mistral', and the engine knows qwen2"):
         vllm_config(policy, torch.float32)
     with pytest.raises(CheckpointError, match="the head has a bias"):
         vllm_config(speaking(tiny_model("qwen2_audio", torch.float32), "one"), torch.float32)

@@ -9,7 +9,7 @@ import pytest
 from small_runs import LOOPS, quiet_console, small_recipe
 from tiny_models import tiny_folder
 
-import harken.training.open_session
+import harken.training.load_models
 from harken.config import Recipe
 from harken.data.demo_set import write_demo_set
 from harken.errors import CheckpointError, ConfigError, DataError, HarkenError
@@ -99,7 +99,7 @@ def test_the_config_of_a_checkpoint_is_refused_before_its_weights_are_read(data,
 
 
 def test_prompts_that_are_too_long_are_refused_before_the_weights_are_read(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(harken.training.open_session, "load_policy_exactly", None)
+    monkeypatch.setattr(harken.training.load_models, "load_policy_exactly", None)
     values = values_of(data, tiny_folder("qwen2_5_omni"))
     values["data"]["max_prompt_tokens"] = 5
     with pytest.raises(DataError, match="8 of 8 records cannot be used"):
@@ -119,7 +119,7 @@ def test_damaged_weights_leave_no_folder(data, tmp_path):
 def test_a_full_disk_is_refused_before_the_weights_are_read(data, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    monkeypatch.setattr(harken.training.open_session, "load_policy_exactly", None)
+    monkeypatch.setattr(harken.training.load_models, "load_policy_exactly", None)
     with pytest.raises(ConfigError, match=r"run: a checkpoint of this run takes about .* and .* are free"):
         start(values_of(data, tiny_folder("qwen2_5_omni")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -128,7 +128,7 @@ def test_a_full_disk_is_refused_before_the_weights_are_read(data, tmp_path, monk
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_corrected_command_works_in_the_same_folder(loop, data, tmp_path):
     out, values = tmp_path / "run", values_of(data, tiny_folder("qwen2_5_omni"))
-    for fault in ({"train_audio_tower": True}, {"device": "abacus"}):
+    for fault in ({"train_audio_tower": True}, {"path": "nowhere/model"}):
         spoiled = values | {"model": values["model"] | fault, "data": values["data"] | {"max_prompt_tokens": 5}}
         with pytest.raises(HarkenError):
             start(spoiled, out, loop)
