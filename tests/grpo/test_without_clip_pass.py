@@ -151,4 +151,5 @@ def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_as_one_that_was_not(
     whole, parts = read_run(tmp_path / "whole"), read_run(tmp_path / "parts")
     assert differences(whole["rows"], parts["rows"]) == []
     assert differences(whole["step_000005"], parts["step_000005"]) == []
-    assert all("reward/listening" in row and "listening/gain_nats" in row for row in whole["rows"])
+    assert all("reward/listening" in row for row in whole["rows"])
+    assert any("listening/gain_nats" in row for row in whole["rows"])  # not in a step whose questions have no clip
