@@ -19,6 +19,7 @@ import transformers.modeling_utils
 from small_runs import LOOPS, quiet_console
 
 import harken.grpo.step
+import harken.system.json_lines
 import harken.training.sft
 from harken.config import load_recipe
 from harken.training.run_folder import RunFolder
@@ -80,9 +81,24 @@ class Points:
         )
         self.around(harken.grpo.step, "update", "update", lambda *_, **__: "")
         self.around(harken.training.sft, "apply_update", "update", lambda *_, **__: "")
+        self._lines()
         self._rename()
         self._removal()
         self._rows()
+
+    def _lines(self) -> None:
+        """Add a point after each row of a file of JSON lines that is written whole."""
+        original = harken.system.json_lines._write
+
+        def write(file, row):
+            original(file, row)
+            name = f"half write {self.name(file.name)}"
+            if name == self.kill:
+                file.flush()
+                os.truncate(file.name, os.path.getsize(file.name) // 2)
+            self.pass_by(name)
+
+        harken.system.json_lines._write = write
 
     def _rename(self) -> None:
         """Add points around renames. A folder is renamed before it is removed; those points are named retire."""
