@@ -1,4 +1,6 @@
-"""What a prompt's neighbours in a batch change in its samples, by rounding alone: the figures of docs/design.md.
+"""Measures how often a prompt gets other samples when it is decoded beside other prompts, which changes only rounding.
+
+Its figures stand in docs/design.md.
 
     python benchmarks/batch_rounding.py
 

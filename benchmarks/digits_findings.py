@@ -1,4 +1,4 @@
-"""What the tables of spoken digits say, in lines that follow from the figures.
+"""Writes the table of findings about spoken digits, each derived from the figures of the other tables.
 
 Which differences are clear of zero, where thinking is dropped although it helps or kept although it does not, whether
 ATAR's models do what the rule says, and how long the answers are.
@@ -23,7 +23,7 @@ COMPARED = (
     ),
     *((f"price for thinking against ATAR, {kind}", kind, f"{kind}_priced", f"{kind}_atar") for kind in KINDS),
 )
-"""What is compared, the kind of questions, and the two models: the first minus the second."""
+"""(name of the comparison, kind of questions, model, model whose accuracy is subtracted from that of the first)."""
 
 
 ADAPTIVE = {"atar": "ATAR", "no_balance": "ATAR without balance"}

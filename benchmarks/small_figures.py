@@ -30,5 +30,5 @@ def answers(seed: Path, row: str, kind: str) -> list[Row]:
 
 
 def gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | None:
-    """What a row has more than another, paired by question."""
+    """The accuracy of a row minus that of another row, paired by question."""
     return gain(answers(seed, other, kind), answers(seed, row, kind))

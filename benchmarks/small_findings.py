@@ -1,4 +1,4 @@
-"""What becomes of the sentences of docs/small.md that were written beforehand, and table IV beside the paper's.
+"""Judges the hypotheses that docs/small.md wrote down before the runs, and sets its table IV beside the paper's.
 
 docs/small.md says what makes a verdict "holds", "does not hold" or "not shown".
 """
@@ -76,7 +76,8 @@ def gains_nothing(row: str, kind: str) -> Callable[[Path], Outcome]:
 
 
 def no_less(row: str, kind: str, other: str) -> Callable[[Path], Outcome]:
-    """As much or more: a loss that is clear of zero contradicts it."""
+    """The hypothesis that `row` is at least as accurate as `other`. It does not hold where the interval of the gain is
+    below zero."""
 
     def outcome(seed: Path) -> Outcome:
         gained = gain_over(seed, row, kind, other)

@@ -135,14 +135,14 @@ class Plan:
     def _evaluations(self, name: str) -> Iterator["Evaluation"]:
         """Greedy answers as the model chooses; of rows with tags also in each form alone, and sampled."""
         row, out = ROWS[name], self.run / name / "eval"
-        asked = "dev" if self.dev_only else "test"
+        reported = "dev" if self.dev_only else "test"
         for kind in row.kinds:
             if not self.dev_only:
                 yield Evaluation(kind, "test", "", out / f"{kind}-test", listening=True)
             for part in ("dev",) if self.dev_only else ("dev", "speaker"):
                 yield Evaluation(kind, part, "", out / f"{kind}-{part}")
             for way in ("think", "no_think", "sampled") if row.has_tags else ():
-                yield Evaluation(kind, asked, way, out / f"{kind}-{asked}-{way}")
+                yield Evaluation(kind, reported, way, out / f"{kind}-{reported}-{way}")
 
     def _evaluate(self, name: str) -> None:
         model = harken.load_model(self.run / name)

@@ -40,7 +40,8 @@ ARMS = ("plain", "listening", "scaled")
 TESTS, AUDIO = ("lie", "right"), ("real", "none")
 ANSWERS = {"max_completion_tokens": 4, "batch_size": 96}
 DIGITS = {"sounds": {"sft.steps": 120}}
-"""What differs for the spoken digits, by recipe: a tiny model learns to hear them later than the built-in sounds."""
+"""Recipe -> the settings that are changed for spoken digits, which a tiny model learns to hear later than the built-in
+sounds."""
 
 
 def with_words(records: Sequence[dict[str, Any]], right_share: float, seed: str) -> list[dict[str, Any]]:

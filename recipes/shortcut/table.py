@@ -110,7 +110,7 @@ def share(values: Sequence[float]) -> str:
 
 
 def taught(seeds: Sequence[Path]) -> str:
-    """What the groups of each part of the steps taught, over all seeds."""
+    """A table with a row for each quarter of the steps: how many groups gave a learning signal, over all seeds."""
     header = ["reward", "steps", "right, %: lies", "is right", "no difference, %: lies", "is right"]
     header += ["advantages from lies, %", "listening of right answers: lies", "is right"]
     rows = []

@@ -60,6 +60,11 @@ def test_rewards_of_damaged_settings_are_left_for_the_reader_to_refuse(reward):
     assert "reward" in rename_keys({"reward": reward})
 
 
+def test_options_of_another_part_are_not_dropped_without_a_word():
+    part = {"name": "accuracy", "options": {"balance": True}}
+    assert rename_keys({"reward": {"parts": [part]}}) == {"reward": {"parts": [part]}}
+
+
 @pytest.mark.parametrize("key", GONE)
 def test_a_key_that_is_gone_is_refused_with_what_to_do_and_a_run_made_with_it_is_read_without_it(tmp_path, key):
     path, (section, _, name) = write_recipe(tmp_path), key.partition(".")

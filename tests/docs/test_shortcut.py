@@ -1,31 +1,15 @@
 """The experiment with a planted shortcut: its code words, its tables by hand, and the whole chain in two steps."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from recipe_programs import recipe_program
 from rich.console import Console
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "shortcut"
-
-
-def program(name, alias):
-    """A program of the folder as a module, under the name by which the others import it."""
-    spec = importlib.util.spec_from_file_location(alias, RECIPES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[alias] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-run, table = program("run", "shortcut_run"), program("table", "table")
-curves = program("curves", "shortcut_curves")
+run, table = recipe_program("shortcut/run.py", "shortcut_run"), recipe_program("shortcut/table.py", "table")
+curves = recipe_program("shortcut/curves.py", "shortcut_curves")
 
 
 def record(n):

@@ -8,9 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import yaml
 from command_line import harken, refused_by
 
@@ -18,35 +16,8 @@ from harken.config import EvaluationRecipe, JudgeConfig, parse, plugins
 from harken.errors import ConfigError, DataError, HarkenError
 from harken.evaluation.own_model import OwnModel
 from harken.judges import open_judge
-from harken.models.tiny_checkpoint import write_tiny
 from harken.questions.prompt import Prompt
 from harken.types import Question
-
-DOCS = Path(__file__).parents[2] / "docs"
-BARKS = [
-    {"name": "b1", "sound": "loud.wav", "question": "Who barks?", "options": ["a dog", "a seal"], "label": "a dog"},
-    {"name": "b2", "sound": "soft.wav", "question": "Who barks?", "options": ["a dog", "a seal"], "label": "a seal"},
-    {"name": "b3", "sound": "loud.wav", "question": "Who now?", "options": ["a fox", "a seal"], "label": "a seal"},
-]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The files of the pages, and a small benchmark with a loud and a soft clip. It is the working folder."""
-    for page in ("extending.md", "rewards.md"):
-        text = (DOCS / page).read_text(encoding="utf-8")
-        for name, code in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", text, flags=re.M | re.S):
-            (tmp_path / name).write_text(code)
-    for name, level in (("loud", 0.5), ("soft", 0.01)):
-        soundfile.write(tmp_path / f"{name}.wav", level * np.sin(np.arange(8000) / 5), 16_000)
-    (tmp_path / "barks.json").write_text(json.dumps(BARKS))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    plugins.installed.cache_clear()
-    yield tmp_path
-    plugins.installed.cache_clear()
-    for file in tmp_path.glob("*.py"):
-        sys.modules.pop(file.stem, None)
 
 
 def evaluation(**values) -> EvaluationRecipe:
@@ -292,98 +263,6 @@ def test_names_that_an_installed_package_gives_are_found(folder):
     assert compute_rewards("brief", question, ["a dog"]).total == [1.0]
     with pytest.raises(ConfigError, match=r"no such reward \(did you mean 'brief'\?\); one of accuracy, .*, brief, or"):
         compute_rewards("brieff", question, ["a dog"])
-
-
-def test_an_architecture_of_a_package_is_loaded_by_its_model_type(folder, monkeypatch):
-    from harken import load_model
-    from harken.errors import CheckpointError
-    from harken.models.tiny_checkpoint import write_tiny
-
-    write_tiny("qwen2_5_omni", folder / "tiny", ["a dog", "a seal"], 0)
-    config = json.loads((folder / "tiny" / "config.json").read_text())
-    (folder / "tiny" / "config.json").write_text(json.dumps(config | {"model_type": "my_audio_lm"}))
-    with pytest.raises(CheckpointError, match="model_type 'my_audio_lm'; harken knows audioflamingo3"):
-        load_model(folder / "tiny")
-    (folder / "my_audio_lm.py").write_text(
-        "from harken.models.qwen_omni import QwenOmni\nclass MyAudioLM(QwenOmni):\n    arch = 'my_audio_lm'\nx = 3\n"
-    )
-    plugins.make_importable(folder)
-    names = {"architecture": {"my_audio_lm": "my_audio_lm:MyAudioLM"}}
-    monkeypatch.setattr("harken.models.architectures.installed", lambda kind: names[kind])
-    monkeypatch.setattr("harken.system.import_object.installed", lambda kind: names[kind])
-    model = load_model(folder / "tiny")
-    assert model.audio_lm.arch == "my_audio_lm"
-    assert model.ask(folder / "loud.wav", "Who barks?", ["a dog", "a seal"], max_completion_tokens=2).heard
-    names["architecture"]["my_audio_lm"] = "my_audio_lm:x"
-    with pytest.raises(CheckpointError, match="architecture my_audio_lm: 3 is no class derived from ChatAudioModel"):
-        load_model(folder / "tiny")
-
-
-MY_AUDIO_LM = """from harken.models.qwen_omni import QwenOmni, Qwen2_5OmniThinkerForConditionalGeneration
-class MyAudioLM(QwenOmni):
-    arch = 'my_audio_lm'
-x = 3
-"""
-
-
-def write_architecture(folder: Path, **model) -> None:
-    """A checkpoint of an unknown model_type, the module of its class, and a recipe for it that names the class."""
-    write_tiny("qwen2_5_omni", folder / "tiny", ["a dog", "a seal"], 0)
-    give_own_type(folder / "tiny")
-    (folder / "my_audio_lm.py").write_text(MY_AUDIO_LM)
-    recipe = {
-        **{"name": "mine", "model": {"path": "tiny", "architecture": "my_audio_lm:MyAudioLM", **model}},
-        "data": {"train": [{"reader": "barks:BARKS", "file": "barks.json"}]},
-        "grpo": {"steps": 2, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 3},
-    }
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-
-
-def give_own_type(checkpoint: Path) -> None:
-    config = json.loads((checkpoint / "config.json").read_text())
-    (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "my_audio_lm"}))
-
-
-def test_an_architecture_that_a_recipe_names_is_trained_evaluated_and_exported(folder):
-    write_architecture(folder)
-    done = harken("train", "recipe.yaml", "--out", "run", "--quiet")
-    assert done.code == 0, done.err
-    [checkpoint] = (folder / "run" / "checkpoints").glob("step_*")
-    give_own_type(checkpoint)  # as a class of transformers' own with this type would write it
-    done = harken("evaluate", "--model", "run", "--benchmark", "barks:BARKS", "--data", "barks.json", "--out", "out")
-    assert done.code == 0, done.err
-    done = harken("export", "run", "--out", "exported")
-    assert done.code == 0, done.err
-    assert "As the base is loaded" in (folder / "exported" / "README.md").read_text()
-    (folder / "my_audio_lm.py").write_text(MY_AUDIO_LM + "y = 4\n")
-    assert "module of a architecture: my_audio_lm:MyAudioLM" in refused_by("train", "--resume", "run")
-
-
-@pytest.mark.slow
-def test_adapters_on_an_architecture_of_ones_own_find_its_class_in_their_run(folder):
-    write_architecture(folder, lora={"rank": 2})
-    done = harken("train", "recipe.yaml", "--out", "run", "--quiet")
-    assert done.code == 0, done.err
-    [checkpoint] = (folder / "run" / "checkpoints").glob("step_*")
-    assert (checkpoint / "adapter_config.json").is_file()
-    evaluated = ("--model", "run", "--benchmark", "barks:BARKS", "--data", "barks.json", "--out", "out")
-    assert harken("evaluate", *evaluated).code == 0
-    refused = refused_by("evaluate", "--model", "tiny", *evaluated[2:-1], "base")
-    assert "model_type 'my_audio_lm'; harken knows" in refused  # nothing is remembered of the run
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("my_audio_lm:x", "architecture my_audio_lm:x: 3 is no class derived from ChatAudioModel"),
-        ("my_audio_lm:Other", "model.architecture: my_audio_lm:Other: my_audio_lm defines no Other"),
-        ("nowhere:Other", "model.architecture: nowhere:Other: cannot be imported"),
-        ("my_audio_lm", "expected module:class, such as my_audio_lm:MyAudioLM"),
-    ],
-)
-def test_what_is_no_architecture_is_refused_before_anything_is_loaded(folder, name, sentence):
-    write_architecture(folder, architecture=name)
-    assert sentence in " ".join(refused_by("train", "recipe.yaml", "--out", "run").split())
 
 
 def test_a_model_of_ones_own_needs_no_torch_of_its_own(folder):

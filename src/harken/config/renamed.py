@@ -48,13 +48,17 @@ def _rename_in(section: str, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_adaptive(reward: dict[str, Any]) -> dict[str, Any]:
-    """The section reward with the options that once stood in the entry of the part adaptive."""
+    """The section reward with the options that once stood in the entry of the part adaptive. Entries of other parts had
+    `options: null`; any other value there is left, so that it is refused."""
     parts = reward.get("parts")
     if not isinstance(parts, list):
         return reward
-    options = [part["options"] for part in parts if isinstance(part, dict) and part.get("options") is not None]
-    plain = [
-        {key: value for key, value in part.items() if key != "options"} if isinstance(part, dict) else part
-        for part in parts
-    ]
-    return {**reward, "parts": plain, **({"adaptive": options[0]} if options else {})}
+    moved, kept = {}, []
+    for part in parts:
+        if isinstance(part, dict) and "options" in part:
+            if part.get("name") == "adaptive" and part["options"] is not None:
+                moved = {"adaptive": part["options"]}
+            if part.get("name") == "adaptive" or part["options"] is None:
+                part = {key: value for key, value in part.items() if key != "options"}
+        kept.append(part)
+    return {**reward, "parts": kept, **moved}

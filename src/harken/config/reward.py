@@ -69,7 +69,7 @@ BUILT_IN_REWARDS = ("accuracy", "format", "adaptive", "quality", "listening", "o
 OPEN_REWARDS = ("open_answer", "transcript")
 """The parts that score open questions; they give 0 to a question with choices, and accuracy gives 0 to an open one."""
 Judgement = Literal["consistency", "quality", "answer"]
-"""What a judge says about a completion that earns a reward."""
+"""The judgements of a judge that can earn a completion a reward."""
 
 
 class RewardPart(Section):

@@ -84,9 +84,9 @@ class GrpoConfig(Section):
     each time. The other prompts follow from the seed and the step; what is still missing after the last time is filled
     with the groups of equal rewards."""
     resample_by: Literal["reward", "accuracy"] = "reward"
-    """What is equal in a group that is replaced. reward: the whole reward, without which there is no advantage [O].
-    accuracy: whether the answers are right, as DAPO has it, also where their form or length makes their rewards differ;
-    questions without choices have their reward compared all the same."""
+    """Which groups `resample_equal_groups` replaces. reward: those whose completions all earn the same reward, and so
+    have no advantage [O]. accuracy: those whose answers are all right or all wrong, as in DAPO, even if form or length
+    make their rewards differ; for questions without choices the rewards are compared."""
     mask_truncated: bool = False
     """Leave completions that were cut at max_completion_tokens out of the loss [O]. They keep their reward and are
     counted."""

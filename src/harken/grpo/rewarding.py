@@ -123,8 +123,9 @@ class Rewarder:
         return StepRewards(rewarded, self._prompt.tags_asked, figures, warnings)
 
     def preview(self, batches: Sequence[ScoredBatch], *, progress: float) -> list[Tensor]:
-        """What decides whether a group is replaced, [P, G] of each batch: what the completions would earn if they were
-        all of a step, or with `resample_by: accuracy` whether they are right. Call `wait` before.
+        """The values by which resampling compares the completions of a group, [P, G] for each batch: the rewards that
+        they would earn if they were all of a step, or with `resample_by: accuracy` 1 for a right answer and 0 for a
+        wrong one. Call `wait` before.
 
         The judge's calls are counted with those of the step that is rewarded next, which may keep some of the
         completions.
