@@ -165,6 +165,21 @@ def test_offloaded_in_float32_is_torchs_fused_adamw_bit_for_bit():
     assert largest_difference(module, plain) == 0
 
 
+def test_offloaded_bfloat16_weights_are_rounded_as_loading_rounds_them_also_halfway_between_two():
+    halfway = 1 + (2 * torch.arange(128.0) + 1)[None] / 256  # each between 1 + k / 128 and the next
+    module = torch.nn.Linear(128, 1, bias=False, dtype=torch.bfloat16)
+    loaded, correction = split_float32(halfway)
+    assert (loaded != halfway.to(torch.bfloat16)).sum() == 64  # torch rounds every second one down, to even
+    module.weight.data = loaded.clone()
+    memory = MemoryConfig(weights="bf16_corrected", optimizer="offloaded")
+    settings = {"learning_rate": 0.0, "betas": (0.9, 0.99), "weight_decay": 0.0, "memory": memory}
+    optimizer = build_optimizer(module, **settings, corrections={"weight": correction})
+    assert torch.equal(module.weight, loaded)
+    module.weight.grad = torch.ones_like(loaded)
+    optimizer.step()
+    assert torch.equal(module.weight, loaded)
+
+
 def test_blocks_of_8_bits_divide_a_row_so_that_a_part_of_the_rows_has_its_own():
     rows = {3584: 256, 18_944: 256, 11_008: 256, 1280 * 3: 256, 128 * 3: 192, 128: 128, 96: 96, 1: 0, 63: 0, 127: 127}
     assert {row: block_size(row) for row in rows} == rows

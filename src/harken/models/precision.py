@@ -25,11 +25,16 @@ _CONFIG_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "
 _UNTRAINED_PARTS = ("talker_config", "token2wav_config", "code2wav_config")
 
 
+def nearest_bfloat16(weight: Tensor) -> Tensor:
+    """float32 -> the nearest bfloat16. A number halfway between two is rounded away from zero and not to even, as torch
+    does, because a correction (`split_float32`) would not always fit in 16 bits then."""
+    return ((weight.view(torch.int32) + 0x8000) >> 16).to(torch.int16).view(torch.bfloat16)
+
+
 def split_float32(weight: Tensor) -> tuple[Tensor, Tensor]:
     """float32 -> (the nearest bfloat16, an int16 correction). `join_float32` gives back every bit."""
-    bits = weight.view(torch.int32)
-    high = (bits + 0x8000) >> 16
-    return high.to(torch.int16).view(torch.bfloat16), (bits - (high << 16)).to(torch.int16)
+    high = nearest_bfloat16(weight)
+    return high, (weight.view(torch.int32) - (high.view(torch.int16).to(torch.int32) << 16)).to(torch.int16)
 
 
 def join_float32(weight: Tensor, correction: Tensor) -> Tensor:

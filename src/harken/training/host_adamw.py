@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harken.models.precision import nearest_bfloat16
 from harken.models.sharded_tensors import local_part
 from harken.training.adamw_update import EPSILON
 from harken.training.memory_saving_adamw import MemorySavingAdamW
@@ -83,7 +84,8 @@ class HostAdamW(MemorySavingAdamW):
     @torch.no_grad()
     def set_exact_weight(self, parameter: Tensor, weight: Tensor) -> None:
         self._master(parameter).copy_(weight)
-        local_part(parameter.detach()).copy_(weight)
+        stored = local_part(parameter.detach())
+        stored.copy_(_as_stored(weight, stored.dtype))
 
     def _master(self, parameter: Tensor) -> Tensor:
         """The float32 form of this rank's part of a parameter, in host memory."""
@@ -153,7 +155,7 @@ class HostAdamW(MemorySavingAdamW):
                 part = slice(start, start + CACHED)
                 self._fused(piece, gradient[part], part)
                 if not is_own:
-                    sent[part].copy_(piece.master[part])
+                    sent[part].copy_(_as_stored(piece.master[part], sent.dtype))
             if not is_own:
                 with contextlib.nullcontext() if self._streams is None else torch.cuda.stream(self._streams[1]):
                     piece.on_device.copy_(sent, non_blocking=True)
@@ -180,3 +182,9 @@ class HostAdamW(MemorySavingAdamW):
             amsgrad=False,
             maximize=False,
         )
+
+
+def _as_stored(exact: Tensor, dtype: torch.dtype) -> Tensor:
+    """float32 weights as their parameter has them: rounded to bfloat16 as `load_policy` and the reference round them,
+    so that the KL to the reference is 0 before the first update."""
+    return nearest_bfloat16(exact) if dtype == torch.bfloat16 else exact
