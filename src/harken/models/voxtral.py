@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,8 +25,7 @@ from transformers.utils.hub import cached_file
 
 from harken.errors import CheckpointError
 from harken.models.audio_features import spectrograms, split_by_clip
-from harken.models.chat_audio_model import ChatAudioModel
-from harken.models.whisper_tower import whisper_parts
+from harken.models.whisper_tower_model import WhisperTowerModel
 from harken.models.whisper_windows import WhisperWindows
 from harken.types import Waveform
 
@@ -57,7 +56,7 @@ CHAT_TEMPLATE = (
 """Prompts as mistral-common 1.13 writes them for tokenizers of its version 7, which Voxtral has."""
 
 
-class Voxtral(ChatAudioModel):
+class Voxtral(WhisperTowerModel):
     """See `AudioLM` for what each method promises.
 
     Args:
@@ -103,15 +102,6 @@ class Voxtral(ChatAudioModel):
         tokenizer = convert_tekken_tokenizer(file, CHAT_TEMPLATE)
         tokenizer.name_or_path = path
         return cls(module, tokenizer, WhisperFeatureExtractor.from_pretrained(path), Path(file).read_bytes())
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        return whisper_parts(self.module)
-
-    @property
-    def _fixed_parts(self) -> list[nn.Module]:
-        tower: Any = self.parts["audio_tower"]
-        return [tower.embed_positions]  # sinusoids, which are parameters in name only
 
     def _count_audio_tokens(self, samples: int) -> int:
         return self._count_windows(samples) * self._tokens_per_window

@@ -9,18 +9,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from harken.models.attention_mask import additive_mask, compute_dtype
-
-
-def whisper_parts(module: Any) -> dict[str, nn.Module]:
-    """`AudioLM.parts` of a model whose modules are laid out as those of Qwen2-Audio."""
-    return {
-        "audio_tower": module.model.audio_tower,
-        "projector": module.model.multi_modal_projector,
-        "language_model": module.model.language_model,
-    }
 
 
 def encode_windows(tower: Any, windows: Tensor, frames: Sequence[int]) -> Tensor:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import ProcessorMixin
 
 from harken.models.audio_features import count_audio_tokens, split_by_clip
-from harken.models.chat_audio_model import ChatAudioModel
 from harken.models.chat_template import choose_chat_template
-from harken.models.whisper_tower import encode_windows, whisper_parts
+from harken.models.whisper_tower import encode_windows
+from harken.models.whisper_tower_model import WhisperTowerModel
 from harken.models.whisper_windows import WhisperWindows, audio_tokens_of
 from harken.types import Waveform
 
 
-class WhisperWindowModel(ChatAudioModel):
+class WhisperWindowModel(WhisperTowerModel):
     """See `AudioLM` and `ChatAudioModel`.
 
     Attributes:
@@ -44,15 +44,6 @@ class WhisperWindowModel(ChatAudioModel):
         processor: Any = cls.processor_class.from_pretrained(path)
         processor.chat_template = choose_chat_template(path, processor.tokenizer, processor.audio_token, processor)
         return cls(module, processor)
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        return whisper_parts(self.module)
-
-    @property
-    def _fixed_parts(self) -> list[nn.Module]:
-        tower: Any = self.parts["audio_tower"]
-        return [tower.embed_positions]  # sinusoids, which are parameters in name only
 
     def _most_windows(self, processor: Any) -> int:
         """How many windows the longest clip may fill."""
