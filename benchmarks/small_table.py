@@ -20,6 +20,7 @@ from marked_page import between_marks
 from small_figures import BASE, ROWS, SETS, answers, gain_over
 from small_findings import beside_table_iv, outcomes_table
 from small_projection import projection_table
+from small_training import training_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "small.md"
 THINKERS = {
@@ -60,6 +61,7 @@ def tables(runs: Path) -> str:
             ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
             [row for seed in seeds for row in alignment_rows(seed)],
         ),
+        "What GRPO was rewarded for": training_table(seeds),
         "Thinking": thinking_table(seeds),
         "Where the time went": markdown(
             ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"], times

@@ -4,11 +4,12 @@ figures are those worked by hand, and one command puts them into the pages."""
 import shutil
 
 import pytest
-from made_up_runs import answer, spoken, write_account, write_answers, write_metrics
+from made_up_runs import answer, spoken, write_account, write_answers, write_metrics, write_steps
 from small_parts import write_language_model, write_whisper
 
 import digits_table
 import small_table
+import small_training
 import thinker_table
 from digits_figures import KINDS, MODES
 from digits_readme import BEGIN, END
@@ -175,6 +176,10 @@ def small(tmp_path_factory):
         for row, counts in RIGHT.items():
             for kind, right in zip(SETS, counts, strict=True):
                 write_answers(seed / row / "eval" / kind, set_rows(right, 100))
+        for row in small_training.TRAINED:
+            # Of 30 steps the first 10 earn 0.2 and the others 0.5: 0.35 in the first 20, 0.5 in the last 20.
+            common = {"answer/unreadable": 0.1, "reward/equal_groups": 0.75}
+            write_steps(seed / row, [{"reward/accuracy": 0.2 if step < 10 else 0.5} | common for step in range(30)])
         for row in small_table.THINKERS:
             for kind in ("noise", "sums"):
                 for way in ("", "-no_think", "-think", "-no-audio"):
@@ -198,6 +203,8 @@ def test_every_cell_of_the_question_in_small_is_filled_with_figures_worked_by_ha
     paper = cells_of(text, "Beside the paper's table IV", "on ARC-Easy, text")
     assert paper[1:5] == ["60.2 (+7.5)", "42.2 (+11.7)", "68.2 (+2.3)", "51.7 (+2.4)"]
     assert paper[5:8] == ["60.0 (+0.0)", "30.0 (+0.0)", "55.0 (+15.0)"]
+    rewarded = cells_of(text, "What GRPO was rewarded for", "0", ROWS["arc"])
+    assert rewarded[2:] == ["35.0", "50.0", "10.0", "10.0", "75.0"]
     noisy = cells_of(text, "Thinking", "1", "ATAR with a judge", "noise", "noisy")
     assert [noisy[4].split()[0], noisy[5].split()[0], noisy[9:11]] == ["100.0", "60.0", ["53.3", "drop"]]
 

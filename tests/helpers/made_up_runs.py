@@ -66,7 +66,12 @@ def write_account(seed: Path, steps: Iterable[str]) -> None:
 
 def write_metrics(run: Path, difficulties: Iterable[str]) -> None:
     """A finished run whose no-think rates rise over two windows of steps."""
+    write_steps(run, [{f"think/no_think_{name}": step / 20 for name in difficulties} for step in range(1, 21)])
+
+
+def write_steps(run: Path, metrics: Iterable[dict[str, float]]) -> None:
+    """A finished run with the metrics of each of its steps."""
     run.mkdir(parents=True, exist_ok=True)
-    rows = [{"step": step, **{f"think/no_think_{name}": step / 20 for name in difficulties}} for step in range(1, 21)]
+    rows = [{"step": step, **own} for step, own in enumerate(metrics, 1)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run / "done").touch()
