@@ -32,3 +32,10 @@ def answers(seed: Path, row: str, kind: str) -> list[Row]:
 def gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | None:
     """The accuracy of a row minus that of another row, paired by question."""
     return gain(answers(seed, other, kind), answers(seed, row, kind))
+
+
+def readable_gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | None:
+    """The same on those questions alone for which both models named a choice, so that form counts no more."""
+    both = [answers(seed, each, kind) for each in (other, row)]
+    named = [{each["id"] for each in rows if each["choice"] is not None} for rows in both]
+    return gain(*([each for each in rows if each["id"] in named[0] & named[1]] for rows in both))

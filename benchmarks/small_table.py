@@ -17,7 +17,7 @@ from harken.results.evaluation_rows import Row
 from harken.results.formatting import markdown
 from harken.system.files import write_text
 from marked_page import between_marks
-from small_figures import BASE, ROWS, SETS, answers, gain_over
+from small_figures import BASE, ROWS, SETS, answers, gain_over, readable_gain_over
 from small_findings import beside_table_iv, outcomes_table
 from small_projection import projection_table
 from small_training import training_table
@@ -57,6 +57,9 @@ def tables(runs: Path) -> str:
         "Accuracy, %": by_set(seeds, "model", list(ROWS), accuracy_cell),
         "Answers that name no choice, %": by_set(seeds, "model", list(ROWS), unreadable_cell),
         "Paired differences": by_set(seeds, "against the base, points", list(ROWS)[1:], gain_cell),
+        "Paired differences where both models name a choice": by_set(
+            seeds, "against the base, points", list(ROWS)[1:], readable_gain_cell
+        ),
         "Alignment": markdown(
             ["seed", "base, by kind of question", "n", "with audio", "without audio", "difference, points"],
             [row for seed in seeds for row in alignment_rows(seed)],
@@ -90,6 +93,11 @@ def unreadable_cell(seed: Path, row: str, kind: str) -> str:
 
 def gain_cell(seed: Path, row: str, kind: str) -> str:
     return pts(gain_over(seed, row, kind))
+
+
+def readable_gain_cell(seed: Path, row: str, kind: str) -> str:
+    gained = readable_gain_over(seed, row, kind)
+    return EMPTY if gained is None else f"{pts(gained)} (n {gained.n})"
 
 
 def thinking_table(seeds: Sequence[Path]) -> str:
