@@ -8,8 +8,9 @@ paired by question with the base of the same seed.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from digits_figures import KINDS, account, gain, right, rows_of, seeds_of, without_thinking
 from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
@@ -139,7 +140,7 @@ def groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def account_rows(seed: Path) -> Iterator[list[str]]:
-    """A line for each run of a step, and the sum."""
+    """A line for each run of a step, and the sums."""
     rows = account(seed)
     if not rows:
         return
@@ -153,8 +154,20 @@ def account_rows(seed: Path) -> Iterator[list[str]]:
             f"{row['load']}",
             row["commit"][:7],
         ]
-    total = (sum(row[key] for row in rows) for key in ("seconds", "cpu_s"))
-    yield [seed_name(seed), "sum", *(f"{value:.0f}" for value in total), "", ""]
+    for title, members in sums(rows).items():
+        total = (sum(row[key] for row in members) for key in ("seconds", "cpu_s"))
+        yield [seed_name(seed), title, *(f"{value:.0f}" for value in total), "", ""]
+
+
+def sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The lines of the account that each sum of the table is over."""
+    titles = {False: "sum: from nothing to table IV and its controls", True: "sum: rows of thinking"}
+    return {title: [row for row in rows if is_of_thinking(row["step"]) == own] for own, title in titles.items()}
+
+
+def is_of_thinking(step: str) -> bool:
+    """`sft thinker_start`, `evaluate start sums-think`: the second word names the model."""
+    return step == "digits" or any(word in ("start", *THINKERS) for word in step.split()[1:2])
 
 
 if __name__ == "__main__":

@@ -187,7 +187,8 @@ def small(tmp_path_factory):
             for kind in ("noise", "sums"):
                 for way in ("", "-no_think", "-think", "-no-audio"):
                     write_answers(seed / row / "eval" / f"{kind}{way}", spoken(of_model(kind, 18, 12, 20)))
-        write_account(seed, ["parts", "sft align"])
+        thinking = ["digits", "sft thinker_start", "evaluate start noise-think", "train thinker_atar"]
+        write_account(seed, ["parts", "sft align", "evaluate base test", *thinking])
     assemble(str(runs / "whisper"), str(runs / "llama"), runs / "seed0" / "assembled", window_s=6)
     return runs
 
@@ -214,6 +215,12 @@ def test_every_cell_of_the_question_in_small_is_filled_with_figures_worked_by_ha
     assert rewarded[2:] == ["35.0", "50.0", "10.0", "10.0", "75.0"]
     noisy = cells_of(text, "Thinking", "1", "ATAR with a judge", "noise", "noisy")
     assert [noisy[4].split()[0], noisy[5].split()[0], noisy[9:11]] == ["100.0", "60.0", ["53.3", "drop"]]
+
+
+def test_the_account_has_a_sum_for_table_iv_and_one_for_the_rows_of_thinking(small_text):
+    section = "Where the time went"  # each step takes 20 s on the clock and 10 of a processor
+    assert cells_of(small_text, section, "1", "sum: from nothing to table IV and its controls")[2:4] == ["60", "30"]
+    assert cells_of(small_text, section, "1", "sum: rows of thinking")[2:4] == ["80", "40"]
 
 
 def test_the_sentences_written_beforehand_get_their_verdicts_from_the_intervals(small_text):
