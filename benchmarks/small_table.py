@@ -97,8 +97,10 @@ def gain_cell(seed: Path, row: str, kind: str) -> str:
 
 
 def readable_gain_cell(seed: Path, row: str, kind: str) -> str:
+    if not answers(seed, row, kind) or not answers(seed, BASE, kind):
+        return EMPTY
     gained = readable_gain_over(seed, row, kind)
-    return EMPTY if gained is None else f"{pts(gained)} (n {gained.n})"
+    return "no such question" if gained is None else f"{pts(gained)} (n {gained.n})"
 
 
 def thinking_table(seeds: Sequence[Path]) -> str:

@@ -109,10 +109,10 @@ def test_a_rollout_in_portions_is_one_micro_batch_where_each_would_be_an_update(
     assert portions["rollout/logp_gap_max"] < 1e-5  # else weights moved between the completions of the step
 
 
+CORRECTED = {"weights": "bf16_corrected", "optimizer": "offloaded", "reference": "streamed"}
 RUNS = {
-    "corrected, offloaded, streamed": {
-        **{"weights": "bf16_corrected", "optimizer": "offloaded", "reference": "streamed", "rollout_rows": 3},
-    },
+    "corrected, offloaded, streamed": CORRECTED,
+    "corrected, offloaded, streamed, in portions": {**CORRECTED, "rollout_rows": 3},
     "stochastic, 8 bits, in backward": {
         **{"weights": "bf16_stochastic", "optimizer": "adamw_8bit", "step_in_backward": True, "reference": "int8"},
     },
@@ -183,4 +183,7 @@ def test_a_run_in_a_mode_of_memory_goes_on_bit_for_bit(kind, data, tmp_path):
         assert rows[0]["loss/kl"] < 30 * float(found[1])
     else:
         assert found is None
-        assert rows[0]["loss/kl"] < 1e-6 * rows[-1]["loss/kl"] or rows[0]["loss/kl"] < 1e-9
+        # The policy encodes the clips of all portions together and the reference those of each apart, and products of
+        # another width may be rounded otherwise in bfloat16.
+        most = 1e-4 * rows[-1]["loss/kl"] if "rollout_rows" in RUNS[kind] else 0.0
+        assert abs(rows[0]["loss/kl"]) <= most
