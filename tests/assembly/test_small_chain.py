@@ -91,7 +91,8 @@ def test_the_whole_chain_fills_every_cell_and_does_nothing_a_second_time(world, 
     without = [line for line in text.partition("### Thinking")[0].splitlines() if EMPTY in line]
     # the stand-in has no easy speech, and no thinking row has been run
     assert [line[:8] for line in without] == ["| 0 | 1.", "| 0 | 8."]
-    assert text.count("(n 4)") == len(ROWS) * len(SETS)
+    accuracies = text.partition("### Accuracy, %")[2].partition("###")[0]
+    assert accuracies.count("(n 4)") == len(ROWS) * len(SETS)
     account = [json.loads(line) for line in (world / "out/seed0/account.jsonl").read_text().splitlines()]
     assert len(account) == len(commands) == 3 + len(ROWS) + len(ROWS) * len(SETS)
     assert all(row["code"] == 0 and row["cpu_s"] >= 0 for row in account)
@@ -126,8 +127,8 @@ def test_parts_assemble_align_and_answer(world, monkeypatch):
     assert run.command_of(steps[5])[3:5] == ["sft", "--resume"]
     assert len(read_manifest(world / "out/arc/train/manifest.jsonl")[0]) == 8
     text = tables(world / "out")
-    assert text.count("(n 2)") == 2
-    assert "| 0 | sum |" in text
+    assert text.partition("### Accuracy, %")[2].partition("###")[0].count("(n 2)") == 2
+    assert "| 0 | sum: from nothing to table IV" in text
 
 
 TRAINED = sorted({recipe for _, recipe in [*run.ROWS.values(), *run.THINKING.values()]})
