@@ -34,8 +34,9 @@ def gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | 
     return gain(answers(seed, other, kind), answers(seed, row, kind))
 
 
-def readable_gain_over(seed: Path, row: str, kind: str, other: str = BASE) -> Estimate | None:
-    """The same on those questions alone for which both models named a choice, so that form counts no more."""
-    both = [answers(seed, each, kind) for each in (other, row)]
+def readable_gain_over(seed: Path, row: str, kind: str) -> Estimate | None:
+    """The accuracy of a row minus that of the base, on the questions for which both models name a choice. Learning to
+    name one at all, which `gain_over` counts too, adds nothing to it."""
+    both = [answers(seed, each, kind) for each in (BASE, row)]
     named = [{each["id"] for each in rows if each["choice"] is not None} for rows in both]
     return gain(*([each for each in rows if each["id"] in named[0] & named[1]] for rows in both))

@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits_figures import KINDS, account, gain, right, rows_of, seeds_of, without_thinking
+from digits_figures import (
+    KINDS,
+    account,
+    gain,
+    mean_tokens,
+    readable_right,
+    right,
+    rows_of,
+    seeds_of,
+    without_thinking,
+)
 from figure_cells import EMPTY, HELPS, forced_cells, pct, pts, seed_name
 from harken.results.evaluation_rows import Row
 from harken.results.formatting import markdown
@@ -21,15 +31,10 @@ from marked_page import between_marks
 from small_figures import BASE, ROWS, SETS, answers, gain_over, readable_gain_over
 from small_findings import beside_table_iv, outcomes_table
 from small_projection import projection_table
-from small_training import training_table
+from small_training import THINKING, sampled_thinking_table, training_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "small.md"
-THINKERS = {
-    "thinker_start": "start that can do both",
-    "thinker_accuracy": "accuracy reward",
-    "thinker_atar": "ATAR",
-    "thinker_judged": "ATAR with a judge",
-}
+THINKERS = {"thinker_start": "start that can do both", **THINKING}
 BEGIN, END = "<!-- made by benchmarks/small_table.py -->", "<!-- end -->"
 
 
@@ -57,6 +62,7 @@ def tables(runs: Path) -> str:
         "Beside the paper's table IV": beside_table_iv(seeds),
         "Accuracy, %": by_set(seeds, "model", list(ROWS), accuracy_cell),
         "Answers that name no choice, %": by_set(seeds, "model", list(ROWS), unreadable_cell),
+        "Right among the answers that name a choice, %": by_set(seeds, "model", list(ROWS), readable_right_cell),
         "Paired differences": by_set(seeds, "against the base, points", list(ROWS)[1:], gain_cell),
         "Paired differences where both models name a choice": by_set(
             seeds, "against the base, points", list(ROWS)[1:], readable_gain_cell
@@ -67,6 +73,8 @@ def tables(runs: Path) -> str:
         ),
         "What GRPO was rewarded for": training_table(seeds),
         "Thinking": thinking_table(seeds),
+        "Thinking, all questions of a kind": whole_thinking_table(seeds),
+        "Sampled completions that think": sampled_thinking_table(seeds),
         "Where the time went": markdown(
             ["seed", "step", "seconds on the clock", "seconds of a processor", "load", "commit"], times
         ),
@@ -90,6 +98,12 @@ def unreadable_cell(seed: Path, row: str, kind: str) -> str:
     """The share of answers that count as wrong because they name no choice: a gain may be of form alone."""
     rows = answers(seed, row, kind)
     return EMPTY if not rows else f"{100 * sum(row['choice'] is None for row in rows) / len(rows):.1f}"
+
+
+def readable_right_cell(seed: Path, row: str, kind: str) -> str:
+    rows = answers(seed, row, kind)
+    named = readable_right(rows)
+    return EMPTY if not rows else "no such answer" if named is None else pct(named[1])
 
 
 def gain_cell(seed: Path, row: str, kind: str) -> str:
@@ -119,6 +133,21 @@ def thinking_table(seeds: Sequence[Path]) -> str:
                     figures += forced_cells(no_think, think, difficulty)
                     figures.append(pct(without_thinking(without_clip, difficulty)))
                     rows.append([seed_name(seed), title, kind, difficulty, *figures])
+    return markdown(header, rows)
+
+
+def whole_thinking_table(seeds: Sequence[Path]) -> str:
+    """The accuracy of each model as it chooses, beside the accuracy reward's, and how long its answers are."""
+    rows = []
+    for seed in seeds:
+        for row, title in THINKERS.items():
+            for kind in ("noise", "sums"):
+                free, rewarded = (rows_of(seed / each / "eval" / kind) for each in (row, "thinker_accuracy"))
+                tokens = mean_tokens(free)
+                against = "" if row == "thinker_accuracy" else pts(gain(rewarded, free))
+                length = EMPTY if tokens is None else f"{tokens:.1f}"
+                rows.append([seed_name(seed), title, kind, pct(right(free)), against, length])
+    header = ["seed", "model", "questions", "right, %", "against the accuracy reward, points", "tokens an answer"]
     return markdown(header, rows)
 
 
@@ -162,14 +191,16 @@ def account_rows(seed: Path) -> Iterator[list[str]]:
 
 
 def sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The lines of the account that each sum of the table is over."""
+    """Title of a sum at the end of the account -> the lines that it adds up."""
     titles = {False: "sum: from nothing to table IV and its controls", True: "sum: rows of thinking"}
     return {title: [row for row in rows if is_of_thinking(row["step"]) == own] for own, title in titles.items()}
 
 
 def is_of_thinking(step: str) -> bool:
-    """`sft thinker_start`, `evaluate start sums-think`: the second word names the model."""
-    return step == "digits" or any(word in ("start", *THINKERS) for word in step.split()[1:2])
+    """Whether a step of the account belongs to the rows of thinking. The second word names the model, as in `sft
+    thinker_start` and `evaluate start sums-think`."""
+    words = step.split()
+    return step == "digits" or (len(words) > 1 and words[1] in ("start", *THINKERS))
 
 
 if __name__ == "__main__":

@@ -153,7 +153,8 @@ def test_one_command_fills_the_pages_of_spoken_digits_and_changes_nothing_a_seco
 
 
 def set_rows(right, total, unreadable=0):
-    """Of the wrong answers the last ones name no choice."""
+    """Answers to `total` easy questions about speech. The first `right` answers are right and all others wrong, and the
+    last `unreadable` of them name no choice."""
     rows = [answer(f"{n}", "easy", right=n < right, thinks=False, clip=f"{n}.wav", task="speech") for n in range(total)]
     return [*rows[: total - unreadable], *({**row, "choice": None} for row in rows[total - unreadable :])]
 
@@ -183,10 +184,15 @@ def small(tmp_path_factory):
             # Of 30 steps the first 10 earn 0.2 and the others 0.5: 0.35 in the first 20, 0.5 in the last 20.
             common = {"answer/unreadable": 0.1, "reward/equal_groups": 0.75}
             write_steps(seed / row, [{"reward/accuracy": 0.2 if step < 10 else 0.5} | common for step in range(30)])
+        for row in small_training.THINKING:
+            # half of the completions think in the first step, a quarter in the next 9 and none in the last 20
+            write_steps(seed / row, [{"think/rate": rate} for rate in (0.5, *[0.25] * 9, *[0.0] * 20)])
         for row in small_table.THINKERS:
             for kind in ("noise", "sums"):
                 for way in ("", "-no_think", "-think", "-no-audio"):
-                    write_answers(seed / row / "eval" / f"{kind}{way}", spoken(of_model(kind, 18, 12, 20)))
+                    # the accuracy reward has 16 of the 20 hard questions right, the others 12
+                    hard = 16 if row == "thinker_accuracy" else 12
+                    write_answers(seed / row / "eval" / f"{kind}{way}", spoken(of_model(kind, 18, hard, 20)))
         thinking = ["digits", "sft thinker_start", "evaluate start noise-think", "train thinker_atar"]
         write_account(seed, ["parts", "sft align", "evaluate base test", *thinking])
     assemble(str(runs / "whisper"), str(runs / "llama"), runs / "seed0" / "assembled", window_s=6)
@@ -213,6 +219,11 @@ def test_every_cell_of_the_question_in_small_is_filled_with_figures_worked_by_ha
     assert paper[5:8] == ["60.0 (+0.0)", "30.0 (+0.0)", "55.0 (+15.0)"]
     rewarded = cells_of(text, "What GRPO was rewarded for", "0", ROWS["arc"])
     assert rewarded[2:] == ["35.0", "50.0", "10.0", "10.0", "75.0"]
+    named = cells_of(text, "Right among the answers that name a choice, %", "1", ROWS["align"])
+    assert named[4].startswith("66.7 [")  # 40 of 60
+    whole = cells_of(text, "Thinking, all questions of a kind", "1", "ATAR", "sums")
+    assert [whole[3].split()[0], whole[4].split()[0], whole[5]] == ["75.0", "-10.0", "4.0"]  # 30 and 34 of 40
+    assert cells_of(text, "Sampled completions that think", "1", "ATAR")[2:] == ["50.0", "25.0", "0.0"]
     noisy = cells_of(text, "Thinking", "1", "ATAR with a judge", "noise", "noisy")
     assert [noisy[4].split()[0], noisy[5].split()[0], noisy[9:11]] == ["100.0", "60.0", ["53.3", "drop"]]
 

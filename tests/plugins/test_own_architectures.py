@@ -7,15 +7,13 @@ import pytest
 import yaml
 from command_line import harken, refused_by
 
+from harken import load_model
 from harken.config import plugins
+from harken.errors import CheckpointError
 from harken.models.tiny_checkpoint import write_tiny
 
 
 def test_an_architecture_of_a_package_is_loaded_by_its_model_type(folder, monkeypatch):
-    from harken import load_model
-    from harken.errors import CheckpointError
-    from harken.models.tiny_checkpoint import write_tiny
-
     write_tiny("qwen2_5_omni", folder / "tiny", ["a dog", "a seal"], 0)
     config = json.loads((folder / "tiny" / "config.json").read_text())
     (folder / "tiny" / "config.json").write_text(json.dumps(config | {"model_type": "my_audio_lm"}))

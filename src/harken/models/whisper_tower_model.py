@@ -1,4 +1,8 @@
-"""What all models with Whisper's encoder as their tower share: their modules are laid out as those of Qwen2-Audio."""
+"""The base class of the models whose audio tower is Whisper's encoder: Qwen2-Audio, the Audio Flamingos and Voxtral.
+
+Their modules have the same names, so the class says where tower, projector and language model are, and which part of
+the tower never trains.
+"""
 
 from typing import Any
 

@@ -185,6 +185,6 @@ class HostAdamW(MemorySavingAdamW):
 
 
 def _as_stored(exact: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 weights as their parameter has them: rounded to bfloat16 as `load_policy` and the reference round them,
-    so that the KL to the reference is 0 before the first update."""
+    """The form in which a parameter of this type holds float32 weights. They are rounded to bfloat16 in the same way as
+    `load_policy` rounds them, so that policy and reference are equal before the first update."""
     return nearest_bfloat16(exact) if dtype == torch.bfloat16 else exact
